@@ -1,0 +1,49 @@
+# Two commands matter: `make demo` and `make test`. Both set up what they need.
+
+# Compiled dependencies live outside the checkout and are shared by all checkouts, by the demo, the tests and
+# the checks. Any other CARGO_TARGET_DIR works too.
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pretext/target
+
+CARGO := cargo
+BIN := $(CARGO_TARGET_DIR)/release
+# One profile for everything: a clean build of burn is many minutes, and nobody should pay it twice.
+PROFILE := --release --locked --workspace
+
+.PHONY: demo build test verify fix campaign bench setup-test setup-verify
+
+## Build everything and run the main job: four methods, two fractions, two learning-rate policies.
+demo: build
+	$(BIN)/coordinator run examples/quickstart.yaml
+
+build: setup-build
+	$(CARGO) build $(PROFILE) --bins
+
+## Install what the tests need, then run all of them.
+test: setup-test
+	$(CARGO) build $(PROFILE) --bins --tests
+	PRETEXT_BIN=$(BIN) $(CARGO) test $(PROFILE)
+
+## Read-only checks: formatting, lints, documentation, dependencies.
+verify: setup-verify
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(PROFILE) --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(PROFILE) --no-deps --document-private-items
+	$(CARGO) deny --locked check bans licenses sources
+
+## Mend what can be mended by a program.
+fix:
+	$(CARGO) fmt --all
+	$(CARGO) clippy $(PROFILE) --all-targets --fix --allow-dirty --allow-staged
+
+## The long runs whose results are committed below docs/.
+campaign: build
+	tests/campaign.sh $(BIN)
+
+setup-build:
+	@tests/setup.sh build
+
+setup-test:
+	@tests/setup.sh test
+
+setup-verify:
+	@tests/setup.sh verify

@@ -1,0 +1,262 @@
+//! What can be written on the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pretext_shared::stage::Extent;
+
+/// Where `serve` listens and the other commands look, unless told otherwise.
+pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:7878";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    all cells succeeded, or the question was answered
+  1    some cell failed or was cancelled (run, watch, submit --watch)
+  2    bad input: a sweep file, an argument, a name
+  3    no coordinator could be reached
+  4    the environment: a port in use, a full disk, a store in use, a missing program
+  130  interrupted; the same command goes on where it stopped
+
+Environment:
+  PRETEXT_COORDINATOR  the coordinator's URL, where --coordinator is not given
+  PRETEXT_LOG          what is logged to stderr, for example `info` or `coordinator=debug`";
+
+/// Runs label-efficiency studies: takes a sweep file, spreads it over workers, prints the table.
+#[derive(Debug, Parser)]
+#[command(name = "coordinator", version, after_help = EXIT_CODES)]
+pub(super) struct Cli {
+    /// Print JSON instead of text on stdout
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// How log lines on stderr look
+    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub(super) log_format: LogFormat,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people.
+    Text,
+    /// An object per line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a sweep on this machine, with a coordinator and a worker of its own
+    Run(RunArgs),
+    /// Serve: take sweeps and hand stages to workers
+    Serve(ServeArgs),
+    /// Hand a sweep to a coordinator that serves
+    Submit(SubmitArgs),
+    /// Show what a sweep file would do: cells, stages, what is shared, steps and images
+    Plan(PlanArgs),
+    /// List sweeps, or show the cells of one
+    Status(StatusArgs),
+    /// Follow a sweep until it is final
+    Watch(SweepArgs),
+    /// Say why a cell is not running, or what happened to it
+    Explain(ExplainArgs),
+    /// Cancel a sweep; stages that another sweep needs go on
+    Cancel(SweepArgs),
+    /// Run the failed stages of a sweep again, and the cancelled ones of a cancelled sweep
+    Retry(RetryArgs),
+    /// Write the report of a sweep, as far as it is, and print its tables
+    Report(ReportArgs),
+    /// List workers: devices, slots, data sets, what they run
+    Workers(WorkersArgs),
+}
+
+impl Command {
+    /// What is logged unless `PRETEXT_LOG` says otherwise.
+    pub(super) fn default_log(&self) -> &'static str {
+        match self {
+            Command::Serve(_) => "info",
+            _ => "warn",
+        }
+    }
+}
+
+/// Which coordinator.
+#[derive(Debug, Args)]
+pub(super) struct Remote {
+    /// The coordinator's URL [default: http://127.0.0.1:7878]
+    #[arg(long = "coordinator", env = "PRETEXT_COORDINATOR", value_name = "URL")]
+    coordinator: Option<String>,
+}
+
+impl Remote {
+    /// The URL that was named; an empty one names nothing.
+    pub(super) fn named(&self) -> Option<&str> {
+        self.coordinator.as_deref().filter(|url| !url.is_empty())
+    }
+
+    /// The URL to use.
+    pub(super) fn url(&self) -> String {
+        self.named().map_or_else(|| format!("http://{DEFAULT_ADDRESS}"), str::to_owned)
+    }
+}
+
+/// A sweep file and how much of it to run.
+#[derive(Debug, Args)]
+pub(super) struct FileArgs {
+    /// The sweep file; `-` reads it from stdin
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Two steps of every stage instead of all, to find mistakes before time is spent
+    #[arg(long)]
+    pub(super) smoke: bool,
+}
+
+impl FileArgs {
+    /// `--smoke` in the words of the plan.
+    pub(super) fn extent(&self) -> Extent {
+        if self.smoke { Extent::Smoke } else { Extent::Whole }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) file: FileArgs,
+    /// Where the report goes [default: pretext-report/SWEEP]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Stages that run at a time on each device [default: fitted to the machine]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(super) workers: Option<u32>,
+    /// Where state and artifacts are kept
+    #[arg(long, value_name = "DIR", default_value = ".pretext")]
+    pub(super) state_dir: PathBuf,
+    /// The folder that `dataset.path` is relative to
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(super) data_root: PathBuf,
+    /// Devices to train on: auto, cpu, vulkan[:N], cuda[:N], …; several with commas
+    #[arg(long, default_value = "auto")]
+    pub(super) device: String,
+    /// Run failed stages again, and the cancelled ones of a cancelled sweep
+    #[arg(long)]
+    pub(super) retry_failed: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Where to listen; port 0 lets the system choose
+    #[arg(long, value_name = "IP:PORT", default_value = DEFAULT_ADDRESS, value_parser = address)]
+    pub(super) listen: SocketAddr,
+    /// Where state and artifacts are kept
+    #[arg(long, value_name = "DIR", default_value = ".pretext")]
+    pub(super) state_dir: PathBuf,
+    /// Listen beyond this machine without encryption or password
+    #[arg(long)]
+    pub(super) insecure: bool,
+    /// How long a lease lasts without a sign of life
+    #[arg(long, value_name = "MS", hide = true, value_parser = clap::value_parser!(u64).range(50..=3_600_000))]
+    pub(super) lease_ms: Option<u64>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("write an IP address and a port, for example {DEFAULT_ADDRESS} or [::1]:0"))
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SubmitArgs {
+    #[command(flatten)]
+    pub(super) file: FileArgs,
+    /// Follow the sweep until it is final
+    #[arg(long)]
+    pub(super) watch: bool,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    pub(super) file: FileArgs,
+    /// The folder that `dataset.path` is relative to, where no coordinator is named
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(super) data_root: PathBuf,
+    /// Show the chain of stages of each cell too
+    #[arg(long)]
+    pub(super) cells: bool,
+    /// Plan for what the workers of this coordinator announce; without it, for this machine
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// The sweep's id, or an unambiguous beginning of it; without it all sweeps are listed
+    #[arg(value_name = "SWEEP")]
+    pub(super) sweep: Option<String>,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SweepArgs {
+    /// The sweep's id, or an unambiguous beginning of it
+    #[arg(value_name = "SWEEP")]
+    pub(super) sweep: String,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// The cell: SWEEP/METHOD/FRACTION/LR/SEED
+    #[arg(value_name = "CELL")]
+    pub(super) cell: String,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RetryArgs {
+    #[command(flatten)]
+    pub(super) sweep: SweepArgs,
+    /// Failed stages only: refuse to take back a cancellation
+    #[arg(long)]
+    pub(super) failed: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    #[command(flatten)]
+    pub(super) sweep: SweepArgs,
+    /// Where the report goes [default: pretext-report/SWEEP]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WorkersArgs {
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn json_stands_anywhere_and_an_empty_url_names_nothing() {
+        let cli =
+            Cli::try_parse_from(["coordinator", "status", "--json", "--coordinator", ""]).expect("good arguments");
+        let Command::Status(args) = cli.command else { panic!("not status") };
+        assert!(cli.json);
+        assert_eq!((args.remote.named(), args.remote.url().as_str()), (None, "http://127.0.0.1:7878"));
+    }
+}

@@ -1,0 +1,162 @@
+//! The client's side of the wire: questions in, answers or a [`CliError`] out.
+
+use std::time::Duration;
+
+use pretext_proto::v1 as pb;
+use pretext_proto::v1::sweeps_client::SweepsClient;
+use pretext_shared::ids::ArtifactId;
+use pretext_shared::stage::Extent;
+use pretext_shared::sweep::SweepView;
+use serde::de::DeserializeOwned;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status, Streaming};
+use uuid::Uuid;
+
+use super::error::{CliError, innermost};
+
+/// How long a coordinator may take to answer a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a coordinator may be silent while an answer is awaited, before it is asked whether it is there.
+const SILENCE: Duration = Duration::from_secs(15);
+/// Largest message that is accepted: the plan of a large sweep is one.
+const MAX_ANSWER: usize = 256 << 20;
+
+/// A connection to a coordinator.
+#[derive(Clone)]
+pub(super) struct Client {
+    rpc: SweepsClient<Channel>,
+    url: String,
+}
+
+impl Client {
+    /// Connects to the coordinator at `url`.
+    pub(super) async fn connect(url: &str) -> Result<Self, CliError> {
+        let endpoint = Endpoint::from_shared(url.to_owned())
+            .ok()
+            .filter(|endpoint| endpoint.uri().scheme_str() == Some("http") && endpoint.uri().host().is_some())
+            .ok_or_else(|| CliError::Input {
+                message: format!("`{}` is not the URL of a coordinator", url.escape_debug()),
+                help: Some("it reads http://HOST:PORT".to_owned()),
+            })?
+            .connect_timeout(CONNECT)
+            .http2_keep_alive_interval(SILENCE)
+            .keep_alive_timeout(SILENCE);
+        let channel = endpoint
+            .connect()
+            .await
+            .map_err(|error| CliError::Unreachable { url: url.to_owned(), cause: innermost(&error) })?;
+        Ok(Self { rpc: SweepsClient::new(channel).max_decoding_message_size(MAX_ANSWER), url: url.to_owned() })
+    }
+
+    /// Where the coordinator is.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn failed(&self, status: &Status) -> CliError {
+        CliError::from_status(&self.url, status)
+    }
+
+    /// Submits the text of a sweep file.
+    pub(super) async fn submit(&self, spec: &str, extent: Extent) -> Result<pb::SubmitReply, CliError> {
+        let request_id = Uuid::now_v7().to_string();
+        let request = pb::SubmitRequest { spec: spec.to_owned(), smoke: extent == Extent::Smoke, request_id };
+        Ok(self.rpc.clone().submit(request).await.map_err(|status| self.failed(&status))?.into_inner())
+    }
+
+    /// What the text of a sweep file would do: the plan as JSON, and ids of stages that have a result.
+    pub(super) async fn plan(&self, spec: &str, extent: Extent) -> Result<pb::PlanReply, CliError> {
+        let request = pb::PlanRequest { spec: spec.to_owned(), smoke: extent == Extent::Smoke };
+        Ok(self.rpc.clone().plan(request).await.map_err(|status| self.failed(&status))?.into_inner())
+    }
+
+    /// All sweeps, newest first.
+    pub(super) async fn list(&self) -> Result<Vec<pb::SweepSummary>, CliError> {
+        let reply = self.rpc.clone().list(pb::ListRequest {}).await.map_err(|status| self.failed(&status))?;
+        Ok(reply.into_inner().sweeps)
+    }
+
+    /// A sweep as it stands, without curves.
+    pub(super) async fn sweep(&self, sweep: &str) -> Result<SweepView, CliError> {
+        self.get(pb::GetRequest { sweep: sweep.to_owned(), points: false }).await
+    }
+
+    /// A sweep as it stands, with its curves.
+    pub(super) async fn sweep_with_points(&self, sweep: &str) -> Result<SweepView, CliError> {
+        self.get(pb::GetRequest { sweep: sweep.to_owned(), points: true }).await
+    }
+
+    async fn get(&self, request: pb::GetRequest) -> Result<SweepView, CliError> {
+        let stream = self.rpc.clone().get(request).await.map_err(|status| self.failed(&status))?;
+        let bytes = collect(stream.into_inner()).await.map_err(|status| self.failed(&status))?;
+        self.decode(&bytes)
+    }
+
+    /// JSON that the coordinator sent.
+    pub(super) fn decode<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, CliError> {
+        serde_json::from_slice(bytes).map_err(|error| CliError::Environment {
+            message: format!("the answer of {} cannot be read: {error}", self.url),
+            help: Some("use the same version of Pretext on both sides".to_owned()),
+        })
+    }
+
+    /// The progress of a sweep, until it is final.
+    pub(super) async fn watch(&self, sweep: &str) -> Result<Streaming<pb::WatchEvent>, CliError> {
+        let request = pb::WatchRequest { sweep: sweep.to_owned() };
+        Ok(self.rpc.clone().watch(request).await.map_err(|status| self.failed(&status))?.into_inner())
+    }
+
+    /// The next event of [`Client::watch`]; `None` where the stream has ended.
+    pub(super) async fn next(
+        &self,
+        events: &mut Streaming<pb::WatchEvent>,
+    ) -> Result<Option<pb::WatchEvent>, CliError> {
+        events.message().await.map_err(|status| self.failed(&status))
+    }
+
+    /// Cancels a sweep.
+    pub(super) async fn cancel(&self, sweep: &str) -> Result<pb::CancelReply, CliError> {
+        let request = pb::CancelRequest { sweep: sweep.to_owned() };
+        Ok(self.rpc.clone().cancel(request).await.map_err(|status| self.failed(&status))?.into_inner())
+    }
+
+    /// Lets failed stages run again, and on a cancelled sweep cancelled ones.
+    pub(super) async fn retry(&self, sweep: &str) -> Result<pb::RetryReply, CliError> {
+        let request = pb::RetryRequest { sweep: sweep.to_owned() };
+        Ok(self.rpc.clone().retry(request).await.map_err(|status| self.failed(&status))?.into_inner())
+    }
+
+    /// What is known of a cell, a line per fact.
+    pub(super) async fn explain(&self, cell: &str) -> Result<Vec<String>, CliError> {
+        let request = pb::ExplainRequest { cell: cell.to_owned() };
+        Ok(self.rpc.clone().explain(request).await.map_err(|status| self.failed(&status))?.into_inner().lines)
+    }
+
+    /// All workers that the coordinator has heard of.
+    pub(super) async fn workers(&self) -> Result<Vec<pb::WorkerSummary>, CliError> {
+        let reply = self.rpc.clone().workers(pb::WorkersRequest {}).await.map_err(|status| self.failed(&status))?;
+        Ok(reply.into_inner().workers)
+    }
+
+    /// The content of an artifact; `None` where it is not stored (any more).
+    pub(super) async fn fetch(&self, artifact: ArtifactId) -> Result<Option<Vec<u8>>, CliError> {
+        let request = Request::new(pb::FetchRequest { artifact: artifact.to_string() });
+        let content = match self.rpc.clone().fetch(request).await {
+            Ok(stream) => collect(stream.into_inner()).await,
+            Err(status) => Err(status),
+        };
+        match content {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(status) if status.code() == Code::NotFound => Ok(None),
+            Err(status) => Err(self.failed(&status)),
+        }
+    }
+}
+
+async fn collect(mut pieces: Streaming<pb::Chunk>) -> Result<Vec<u8>, Status> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = pieces.message().await? {
+        bytes.extend_from_slice(&piece.data);
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,29 @@
+//! `coordinator explain`.
+
+use serde::Serialize;
+
+use super::Verdict;
+use super::args::ExplainArgs;
+use super::client::Client;
+use super::console::{Console, Show};
+use super::error::CliError;
+use crate::report::text;
+
+#[derive(Debug, Serialize)]
+struct Explanation {
+    cell: String,
+    lines: Vec<String>,
+}
+
+impl Show for Explanation {
+    fn text(&self) -> String {
+        self.lines.iter().map(|line| text::line(line) + "\n").collect()
+    }
+}
+
+/// Says why a cell is not running, or what happened to it.
+pub(super) async fn explain(args: ExplainArgs, console: &Console) -> Result<Verdict, CliError> {
+    let lines = Client::connect(&args.remote.url()).await?.explain(&args.cell).await?;
+    console.show(&Explanation { cell: args.cell, lines })?;
+    Ok(Verdict::Good)
+}

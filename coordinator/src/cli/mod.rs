@@ -1,0 +1,109 @@
+//! The command line: one file per command or small group of them.
+//!
+//! Data go to stdout, everything else to stderr. Commands return what became of the cells, or a
+//! [`CliError`](error::CliError); the exit code follows from that alone.
+
+mod args;
+mod client;
+mod columns;
+mod console;
+mod control;
+mod error;
+mod explain;
+mod logging;
+mod plan;
+mod progress;
+mod report;
+mod run;
+mod serve;
+mod signals;
+mod status;
+mod submit;
+mod sweep_file;
+mod watch;
+mod worker_program;
+mod workers;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use console::{Console, Format};
+use error::CliError;
+
+/// What became of the cells that a command was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// All is well, or the command was not about the outcome of cells.
+    Good,
+    /// Some cell failed or was cancelled.
+    SomeFailed,
+}
+
+impl Verdict {
+    fn exit_code(self) -> u8 {
+        match self {
+            Verdict::Good => 0,
+            Verdict::SomeFailed => 1,
+        }
+    }
+}
+
+/// Runs the program with the arguments of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => return ExitCode::from(explain_usage(&usage)),
+    };
+    let console = Console::new(if cli.json { Format::Json } else { Format::Text });
+    let result = start(cli, &console);
+    ExitCode::from(match result {
+        Ok(verdict) => verdict.exit_code(),
+        Err(error) => {
+            console.fail(&error);
+            error.exit_code()
+        }
+    })
+}
+
+/// Prints what clap has to say: help and version as data, mistakes as errors.
+fn explain_usage(usage: &clap::Error) -> u8 {
+    // A reader that went away is no reason to fail.
+    let _ = usage.print();
+    if usage.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        let message = usage.kind().as_str().unwrap_or("the arguments cannot be understood").to_owned();
+        let error = CliError::Input { message, help: Some("`coordinator --help` lists what there is".to_owned()) };
+        Console::new(Format::Json).fail_in_json(&error);
+    }
+    u8::try_from(usage.exit_code()).unwrap_or(2)
+}
+
+fn start(cli: Cli, console: &Console) -> Result<Verdict, CliError> {
+    logging::start(cli.log_format, cli.command.default_log(), &console.terminal)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::environment(format!("cannot start the threads of the program: {error}")))?;
+    let verdict = runtime.block_on(dispatch(cli.command, console));
+    // A task that still waits for a peer must not keep the program.
+    runtime.shutdown_background();
+    verdict
+}
+
+async fn dispatch(command: Command, console: &Console) -> Result<Verdict, CliError> {
+    // Boxed: the futures of the large commands would otherwise be part of every small one.
+    match command {
+        Command::Run(args) => Box::pin(run::run(args, console)).await,
+        Command::Serve(args) => Box::pin(serve::serve(args, console)).await,
+        Command::Submit(args) => Box::pin(submit::submit(args, console)).await,
+        Command::Plan(args) => Box::pin(plan::plan(args, console)).await,
+        Command::Status(args) => Box::pin(status::status(args, console)).await,
+        Command::Watch(args) => Box::pin(watch::watch(args, console)).await,
+        Command::Explain(args) => Box::pin(explain::explain(args, console)).await,
+        Command::Cancel(args) => Box::pin(control::cancel(args, console)).await,
+        Command::Retry(args) => Box::pin(control::retry(args, console)).await,
+        Command::Report(args) => Box::pin(report::report(args, console)).await,
+        Command::Workers(args) => Box::pin(workers::workers(args, console)).await,
+    }
+}

@@ -1,0 +1,171 @@
+//! `coordinator run`: the real coordinator and a real worker on this machine, for one sweep.
+
+mod daemon;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use pretext_proto::v1 as pb;
+use pretext_shared::dataset::Source;
+use pretext_shared::device::NumericClass;
+use pretext_shared::plan;
+use pretext_shared::stage::Extent;
+use tokio::time::sleep;
+
+use self::daemon::{Launch, Supervisor};
+use super::Verdict;
+use super::args::RunArgs;
+use super::client::Client;
+use super::console::{Console, Show};
+use super::error::CliError;
+use super::progress::{cells as count, span};
+use super::report::publish;
+use super::signals::Signals;
+use super::status::Counts;
+use super::submit::Submitted;
+use super::sweep_file::SweepFile;
+use super::watch::{Events, Go, follow};
+use super::worker_program::WorkerProgram;
+use crate::engine::Limits;
+use crate::serve::{Coordinator, Options};
+use crate::submission::SubmissionError;
+
+/// How often the coordinator is asked whether the worker is there.
+const ASK: Duration = Duration::from_millis(100);
+/// After this long somebody wants to know what is going on.
+const SLOW: Duration = Duration::from_secs(10);
+
+/// Runs a sweep to its end, or to where it is interrupted.
+pub(super) async fn run(args: RunArgs, console: &Console) -> Result<Verdict, CliError> {
+    let file = SweepFile::read(&args.file.file)?;
+    let mut signals = Signals::catch()?;
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let options = Options { listen, state_dir: args.state_dir.clone(), limits: Limits::default() };
+    let coordinator = Coordinator::start(options).await?;
+    let url = format!("http://{}", coordinator.address());
+
+    let mut run = Run { args, file, url, console, worker: None };
+    let outcome = tokio::select! {
+        outcome = Box::pin(run.complete()) => outcome,
+        () = signals.next() => Err(CliError::Interrupted {
+            message: "interrupted: what is done is kept, and the same command goes on where it stopped".to_owned(),
+        }),
+    };
+    if matches!(outcome, Err(CliError::Interrupted { .. })) {
+        console.terminal.say("stopping; once more to stop at once");
+    }
+    let stopping = async {
+        if let Some(worker) = &mut run.worker {
+            worker.stop().await;
+        }
+        coordinator.stop().await;
+    };
+    let killed = tokio::select! {
+        () = stopping => false,
+        () = signals.next() => true,
+    };
+    if killed {
+        run.worker.iter().for_each(Supervisor::kill);
+        let message = "killed; the same command goes on from the last checkpoints".to_owned();
+        return Err(CliError::Interrupted { message });
+    }
+    outcome
+}
+
+struct Run<'a> {
+    args: RunArgs,
+    file: SweepFile,
+    url: String,
+    console: &'a Console,
+    /// Once it is started; stopped by whoever owns this.
+    worker: Option<Supervisor>,
+}
+
+impl Run<'_> {
+    async fn complete(&mut self) -> Result<Verdict, CliError> {
+        let client = Client::connect(&self.url).await?;
+        let sweep = match self.finished(&client).await? {
+            Some(sweep) => sweep,
+            None => self.train(&client).await?,
+        };
+        let cells = publish(&client, &sweep, self.args.out.as_deref(), self.console).await?;
+        if cells.verdict() == Verdict::SomeFailed {
+            let without = count(cells.failed + cells.cancelled);
+            self.console.terminal.say(&format!("{without} without a result; --retry-failed runs what failed again"));
+        }
+        Ok(cells.verdict())
+    }
+
+    /// Starts a worker, submits, and follows until no cell changes any more.
+    async fn train(&mut self, client: &Client) -> Result<String, CliError> {
+        let Run { args, file, url, console, worker } = self;
+        let launch = Launch::new(WorkerProgram::find()?, args, &file.sweep.source, url);
+        let worker = worker.insert(Supervisor::start(launch, &console.terminal)?);
+        tokio::select! {
+            registered = registered(client, console) => registered?,
+            error = worker.ends_early() => return Err(error),
+        }
+        let reply = client.submit(&file.text, args.file.extent()).await?;
+        console.terminal.say(&Submitted::new(&reply, args.file.extent()).text());
+        if args.retry_failed {
+            client.retry(&reply.sweep).await?;
+        }
+        let events = Events::new(client.clone(), reply.sweep.clone(), &console.terminal);
+        tokio::select! {
+            followed = follow(events, &console.terminal, |_| Ok(Go::On)) => followed.map(|_| reply.sweep),
+            error = worker.keep_alive() => Err(error),
+        }
+    }
+
+    /// The sweep of this file, if it was submitted before and there is nothing left to do. Then its
+    /// tables need no worker.
+    async fn finished(&self, client: &Client) -> Result<Option<String>, CliError> {
+        let sweep = &self.file.sweep;
+        let extent = self.args.file.extent();
+        let known: Vec<pb::SweepSummary> = client.list().await?;
+        let namesake = |known: &&pb::SweepSummary| {
+            known.sweep.rsplit_once('-').is_some_and(|(name, _)| name == sweep.name)
+                && known.smoke == (extent == Extent::Smoke)
+        };
+        let known: Vec<&pb::SweepSummary> = known.iter().filter(namesake).collect();
+        let facts = match &sweep.source {
+            Source::Procedural(procedural) => procedural.facts(),
+            _ if known.is_empty() => return Ok(None),
+            // What is wrong with the data is said by who announces them.
+            source => match WorkerProgram::find()?.facts(source, &self.args.data_root).await {
+                Ok(facts) => facts,
+                Err(_) => return Ok(None),
+            },
+        };
+        let classes = match sweep.numeric {
+            Some(class) => vec![class],
+            // In the order in which a submission looks for the same sweep.
+            None => vec![NumericClass::Cpu, NumericClass::Gpu],
+        };
+        for class in classes {
+            let plan = plan::expand(sweep, &facts, class, extent).map_err(SubmissionError::Plan)?;
+            if let Some(summary) = known.iter().find(|known| known.sweep == plan.sweep.as_str()) {
+                let cells = Counts::from(summary.cells);
+                let left = !cells.is_final() || (self.args.retry_failed && cells.verdict() == Verdict::SomeFailed);
+                return Ok((!left).then(|| summary.sweep.clone()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Waits until a worker has registered: only the one that was just started knows this coordinator.
+async fn registered(client: &Client, console: &Console) -> Result<(), CliError> {
+    let start = Instant::now();
+    let mut told = Duration::ZERO;
+    loop {
+        if client.workers().await?.iter().any(|worker| worker.connected) {
+            return Ok(());
+        }
+        if start.elapsed() >= told + SLOW {
+            told = start.elapsed();
+            console.terminal.say(&format!("waiting for the worker, which looks at devices and data ({})", span(told)));
+        }
+        sleep(ASK).await;
+    }
+}

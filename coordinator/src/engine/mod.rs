@@ -1,0 +1,234 @@
+//! The whole scheduling and lease logic, as a pure state machine: every operation is a function of the
+//! state, its arguments and the time it is given. No IO, no async, no clock, no randomness. Durable
+//! effects are the [`Change`]s that [`Engine::take_changes`] hands out; a reply may leave the process
+//! only after they are committed.
+
+mod lease;
+mod placement;
+mod record;
+mod sweeps;
+mod view;
+mod work;
+mod workers;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pretext_shared::ids::{Fence, StageId, SweepId, WorkerId};
+use pretext_shared::stage::StageKind;
+pub use record::{
+    Batch, Change, Checkpoint, GrantRecord, Holder, Millis, Progress, Snapshot, StageRecord, State, SweepMark,
+    SweepRecord, Waiting,
+};
+pub use sweeps::{Cancelled, Retried, Submission, Submitted};
+pub use view::{CellCounts, RunningStage, SweepStatus, WorkerView};
+pub use work::Directive;
+pub use lease::Grant;
+pub use workers::{Announcement, Offer};
+
+/// Times and limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// A lease ends this long after its last renewal.
+    pub lease_ms: Millis,
+    /// Grants of a stage whose workers were lost before the stage is quarantined.
+    pub max_lost: u32,
+    /// Failed attempts (of the kind that may pass) before the stage fails.
+    pub max_failed: u32,
+    /// Back-off after the first failure; doubled for each further one.
+    pub back_off_ms: Millis,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { lease_ms: 15_000, max_lost: 3, max_failed: 3, back_off_ms: 1_000 }
+    }
+}
+
+/// Why an operation was refused. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The attempt's fence has been superseded, or the stage is over.
+    #[error("attempt {stage}@{fence} is over: the stage was granted again, ended or was cancelled", stage = stage.short())]
+    Superseded {
+        /// The stage.
+        stage: StageId,
+        /// The fence that was presented.
+        fence: Fence,
+    },
+    /// The stage is not known.
+    #[error("no stage {}", .0.short())]
+    UnknownStage(StageId),
+    /// A fence above the store's: the store was rolled back. Never granted again silently.
+    #[error("attempt {stage}@{fence} is newer than this store knows ({known}): the store was set back to an older state", stage = stage.short())]
+    FromTheFuture {
+        /// The stage.
+        stage: StageId,
+        /// The fence that was presented.
+        fence: Fence,
+        /// The store's.
+        known: Fence,
+    },
+    /// Point batches are missing.
+    #[error("point batch {sequence} of {stage} came before batch {expected}", stage = stage.short())]
+    Gap {
+        /// The stage.
+        stage: StageId,
+        /// The batch that came.
+        sequence: u64,
+        /// The batch that must come first.
+        expected: u64,
+    },
+    /// No sweep fits.
+    #[error("no sweep `{0}`: `coordinator status` lists what there is")]
+    UnknownSweep(String),
+    /// More than one sweep fits.
+    #[error("`{text}` may be any of {candidates}: write more of the id")]
+    AmbiguousSweep {
+        /// What was asked for.
+        text: String,
+        /// What fits.
+        candidates: String,
+    },
+    /// No cell fits.
+    #[error("no cell `{0}`: a cell's id reads SWEEP/METHOD/FRACTION/LR/SEED")]
+    UnknownCell(String),
+    /// The worker must register first.
+    #[error("worker {0} is not registered: register again")]
+    UnknownWorker(WorkerId),
+    /// The worker has no such device.
+    #[error("worker {worker} offers no device `{device}`")]
+    UnknownDevice {
+        /// Who asked.
+        worker: WorkerId,
+        /// For what.
+        device: String,
+    },
+}
+
+struct StageEntry {
+    record: StageRecord,
+    progress: Progress,
+    /// End of the lease, or of the back-off.
+    until: Millis,
+    /// Steps and images of the running attempt, as last reported. Not durable.
+    step: u64,
+    images: u64,
+    /// Images of the longest chain of stages above this one, this one included.
+    weight: u64,
+}
+
+struct SweepEntry {
+    record: SweepRecord,
+    mark: SweepMark,
+    /// Its distinct stages.
+    stages: BTreeSet<StageId>,
+}
+
+/// The state machine.
+pub struct Engine {
+    limits: Limits,
+    sweeps: BTreeMap<SweepId, SweepEntry>,
+    stages: BTreeMap<StageId, StageEntry>,
+    /// Which sweeps need a stage.
+    needed_by: BTreeMap<StageId, BTreeSet<SweepId>>,
+    workers: BTreeMap<WorkerId, workers::WorkerEntry>,
+    changes: Vec<Change>,
+}
+
+impl Engine {
+    /// The engine as it was when `snapshot` was durable. Leases that were held get a whole lease time
+    /// from `now`, so that their holders can come back.
+    pub fn restore(limits: Limits, snapshot: Snapshot, now: Millis) -> Self {
+        let mut engine = Self {
+            limits,
+            sweeps: BTreeMap::new(),
+            stages: BTreeMap::new(),
+            needed_by: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            changes: Vec::new(),
+        };
+        for (id, (record, progress)) in snapshot.stages {
+            let until = match &progress.state {
+                State::Leased(_) => now + limits.lease_ms,
+                State::Waiting(Waiting::BackOff(ms)) => now + ms,
+                _ => 0,
+            };
+            engine.stages.insert(id, StageEntry { record, progress, until, step: 0, images: 0, weight: 0 });
+        }
+        for (record, mark) in snapshot.sweeps {
+            engine.index_sweep(record, mark);
+        }
+        engine.weigh();
+        engine
+    }
+
+    /// The durable effects of the operations since the last call, in order.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Lets time pass: leases whose end has come expire.
+    pub fn tick(&mut self, now: Millis) {
+        let expired: Vec<StageId> = self
+            .stages
+            .iter()
+            .filter(|(_, entry)| matches!(entry.progress.state, State::Leased(_)) && entry.until <= now)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in expired {
+            self.expire(id);
+        }
+    }
+
+    fn index_sweep(&mut self, record: SweepRecord, mark: SweepMark) {
+        let stages: BTreeSet<StageId> = record.cells.iter().flat_map(|cell| cell.stages()).collect();
+        for stage in &stages {
+            self.needed_by.entry(*stage).or_default().insert(record.id.clone());
+        }
+        self.sweeps.insert(record.id.clone(), SweepEntry { record, mark, stages });
+    }
+
+    /// Computes for every stage the images of the longest chain that waits for it.
+    fn weigh(&mut self) {
+        let mut above: BTreeMap<StageId, u64> = BTreeMap::new();
+        // Test stages have no children, downstream stages have test children, pretext stages have
+        // downstream children: three passes from the top suffice.
+        for kind in [StageKind::Test, StageKind::Downstream, StageKind::Pretext] {
+            for (id, entry) in &mut self.stages {
+                if entry.record.stage.spec.kind() != kind {
+                    continue;
+                }
+                entry.weight = entry.record.cost.images_seen.max(1) + above.get(id).copied().unwrap_or(0);
+                if let Some(parent) = entry.record.stage.spec.parent() {
+                    let most = above.entry(parent).or_default();
+                    *most = (*most).max(entry.weight);
+                }
+            }
+        }
+    }
+
+    /// Whether a sweep that was not cancelled needs the stage.
+    fn is_needed(&self, stage: StageId) -> bool {
+        self.needed_by.get(&stage).is_some_and(|sweeps| {
+            sweeps.iter().any(|sweep| self.sweeps.get(sweep).is_some_and(|entry| entry.mark == SweepMark::Active))
+        })
+    }
+
+    /// Brings a stage into a new state: the one place where that happens.
+    fn transition(&mut self, id: StageId, until: Millis, change: impl FnOnce(&mut Progress)) {
+        if let Some(entry) = self.stages.get_mut(&id) {
+            change(&mut entry.progress);
+            entry.until = until;
+            self.changes.push(Change::SetProgress(id, Box::new(entry.progress.clone())));
+        }
+    }
+
+    fn entry(&self, stage: StageId) -> Result<&StageEntry, Refusal> {
+        self.stages.get(&stage).ok_or(Refusal::UnknownStage(stage))
+    }
+}
+
+

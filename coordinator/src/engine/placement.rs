@@ -1,0 +1,109 @@
+//! Which stage a free slot gets.
+
+use pretext_shared::dataset::Source;
+use pretext_shared::device::DeviceFacts;
+use pretext_shared::ids::{StageId, SweepId};
+use pretext_shared::stage::StageKind;
+
+use super::workers::WorkerEntry;
+use super::{Engine, Millis, StageEntry, State, SweepMark, Waiting};
+
+impl Engine {
+    /// Whether the stage waits for nothing but a slot.
+    pub(super) fn is_ready(&self, entry: &StageEntry, now: Millis) -> bool {
+        let waits = match &entry.progress.state {
+            State::Waiting(Waiting::Open | Waiting::Expired(_)) => true,
+            State::Waiting(Waiting::BackOff(_)) => entry.until <= now,
+            _ => false,
+        };
+        waits && self.parent_is_done(entry)
+    }
+
+    fn parent_is_done(&self, entry: &StageEntry) -> bool {
+        entry.record.stage.spec.parent().is_none_or(|parent| {
+            self.stages.get(&parent).is_some_and(|parent| matches!(parent.progress.state, State::Succeeded(_)))
+        })
+    }
+
+    /// Why `device` of `worker` cannot run the stage, in words; `None` if it can.
+    pub(super) fn unfit(&self, entry: &StageEntry, worker: &WorkerEntry, device: &DeviceFacts) -> Option<String> {
+        let stage = &entry.record.stage;
+        if device.class != stage.class {
+            return Some(format!("it needs a {} and {} is a {}", stage.class, device.name, device.class));
+        }
+        let fingerprint = stage.spec.data().fingerprint;
+        let drawn = matches!(entry.record.source, Source::Procedural(_));
+        if !drawn && worker.dataset(fingerprint).is_none() {
+            let key = entry.record.source.key();
+            let other = worker.offer.datasets.iter().find(|data| data.key == key);
+            return Some(match other.map(|data| &data.facts) {
+                Some(Ok(facts)) => format!(
+                    "its copy of {key} differs: fingerprint {} and not {}",
+                    facts.fingerprint.short(),
+                    fingerprint.short()
+                ),
+                Some(Err(problem)) => format!("its copy of {key} cannot be used: {problem}"),
+                None => format!("it does not have {key}"),
+            });
+        }
+        None
+    }
+
+    /// Leases on a device of a worker.
+    pub(super) fn held_on(&self, worker: &pretext_shared::ids::WorkerId, device: &str) -> usize {
+        self.stages
+            .values()
+            .filter(|entry| match &entry.progress.state {
+                State::Leased(holder) => holder.worker == *worker && holder.device == device,
+                _ => false,
+            })
+            .count()
+    }
+
+    /// The stage that a free slot on `device` should run: of the oldest sweep; within it tests first
+    /// (they are short and give results), then the stage with the longest chain waiting for it, so that
+    /// no long chain starts last.
+    pub(super) fn choose(&self, worker: &WorkerEntry, device: &DeviceFacts, now: Millis) -> Option<StageId> {
+        let mut best: Option<(Rank, StageId)> = None;
+        for (id, entry) in &self.stages {
+            if !self.is_ready(entry, now) || self.unfit(entry, worker, device).is_some() {
+                continue;
+            }
+            let Some(submitted) = self.oldest_with_room(*id) else { continue };
+            let rank = Rank {
+                submitted,
+                not_test: u8::from(entry.record.stage.spec.kind() != StageKind::Test),
+                lightness: u64::MAX - entry.weight,
+            };
+            if best.as_ref().is_none_or(|(other, _)| rank < *other) {
+                best = Some((rank, *id));
+            }
+        }
+        best.map(|(_, id)| id)
+    }
+
+    /// Submission time of the oldest active sweep that needs the stage and may run one more.
+    fn oldest_with_room(&self, stage: StageId) -> Option<(u64, SweepId)> {
+        let sweeps = self.needed_by.get(&stage)?;
+        sweeps
+            .iter()
+            .filter_map(|id| self.sweeps.get(id))
+            .filter(|sweep| sweep.mark == SweepMark::Active)
+            .filter(|sweep| {
+                sweep.record.max_parallel.is_none_or(|most| {
+                    let running = sweep.stages.iter().filter_map(|id| self.stages.get(id));
+                    let running = running.filter(|entry| matches!(entry.progress.state, State::Leased(_))).count();
+                    running < most as usize
+                })
+            })
+            .map(|sweep| (sweep.record.submitted_ms, sweep.record.id.clone()))
+            .min()
+    }
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    submitted: (u64, SweepId),
+    not_test: u8,
+    lightness: u64,
+}

@@ -1,0 +1,154 @@
+//! Sweeps: submit, cancel, retry.
+
+use pretext_shared::ids::{StageId, SweepId};
+
+use super::{
+    Change, Engine, Progress, Refusal, StageEntry, StageRecord, State, SweepMark, SweepRecord, Waiting,
+};
+
+/// A planned sweep with its stages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submission {
+    /// The sweep.
+    pub sweep: SweepRecord,
+    /// Every stage of every cell.
+    pub stages: Vec<(StageId, StageRecord)>,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Submitted {
+    /// The same sweep was there before.
+    pub existed: bool,
+    /// Stages of the sweep that have a result already.
+    pub cached: usize,
+}
+
+/// What a cancellation did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cancelled {
+    /// Cells that will have no result.
+    pub cells: usize,
+    /// Stages stopped, or not started.
+    pub stages: usize,
+}
+
+/// What a retry did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retried {
+    /// Stages that will run again.
+    pub stages: usize,
+}
+
+impl Engine {
+    /// Adds a sweep. Stages that are known already, from this sweep or another, are shared.
+    pub fn submit(&mut self, submission: Submission) -> Submitted {
+        let Submission { sweep, stages } = submission;
+        let ids: Vec<StageId> = stages.iter().map(|(id, _)| *id).collect();
+        let existed = self.sweeps.contains_key(&sweep.id);
+        if !existed {
+            for (id, record) in stages {
+                self.add_stage(id, record);
+            }
+            self.changes.push(Change::AddSweep(Box::new(sweep.clone())));
+            self.index_sweep(sweep, SweepMark::Active);
+            self.weigh();
+        }
+        Submitted { existed, cached: self.cached(ids).len() }
+    }
+
+    fn add_stage(&mut self, id: StageId, record: StageRecord) {
+        match self.stages.get(&id).map(|entry| &entry.progress.state) {
+            None => {
+                self.changes.push(Change::AddStage(id, Box::new(record.clone())));
+                self.changes.push(Change::SetProgress(id, Box::new(Progress::new())));
+                let entry = StageEntry { record, progress: Progress::new(), until: 0, step: 0, images: 0, weight: 0 };
+                self.stages.insert(id, entry);
+            }
+            Some(State::Cancelled) => self.reset(id),
+            Some(_) => {}
+        }
+    }
+
+    /// Lets a stage run again with fresh budgets. Its fence stays: it only rises.
+    fn reset(&mut self, id: StageId) {
+        self.transition(id, 0, |progress| {
+            progress.state = State::Waiting(Waiting::Open);
+            (progress.lost, progress.failed) = (0, 0);
+        });
+    }
+
+    /// Whether the sweep was submitted.
+    pub fn has_sweep(&self, sweep: &SweepId) -> bool {
+        self.sweeps.contains_key(sweep)
+    }
+
+    /// Which of `stages` have a result.
+    pub fn cached(&self, stages: impl IntoIterator<Item = StageId>) -> Vec<StageId> {
+        let done = |id: &StageId| {
+            self.stages.get(id).is_some_and(|entry| matches!(entry.progress.state, State::Succeeded(_)))
+        };
+        stages.into_iter().filter(done).collect()
+    }
+
+    /// The sweep that `text` names: its id, or the one whose id begins with it.
+    pub fn find_sweep(&self, text: &str) -> Result<SweepId, Refusal> {
+        let fits: Vec<&SweepId> = self.sweeps.keys().filter(|id| id.as_str().starts_with(text)).collect();
+        match fits.as_slice() {
+            [] => Err(Refusal::UnknownSweep(text.to_owned())),
+            [one] => Ok((*one).clone()),
+            many => match many.iter().find(|id| id.as_str() == text) {
+                Some(exact) => Ok((**exact).clone()),
+                None => {
+                    let candidates = many.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ");
+                    Err(Refusal::AmbiguousSweep { text: text.to_owned(), candidates })
+                }
+            },
+        }
+    }
+
+    /// Cancels a sweep: stages that no other sweep needs stop. Results that are there stay.
+    pub fn cancel(&mut self, sweep: &SweepId) -> Result<Cancelled, Refusal> {
+        let entry = self.sweeps.get_mut(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
+        let stages: Vec<StageId> = entry.stages.iter().copied().collect();
+        if entry.mark == SweepMark::Active {
+            entry.mark = SweepMark::Cancelled;
+            self.changes.push(Change::MarkSweep(sweep.clone(), SweepMark::Cancelled));
+        }
+        let mut stopped = 0;
+        for id in stages {
+            let open = self.stages.get(&id).is_some_and(|entry| {
+                matches!(entry.progress.state, State::Waiting(_) | State::Leased(_))
+            });
+            if open && !self.is_needed(id) {
+                self.transition(id, 0, |progress| progress.state = State::Cancelled);
+                stopped += 1;
+            }
+        }
+        let cells = self.cell_counts(sweep).map_or(0, |counts| counts.cancelled);
+        Ok(Cancelled { cells, stages: stopped })
+    }
+
+    /// Lets the failed stages of a sweep run again, for every sweep that needs them; on a cancelled
+    /// sweep the cancelled stages too, and the sweep is wanted again.
+    pub fn retry(&mut self, sweep: &SweepId) -> Result<Retried, Refusal> {
+        let entry = self.sweeps.get_mut(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
+        let stages: Vec<StageId> = entry.stages.iter().copied().collect();
+        if entry.mark == SweepMark::Cancelled {
+            entry.mark = SweepMark::Active;
+            self.changes.push(Change::MarkSweep(sweep.clone(), SweepMark::Active));
+        }
+        let mut again = 0;
+        for id in stages {
+            let over = self
+                .stages
+                .get(&id)
+                .is_some_and(|entry| matches!(entry.progress.state, State::Failed(_) | State::Cancelled));
+            if over {
+                self.reset(id);
+                again += 1;
+            }
+        }
+        Ok(Retried { stages: again })
+    }
+}

@@ -1,0 +1,325 @@
+//! Whole courses of events through the engine, without a clock.
+
+use pretext_shared::dataset::{Normalize, Procedural, Source};
+use pretext_shared::device::{DeviceFacts, NumericClass};
+use pretext_shared::ids::{AttemptId, ContentHash, Fence, WorkerId};
+use pretext_shared::outcome::{Failure, FailureCode, Score, StageResult};
+use pretext_shared::plan;
+use pretext_shared::point::{Metric, Part, Point};
+use pretext_shared::spec;
+use pretext_shared::stage::{Extent, StageKind};
+
+use super::*;
+use crate::submission::Planned;
+
+const SWEEP: &str = "
+name: small
+dataset: {kind: procedural, train_per_class: 40, test_per_class: 10, seed: 0, image_size: 16}
+encoder: {kind: small-cnn, width: 4, blocks: 2}
+methods: [supervised, rotation]
+fractions: [50%]
+lr: {fixed: {kind: constant, base: 0.01}}
+seeds: [0]
+pretext: {data: all, epochs: 1, batch: 8}
+downstream: {epochs: 1, batch: 8}
+";
+
+fn submission(text: &str, submitted_ms: u64) -> Submission {
+    let sweep = spec::parse(text).expect("a good sweep");
+    let Source::Procedural(procedural) = &sweep.source else { panic!("procedural") };
+    let facts = procedural.facts();
+    let plan = plan::expand(&sweep, &facts, NumericClass::Cpu, Extent::Whole).expect("a plan");
+    Planned { sweep, facts, plan }.submission(text.to_owned(), submitted_ms)
+}
+
+fn worker(name: &str) -> WorkerId {
+    WorkerId { name: name.to_owned(), boot: uuid::Uuid::from_u128(name.len() as u128) }
+}
+
+fn device(name: &str, class: NumericClass, slots: u32) -> DeviceFacts {
+    DeviceFacts { name: name.to_owned(), description: name.to_owned(), class, slots }
+}
+
+fn engine_with(workers: &[(&str, u32)]) -> Engine {
+    let mut engine = Engine::restore(Limits::default(), Snapshot::default(), 0);
+    for (name, slots) in workers {
+        let offer =
+            Offer { devices: vec![device("cpu", NumericClass::Cpu, *slots)], datasets: vec![], version: "0".to_owned() };
+        engine.register(worker(name), offer, 0);
+    }
+    engine
+}
+
+fn lease(engine: &mut Engine, name: &str, request: &str, now: Millis) -> Option<Grant> {
+    engine.lease(&worker(name), "cpu", request, now, 0).expect("a registered worker")
+}
+
+fn result() -> StageResult {
+    StageResult {
+        selected_epoch: 1,
+        score: Score { loss: 1.0, accuracy: 0.5, seen: 2 },
+        steps: 1,
+        images: 8,
+        artifacts: BTreeMap::new(),
+        device: "cpu".to_owned(),
+        seconds: 0.1,
+    }
+}
+
+fn point(step: u64) -> Point {
+    Point { part: Part::Train, metric: Metric::Loss, epoch: 1, step, value: 1.0 }
+}
+
+fn failure(code: FailureCode) -> Failure {
+    Failure { code, message: "for a reason".to_owned(), log: vec![] }
+}
+
+/// Applies the changes to a snapshot, as a store would.
+fn persist(snapshot: &mut Snapshot, changes: Vec<Change>) {
+    for change in changes {
+        match change {
+            Change::AddSweep(sweep) => snapshot.sweeps.push((*sweep, SweepMark::Active)),
+            Change::MarkSweep(id, mark) => {
+                snapshot.sweeps.iter_mut().filter(|(sweep, _)| sweep.id == id).for_each(|(_, old)| *old = mark);
+            }
+            Change::AddStage(id, stage) => {
+                snapshot.stages.insert(id, (*stage, Progress::new()));
+            }
+            Change::SetProgress(id, progress) => {
+                snapshot.stages.get_mut(&id).expect("added before").1 = *progress;
+            }
+            Change::LogGrant(..) | Change::AppendPoints(..) => {}
+        }
+    }
+}
+
+#[test]
+fn a_sweep_runs_to_its_end_in_order_of_its_chains() {
+    let mut engine = engine_with(&[("a", 1)]);
+    let submitted = submission(SWEEP, 1);
+    let id = submitted.sweep.id.clone();
+    assert_eq!(submitted.stages.len(), 5, "rotation's pretext, two downstream, two tests");
+    assert!(!engine.submit(submitted).existed);
+    let mut kinds = Vec::new();
+    for n in 0.. {
+        let Some(grant) = lease(&mut engine, "a", &n.to_string(), 10) else { break };
+        assert!(lease(&mut engine, "a", "another", 10).is_none(), "the one slot is taken");
+        kinds.push(grant.stage.spec.kind());
+        engine.complete(grant.attempt, result(), 0).expect("the holder completes");
+    }
+    // The longest chain first; a test as soon as there is one.
+    use StageKind::*;
+    assert_eq!(kinds, [Pretext, Downstream, Test, Downstream, Test]);
+    assert!(engine.cell_counts(&id).expect("known").is_final());
+    assert_eq!(engine.cell_counts(&id).expect("known").succeeded, 2);
+    // The same file again makes no second copy; a sweep that needs the same stages finds them done.
+    assert_eq!(engine.submit(submission(SWEEP, 2)), Submitted { existed: true, cached: 5 });
+    let other = submission(&SWEEP.replace("methods: [supervised, rotation]", "methods: [rotation]"), 3);
+    assert_eq!(engine.submit(other), Submitted { existed: false, cached: 3 });
+}
+
+#[test]
+fn a_repeated_request_gets_the_same_grant() {
+    let mut engine = engine_with(&[("a", 2)]);
+    engine.submit(submission(SWEEP, 1));
+    let first = lease(&mut engine, "a", "r1", 0).expect("work");
+    assert_eq!(lease(&mut engine, "a", "r1", 5).as_ref(), Some(&first));
+    let second = lease(&mut engine, "a", "r2", 5).expect("more work");
+    assert_ne!(first.attempt.stage, second.attempt.stage);
+}
+
+#[test]
+fn an_expired_holder_comes_back_with_its_fence_unless_the_stage_was_granted_again() {
+    let mut engine = engine_with(&[("a", 1), ("bb", 1)]);
+    engine.submit(submission(SWEEP, 1));
+    let grant = lease(&mut engine, "a", "r", 0).expect("work");
+    engine.tick(20_000);
+    // Not granted again: the same fence goes on.
+    let beat = engine.heartbeat(&worker("a"), &[(grant.attempt, 3, 24)], 20_001);
+    assert_eq!(beat, [Directive::Continue]);
+    engine.points(grant.attempt, 0, vec![point(3)], 20_002).expect("accepted");
+    // Expired and granted again: refused everywhere.
+    engine.tick(50_000);
+    let again = lease(&mut engine, "bb", "r", 50_000).expect("work");
+    assert_eq!(again.attempt.stage, grant.attempt.stage);
+    assert_eq!(again.attempt.fence, grant.attempt.fence.next());
+    assert_eq!(engine.heartbeat(&worker("a"), &[(grant.attempt, 4, 0)], 50_001), [Directive::Superseded]);
+    let checkpoint = Checkpoint { artifact: pretext_shared::ids::ArtifactId(ContentHash::of(b"x")), step: 3 };
+    assert!(engine.points(grant.attempt, 1, vec![point(4)], 50_001).is_err());
+    assert!(engine.register_checkpoint(grant.attempt, checkpoint, 1, 50_001).is_err());
+    assert!(engine.complete(grant.attempt, result(), 1).is_err());
+    assert!(engine.fail(grant.attempt, failure(FailureCode::Crashed), 50_001).is_err());
+    assert!(engine.release(grant.attempt).is_err());
+    engine.complete(again.attempt, result(), 0).expect("the holder completes");
+    // One result, and only one.
+    assert_eq!(engine.complete(again.attempt, result(), 0), Ok(None), "said again by the holder");
+    assert!(engine.complete(grant.attempt, result(), 0).is_err());
+    let future = AttemptId { fence: Fence(99), ..again.attempt };
+    assert!(matches!(engine.check(future), Err(Refusal::FromTheFuture { .. })));
+}
+
+#[test]
+fn points_are_kept_once_and_a_result_waits_for_them() {
+    let mut engine = engine_with(&[("a", 1)]);
+    engine.submit(submission(SWEEP, 1));
+    let grant = lease(&mut engine, "a", "r", 0).expect("work");
+    engine.take_changes();
+    engine.points(grant.attempt, 0, vec![point(1)], 1).expect("accepted");
+    engine.points(grant.attempt, 0, vec![point(1)], 2).expect("accepted again");
+    let appended = engine.take_changes().into_iter().filter(|change| matches!(change, Change::AppendPoints(..))).count();
+    assert_eq!(appended, 1);
+    assert!(matches!(engine.points(grant.attempt, 2, vec![], 3), Err(Refusal::Gap { expected: 1, .. })));
+    assert!(matches!(engine.complete(grant.attempt, result(), 2), Err(Refusal::Gap { .. })));
+    engine.complete(grant.attempt, result(), 1).expect("all points are here");
+}
+
+#[test]
+fn failures_that_may_pass_are_tried_again_after_a_back_off_and_others_are_not() {
+    let mut engine = engine_with(&[("a", 1)]);
+    let text = SWEEP.replace("methods: [supervised, rotation]", "methods: [rotation]");
+    let id = submission(&text, 1).sweep.id;
+    engine.submit(submission(&text, 1));
+    let mut now = 0;
+    for n in 1..=Limits::default().max_failed {
+        let grant = lease(&mut engine, "a", &format!("r{n}"), now).expect("work");
+        engine.fail(grant.attempt, failure(FailureCode::Crashed), now).expect("the holder fails");
+        assert!(lease(&mut engine, "a", "early", now).is_none(), "backs off");
+        now += 60_000;
+    }
+    assert!(lease(&mut engine, "a", "late", now).is_none(), "the budget is spent");
+    assert_eq!(engine.cell_counts(&id).expect("known").failed, 1);
+    assert_eq!(engine.retry(&id).expect("known"), Retried { stages: 1 });
+    let grant = lease(&mut engine, "a", "again", now).expect("work");
+    assert_eq!(grant.attempt.fence, Fence(4), "fences only rise");
+    engine.fail(grant.attempt, failure(FailureCode::Diverged), now).expect("the holder fails");
+    assert!(lease(&mut engine, "a", "no", now + 600_000).is_none(), "diverged is not tried again");
+}
+
+#[test]
+fn a_stage_that_loses_its_workers_is_quarantined() {
+    let mut engine = engine_with(&[("a", 1)]);
+    let text = SWEEP.replace("methods: [supervised, rotation]", "methods: [rotation]");
+    let id = submission(&text, 1).sweep.id;
+    engine.submit(submission(&text, 1));
+    let mut now = 0;
+    for n in 0..Limits::default().max_lost {
+        lease(&mut engine, "a", &format!("r{n}"), now).expect("work");
+        now += 60_000;
+        engine.tick(now);
+    }
+    assert!(lease(&mut engine, "a", "once more", now).is_none());
+    assert_eq!(engine.cell_counts(&id).expect("known").failed, 1);
+}
+
+#[test]
+fn cancelling_stops_what_no_other_sweep_needs() {
+    let mut engine = engine_with(&[("a", 2)]);
+    let both = submission(SWEEP, 1);
+    let rotation = submission(&SWEEP.replace("methods: [supervised, rotation]", "methods: [rotation]"), 2);
+    let (first, second) = (both.sweep.id.clone(), rotation.sweep.id.clone());
+    engine.submit(both);
+    engine.submit(rotation);
+    let pretext = lease(&mut engine, "a", "r1", 0).expect("work");
+    let supervised = lease(&mut engine, "a", "r2", 0).expect("work");
+    let cancelled = engine.cancel(&first).expect("known");
+    assert_eq!(cancelled, Cancelled { cells: 2, stages: 2 });
+    let held = [(pretext.attempt, 0, 0), (supervised.attempt, 0, 0)];
+    assert_eq!(engine.heartbeat(&worker("a"), &held, 1), [Directive::Continue, Directive::Cancel]);
+    assert!(engine.complete(supervised.attempt, result(), 0).is_err(), "cancelled is final");
+    engine.cancel(&second).expect("known");
+    assert_eq!(engine.heartbeat(&worker("a"), &held[..1], 2), [Directive::Cancel]);
+    engine.retry(&second).expect("known");
+    assert_eq!(lease(&mut engine, "a", "r3", 3).expect("work").attempt.stage, pretext.attempt.stage);
+}
+
+#[test]
+fn a_restart_forgets_nothing_durable_and_gives_holders_time() {
+    let mut engine = engine_with(&[("a", 2)]);
+    let mut snapshot = Snapshot::default();
+    engine.submit(submission(SWEEP, 1));
+    let grant = lease(&mut engine, "a", "r", 0).expect("work");
+    engine.points(grant.attempt, 0, vec![point(1)], 1).expect("accepted");
+    persist(&mut snapshot, engine.take_changes());
+    let mut engine = Engine::restore(Limits::default(), snapshot, 0);
+    assert!(!engine.knows(&worker("a")));
+    engine.tick(14_000);
+    assert_eq!(engine.heartbeat(&worker("a"), &[(grant.attempt, 2, 0)], 14_001), [Directive::Continue]);
+    engine.points(grant.attempt, 1, vec![point(2)], 14_002).expect("goes on where it was");
+    engine.complete(grant.attempt, result(), 2).expect("completes");
+}
+
+#[test]
+fn slots_fit_class_device_and_data() {
+    let mut engine = Engine::restore(Limits::default(), Snapshot::default(), 0);
+    let devices = vec![
+        device("cuda:0", NumericClass::Gpu, 2),
+        device("stub:0", NumericClass::Cpu, 1),
+        device("stub:1", NumericClass::Cpu, 2),
+    ];
+    engine.register(worker("a"), Offer { devices, datasets: vec![], version: String::new() }, 0);
+    let seeds = SWEEP.replace("seeds: [0]", "seeds: [0, 1, 2, 3]");
+    let submitted = submission(&seeds, 1);
+    let id = submitted.sweep.id.clone();
+    engine.submit(submitted);
+    let mut granted: BTreeMap<&str, usize> = BTreeMap::new();
+    for device in ["cuda:0", "stub:0", "stub:1"] {
+        for n in 0..4 {
+            let grant = engine.lease(&worker("a"), device, &format!("{device}{n}"), 0, 0).expect("registered");
+            *granted.entry(device).or_default() += usize::from(grant.is_some());
+        }
+    }
+    assert_eq!(granted, BTreeMap::from([("cuda:0", 0), ("stub:0", 1), ("stub:1", 2)]));
+    assert_eq!(engine.status(&id, 0).expect("known").running.len(), 3);
+    assert!(matches!(
+        engine.lease(&worker("a"), "vulkan:7", "r", 0, 0),
+        Err(Refusal::UnknownDevice { .. })
+    ));
+
+    // Data: only a worker with the same fingerprint is given the stage, and the others are told why.
+    let mut engine = Engine::restore(Limits::default(), Snapshot::default(), 0);
+    let mut folder = submission(SWEEP, 1);
+    let facts = Procedural { train_per_class: 40, test_per_class: 10, seed: 0 }.facts();
+    for (_, record) in &mut folder.stages {
+        record.source = Source::ImageFolder { path: "cells".to_owned(), test_fraction: None };
+    }
+    let id = folder.sweep.id.clone();
+    engine.submit(folder);
+    let announce = |facts: Result<_, String>, key: &str| Offer {
+        devices: vec![device("cpu", NumericClass::Cpu, 1)],
+        datasets: vec![Announcement { key: key.to_owned(), facts }],
+        version: String::new(),
+    };
+    let mut other = facts.clone();
+    other.fingerprint = pretext_shared::ids::Fingerprint(ContentHash::of(b"other"));
+    engine.register(worker("a"), announce(Ok(other), "image-folder:cells"), 0);
+    assert!(lease(&mut engine, "a", "r", 0).is_none());
+    let obstacles = engine.status(&id, 0).expect("known").obstacles;
+    assert!(obstacles[0].contains("its copy of image-folder:cells differs"), "{obstacles:?}");
+    engine.register(worker("bb"), announce(Ok(facts), "image-folder:elsewhere"), 0);
+    let grant = lease(&mut engine, "bb", "r", 0).expect("the right copy");
+    assert_eq!(grant.source.path(), Some("elsewhere"), "where this worker has it");
+    assert_eq!(grant.stage.spec.data().normalize, Normalize::Train);
+}
+
+#[test]
+fn max_parallel_is_kept() {
+    let mut engine = engine_with(&[("a", 8)]);
+    let text = format!("{SWEEP}max_parallel: 1\n").replace("seeds: [0]", "seeds: [0, 1]");
+    engine.submit(submission(&text, 1));
+    assert!(lease(&mut engine, "a", "r1", 0).is_some());
+    assert!(lease(&mut engine, "a", "r2", 0).is_none());
+}
+
+#[test]
+fn sweeps_are_found_by_the_beginning_of_their_id() {
+    let mut engine = engine_with(&[]);
+    let id = submission(SWEEP, 1).sweep.id;
+    engine.submit(submission(SWEEP, 1));
+    assert_eq!(engine.find_sweep("small"), Ok(id.clone()));
+    engine.submit(submission(&SWEEP.replace("seeds: [0]", "seeds: [1]"), 2));
+    assert!(matches!(engine.find_sweep("small"), Err(Refusal::AmbiguousSweep { .. })));
+    assert_eq!(engine.find_sweep(id.as_str()), Ok(id));
+    assert!(engine.find_sweep("large").is_err());
+    let lines = engine.explain(&format!("{}/supervised/0.5/fixed/1", engine.list(0)[0].id), 0).expect("a cell");
+    assert!(lines[1].contains("cannot run: no worker is connected"), "{lines:?}");
+}

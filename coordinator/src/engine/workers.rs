@@ -1,0 +1,92 @@
+//! Workers: what they offer and when they were last heard of. Not durable: a restarted coordinator
+//! asks them to register again.
+
+use std::collections::BTreeMap;
+
+use pretext_shared::dataset::DatasetFacts;
+use pretext_shared::device::DeviceFacts;
+use pretext_shared::ids::{Fingerprint, WorkerId};
+
+use super::{Engine, Millis};
+
+/// A data set on a worker: its facts, or why it cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// `KIND:PATH`.
+    pub key: String,
+    /// Facts, or a sentence.
+    pub facts: Result<DatasetFacts, String>,
+}
+
+/// What a worker registers with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Its devices.
+    pub devices: Vec<DeviceFacts>,
+    /// Its data sets.
+    pub datasets: Vec<Announcement>,
+    /// Version of its program.
+    pub version: String,
+}
+
+pub(super) struct WorkerEntry {
+    pub(super) offer: Offer,
+    pub(super) last_seen: Millis,
+}
+
+impl WorkerEntry {
+    /// The key under which this worker has the data with `fingerprint`.
+    pub(super) fn dataset(&self, fingerprint: Fingerprint) -> Option<&str> {
+        self.offer
+            .datasets
+            .iter()
+            .find(|data| data.facts.as_ref().is_ok_and(|facts| facts.fingerprint == fingerprint))
+            .map(|data| data.key.as_str())
+    }
+
+    pub(super) fn device(&self, name: &str) -> Option<&DeviceFacts> {
+        self.offer.devices.iter().find(|device| device.name == name)
+    }
+}
+
+impl Engine {
+    /// A worker is here. A former life of the same name is forgotten; its leases expire by themselves.
+    pub fn register(&mut self, worker: WorkerId, offer: Offer, now: Millis) {
+        self.workers.retain(|other, _| other.name != worker.name || other.boot == worker.boot);
+        self.workers.insert(worker, WorkerEntry { offer, last_seen: now });
+    }
+
+    /// Takes over the workers that `other` knows: they are not durable, but they are still there.
+    pub fn adopt_workers(&mut self, other: &mut Engine) {
+        self.workers.append(&mut other.workers);
+    }
+
+    /// Whether the worker has registered since this coordinator started.
+    pub fn knows(&self, worker: &WorkerId) -> bool {
+        self.workers.contains_key(worker)
+    }
+
+    /// Whether a worker was heard of within the lease time.
+    pub(super) fn is_connected(&self, entry: &WorkerEntry, now: Millis) -> bool {
+        now.saturating_sub(entry.last_seen) <= self.limits.lease_ms
+    }
+
+    /// What connected workers announce, by key: where they disagree, each version once.
+    pub fn announced(&self, now: Millis) -> BTreeMap<String, Vec<Result<DatasetFacts, String>>> {
+        let mut all: BTreeMap<String, Vec<Result<DatasetFacts, String>>> = BTreeMap::new();
+        for entry in self.workers.values().filter(|entry| self.is_connected(entry, now)) {
+            for data in &entry.offer.datasets {
+                let versions = all.entry(data.key.clone()).or_default();
+                if !versions.contains(&data.facts) {
+                    versions.push(data.facts.clone());
+                }
+            }
+        }
+        all
+    }
+
+    /// Devices of connected workers.
+    pub fn devices(&self, now: Millis) -> impl Iterator<Item = &DeviceFacts> {
+        self.workers.values().filter(move |entry| self.is_connected(entry, now)).flat_map(|entry| &entry.offer.devices)
+    }
+}

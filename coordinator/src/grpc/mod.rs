@@ -1,0 +1,44 @@
+//! The gRPC services: each RPC turns a message into an engine operation and its answer back. Nothing is
+//! decided here.
+
+mod convert;
+mod sweeps;
+mod work;
+
+pub use sweeps::SweepsService;
+pub use work::WorkService;
+
+use crate::artifacts::ArtifactError;
+use crate::core::CoreError;
+use crate::engine::Refusal;
+
+/// Largest message that is accepted or sent: point batches, plans and pieces of artifacts fit easily.
+pub const MAX_MESSAGE: usize = 4 << 20;
+/// Size of the pieces in which artifacts and views are sent.
+const PIECE: usize = 256 << 10;
+
+fn refused(refusal: Refusal) -> tonic::Status {
+    let message = refusal.to_string();
+    match refusal {
+        Refusal::Superseded { .. } | Refusal::FromTheFuture { .. } => tonic::Status::aborted(message),
+        Refusal::UnknownStage(_) | Refusal::UnknownSweep(_) | Refusal::UnknownCell(_) => {
+            tonic::Status::not_found(message)
+        }
+        Refusal::Gap { .. } => tonic::Status::out_of_range(message),
+        Refusal::AmbiguousSweep { .. } | Refusal::UnknownDevice { .. } => tonic::Status::invalid_argument(message),
+        Refusal::UnknownWorker(_) => tonic::Status::failed_precondition(message),
+    }
+}
+
+fn unavailable(error: CoreError) -> tonic::Status {
+    tonic::Status::unavailable(error.to_string())
+}
+
+fn artifact_failed(error: ArtifactError) -> tonic::Status {
+    let message = error.to_string();
+    match error {
+        ArtifactError::Missing(_) => tonic::Status::not_found(message),
+        ArtifactError::Mismatch { .. } => tonic::Status::data_loss(message),
+        ArtifactError::Io { .. } => tonic::Status::resource_exhausted(message),
+    }
+}

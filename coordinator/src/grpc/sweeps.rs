@@ -1,0 +1,243 @@
+//! The service for people and scripts.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::time::Duration;
+
+use pretext_proto::v1 as pb;
+use pretext_proto::v1::sweeps_server::Sweeps;
+use pretext_shared::ids::StageId;
+use pretext_shared::point::Point;
+use pretext_shared::stage::Extent;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::convert::{self, parsed};
+use super::work::send_artifact;
+use super::{PIECE, refused, unavailable};
+use crate::artifacts::Artifacts;
+use crate::core::Core;
+use crate::engine::{Batch, Refusal};
+use crate::submission;
+
+/// Shortest time between two events of a watch.
+const WATCH_PACE: Duration = Duration::from_millis(200);
+
+/// See the module.
+pub struct SweepsService {
+    core: Core,
+    artifacts: Artifacts,
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl SweepsService {
+    /// The service over this core and these artifacts.
+    pub fn new(core: Core, artifacts: Artifacts) -> Self {
+        Self { core, artifacts }
+    }
+}
+
+fn extent(smoke: bool) -> Extent {
+    if smoke { Extent::Smoke } else { Extent::Whole }
+}
+
+/// The curves of a stage: the points of the newest attempt that sent any. An attempt that resumes
+/// begins with all points up to the step of its checkpoint, so nothing of the curve is missing.
+fn merge(batches: Vec<Batch>) -> Vec<Point> {
+    let Some(newest) = batches.iter().map(|batch| batch.fence).max() else { return Vec::new() };
+    batches.into_iter().filter(|batch| batch.fence == newest).flat_map(|batch| batch.points).collect()
+}
+
+#[tonic::async_trait]
+impl Sweeps for SweepsService {
+    async fn submit(&self, request: Request<pb::SubmitRequest>) -> Result<Response<pb::SubmitReply>, Status> {
+        let pb::SubmitRequest { spec, smoke, request_id } = request.into_inner();
+        let reply = self
+            .core
+            .call(move |engine, now| {
+                let planned = submission::plan_here(&spec, extent(smoke), engine, now.mono)?;
+                let submission = planned.submission(spec, now.wall);
+                let id = submission.sweep.id.clone();
+                let (cells, stages) = (submission.sweep.cells.len(), submission.stages.len());
+                let submitted = engine.submit(submission);
+                Ok::<_, submission::SubmissionError>(pb::SubmitReply {
+                    sweep: id.to_string(),
+                    existed: submitted.existed,
+                    cells: cells as u32,
+                    stages: stages as u32,
+                    cached: submitted.cached as u32,
+                })
+            })
+            .await
+            .map_err(unavailable)?
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        tracing::info!(sweep = %reply.sweep, existed = reply.existed, request = %request_id, "sweep submitted");
+        Ok(Response::new(reply))
+    }
+
+    async fn plan(&self, request: Request<pb::PlanRequest>) -> Result<Response<pb::PlanReply>, Status> {
+        let pb::PlanRequest { spec, smoke } = request.into_inner();
+        let (plan, cached) = self
+            .core
+            .call(move |engine, now| {
+                let planned = submission::plan_here(&spec, extent(smoke), engine, now.mono)?;
+                let cached = engine.cached(planned.plan.stages.iter().map(|stage| stage.id));
+                Ok::<_, submission::SubmissionError>((planned.plan, cached))
+            })
+            .await
+            .map_err(unavailable)?
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let plan_json = serde_json::to_string(&plan).map_err(|error| Status::internal(error.to_string()))?;
+        Ok(Response::new(pb::PlanReply { plan_json, cached: cached.iter().map(StageId::to_string).collect() }))
+    }
+
+    async fn list(&self, _: Request<pb::ListRequest>) -> Result<Response<pb::ListReply>, Status> {
+        let sweeps = self.core.call(|engine, now| engine.list(now.mono)).await.map_err(unavailable)?;
+        Ok(Response::new(pb::ListReply { sweeps: sweeps.iter().map(convert::summary).collect() }))
+    }
+
+    type GetStream = Answers<pb::Chunk>;
+
+    async fn get(&self, request: Request<pb::GetRequest>) -> Result<Response<Self::GetStream>, Status> {
+        let pb::GetRequest { sweep, points } = request.into_inner();
+        let mut view = self
+            .core
+            .call(move |engine, _| engine.find_sweep(&sweep).and_then(|id| engine.view(&id)))
+            .await
+            .map_err(unavailable)?
+            .map_err(refused)?;
+        let store = self.core.store().clone();
+        let (pieces, stream) = tokio::sync::mpsc::channel(4);
+        tokio::task::spawn_blocking(move || {
+            let encoded = (|| {
+                if points {
+                    let mut curves: BTreeMap<StageId, Vec<Point>> = BTreeMap::new();
+                    for id in view.stages.keys() {
+                        let batches = store.points(*id).map_err(|error| Status::unavailable(error.to_string()))?;
+                        curves.insert(*id, merge(batches));
+                    }
+                    for (id, stage) in &mut view.stages {
+                        stage.points = curves.remove(id).unwrap_or_default();
+                    }
+                }
+                serde_json::to_vec(&view).map_err(|error| Status::internal(error.to_string()))
+            })();
+            match encoded {
+                // The receiver may have gone away: then nobody wants the rest.
+                Ok(bytes) => {
+                    let _ = bytes
+                        .chunks(PIECE)
+                        .try_for_each(|piece| pieces.blocking_send(Ok(pb::Chunk { data: piece.to_vec() })));
+                }
+                Err(status) => {
+                    let _ = pieces.blocking_send(Err(status));
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    type WatchStream = Answers<pb::WatchEvent>;
+
+    async fn watch(&self, request: Request<pb::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let asked = request.into_inner().sweep;
+        let id = self
+            .core
+            .call(move |engine, _| engine.find_sweep(&asked))
+            .await
+            .map_err(unavailable)?
+            .map_err(refused)?;
+        let core = self.core.clone();
+        let (events, stream) = tokio::sync::mpsc::channel(4);
+        tokio::spawn(async move {
+            let mut changes = core.changes();
+            let mut last = None;
+            loop {
+                changes.mark_unchanged();
+                let asked = id.clone();
+                let event = match core.call(move |engine, now| engine.status(&asked, now.mono)).await {
+                    Ok(Ok(status)) => Ok(convert::watch_event(status)),
+                    Ok(Err(refusal)) => Err(refused(refusal)),
+                    Err(error) => Err(unavailable(error)),
+                };
+                let over = event.as_ref().map_or(true, |event| event.r#final);
+                if event.as_ref().ok() != last.as_ref() || over {
+                    last = event.as_ref().ok().cloned();
+                    if events.send(event).await.is_err() {
+                        return;
+                    }
+                }
+                tokio::select! {
+                    _ = events.closed() => return,
+                    _ = tokio::time::sleep(WATCH_PACE), if !over => {}
+                    else => return,
+                }
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn cancel(&self, request: Request<pb::CancelRequest>) -> Result<Response<pb::CancelReply>, Status> {
+        let asked = request.into_inner().sweep;
+        let reply = self
+            .core
+            .call(move |engine, _| {
+                let id = engine.find_sweep(&asked)?;
+                let done = engine.cancel(&id)?;
+                Ok::<_, Refusal>(pb::CancelReply {
+                    sweep: id.to_string(),
+                    cells: done.cells as u32,
+                    stages: done.stages as u32,
+                })
+            })
+            .await
+            .map_err(unavailable)?
+            .map_err(refused)?;
+        tracing::info!(sweep = %reply.sweep, cells = reply.cells, "sweep cancelled");
+        Ok(Response::new(reply))
+    }
+
+    async fn retry(&self, request: Request<pb::RetryRequest>) -> Result<Response<pb::RetryReply>, Status> {
+        let asked = request.into_inner().sweep;
+        let reply = self
+            .core
+            .call(move |engine, _| {
+                let id = engine.find_sweep(&asked)?;
+                let done = engine.retry(&id)?;
+                Ok::<_, Refusal>(pb::RetryReply { sweep: id.to_string(), stages: done.stages as u32 })
+            })
+            .await
+            .map_err(unavailable)?
+            .map_err(refused)?;
+        tracing::info!(sweep = %reply.sweep, stages = reply.stages, "stages reset");
+        Ok(Response::new(reply))
+    }
+
+    async fn explain(&self, request: Request<pb::ExplainRequest>) -> Result<Response<pb::ExplainReply>, Status> {
+        let cell = request.into_inner().cell;
+        let lines = self
+            .core
+            .call(move |engine, now| engine.explain(&cell, now.mono))
+            .await
+            .map_err(unavailable)?
+            .map_err(refused)?;
+        Ok(Response::new(pb::ExplainReply { lines }))
+    }
+
+    async fn workers(&self, _: Request<pb::WorkersRequest>) -> Result<Response<pb::WorkersReply>, Status> {
+        let workers = self.core.call(|engine, now| engine.workers(now.mono)).await.map_err(unavailable)?;
+        Ok(Response::new(pb::WorkersReply { workers: workers.into_iter().map(convert::worker_summary).collect() }))
+    }
+
+    type FetchStream = Answers<pb::Chunk>;
+
+    async fn fetch(&self, request: Request<pb::FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
+        let artifact = parsed(&request.into_inner().artifact, "artifact")?;
+        Ok(Response::new(send_artifact(&self.artifacts, artifact)?))
+    }
+}

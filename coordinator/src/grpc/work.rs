@@ -1,0 +1,320 @@
+//! The service for workers.
+
+use std::io::Read;
+use std::pin::Pin;
+use std::time::Duration;
+
+use pretext_proto::PROTOCOL;
+use pretext_proto::v1 as pb;
+use pretext_proto::v1::work_server::Work;
+use pretext_shared::ids::{ArtifactId, AttemptId};
+use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, StageResult};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::convert::{self, parsed, required};
+use super::{PIECE, artifact_failed, refused, unavailable};
+use crate::artifacts::Artifacts;
+use crate::core::Core;
+use crate::engine::{Checkpoint, Directive, Grant, Limits};
+
+/// Longest long poll.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+/// Points in a batch.
+const MAX_POINTS: usize = 1000;
+/// Log lines with a failure, and characters in each.
+const MAX_LOG: (usize, usize) = (200, 1000);
+
+/// See the module.
+pub struct WorkService {
+    core: Core,
+    artifacts: Artifacts,
+    limits: Limits,
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl WorkService {
+    /// The service over this core and these artifacts.
+    pub fn new(core: Core, artifacts: Artifacts, limits: Limits) -> Self {
+        Self { core, artifacts, limits }
+    }
+
+    /// Removes an artifact that nothing refers to any more.
+    fn discard(&self, artifact: Option<ArtifactId>) {
+        let Some(artifact) = artifact else { return };
+        if let Err(error) = self.artifacts.remove(artifact) {
+            tracing::warn!(%error, "could not remove a superseded checkpoint");
+        }
+    }
+}
+
+fn grant_message(grant: Grant) -> Result<pb::Grant, Status> {
+    let json = |value: Result<String, serde_json::Error>| value.map_err(|error| Status::internal(error.to_string()));
+    Ok(pb::Grant {
+        attempt: Some(convert::attempt_message(grant.attempt)),
+        stage_json: json(serde_json::to_string(&grant.stage))?,
+        source_json: json(serde_json::to_string(&grant.source))?,
+        parent_model: grant.parent_model.map(|model| model.to_string()).unwrap_or_default(),
+        checkpoint_json: json(serde_json::to_string(&grant.checkpoint))?,
+        resume_step: grant.resume_from.as_ref().map(|checkpoint| checkpoint.step).unwrap_or_default(),
+        resume_from: grant.resume_from.map(|checkpoint| checkpoint.artifact.to_string()).unwrap_or_default(),
+    })
+}
+
+#[tonic::async_trait]
+impl Work for WorkService {
+    async fn register(&self, request: Request<pb::RegisterRequest>) -> Result<Response<pb::RegisterReply>, Status> {
+        let request = request.into_inner();
+        if request.protocol != PROTOCOL {
+            return Err(Status::failed_precondition(format!(
+                "this coordinator ({}) speaks protocol {PROTOCOL} and the worker ({}) speaks protocol {}: \
+                 install the same version on both",
+                env!("CARGO_PKG_VERSION"),
+                request.version,
+                request.protocol
+            )));
+        }
+        let worker = convert::worker(request.worker.clone())?;
+        let offer = convert::offer(request)?;
+        tracing::info!(worker = %worker, devices = offer.devices.len(), datasets = offer.datasets.len(), "worker registered");
+        self.core.call(move |engine, now| engine.register(worker, offer, now.mono)).await.map_err(unavailable)?;
+        Ok(Response::new(pb::RegisterReply {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            lease_ms: self.limits.lease_ms,
+            heartbeat_ms: self.limits.lease_ms / 5,
+        }))
+    }
+
+    async fn lease(&self, request: Request<pb::LeaseRequest>) -> Result<Response<pb::LeaseReply>, Status> {
+        let request = request.into_inner();
+        let worker = convert::worker(request.worker)?;
+        let wait = Duration::from_millis(request.wait_ms).min(MAX_WAIT);
+        let deadline = tokio::time::Instant::now() + wait;
+        let mut changes = self.core.changes();
+        loop {
+            changes.mark_unchanged();
+            let (worker, device, id) = (worker.clone(), request.device.clone(), request.request_id.clone());
+            let grant = self
+                .core
+                .call(move |engine, now| engine.lease(&worker, &device, &id, now.mono, now.wall))
+                .await
+                .map_err(unavailable)?
+                .map_err(refused)?;
+            if let Some(grant) = grant {
+                tracing::info!(attempt = %grant.attempt, kind = grant.stage.spec.kind().as_str(), "stage granted");
+                return Ok(Response::new(pb::LeaseReply { grant: Some(grant_message(grant)?) }));
+            }
+            // Woken by any change; at most ten times a second, so that waiting slots cost nothing.
+            let woken = async {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                changes.changed().await
+            };
+            match tokio::time::timeout_at(deadline, woken).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(Status::unavailable("the coordinator is shutting down")),
+                Err(_) => return Ok(Response::new(pb::LeaseReply { grant: None })),
+            }
+        }
+    }
+
+    async fn heartbeat(&self, request: Request<pb::HeartbeatRequest>) -> Result<Response<pb::HeartbeatReply>, Status> {
+        let request = request.into_inner();
+        let worker = convert::worker(request.worker)?;
+        let held: Vec<(AttemptId, u64, u64)> = request
+            .held
+            .into_iter()
+            .map(|held| Ok((convert::attempt(held.attempt)?, held.step, held.images)))
+            .collect::<Result<_, Status>>()?;
+        let (directives, known) = self
+            .core
+            .call(move |engine, now| (engine.heartbeat(&worker, &held, now.mono), engine.knows(&worker)))
+            .await
+            .map_err(unavailable)?;
+        let directives = directives
+            .into_iter()
+            .map(|directive| match directive {
+                Directive::Continue => pb::Directive::Continue as i32,
+                Directive::Cancel => pb::Directive::Cancel as i32,
+                Directive::Superseded => pb::Directive::Superseded as i32,
+            })
+            .collect();
+        Ok(Response::new(pb::HeartbeatReply { directives, register_again: !known }))
+    }
+
+    type PointsStream = Answers<pb::PointAck>;
+
+    async fn points(
+        &self,
+        request: Request<Streaming<pb::PointBatch>>,
+    ) -> Result<Response<Self::PointsStream>, Status> {
+        let mut batches = request.into_inner();
+        let core = self.core.clone();
+        let (acks, stream) = tokio::sync::mpsc::channel(64);
+        tokio::spawn(async move {
+            while let Some(Ok(batch)) = batches.next().await {
+                let ack = accept(&core, batch).await;
+                let over = ack.is_err();
+                if acks.send(ack).await.is_err() || over {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn upload(
+        &self,
+        request: Request<Streaming<pb::UploadPart>>,
+    ) -> Result<Response<pb::UploadReply>, Status> {
+        let mut parts = request.into_inner();
+        let first = parts.message().await?.and_then(|part| part.part);
+        let Some(pb::upload_part::Part::Header(header)) = first else {
+            return Err(Status::invalid_argument("an upload begins with its header"));
+        };
+        let attempt = convert::attempt(header.attempt)?;
+        let artifact: ArtifactId = parsed(&header.artifact, "artifact")?;
+        if ArtifactKind::parse(&header.kind).is_none() {
+            return Err(Status::invalid_argument(format!("`{}` is not a kind of artifact", header.kind.escape_debug())));
+        }
+        self.core.call(move |engine, _| engine.check(attempt)).await.map_err(unavailable)?.map_err(refused)?;
+        if self.artifacts.has(artifact) {
+            return Ok(Response::new(pb::UploadReply { existed: true }));
+        }
+        let mut incoming = self.artifacts.receive(artifact).map_err(artifact_failed)?;
+        let mut length = 0u64;
+        while let Some(part) = parts.message().await? {
+            let Some(pb::upload_part::Part::Chunk(chunk)) = part.part else {
+                return Err(Status::invalid_argument("an upload has one header"));
+            };
+            length += chunk.data.len() as u64;
+            if length > header.length {
+                return Err(Status::invalid_argument(format!("more than the {} bytes of the header", header.length)));
+            }
+            incoming.write(&chunk.data).map_err(artifact_failed)?;
+        }
+        if length != header.length {
+            return Err(Status::invalid_argument(format!("{length} bytes came, the header says {}", header.length)));
+        }
+        tokio::task::spawn_blocking(move || incoming.finish())
+            .await
+            .map_err(|error| Status::internal(error.to_string()))?
+            .map_err(artifact_failed)?;
+        Ok(Response::new(pb::UploadReply { existed: false }))
+    }
+
+    type DownloadStream = Answers<pb::Chunk>;
+
+    async fn download(&self, request: Request<pb::DownloadRequest>) -> Result<Response<Self::DownloadStream>, Status> {
+        let artifact = parsed(&request.into_inner().artifact, "artifact")?;
+        Ok(Response::new(send_artifact(&self.artifacts, artifact)?))
+    }
+
+    async fn register_checkpoint(
+        &self,
+        request: Request<pb::RegisterCheckpointRequest>,
+    ) -> Result<Response<pb::RegisterCheckpointReply>, Status> {
+        let request = request.into_inner();
+        let attempt = convert::attempt(request.attempt)?;
+        let artifact: ArtifactId = parsed(&request.artifact, "artifact")?;
+        if !self.artifacts.has(artifact) {
+            return Err(Status::failed_precondition(format!("checkpoint {} was not uploaded", artifact.short())));
+        }
+        let (checkpoint, batches) = (Checkpoint { artifact, step: request.step }, request.next_sequence);
+        let old = self
+            .core
+            .call(move |engine, now| engine.register_checkpoint(attempt, checkpoint, batches, now.mono))
+            .await
+            .map_err(unavailable)?
+            .map_err(refused)?;
+        self.discard(old.filter(|old| *old != artifact));
+        Ok(Response::new(pb::RegisterCheckpointReply {}))
+    }
+
+    async fn complete(&self, request: Request<pb::CompleteRequest>) -> Result<Response<pb::CompleteReply>, Status> {
+        let request = request.into_inner();
+        let attempt = convert::attempt(request.attempt)?;
+        let result: StageResult = serde_json::from_str(&request.result_json)
+            .map_err(|error| Status::invalid_argument(format!("`result_json`: {error}")))?;
+        if let Some((kind, missing)) = result.artifacts.iter().find(|(_, id)| !self.artifacts.has(**id)) {
+            let message = format!("artifact {} ({}) was not uploaded", missing.short(), kind.as_str());
+            return Err(Status::failed_precondition(message));
+        }
+        let batches = request.next_sequence;
+        let checkpoint = self
+            .core
+            .call(move |engine, _| engine.complete(attempt, result, batches))
+            .await
+            .map_err(unavailable)?
+            .map_err(refused)?;
+        tracing::info!(%attempt, "stage succeeded");
+        self.discard(checkpoint);
+        Ok(Response::new(pb::CompleteReply {}))
+    }
+
+    async fn fail(&self, request: Request<pb::FailRequest>) -> Result<Response<pb::FailReply>, Status> {
+        let request = request.into_inner();
+        let attempt = convert::attempt(request.attempt)?;
+        let code = FailureCode::parse(&request.code)
+            .ok_or_else(|| Status::invalid_argument(format!("`{}` is not a failure code", request.code.escape_debug())))?;
+        let surplus = request.log.len().saturating_sub(MAX_LOG.0);
+        let log = request.log.into_iter().skip(surplus).map(|line| line.chars().take(MAX_LOG.1).collect()).collect();
+        let message: String = request.message.chars().take(4 * MAX_LOG.1).collect();
+        tracing::warn!(%attempt, code = code.as_str(), %message, "attempt failed");
+        let failure = Failure { code, message, log };
+        self.core
+            .call(move |engine, now| engine.fail(attempt, failure, now.mono))
+            .await
+            .map_err(unavailable)?
+            .map_err(refused)?;
+        Ok(Response::new(pb::FailReply {}))
+    }
+
+    async fn release(&self, request: Request<pb::ReleaseRequest>) -> Result<Response<pb::ReleaseReply>, Status> {
+        let attempt = convert::attempt(request.into_inner().attempt)?;
+        tracing::info!(%attempt, "lease given back");
+        self.core.call(move |engine, _| engine.release(attempt)).await.map_err(unavailable)?.map_err(refused)?;
+        Ok(Response::new(pb::ReleaseReply {}))
+    }
+}
+
+/// One batch: acknowledged when durable, refused in words when it never will be.
+async fn accept(core: &Core, batch: pb::PointBatch) -> Result<pb::PointAck, Status> {
+    let message = required(batch.attempt, "attempt")?;
+    let attempt = convert::attempt(Some(message.clone()))?;
+    if batch.points.len() > MAX_POINTS {
+        return Err(Status::invalid_argument(format!("a batch has at most {MAX_POINTS} points")));
+    }
+    let points = batch.points.iter().map(convert::point).collect::<Result<Vec<_>, _>>()?;
+    let sequence = batch.sequence;
+    let accepted =
+        core.call(move |engine, now| engine.points(attempt, sequence, points, now.mono)).await.map_err(unavailable)?;
+    let refused = accepted.err().map(|refusal| refusal.to_string()).unwrap_or_default();
+    Ok(pb::PointAck { attempt: Some(message), sequence, refused })
+}
+
+/// An artifact in pieces, read ahead by at most a few.
+pub(super) fn send_artifact(artifacts: &Artifacts, artifact: ArtifactId) -> Result<Answers<pb::Chunk>, Status> {
+    let mut file = artifacts.open_file(artifact).map_err(artifact_failed)?;
+    let (pieces, stream) = tokio::sync::mpsc::channel(4);
+    tokio::task::spawn_blocking(move || {
+        loop {
+            let mut data = vec![0; PIECE];
+            let piece = match file.read(&mut data) {
+                Ok(0) => return,
+                Ok(length) => {
+                    data.truncate(length);
+                    Ok(pb::Chunk { data })
+                }
+                Err(error) => Err(Status::internal(format!("cannot read artifact {}: {error}", artifact.short()))),
+            };
+            let over = piece.is_err();
+            if pieces.blocking_send(piece).is_err() || over {
+                return;
+            }
+        }
+    });
+    Ok(Box::pin(ReceiverStream::new(stream)))
+}

@@ -1,0 +1,357 @@
+//! From a sweep to its tables. Every number that two renderings show is computed here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use pretext_shared::ids::StageId;
+use pretext_shared::outcome::{FailureCode, Score};
+use pretext_shared::split::{Fraction, test_count};
+use pretext_shared::stage::{DownstreamMode, LrSpec, Method, StageSpec};
+use pretext_shared::sweep::{Cell, CellState, StageStatus, SweepView};
+use serde::Serialize;
+
+use super::stats::{Summary, binomial_half_width};
+
+/// All tables of a sweep, and what is the same for all of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tables {
+    /// One table per learning-rate policy, in the order of the plan.
+    pub policies: Vec<PolicyTable>,
+    /// How many cells are in each state; states without cells are left out.
+    pub states: BTreeMap<CellState, usize>,
+    /// What accuracies are to be compared with.
+    pub test_set: TestSet,
+}
+
+/// The table of one learning-rate policy: rows are fractions, columns are methods.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyTable {
+    /// Name of the policy.
+    pub lr: String,
+    /// Columns: the methods that the policy has cells of, in the order of [`Method::ALL`].
+    pub methods: Vec<Method>,
+    /// Rows, smallest fraction first.
+    pub rows: Vec<Row>,
+    /// Which images pretext stages saw.
+    pub protocol: Protocol,
+    /// What downstream training moved.
+    pub modes: BTreeSet<DownstreamMode>,
+}
+
+/// The entries of one fraction, one for each of the table's methods.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Label fraction.
+    pub fraction: Fraction,
+    /// One entry per method of the table, in the same order.
+    pub entries: Vec<Entry>,
+}
+
+/// Method × fraction × policy: the cells that differ in the seed alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Method.
+    pub method: Method,
+    /// Its cells in the order of the plan; empty where the sweep has none here.
+    pub runs: Vec<Run>,
+    /// Test accuracy over the succeeded cells, in 0–1.
+    pub accuracy: Option<Summary>,
+    /// Test loss over the succeeded cells.
+    pub loss: Option<Summary>,
+    /// Accuracy minus that of the supervised cells of the same fraction, policy and seed.
+    pub gain: Option<Gain>,
+    /// Half width of the 95 % binomial interval of one run at the mean accuracy, in 0–1: what the
+    /// finite number of test images alone makes uncertain.
+    pub test_half_width: Option<f64>,
+    /// What pretext training took; `None` where no cell has a pretext stage.
+    pub pretext: Option<Effort>,
+    /// What downstream training took.
+    pub downstream: Option<Effort>,
+}
+
+/// One cell of an entry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// Position of the cell in the plan.
+    pub cell: usize,
+    /// Seed.
+    pub seed: u64,
+    /// Where it stands.
+    pub state: CellState,
+    /// Score on the test images, if it succeeded.
+    pub test: Option<Score>,
+    /// Why it failed, if it did.
+    pub failure: Option<FailureCode>,
+}
+
+/// A paired difference of accuracies over the seeds that both sides have.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Gain {
+    /// Pairs.
+    pub n: usize,
+    /// The differences, in 0–1 (0.01 is one percentage point).
+    #[serde(flatten)]
+    pub difference: Summary,
+}
+
+/// What a stage took, over the cells of an entry. The ranges are single numbers unless seeds differ.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Effort {
+    /// Whether steps and images were counted or are still the plan's.
+    pub basis: Basis,
+    /// Images that train.
+    pub train_images: RangeInclusive<u64>,
+    /// Images that validate.
+    pub validation_images: RangeInclusive<u64>,
+    /// Optimizer steps.
+    pub steps: RangeInclusive<u64>,
+    /// Images that entered the network in training, each view counted.
+    pub images: RangeInclusive<u64>,
+    /// The learning rates that the policy came to here.
+    pub lr: Vec<LrSpec>,
+}
+
+/// Where the counts of an [`Effort`] come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// Counted by the stages that are done.
+    Taken,
+    /// No stage is done: as planned.
+    Planned,
+}
+
+/// Which images the pretext stages of a table saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// There are no pretext stages.
+    NoPretext,
+    /// The cell's own fraction of the training images (the original study's protocol).
+    Fraction,
+    /// All training images, without labels (the papers' protocol).
+    All,
+    /// Both protocols are in the table.
+    Mixed,
+}
+
+/// The test images that every cell is scored on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TestSet {
+    /// Number of images.
+    pub images: u64,
+    /// The largest class; `None` where the class counts are not known.
+    pub majority: Option<Majority>,
+}
+
+/// The largest class of the test set: what a classifier scores that always names it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Majority {
+    /// Name of the class.
+    pub class: String,
+    /// Its share of the test images, in 0–1.
+    pub accuracy: f64,
+}
+
+impl Tables {
+    /// The tables of `view`. Every cell of the view is in exactly one entry.
+    pub fn of(view: &SweepView) -> Self {
+        let mut states = BTreeMap::new();
+        let mut names: Vec<&str> = Vec::new();
+        for cell in &view.cells {
+            *states.entry(view.state(cell)).or_insert(0) += 1;
+            if !names.contains(&cell.key.lr.as_str()) {
+                names.push(&cell.key.lr);
+            }
+        }
+        let policies = names.into_iter().map(|lr| PolicyTable::of(view, lr)).collect();
+        Self { policies, states, test_set: TestSet::of(view) }
+    }
+
+    /// All entries that have cells, with their policy and fraction.
+    pub fn entries(&self) -> impl Iterator<Item = (&PolicyTable, Fraction, &Entry)> {
+        self.policies.iter().flat_map(|table| {
+            table.rows.iter().flat_map(move |row| {
+                row.entries.iter().filter(|entry| !entry.runs.is_empty()).map(move |entry| (table, row.fraction, entry))
+            })
+        })
+    }
+}
+
+impl PolicyTable {
+    fn of(view: &SweepView, lr: &str) -> Self {
+        let cells: Vec<(usize, &Cell)> = view.cells.iter().enumerate().filter(|(_, cell)| cell.key.lr == lr).collect();
+        let present: BTreeSet<Method> = cells.iter().map(|(_, cell)| cell.key.method).collect();
+        let fractions: BTreeSet<Fraction> = cells.iter().map(|(_, cell)| cell.key.fraction).collect();
+        let methods: Vec<Method> = Method::ALL.into_iter().filter(|method| present.contains(method)).collect();
+        let rows = fractions.into_iter().map(|fraction| {
+            let of_method = |method: Method| {
+                let here = |cell: &Cell| cell.key.method == method && cell.key.fraction == fraction;
+                cells.iter().copied().filter(|(_, cell)| here(cell)).collect::<Vec<_>>()
+            };
+            let mut entries: Vec<Entry> =
+                methods.iter().map(|method| Entry::of(view, *method, &of_method(*method))).collect();
+            add_gains(&mut entries);
+            Row { fraction, entries }
+        });
+        Self {
+            lr: lr.to_owned(),
+            rows: rows.collect(),
+            methods,
+            protocol: Protocol::of(view, cells.iter().map(|(_, cell)| *cell)),
+            modes: cells.iter().map(|(_, cell)| cell.mode).collect(),
+        }
+    }
+
+    /// The supervised entries with their fractions: what training from scratch reaches.
+    pub fn supervised(&self) -> impl Iterator<Item = (Fraction, &Entry)> {
+        self.rows.iter().filter_map(|row| {
+            let entry = row.entries.iter().find(|entry| entry.method == Method::Supervised)?;
+            (!entry.runs.is_empty()).then_some((row.fraction, entry))
+        })
+    }
+
+    /// The largest number of succeeded cells in an entry.
+    pub fn most_seeds(&self) -> usize {
+        self.rows.iter().flat_map(|row| &row.entries).map(Entry::n).max().unwrap_or(0)
+    }
+}
+
+impl Entry {
+    fn of(view: &SweepView, method: Method, cells: &[(usize, &Cell)]) -> Self {
+        let runs: Vec<Run> = cells.iter().map(|(index, cell)| Run::of(view, *index, cell)).collect();
+        let scores: Vec<Score> = runs.iter().filter_map(|run| run.test).collect();
+        let accuracy = Summary::of(&scores.iter().map(|score| score.accuracy).collect::<Vec<_>>());
+        let smallest_test = scores.iter().map(|score| score.seen).min();
+        Self {
+            method,
+            accuracy,
+            loss: Summary::of(&scores.iter().map(|score| score.loss).collect::<Vec<_>>()),
+            gain: None,
+            test_half_width: accuracy.zip(smallest_test).and_then(|(acc, n)| binomial_half_width(acc.mean, n)),
+            pretext: Effort::of(view, cells.iter().filter_map(|(_, cell)| cell.pretext)),
+            downstream: Effort::of(view, cells.iter().map(|(_, cell)| cell.downstream)),
+            runs,
+        }
+    }
+
+    /// How many of its cells succeeded.
+    pub fn n(&self) -> usize {
+        self.runs.iter().filter(|run| run.test.is_some()).count()
+    }
+
+    /// The cells that have no score, counted by state.
+    pub fn missing(&self) -> BTreeMap<CellState, usize> {
+        let mut counts = BTreeMap::new();
+        for run in self.runs.iter().filter(|run| run.test.is_none()) {
+            *counts.entry(run.state).or_insert(0) += 1;
+        }
+        counts
+    }
+}
+
+impl Run {
+    fn of(view: &SweepView, index: usize, cell: &Cell) -> Self {
+        let state = view.state(cell);
+        let test = match state {
+            CellState::Succeeded => view.result(cell.test).map(|result| result.score),
+            CellState::Pending | CellState::Running | CellState::Failed | CellState::Cancelled => None,
+        };
+        let failure = view.failure(cell).map(|(_, failure)| failure.code);
+        Self { cell: index, seed: cell.key.seed, state, test, failure }
+    }
+}
+
+/// Fills in the paired differences to the supervised entry of a row.
+fn add_gains(entries: &mut [Entry]) {
+    let Some(supervised) = entries.iter().find(|entry| entry.method == Method::Supervised) else { return };
+    let baseline: BTreeMap<u64, f64> =
+        supervised.runs.iter().filter_map(|run| Some((run.seed, run.test?.accuracy))).collect();
+    for entry in entries.iter_mut().filter(|entry| entry.method != Method::Supervised) {
+        let pair = |run: &Run| Some(run.test?.accuracy - baseline.get(&run.seed)?);
+        let differences: Vec<f64> = entry.runs.iter().filter_map(pair).collect();
+        entry.gain = Summary::of(&differences).map(|difference| Gain { n: differences.len(), difference });
+    }
+}
+
+impl Effort {
+    fn of(view: &SweepView, stages: impl Iterator<Item = StageId>) -> Option<Self> {
+        let views: Vec<_> = stages.filter_map(|id| view.stages.get(&id)).collect();
+        let taken: Vec<(u64, u64)> = views
+            .iter()
+            .filter_map(|view| match &view.status {
+                StageStatus::Succeeded(result) => Some((result.steps, result.images)),
+                _ => None,
+            })
+            .collect();
+        let (basis, counts) = if taken.is_empty() {
+            (Basis::Planned, views.iter().map(|view| (view.cost.steps, view.cost.images_seen)).collect())
+        } else {
+            (Basis::Taken, taken)
+        };
+        let mut lr = Vec::new();
+        for view in &views {
+            let train = match &view.stage.spec {
+                StageSpec::Pretext(spec) => &spec.train,
+                StageSpec::Downstream(spec) => &spec.train,
+                StageSpec::Test(_) => continue,
+            };
+            if !lr.contains(&train.lr) {
+                lr.push(train.lr);
+            }
+        }
+        Some(Self {
+            basis,
+            train_images: range(views.iter().map(|view| view.cost.train_images))?,
+            validation_images: range(views.iter().map(|view| view.cost.validation_images))?,
+            steps: range(counts.iter().map(|(steps, _)| *steps))?,
+            images: range(counts.iter().map(|(_, images)| *images))?,
+            lr,
+        })
+    }
+}
+
+fn range(values: impl Iterator<Item = u64> + Clone) -> Option<RangeInclusive<u64>> {
+    Some(values.clone().min()?..=values.max()?)
+}
+
+impl Protocol {
+    fn of<'a>(view: &SweepView, cells: impl Iterator<Item = &'a Cell>) -> Self {
+        let (mut own, mut wider, mut whole) = (false, false, false);
+        for cell in cells {
+            let stage = cell.pretext.and_then(|id| view.stages.get(&id)).map(|view| &view.stage.spec);
+            let Some(StageSpec::Pretext(spec)) = stage else { continue };
+            // With all labels the two protocols are one.
+            match (spec.split.fraction == cell.key.fraction, cell.key.fraction == Fraction::ALL) {
+                (true, true) => whole = true,
+                (true, false) => own = true,
+                (false, _) => wider = true,
+            }
+        }
+        match (own, wider, whole) {
+            (true, true, _) => Protocol::Mixed,
+            (true, false, _) => Protocol::Fraction,
+            (false, true, _) | (false, false, true) => Protocol::All,
+            (false, false, false) => Protocol::NoPretext,
+        }
+    }
+}
+
+impl TestSet {
+    fn of(view: &SweepView) -> Self {
+        let facts = &view.provenance.dataset;
+        let apart = view.stages.values().find_map(|view| view.stage.spec.data().test_fraction);
+        let counts: Vec<u64> = match apart {
+            _ if !facts.test.is_empty() => facts.test.iter().map(|n| u64::from(*n)).collect(),
+            Some(share) => facts.train.iter().map(|n| test_count(*n as usize, share) as u64).collect(),
+            None => Vec::new(),
+        };
+        let images = counts.iter().sum();
+        // The first of equally large classes, so that the name does not depend on the order of search.
+        let largest = counts.iter().enumerate().max_by_key(|(class, n)| (**n, std::cmp::Reverse(*class)));
+        let majority = largest.filter(|_| images > 0).map(|(class, n)| Majority {
+            class: facts.classes.get(class).cloned().unwrap_or_else(|| format!("class {class}")),
+            accuracy: *n as f64 / images as f64,
+        });
+        Self { images, majority }
+    }
+}

@@ -1,0 +1,221 @@
+//! A sweep for tests: four methods, two fractions, two policies, cells in all five states, numbers
+//! that are easy to check by hand, and hostile text wherever foreign text may come from.
+
+use std::collections::BTreeMap;
+
+use pretext_shared::dataset::{DataSpec, DatasetFacts, Normalize};
+use pretext_shared::device::NumericClass;
+use pretext_shared::ids::{ArtifactId, ContentHash, Fingerprint, StageId, SweepId};
+use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, Score, StageResult};
+use pretext_shared::point::{Metric, Part, Point};
+use pretext_shared::split::{Fraction, SplitSpec};
+use pretext_shared::stage::{
+    Budget, CropFlip, DownstreamMode, DownstreamSpec, EncoderSpec, Extent, LrSpec, Method, OptimizerSpec, PretextSpec,
+    PretextTask, Stage, StageSpec, TestSpec, TrainSpec,
+};
+use pretext_shared::sweep::{Cell, CellKey, Cost, Provenance, StageStatus, StageView, SweepView};
+
+/// What a hostile trainer may write.
+pub(super) const HOSTILE: &str = "<script>alert('1')</script> \u{1b}[31m| \"x\" & `y` *z*";
+
+/// Test accuracies of the middle seed, supervised first, for 5 % and 25 %.
+const ACCURACY: [[f64; 4]; 2] = [[0.43, 0.46, 0.47, 0.50], [0.61, 0.63, 0.62, 0.66]];
+
+/// The sweep: policy `scheduler` with seeds 1 to 3 all succeeded (accuracies 0.02 apart, losses 0.1
+/// apart), policy `fixed` with seed 1 and a cell in each of the other states at 25 %, and a failed
+/// one at 5 %. Supervised `fixed` has no cell at 5 %. Both policies share their pretext stages.
+pub(super) fn view() -> SweepView {
+    let mut view = SweepView {
+        id: SweepId::new("tissue", ContentHash::of(b"spec")),
+        name: "tissue".to_owned(),
+        provenance: Provenance {
+            spec: "name: tissue # <b>\nmethods: [supervised, rotation, rotation-jitter, simclr]\n".to_owned(),
+            dataset: facts(),
+            version: "0.1.0".to_owned(),
+            class: NumericClass::Cpu,
+            extent: Extent::Whole,
+        },
+        cells: Vec::new(),
+        stages: BTreeMap::new(),
+        cancelled: false,
+    };
+    for (row, fraction) in [0.05, 0.25].into_iter().enumerate() {
+        for (column, method) in Method::ALL.into_iter().enumerate() {
+            for (lr, seeds) in [("scheduler", &[1, 2, 3][..]), ("fixed", &[1])] {
+                for seed in seeds {
+                    if (method, row, lr) == (Method::Supervised, 0, "fixed") {
+                        continue;
+                    }
+                    let fraction = Fraction::new(fraction).expect("a fraction");
+                    let key = CellKey { method, fraction, lr: lr.to_owned(), seed: *seed };
+                    add_cell(&mut view, key, ACCURACY[row][column]);
+                }
+            }
+        }
+    }
+    let unlucky = |method, fraction: f64| (method, Fraction::new(fraction).expect("a fraction"));
+    let (failed, cancelled) = (unlucky(Method::Simclr, 0.05), unlucky(Method::Rotation, 0.25));
+    let (running, pending) = (unlucky(Method::RotationJitter, 0.25), unlucky(Method::Simclr, 0.25));
+    set_downstream(
+        &mut view,
+        failed,
+        StageStatus::Failed(Failure {
+            code: FailureCode::Diverged,
+            message: format!("the loss is NaN at step 12, learning rate 0.3 {HOSTILE}"),
+            log: vec!["step 11 loss 4e8".to_owned(), HOSTILE.to_owned()],
+        }),
+    );
+    set_downstream(&mut view, cancelled, StageStatus::Cancelled);
+    set_downstream(&mut view, running, StageStatus::Running { worker: "gpu-1".to_owned(), step: 40 });
+    set_downstream(&mut view, pending, StageStatus::Pending);
+    view
+}
+
+/// The content of an artifact of the fixture.
+pub(super) fn artifact(id: &ArtifactId) -> Option<Vec<u8>> {
+    [predictions(), split(1), split(2), split(3)].into_iter().find(|content| ContentHash::of(content) == id.0)
+}
+
+fn predictions() -> Vec<u8> {
+    b"sample,label,predicted\n0,1,1\n".to_vec()
+}
+
+fn split(seed: u64) -> Vec<u8> {
+    format!("sample,part\n{seed},train\n").into_bytes()
+}
+
+fn facts() -> DatasetFacts {
+    DatasetFacts {
+        key: "image-folder:tissue".to_owned(),
+        fingerprint: Fingerprint(ContentHash::of(b"data")),
+        classes: vec!["benign".to_owned(), "ADH <&>".to_owned(), "DCIS".to_owned()],
+        train: vec![3079; 3],
+        test: vec![1136, 1876, 770],
+    }
+}
+
+fn add_cell(view: &mut SweepView, key: CellKey, accuracy: f64) {
+    let data = DataSpec {
+        fingerprint: view.provenance.dataset.fingerprint,
+        classes: 3,
+        image_size: 32,
+        normalize: Normalize::Train,
+        test_fraction: None,
+    };
+    let split = SplitSpec { seed: key.seed, fraction: key.fraction };
+    let encoder = EncoderSpec::SmallCnn { width: 16, blocks: 3 };
+    let augment = CropFlip { padding: 4, flip: true };
+    let cosine = LrSpec::Cosine { base: 3e-4, warmup_epochs: 1.0 };
+    let train = |lr| TrainSpec {
+        budget: Budget::Epochs(12),
+        batch: 64,
+        optimizer: OptimizerSpec::Adam { weight_decay: 0.0 },
+        lr,
+    };
+    let task = match key.method {
+        Method::Supervised => None,
+        Method::Rotation => Some(PretextTask::Rotation { augment }),
+        Method::RotationJitter => Some(PretextTask::RotationJitter { augment, strength: 0.5 }),
+        Method::Simclr => {
+            Some(PretextTask::Simclr { temperature: 0.5, projection: 64, strength: 0.5, min_crop: 0.2, flip: true })
+        }
+    };
+    let offset = key.seed as f64 - 2.0;
+    let images = (key.fraction.value() * 9237.0) as u64;
+    let cost =
+        Cost { train_images: images * 4 / 5, validation_images: images / 5, epochs: 12, steps: 72, images_seen: 0 };
+    let pretext = task.map(|task| {
+        let views = task.views();
+        let spec = PretextSpec {
+            data: data.clone(),
+            split,
+            seed: key.seed,
+            encoder: encoder.clone(),
+            task,
+            train: train(cosine),
+        };
+        let cost = Cost { images_seen: 12 * views * cost.train_images, ..cost };
+        let score = Score { loss: 0.9, accuracy: 0.55 + 0.01 * offset, seen: views * cost.validation_images };
+        add_stage(view, StageSpec::Pretext(spec), cost, score, &[(ArtifactKind::Split, self::split(key.seed))])
+    });
+    let lr = if key.lr == "fixed" {
+        LrSpec::Constant { base: 5e-6 }
+    } else {
+        LrSpec::Cosine { base: 0.001, warmup_epochs: 0.0 }
+    };
+    let spec = DownstreamSpec {
+        data: data.clone(),
+        split,
+        seed: key.seed,
+        encoder: encoder.clone(),
+        pretext,
+        mode: DownstreamMode::FineTune,
+        augment,
+        train: train(lr),
+    };
+    let downstream_cost = Cost { images_seen: 12 * cost.train_images, ..cost };
+    let score = Score { loss: 1.0, accuracy, seen: cost.validation_images };
+    let downstream = add_stage(
+        view,
+        StageSpec::Downstream(spec),
+        downstream_cost,
+        score,
+        &[(ArtifactKind::Split, self::split(key.seed))],
+    );
+    let spec = TestSpec { data, encoder, downstream };
+    let test_cost = Cost { train_images: 3782, validation_images: 0, epochs: 0, steps: 0, images_seen: 3782 };
+    let score = Score { loss: 1.0 + 0.1 * offset, accuracy: accuracy + 0.02 * offset, seen: 3782 };
+    let test = add_stage(view, StageSpec::Test(spec), test_cost, score, &[(ArtifactKind::Predictions, predictions())]);
+    view.cells.push(Cell { key, pretext, downstream, test, mode: DownstreamMode::FineTune });
+}
+
+/// Adds a stage that succeeded; its curves fall and rise as curves do and end at `score`.
+fn add_stage(
+    view: &mut SweepView,
+    spec: StageSpec,
+    cost: Cost,
+    score: Score,
+    files: &[(ArtifactKind, Vec<u8>)],
+) -> StageId {
+    let stage = Stage { spec, class: NumericClass::Cpu, extent: Extent::Whole };
+    let selected_epoch = cost.epochs.saturating_sub(3);
+    let mut points = Vec::new();
+    for epoch in 1..=cost.epochs {
+        let progress = f64::from(epoch) / f64::from(cost.epochs);
+        let overfit = (progress - 0.75).abs();
+        let values = [
+            (Part::Train, Metric::Loss, 0.7 * score.loss + 0.9 * (-4.0 * progress).exp()),
+            (Part::Train, Metric::Accuracy, score.accuracy * (1.05 - 0.5 * (-4.0 * progress).exp())),
+            (Part::Validation, Metric::Loss, score.loss + overfit * overfit),
+            (Part::Validation, Metric::Accuracy, score.accuracy * (1.0 - 0.6 * overfit * overfit)),
+        ];
+        let step = u64::from(epoch) * cost.steps / u64::from(cost.epochs);
+        points.extend(values.map(|(part, metric, value)| Point { part, metric, epoch, step, value }));
+    }
+    let result = StageResult {
+        selected_epoch,
+        score,
+        steps: cost.steps,
+        images: cost.images_seen,
+        artifacts: files.iter().map(|(kind, content)| (*kind, ArtifactId(ContentHash::of(content)))).collect(),
+        device: "cpu".to_owned(),
+        seconds: 8.25,
+    };
+    let id = stage.id();
+    view.stages.insert(id, StageView { stage, cost, status: StageStatus::Succeeded(result), points });
+    id
+}
+
+/// Changes the downstream stage of a cell of policy `fixed`; its test stage cannot have run then.
+fn set_downstream(view: &mut SweepView, (method, fraction): (Method, Fraction), status: StageStatus) {
+    let found = |cell: &&Cell| cell.key.lr == "fixed" && cell.key.method == method && cell.key.fraction == fraction;
+    let cell = view.cells.iter().find(found).expect("the cell is in the fixture").clone();
+    let running = matches!(status, StageStatus::Running { .. } | StageStatus::Failed(_));
+    let mut change = |id: StageId, status: StageStatus, epochs: u32| {
+        let stage = view.stages.get_mut(&id).expect("stages of cells are in the view");
+        stage.status = status;
+        stage.points.retain(|point| point.epoch <= epochs);
+    };
+    change(cell.downstream, status, if running { 4 } else { 0 });
+    change(cell.test, StageStatus::Pending, 0);
+}

@@ -1,0 +1,246 @@
+//! `results.json`: the report for scripts. Its fields are an interface: they are added to, and
+//! [`SCHEMA`] rises when one changes its meaning or goes.
+
+use std::collections::BTreeMap;
+
+use pretext_shared::ids::{StageId, SweepId};
+use pretext_shared::outcome::{FailureCode, Score};
+use pretext_shared::split::Fraction;
+use pretext_shared::stage::{DownstreamMode, Extent, Method, StageKind};
+use pretext_shared::sweep::{Cell, CellKey, CellState, Provenance, StageStatus, StageView, SweepView};
+use serde::Serialize;
+
+use super::aggregate::{Gain, Protocol, Tables, TestSet};
+use super::attachments::PredictionsFile;
+use super::stats::Summary;
+
+/// Version of the layout of `results.json`.
+pub const SCHEMA: u32 = 1;
+
+/// The whole file. Fractions and accuracies are numbers in 0–1.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Results {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Which sweep.
+    pub sweep: SweepRecord,
+    /// Enough to run it again.
+    pub provenance: Provenance,
+    /// The test images that all cells are scored on.
+    pub test_set: TestSet,
+    /// Every cell once, in the order of the plan.
+    pub cells: Vec<CellRecord>,
+    /// Cells averaged over seeds.
+    pub summary: Vec<SummaryRecord>,
+}
+
+/// Which sweep, and how far it is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SweepRecord {
+    /// Id.
+    pub id: SweepId,
+    /// Name, as in the file.
+    pub name: String,
+    /// Whether it was cancelled.
+    pub cancelled: bool,
+    /// `smoke` for a rehearsal, whose numbers mean nothing.
+    pub extent: Extent,
+    /// Number of cells by state.
+    pub states: BTreeMap<CellState, usize>,
+}
+
+/// One cell.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CellRecord {
+    /// `SWEEP/METHOD/FRACTION/LR/SEED`.
+    pub id: String,
+    /// Method.
+    pub method: Method,
+    /// Label fraction.
+    pub fraction: Fraction,
+    /// Name of the learning-rate policy.
+    pub lr: String,
+    /// Seed.
+    pub seed: u64,
+    /// Where it stands.
+    pub state: CellState,
+    /// Why it failed.
+    pub error: Option<ErrorRecord>,
+    /// The downstream epoch (from 1) whose model was tested.
+    pub selected_epoch: Option<u32>,
+    /// Score on the test images.
+    pub test: Option<Score>,
+    /// The pretext stage; `null` for supervised cells.
+    pub pretext: Option<StageRecord>,
+    /// The downstream stage.
+    pub downstream: DownstreamRecord,
+    /// The test predictions.
+    pub predictions: Option<PredictionsFile>,
+}
+
+/// The failure of a cell.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ErrorRecord {
+    /// The stage that failed; other cells that need it fail with it.
+    pub stage: StageId,
+    /// What kind of stage it is.
+    pub kind: Option<StageKind>,
+    /// The class of failure.
+    pub code: FailureCode,
+    /// What happened.
+    pub message: String,
+    /// The last lines that the trainer wrote.
+    pub log: Vec<String>,
+}
+
+/// A training stage of a cell. Counts and scores are `null` until it is done.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StageRecord {
+    /// Its content hash.
+    pub stage: StageId,
+    /// Where it stands: `pending`, `running`, `succeeded`, `failed` or `cancelled`.
+    pub state: &'static str,
+    /// Optimizer steps taken.
+    pub steps: Option<u64>,
+    /// Images that entered the network in training, each view counted.
+    pub images: Option<u64>,
+    /// Optimizer steps as planned.
+    pub planned_steps: u64,
+    /// Images to enter the network as planned.
+    pub planned_images: u64,
+    /// Images that train.
+    pub train_images: u64,
+    /// Images that validate.
+    pub validation_images: u64,
+    /// The epoch (from 1) of lowest validation loss.
+    pub selected_epoch: Option<u32>,
+    /// Score on the validation images at that epoch.
+    pub validation: Option<Score>,
+}
+
+/// The downstream stage of a cell.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DownstreamRecord {
+    /// What of the network was trained.
+    pub mode: DownstreamMode,
+    /// What every training stage has.
+    #[serde(flatten)]
+    pub training: StageRecord,
+}
+
+/// Method × fraction × policy, over seeds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SummaryRecord {
+    /// Method.
+    pub method: Method,
+    /// Label fraction.
+    pub fraction: Fraction,
+    /// Name of the learning-rate policy.
+    pub lr: String,
+    /// Which images pretext stages saw, in the whole table of the policy.
+    pub protocol: Protocol,
+    /// Cells that succeeded: the values averaged.
+    pub n: usize,
+    /// Cells that did not (yet), by state.
+    pub missing: BTreeMap<CellState, usize>,
+    /// Test accuracy: mean, sample standard deviation, half width of the 95 % t-interval.
+    pub accuracy: Option<Summary>,
+    /// Test loss, likewise.
+    pub loss: Option<Summary>,
+    /// Accuracy minus that of the supervised cells of the same seeds.
+    pub gain_over_supervised: Option<Gain>,
+    /// Half width of the 95 % binomial interval of one run at the mean accuracy.
+    pub test_half_width: Option<f64>,
+}
+
+impl Results {
+    /// The results of `view`, whose tables are `tables` and whose predictions are in `predictions`.
+    pub fn of(view: &SweepView, tables: &Tables, predictions: &BTreeMap<CellKey, PredictionsFile>) -> Self {
+        let summary = tables.entries().map(|(table, fraction, entry)| SummaryRecord {
+            method: entry.method,
+            fraction,
+            lr: table.lr.clone(),
+            protocol: table.protocol,
+            n: entry.n(),
+            missing: entry.missing(),
+            accuracy: entry.accuracy,
+            loss: entry.loss,
+            gain_over_supervised: entry.gain,
+            test_half_width: entry.test_half_width,
+        });
+        Self {
+            schema: SCHEMA,
+            sweep: SweepRecord {
+                id: view.id.clone(),
+                name: view.name.clone(),
+                cancelled: view.cancelled,
+                extent: view.provenance.extent,
+                states: tables.states.clone(),
+            },
+            provenance: view.provenance.clone(),
+            test_set: tables.test_set.clone(),
+            cells: view.cells.iter().map(|cell| CellRecord::of(view, cell, predictions.get(&cell.key))).collect(),
+            summary: summary.collect(),
+        }
+    }
+
+    /// The file's content: indented JSON that ends with a line break.
+    pub fn to_json(&self) -> String {
+        let json = serde_json::to_string_pretty(self).expect("results have only string keys, which JSON can write");
+        json + "\n"
+    }
+}
+
+impl CellRecord {
+    fn of(view: &SweepView, cell: &Cell, predictions: Option<&PredictionsFile>) -> Self {
+        let key = &cell.key;
+        let state = view.state(cell);
+        let error = view.failure(cell).map(|(stage, failure)| ErrorRecord {
+            stage,
+            kind: view.stages.get(&stage).map(|view| view.stage.spec.kind()),
+            code: failure.code,
+            message: failure.message.clone(),
+            log: failure.log.clone(),
+        });
+        Self {
+            id: cell.id(&view.id),
+            method: key.method,
+            fraction: key.fraction,
+            lr: key.lr.clone(),
+            seed: key.seed,
+            state,
+            error,
+            selected_epoch: view.result(cell.downstream).map(|result| result.selected_epoch),
+            test: view.result(cell.test).filter(|_| state == CellState::Succeeded).map(|result| result.score),
+            pretext: cell.pretext.map(|id| StageRecord::of(view, id)),
+            downstream: DownstreamRecord { mode: cell.mode, training: StageRecord::of(view, cell.downstream) },
+            predictions: predictions.cloned(),
+        }
+    }
+}
+
+impl StageRecord {
+    fn of(view: &SweepView, id: StageId) -> Self {
+        let stage: Option<&StageView> = view.stages.get(&id);
+        let cost = stage.map(|view| view.cost);
+        let result = view.result(id);
+        Self {
+            stage: id,
+            state: match stage.map(|view| &view.status) {
+                Some(StageStatus::Running { .. }) => "running",
+                Some(StageStatus::Succeeded(_)) => "succeeded",
+                Some(StageStatus::Failed(_)) => "failed",
+                Some(StageStatus::Cancelled) => "cancelled",
+                Some(StageStatus::Pending) | None => "pending",
+            },
+            steps: result.map(|result| result.steps),
+            images: result.map(|result| result.images),
+            planned_steps: cost.map_or(0, |cost| cost.steps),
+            planned_images: cost.map_or(0, |cost| cost.images_seen),
+            train_images: cost.map_or(0, |cost| cost.train_images),
+            validation_images: cost.map_or(0, |cost| cost.validation_images),
+            selected_epoch: result.map(|result| result.selected_epoch),
+            validation: result.map(|result| result.score),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The report as a whole, on the sweep of [`super::fixture`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pretext_shared::split::Fraction;
+use pretext_shared::stage::{Extent, Method};
+use pretext_shared::sweep::CellState;
+use serde_json::Value;
+
+use super::aggregate::{Entry, Protocol};
+use super::fixture::{HOSTILE, artifact, view};
+use super::*;
+
+fn text(folder: &Folder, path: &str) -> String {
+    let content = folder.get(path).unwrap_or_else(|| panic!("{path} is in the report"));
+    String::from_utf8(content.to_vec()).expect("reports are text")
+}
+
+fn entry(tables: &Tables, lr: &str, method: Method, fraction: f64) -> Entry {
+    let fraction = Fraction::new(fraction).expect("a fraction");
+    let found = |(table, at, entry): &(&aggregate::PolicyTable, Fraction, &Entry)| {
+        table.lr == lr && *at == fraction && entry.method == method
+    };
+    tables.entries().find(found).expect("the entry is in the tables").2.clone()
+}
+
+fn close(a: Option<f64>, b: f64) {
+    let a = a.expect("a number");
+    assert!((a - b).abs() < 1e-9, "{a} is not {b}");
+}
+
+#[test]
+fn aggregates_are_what_a_hand_computes() {
+    let tables = Tables::of(&view());
+    let simclr = entry(&tables, "scheduler", Method::Simclr, 0.05);
+    let (accuracy, loss) = (simclr.accuracy.expect("succeeded"), simclr.loss.expect("succeeded"));
+    // Accuracies 0.48, 0.50, 0.52; losses 0.9, 1.0, 1.1; t(2) = 4.303.
+    close(Some(accuracy.mean), 0.50);
+    close(accuracy.std, 0.02);
+    close(accuracy.ci95, 4.303 * 0.02 / 3f64.sqrt());
+    close(Some(loss.mean), 1.0);
+    close(loss.std, 0.1);
+    // Every seed gains 0.50 − 0.43: the paired difference has no spread, whatever the seeds do.
+    let gain = simclr.gain.expect("supervised has the same seeds");
+    assert_eq!(gain.n, 3);
+    close(Some(gain.difference.mean), 0.07);
+    close(gain.difference.std, 0.0);
+    // Supervised is not in `fixed` at 5 %: nothing to compare with.
+    assert_eq!(entry(&tables, "fixed", Method::Rotation, 0.05).gain, None);
+
+    let majority = tables.test_set.majority.expect("class counts are known");
+    assert_eq!((majority.class.as_str(), tables.test_set.images), ("ADH <&>", 3782));
+    close(Some(majority.accuracy), 1876.0 / 3782.0);
+    assert_eq!(tables.policies.iter().map(|table| table.protocol).collect::<Vec<_>>(), [Protocol::Fraction; 2]);
+}
+
+#[test]
+fn every_cell_is_counted_once_in_the_tables() {
+    let view = view();
+    let tables = Tables::of(&view);
+    let mut cells: Vec<usize> =
+        tables.entries().flat_map(|(_, _, entry)| entry.runs.iter().map(|run| run.cell)).collect();
+    cells.sort_unstable();
+    assert_eq!(cells, (0..view.cells.len()).collect::<Vec<_>>());
+    let all = BTreeMap::from([
+        (CellState::Succeeded, view.cells.len() - 4),
+        (CellState::Failed, 1),
+        (CellState::Cancelled, 1),
+        (CellState::Running, 1),
+        (CellState::Pending, 1),
+    ]);
+    assert_eq!(tables.states, all);
+}
+
+#[test]
+fn markdown_shows_scores_and_everything_that_is_missing() {
+    let report = text(&render(&view(), &artifact), "report.md");
+    for expected in [
+        "| Labels | Supervised | Rotation | Rotation + jitter | SimCLR |\n| --- | --- | --- | --- | --- |\n",
+        "| 5 % | 1.0000 ± 0.1000 / 43.00 ± 2.00 % (n = 3) | 1.0000 ± 0.1000 / 46.00 ± 2.00 % (n = 3) |",
+        "| 5 % | — | 0.9000 / 44.00 % | 0.9000 / 45.00 % | failed (diverged) |\n",
+        "| 25 % | 0.9000 / 59.00 % | cancelled | running | pending |\n",
+        "31 cells, 27 succeeded, 1 failed, 1 cancelled, 1 running, 1 pending",
+        "Supervised line (random initial weights, no pretext, the same labels): 5 %: 1.0000 ± 0.1000",
+        "SimCLR +7.00 ± 0.00 at 5 %, +5.00 ± 0.00 at 25 %.",
+        "Test set: 3,782 images; always answering its largest class (ADH \\<\\&\\>) scores 49.60 %",
+        "| SimCLR | 5 % | pretext | 368 + 92 | 72 | 8,832 | cosine to 3e-4, warm-up 1 ep. |\n",
+        "| Rotation | 25 % | downstream | 1,847 + 461 | 72 planned | 22,164 planned | constant 5e-6 |\n",
+        "| simclr/0.05/fixed/1 | downstream ",
+        "protocol fraction",
+    ] {
+        assert!(report.contains(expected), "no {expected:?} in\n{report}");
+    }
+    assert!(!report.contains("REHEARSAL") && !report.contains("<script>"));
+}
+
+#[test]
+fn a_rehearsal_says_so_everywhere() {
+    let mut view = view();
+    view.provenance.extent = Extent::Smoke;
+    let folder = render(&view, &artifact);
+    for text in [text(&folder, "report.md"), text(&folder, "report.html"), terminal(&view)] {
+        assert!(text.contains("REHEARSAL"), "{text}");
+    }
+    assert!(text(&folder, "results.json").contains("\"extent\": \"smoke\""));
+}
+
+#[test]
+fn hostile_text_is_only_text() {
+    let folder = render(&view(), &artifact);
+    let html = text(&folder, "report.html");
+    assert!(html.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; | &quot;x&quot; &amp; `y` *z*"));
+    assert!(html.contains("ADH &lt;&amp;&gt;") && html.contains("# &lt;b&gt;"));
+    assert!(!html.contains("<script"));
+    for output in [html, text(&folder, "report.md"), terminal(&view())] {
+        assert!(!output.chars().any(|c| c.is_control() && c != '\n'));
+    }
+    let results: Value = serde_json::from_str(&text(&folder, "results.json")).expect("JSON");
+    let logs: Vec<&Value> =
+        results["cells"].as_array().expect("a list").iter().map(|cell| &cell["error"]["log"][1]).collect();
+    assert!(logs.contains(&&Value::from(HOSTILE)), "scripts get the log as it was written");
+}
+
+#[test]
+fn results_have_every_cell_once_in_the_order_of_the_plan() {
+    let view = view();
+    let results: Value = serde_json::from_str(&text(&render(&view, &artifact), "results.json")).expect("JSON");
+    let cells = results["cells"].as_array().expect("a list");
+    let ids: Vec<&str> = cells.iter().map(|cell| cell["id"].as_str().expect("text")).collect();
+    assert_eq!(ids, view.cells.iter().map(|cell| cell.id(&view.id)).collect::<Vec<_>>());
+    assert_eq!((&results["schema"], &results["sweep"]["cancelled"]), (&Value::from(1), &Value::from(false)));
+
+    let cell = |id: &str| cells.iter().find(|cell| cell["id"].as_str().expect("text").ends_with(id)).expect(id);
+    let done = cell("/rotation/0.05/scheduler/2");
+    assert_eq!(done["fraction"], 0.05);
+    assert_eq!(done["test"], serde_json::json!({ "loss": 1.0, "accuracy": 0.46, "seen": 3782 }));
+    assert_eq!((&done["selected_epoch"], &done["error"]), (&Value::from(9), &Value::Null));
+    assert_eq!((&done["pretext"]["images"], &done["pretext"]["validation"]["seen"]), (&17664.into(), &368.into()));
+    assert_eq!((&done["downstream"]["mode"], &done["downstream"]["train_images"]), (&"fine-tune".into(), &368.into()));
+    assert_eq!(done["predictions"]["file"], "predictions/rotation_0.05_scheduler_2.csv");
+    assert!(cell("/supervised/0.25/fixed/1")["pretext"].is_null());
+    let failed = cell("/simclr/0.05/fixed/1");
+    assert_eq!((&failed["state"], &failed["error"]["code"]), (&"failed".into(), &"diverged".into()));
+    assert_eq!((&failed["test"], &failed["downstream"]["steps"]), (&Value::Null, &Value::Null));
+
+    let summary = results["summary"].as_array().expect("a list");
+    assert_eq!(summary.len(), 15);
+    let fixed = summary.iter().find(|one| one["lr"] == "fixed" && one["method"] == "supervised").expect("in the sweep");
+    assert_eq!((&fixed["n"], &fixed["accuracy"]["mean"]), (&1.into(), &0.59.into()));
+    assert!(fixed["accuracy"]["std"].is_null() && fixed["accuracy"]["ci95"].is_null());
+}
+
+#[test]
+fn points_list_each_stage_once_and_read_back_exactly() {
+    let view = view();
+    let csv = text(&render(&view, &artifact), "points.csv");
+    let mut lines = csv.lines();
+    assert_eq!(lines.next(), Some("stage,kind,split,metric,epoch,step,value"));
+    let expected = view.stages.values().flat_map(|stage| &stage.points).map(|point| point.value);
+    let values: Vec<f64> =
+        lines.map(|line| line.rsplit(',').next().expect("a column").parse().expect("a number")).collect();
+    assert_eq!(values, expected.collect::<Vec<_>>());
+    let (id, _) = view.stages.iter().find(|(_, stage)| !stage.points.is_empty()).expect("some stage trained");
+    assert!(csv.contains(&format!("\n{id},")), "stages go by their full id");
+}
+
+#[test]
+fn the_folder_holds_curves_splits_and_predictions_under_safe_names() {
+    let view = view();
+    let folder = render(&view, &artifact);
+    let paths: BTreeSet<&str> = folder.iter().map(|(path, _)| path).collect();
+    assert!(paths.iter().all(|path| path.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c))));
+    let below = |start: &str| paths.iter().filter(|path| path.starts_with(start)).count();
+    let with_pretext = view.cells.iter().filter(|cell| cell.pretext.is_some()).count();
+    assert_eq!(below("curves/"), 2 * view.cells.len() + 2 * with_pretext + 2);
+    assert!(paths.contains("curves/rotation-jitter_0.25_scheduler_3_pretext-accuracy.svg"));
+    assert_eq!(below("predictions/"), view.cells.len() - 4);
+    assert_eq!(below("splits/"), 3 + 1, "three seeds have three lists, whatever number of stages used them");
+
+    let nothing_stored = render(&view, &|_| None);
+    let index = text(&nothing_stored, "splits/index.csv");
+    assert!(index.lines().skip(1).all(|line| line.ends_with(',')), "lists that are gone keep their hash: {index}");
+    let results = text(&nothing_stored, "results.json");
+    assert!(results.contains("\"file\": null"));
+}
+
+#[test]
+fn terminal_tables_align() {
+    let output = terminal(&view());
+    let expected = "\
+  labels   Supervised         Rotation           Rotation + jitter   SimCLR
+  ──────   ────────────────   ────────────────   ─────────────────   ─────────────────
+  5 %      —                  0.9000 / 44.00 %   0.9000 / 45.00 %    failed (diverged)
+  25 %     0.9000 / 59.00 %   cancelled          running             pending
+";
+    assert!(output.contains(expected), "{output}");
+    assert!(output.contains("  5 %      1.0000 / 43.00 %   1.0000 / 46.00 %"), "{output}");
+    assert!(output.contains("Failed cells") && output.contains("/simclr/0.05/fixed/1: downstream stage "));
+    assert!(output.lines().all(|line| line.chars().count() <= 160 || line.contains("the loss is NaN")), "{output}");
+}
+
+#[test]
+fn writes_the_fixture_where_asked() {
+    let target = tempfile::tempdir().expect("a temporary folder");
+    let folder = render(&view(), &artifact);
+    let paths = write(&folder, target.path()).expect("a temporary folder can be written");
+    assert_eq!(paths.len(), folder.iter().count());
+    assert!(paths.iter().all(|path| path.is_file()));
+}

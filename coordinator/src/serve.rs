@@ -1,0 +1,142 @@
+//! A running coordinator: store, core, artifacts and the gRPC server around them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pretext_proto::v1::sweeps_server::SweepsServer;
+use pretext_proto::v1::work_server::WorkServer;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::TcpListenerStream;
+
+use crate::artifacts::{ArtifactError, Artifacts};
+use crate::core::{Core, CoreThread};
+use crate::engine::Limits;
+use crate::grpc::{MAX_MESSAGE, SweepsService, WorkService};
+use crate::store::{RedbStore, StoreError};
+
+/// How long streams may take to end at a shutdown before they are cut.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// How to start a coordinator.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where to listen; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Where state and artifacts are kept.
+    pub state_dir: PathBuf,
+    /// Times and limits.
+    pub limits: Limits,
+}
+
+/// Why a coordinator did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}: {cause}{hint}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: std::io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The state directory cannot be made.
+    #[error("cannot make the state directory {path}: {cause}", path = path.display())]
+    StateDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The artifact store does not open.
+    #[error(transparent)]
+    Artifacts(#[from] ArtifactError),
+    /// Reflection could not be built: a broken build.
+    #[error("the descriptors of this build are damaged: {0}")]
+    Descriptors(String),
+}
+
+/// A coordinator that serves.
+pub struct Coordinator {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<Result<(), tonic::transport::Error>>,
+    core: CoreThread,
+}
+
+impl Coordinator {
+    /// Opens the state, listens and serves until [`Coordinator::stop`].
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let listener = TcpListener::bind(options.listen).await.map_err(|cause| {
+            let hint = match cause.kind() {
+                std::io::ErrorKind::AddrInUse => ": another program has the port, choose another with --listen",
+                _ => "",
+            };
+            StartError::Listen { address: options.listen, cause, hint }
+        })?;
+        let address = listener.local_addr().map_err(|cause| StartError::Listen { address: options.listen, cause, hint: "" })?;
+        make_dir(&options.state_dir)?;
+        let artifacts = Artifacts::open(&options.state_dir.join("artifacts"))?;
+        let store = Arc::new(RedbStore::open(&options.state_dir.join("state.redb"))?);
+        let (core, thread) = Core::start(store, options.limits)?;
+
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_serving::<SweepsServer<SweepsService>>().await;
+        health.set_serving::<WorkServer<WorkService>>().await;
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(pretext_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()
+            .map_err(|error| StartError::Descriptors(error.to_string()))?;
+        let sweeps = SweepsServer::new(SweepsService::new(core.clone(), artifacts.clone()))
+            .max_decoding_message_size(MAX_MESSAGE);
+        let work = WorkServer::new(WorkService::new(core, artifacts, options.limits)).max_decoding_message_size(MAX_MESSAGE);
+        let (stop, stopped) = oneshot::channel();
+        let server = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(Duration::from_secs(20)))
+            .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+            .tcp_nodelay(true)
+            .max_concurrent_streams(Some(1024))
+            .add_service(health_service)
+            .add_service(reflection)
+            .add_service(sweeps)
+            .add_service(work)
+            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
+                // A dropped sender means the same as a sent stop.
+                let _ = stopped.await;
+            });
+        let server = tokio::spawn(server);
+        tracing::info!(%address, state = %options.state_dir.display(), "coordinator serves");
+        Ok(Self { address, stop, server, core: thread })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Lets streams end for a moment, then stops. What was acknowledged is durable already.
+    pub async fn stop(self) {
+        let _ = self.stop.send(());
+        let mut server = self.server;
+        if tokio::time::timeout(DRAIN, &mut server).await.is_err() {
+            server.abort();
+        }
+        let core = self.core;
+        if tokio::task::spawn_blocking(move || core.stop()).await.is_err() {
+            tracing::error!("the core thread did not stop");
+        }
+    }
+}
+
+fn make_dir(path: &Path) -> Result<(), StartError> {
+    std::fs::create_dir_all(path).map_err(|cause| StartError::StateDir { path: path.to_owned(), cause })
+}

@@ -1,0 +1,240 @@
+//! The embedded home: one redb file. A commit is one write transaction of immediate durability
+//! (copy-on-write B-tree, fsync before it returns), so what was acknowledged survives power loss.
+
+use std::path::{Path, PathBuf};
+
+use pretext_shared::ids::{ContentHash, Fence, StageId};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Store, StoreError};
+use crate::engine::{Batch, Change, GrantRecord, Snapshot, SweepMark};
+
+/// Raised when the meaning of a stored record changes.
+const FORMAT: u64 = 1;
+
+type Bytes = &'static [u8];
+/// (stage, fence, sequence) or (stage, fence): big-endian, so that order of keys is order of numbers.
+const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
+const SWEEPS: TableDefinition<'static, &str, Bytes> = TableDefinition::new("sweeps");
+const MARKS: TableDefinition<'static, &str, Bytes> = TableDefinition::new("sweep-marks");
+const STAGES: TableDefinition<'static, &[u8; 32], Bytes> = TableDefinition::new("stages");
+const PROGRESS: TableDefinition<'static, &[u8; 32], Bytes> = TableDefinition::new("progress");
+const POINTS: TableDefinition<'static, &[u8; 48], Bytes> = TableDefinition::new("points");
+const GRANTS: TableDefinition<'static, &[u8; 40], Bytes> = TableDefinition::new("grants");
+
+/// See the module.
+pub struct RedbStore {
+    db: Database,
+}
+
+impl RedbStore {
+    /// Opens the store at `path`, or makes it. A second process is refused.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let failed = |cause: String| StoreError::Open { path: path.to_owned(), cause };
+        let db = Database::create(path).map_err(|error| match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path.to_owned() },
+            other => failed(other.to_string()),
+        })?;
+        let store = Self { db };
+        store.prepare(path).map_err(|error| match error {
+            StoreError::Write { cause } => failed(cause),
+            other => other,
+        })?;
+        Ok(store)
+    }
+
+    fn prepare(&self, path: &Path) -> Result<(), StoreError> {
+        let transaction = self.db.begin_write().map_err(write)?;
+        {
+            let mut meta = transaction.open_table(META).map_err(write)?;
+            let found = meta.get("format").map_err(write)?.map(|format| format.value());
+            match found {
+                None => drop(meta.insert("format", FORMAT).map_err(write)?),
+                Some(FORMAT) => {}
+                Some(found) => return Err(StoreError::Format { path: PathBuf::from(path), found, known: FORMAT }),
+            }
+            // All tables exist from the beginning, so that readers need no special case.
+            transaction.open_table(SWEEPS).map_err(write)?;
+            transaction.open_table(MARKS).map_err(write)?;
+            transaction.open_table(STAGES).map_err(write)?;
+            transaction.open_table(PROGRESS).map_err(write)?;
+            transaction.open_table(POINTS).map_err(write)?;
+            transaction.open_table(GRANTS).map_err(write)?;
+        }
+        transaction.commit().map_err(write)
+    }
+}
+
+fn write(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Write { cause: error.to_string() }
+}
+
+fn read(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Read { cause: error.to_string() }
+}
+
+fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(write)
+}
+
+fn decode<T: DeserializeOwned>(table: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(|cause| StoreError::Damaged { table, cause: cause.to_string() })
+}
+
+fn grant_key(stage: StageId, fence: Fence) -> [u8; 40] {
+    let mut key = [0; 40];
+    key[..32].copy_from_slice(stage.0.as_bytes());
+    key[32..].copy_from_slice(&fence.0.to_be_bytes());
+    key
+}
+
+fn point_key(stage: StageId, fence: Fence, sequence: u64) -> [u8; 48] {
+    let mut key = [0; 48];
+    key[..40].copy_from_slice(&grant_key(stage, fence));
+    key[40..].copy_from_slice(&sequence.to_be_bytes());
+    key
+}
+
+impl Store for RedbStore {
+    fn load(&self) -> Result<Snapshot, StoreError> {
+        let transaction = self.db.begin_read().map_err(read)?;
+        let mut snapshot = Snapshot::default();
+        let marks = transaction.open_table(MARKS).map_err(read)?;
+        for row in transaction.open_table(SWEEPS).map_err(read)?.iter().map_err(read)? {
+            let (key, value) = row.map_err(read)?;
+            let mark = match marks.get(key.value()).map_err(read)? {
+                Some(mark) => decode("sweep-marks", mark.value())?,
+                None => SweepMark::Active,
+            };
+            snapshot.sweeps.push((decode("sweeps", value.value())?, mark));
+        }
+        let progress = transaction.open_table(PROGRESS).map_err(read)?;
+        for row in transaction.open_table(STAGES).map_err(read)?.iter().map_err(read)? {
+            let (key, value) = row.map_err(read)?;
+            let standing = progress.get(key.value()).map_err(read)?.ok_or_else(|| StoreError::Damaged {
+                table: "progress",
+                cause: "a stage has no progress".to_owned(),
+            })?;
+            let id = StageId(ContentHash::from_bytes(*key.value()));
+            snapshot.stages.insert(id, (decode("stages", value.value())?, decode("progress", standing.value())?));
+        }
+        Ok(snapshot)
+    }
+
+    fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.db.begin_write().map_err(write)?;
+        {
+            let mut sweeps = transaction.open_table(SWEEPS).map_err(write)?;
+            let mut marks = transaction.open_table(MARKS).map_err(write)?;
+            let mut stages = transaction.open_table(STAGES).map_err(write)?;
+            let mut progress = transaction.open_table(PROGRESS).map_err(write)?;
+            let mut points = transaction.open_table(POINTS).map_err(write)?;
+            let mut grants = transaction.open_table(GRANTS).map_err(write)?;
+            for change in changes {
+                match change {
+                    Change::AddSweep(sweep) => {
+                        sweeps.insert(sweep.id.as_str(), encode(sweep)?.as_slice()).map_err(write)?;
+                    }
+                    Change::MarkSweep(id, mark) => {
+                        marks.insert(id.as_str(), encode(mark)?.as_slice()).map_err(write)?;
+                    }
+                    Change::AddStage(id, stage) => {
+                        stages.insert(id.0.as_bytes(), encode(stage)?.as_slice()).map_err(write)?;
+                    }
+                    Change::SetProgress(id, standing) => {
+                        progress.insert(id.0.as_bytes(), encode(standing)?.as_slice()).map_err(write)?;
+                    }
+                    Change::LogGrant(id, fence, grant) => {
+                        grants.insert(&grant_key(*id, *fence), encode(grant)?.as_slice()).map_err(write)?;
+                    }
+                    Change::AppendPoints(id, batch) => {
+                        let key = point_key(*id, batch.fence, batch.sequence);
+                        points.insert(&key, encode(&batch.points)?.as_slice()).map_err(write)?;
+                    }
+                }
+            }
+        }
+        transaction.commit().map_err(write)
+    }
+
+    fn points(&self, stage: StageId) -> Result<Vec<Batch>, StoreError> {
+        let transaction = self.db.begin_read().map_err(read)?;
+        let table = transaction.open_table(POINTS).map_err(read)?;
+        let (first, last) = (point_key(stage, Fence(0), 0), point_key(stage, Fence(u64::MAX), u64::MAX));
+        let mut batches = Vec::new();
+        for row in table.range::<&[u8; 48]>(&first..=&last).map_err(read)? {
+            let (key, value) = row.map_err(read)?;
+            let number = |at: usize| {
+                let mut bytes = [0; 8];
+                bytes.copy_from_slice(&key.value()[at..at + 8]);
+                u64::from_be_bytes(bytes)
+            };
+            let (fence, sequence) = (Fence(number(32)), number(40));
+            batches.push(Batch { fence, sequence, points: decode("points", value.value())? });
+        }
+        Ok(batches)
+    }
+
+    fn grants(&self, stage: StageId) -> Result<Vec<(Fence, GrantRecord)>, StoreError> {
+        let transaction = self.db.begin_read().map_err(read)?;
+        let table = transaction.open_table(GRANTS).map_err(read)?;
+        let (first, last) = (grant_key(stage, Fence(0)), grant_key(stage, Fence(u64::MAX)));
+        let mut grants = Vec::new();
+        for row in table.range::<&[u8; 40]>(&first..=&last).map_err(read)? {
+            let (key, value) = row.map_err(read)?;
+            let mut fence = [0; 8];
+            fence.copy_from_slice(&key.value()[32..]);
+            grants.push((Fence(u64::from_be_bytes(fence)), decode("grants", value.value())?));
+        }
+        Ok(grants)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conformance;
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a temporary folder")
+    }
+
+    #[test]
+    fn what_was_committed_is_there() {
+        let folder = folder();
+        let path = folder.path().join("state.redb");
+        let open = || RedbStore::open(&path).expect("opens");
+        conformance::what_was_committed_is_there(open(), |store| {
+            drop(store);
+            open()
+        });
+    }
+
+    #[test]
+    fn readers_see_whole_commits() {
+        let folder = folder();
+        conformance::readers_see_whole_commits(&RedbStore::open(&folder.path().join("state.redb")).expect("opens"));
+    }
+
+    #[test]
+    fn a_second_opener_and_another_format_are_refused_in_words() {
+        let folder = folder();
+        let path = folder.path().join("state.redb");
+        let store = RedbStore::open(&path).expect("opens");
+        let Err(second) = RedbStore::open(&path) else { panic!("two openers") };
+        assert!(second.to_string().contains("in use by another coordinator"), "{second}");
+        let transaction = store.db.begin_write().expect("begins");
+        transaction.open_table(META).expect("opens").insert("format", 99).expect("inserts");
+        transaction.commit().expect("commits");
+        drop(store);
+        let Err(other) = RedbStore::open(&path) else { panic!("another format") };
+        assert!(other.to_string().contains("has format 99, this version reads format 1"), "{other}");
+        std::fs::write(&path, b"not a database at all, but long enough to be looked at").expect("writes");
+        assert!(RedbStore::open(&path).is_err());
+    }
+}

@@ -1,0 +1,14 @@
+//! The wire: generated code of `pretext/v1/*.proto`, and nothing else but its version and descriptors.
+
+/// The protocol that this build speaks. Raised when a message changes its meaning; worker and
+/// coordinator refuse each other in words when theirs differ.
+pub const PROTOCOL: u32 = 1;
+
+/// Package `pretext.v1`. The comments of the .proto files are the documentation.
+#[allow(missing_docs, unreachable_pub, clippy::all)]
+pub mod v1 {
+    tonic::include_proto!("pretext.v1");
+}
+
+/// The encoded descriptor set, for gRPC reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

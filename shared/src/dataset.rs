@@ -1,0 +1,201 @@
+//! Data sets as the plan sees them: where they are, what is in them, never their pixels.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Fingerprint;
+
+/// Where images come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Source {
+    /// One folder per class below `train/` and `test/`, JPEG or PNG; or class folders directly
+    /// below `path` together with `test_fraction`.
+    ImageFolder {
+        /// Relative to the worker's data root.
+        path: String,
+        /// Share of each class set apart for testing where there is no `test/` folder.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        test_fraction: Option<f64>,
+    },
+    /// The binary release of CIFAR-10 (`data_batch_1.bin` … `test_batch.bin`).
+    Cifar10 {
+        /// Relative to the worker's data root.
+        path: String,
+    },
+    /// The binary release of CIFAR-100 (`train.bin`, `test.bin`), fine labels.
+    Cifar100 {
+        /// Relative to the worker's data root.
+        path: String,
+    },
+    /// IDX files of the MNIST family (`train-images-idx3-ubyte` …), not compressed.
+    Idx {
+        /// Relative to the worker's data root.
+        path: String,
+    },
+    /// Pictures that the program draws itself; see [`Procedural`].
+    Procedural(Procedural),
+}
+
+/// The size of a drawn data set. Three classes, upright, the same number of images in each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Procedural {
+    /// Training images per class.
+    pub train_per_class: u32,
+    /// Test images per class.
+    pub test_per_class: u32,
+    /// Seed of the pictures.
+    pub seed: u64,
+}
+
+/// The names of the procedural classes, in label order.
+pub const PROCEDURAL_CLASSES: [&str; 3] = ["house", "tree", "boat"];
+
+/// Raised by hand whenever the procedural pictures change.
+pub const PROCEDURAL_VERSION: u32 = 1;
+
+impl Source {
+    /// The kind as written in a sweep file.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Source::ImageFolder { .. } => "image-folder",
+            Source::Cifar10 { .. } => "cifar10",
+            Source::Cifar100 { .. } => "cifar100",
+            Source::Idx { .. } => "idx",
+            Source::Procedural(_) => "procedural",
+        }
+    }
+
+    /// The path below the data root; `None` for the procedural set.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Source::ImageFolder { path, .. }
+            | Source::Cifar10 { path }
+            | Source::Cifar100 { path }
+            | Source::Idx { path } => Some(path),
+            Source::Procedural(_) => None,
+        }
+    }
+
+    /// How announcements and messages call this source: `KIND:PATH`.
+    pub fn key(&self) -> String {
+        match self.path() {
+            Some(path) => format!("{}:{path}", self.kind()),
+            None => self.kind().to_owned(),
+        }
+    }
+}
+
+impl Procedural {
+    /// What a worker would announce: nothing has to be read to know it.
+    pub fn facts(&self) -> DatasetFacts {
+        let content = format!(
+            "procedural v{PROCEDURAL_VERSION} {} {} {}",
+            self.train_per_class, self.test_per_class, self.seed
+        );
+        DatasetFacts {
+            key: "procedural".to_owned(),
+            fingerprint: Fingerprint(crate::ids::ContentHash::of(content.as_bytes())),
+            classes: PROCEDURAL_CLASSES.map(str::to_owned).to_vec(),
+            train: vec![self.train_per_class; PROCEDURAL_CLASSES.len()],
+            test: vec![self.test_per_class; PROCEDURAL_CLASSES.len()],
+        }
+    }
+}
+
+/// What a worker announces of a data set: enough to plan with, nothing of its content but its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetFacts {
+    /// `KIND:PATH`, as [`Source::key`].
+    pub key: String,
+    /// The hash of the manifest (path, class, bytes, hash of every file).
+    pub fingerprint: Fingerprint,
+    /// Class names in label order.
+    pub classes: Vec<String>,
+    /// Training images of each class.
+    pub train: Vec<u32>,
+    /// Test images of each class. Empty where the data set has no test part of its own.
+    pub test: Vec<u32>,
+}
+
+impl DatasetFacts {
+    /// All training images.
+    pub fn train_total(&self) -> u64 {
+        self.train.iter().map(|n| u64::from(*n)).sum()
+    }
+
+    /// All test images.
+    pub fn test_total(&self) -> u64 {
+        self.test.iter().map(|n| u64::from(*n)).sum()
+    }
+}
+
+/// How pixel values become network inputs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "kebab-case")]
+pub enum Normalize {
+    /// Mean and standard deviation of each channel over all training images (never test images).
+    Train,
+    /// Given numbers, for pixels in [0, 1].
+    Given {
+        /// Mean of each channel.
+        mean: [f32; 3],
+        /// Standard deviation of each channel.
+        std: [f32; 3],
+    },
+    /// Pixels in [0, 1] as they are.
+    None,
+}
+
+/// The data that a stage reads: its content by fingerprint, and how it becomes tensors. The path is
+/// not part of it (see [`crate::stage`]): the same data elsewhere make the same stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataSpec {
+    /// The manifest's hash.
+    pub fingerprint: Fingerprint,
+    /// Number of classes.
+    pub classes: u32,
+    /// Height and width of the images that enter the network, in pixels.
+    pub image_size: u32,
+    /// Normalisation.
+    pub normalize: Normalize,
+    /// Set where test images are taken out of the training folder.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub test_fraction: Option<f64>,
+}
+
+impl Source {
+    /// The same source where a worker that announced `key` (`KIND:PATH`) has it.
+    pub fn relocated(&self, key: &str) -> Self {
+        let mut here = self.clone();
+        match &mut here {
+            Source::ImageFolder { path, .. }
+            | Source::Cifar10 { path }
+            | Source::Cifar100 { path }
+            | Source::Idx { path } => {
+                if let Some((_, there)) = key.split_once(':') {
+                    path.clear();
+                    path.push_str(there);
+                }
+            }
+            Source::Procedural(_) => {}
+        }
+        here
+    }
+}
+
+impl std::str::FromStr for Source {
+    type Err = String;
+
+    /// The source of a key (`KIND:PATH`); the procedural set has no key of its own.
+    fn from_str(key: &str) -> Result<Self, String> {
+        let (kind, path) = key.split_once(':').ok_or_else(|| format!("`{key}` is not KIND:PATH"))?;
+        let path = path.to_owned();
+        match kind {
+            "image-folder" => Ok(Source::ImageFolder { path, test_fraction: None }),
+            "cifar10" => Ok(Source::Cifar10 { path }),
+            "cifar100" => Ok(Source::Cifar100 { path }),
+            "idx" => Ok(Source::Idx { path }),
+            other => Err(format!("`{other}` is not a kind of data set: image-folder, cifar10, cifar100 or idx")),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Identifiers. Each is its own type, so that one cannot be passed for another.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A text that is not the identifier it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a {kind}: {expected}")]
+pub struct InvalidId {
+    kind: &'static str,
+    text: String,
+    expected: &'static str,
+}
+
+/// The largest length of a name that a user chooses (sweep, learning-rate policy, worker).
+pub const MAX_NAME: usize = 64;
+
+/// Whether `text` may name a sweep, a policy or a worker: `[A-Za-z0-9._-]`, at most [`MAX_NAME`]
+/// characters, no leading dot. Names become folder names, so the list of allowed characters is closed.
+pub fn is_valid_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= MAX_NAME
+        && !text.starts_with('.')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+/// A 256-bit BLAKE3 content hash.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentHash([u8; 32]);
+
+impl ContentHash {
+    /// The hash of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The hash from its 32 bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The first twelve hexadecimal digits: enough for a person to tell hashes apart.
+    pub fn short(&self) -> String {
+        self.to_string()[..12].to_owned()
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.short())
+    }
+}
+
+impl FromStr for ContentHash {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let invalid = || InvalidId { kind: "content hash", text: text.to_owned(), expected: "64 hexadecimal digits" };
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(invalid());
+        }
+        let mut bytes = [0; 32];
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| invalid())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for ContentHash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ContentHash {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+macro_rules! hash_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub ContentHash);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Ok(Self(text.parse()?))
+            }
+        }
+
+        impl $name {
+            /// The first twelve hexadecimal digits.
+            pub fn short(&self) -> String {
+                self.0.short()
+            }
+        }
+    };
+}
+
+hash_id! {
+    /// Identifies a stage: the hash of everything that determines its output.
+    StageId
+}
+hash_id! {
+    /// Identifies an artifact by its content.
+    ArtifactId
+}
+hash_id! {
+    /// Identifies a data set's content: the hash of its manifest.
+    Fingerprint
+}
+
+/// Identifies a sweep: its name and the start of the hash of its resolved spec, `NAME-HASH8`.
+/// The same file again is the same sweep; a changed file is another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SweepId(String);
+
+impl SweepId {
+    /// The id of the sweep `name` whose resolved spec hashes to `resolved`.
+    pub fn new(name: &str, resolved: ContentHash) -> Self {
+        Self(format!("{name}-{}", &resolved.to_string()[..8]))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SweepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for SweepId {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        let valid = text.rsplit_once('-').is_some_and(|(name, hash)| {
+            is_valid_name(name) && hash.len() == 8 && hash.bytes().all(|b| b.is_ascii_hexdigit())
+        });
+        if valid {
+            Ok(Self(text))
+        } else {
+            Err(InvalidId { kind: "sweep id", text, expected: "NAME-HASH8" })
+        }
+    }
+}
+
+impl From<SweepId> for String {
+    fn from(id: SweepId) -> Self {
+        id.0
+    }
+}
+
+impl FromStr for SweepId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        text.to_owned().try_into()
+    }
+}
+
+/// A worker: its name and the boot of the daemon that carries it. A daemon that starts again is
+/// another worker, so that it never inherits the leases of its former life.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WorkerId {
+    /// Chosen by the user, or the host's name.
+    pub name: String,
+    /// Drawn anew (UUIDv7) at each start of the daemon.
+    pub boot: Uuid,
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.name, self.boot)
+    }
+}
+
+/// The fencing number of an attempt. It only rises, and only a grant raises it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fence(pub u64);
+
+impl Fence {
+    /// The fence of the next grant.
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Fence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One grant of a stage: every write by a worker carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AttemptId {
+    /// The stage that was granted.
+    pub stage: StageId,
+    /// The fence of the grant.
+    pub fence: Fence,
+}
+
+impl fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.stage.short(), self.fence)
+    }
+}

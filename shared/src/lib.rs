@@ -1,0 +1,18 @@
+//! Domain types of Pretext: what a sweep asks for, the cells and stages that it becomes, the states
+//! that they pass through, and the numbers that come back.
+//!
+//! This crate is pure: no IO, no clock, no async, no threads. Everything here is a function of its
+//! arguments, so the coordinator, the worker and the tests compute the same plan and the same splits.
+
+pub mod dataset;
+pub mod device;
+pub mod draw;
+pub mod ids;
+pub mod outcome;
+pub mod plan;
+pub mod point;
+pub mod spec;
+pub mod split;
+pub mod stage;
+pub mod sweep;
+pub mod trainer;

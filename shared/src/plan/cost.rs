@@ -1,0 +1,80 @@
+//! What a stage costs, computed from counts alone.
+
+use crate::spec::{DownstreamRecipe, PretextRecipe};
+use crate::stage::{Budget, Extent, TrainSpec};
+use crate::sweep::Cost;
+
+use super::counts::Parts;
+
+/// Optimizer steps of a rehearsal.
+const SMOKE_STEPS: u64 = 2;
+
+/// What happens to a last batch that is not full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LastBatch {
+    /// It is trained on as it is.
+    Kept,
+    /// It is left out.
+    Dropped,
+}
+
+/// The steps of an epoch over `images` images.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Epoch {
+    pub(super) steps: u64,
+    images: u64,
+    batch: u64,
+}
+
+impl Epoch {
+    pub(super) fn new(images: u64, batch: u32, last: LastBatch) -> Self {
+        let batch = u64::from(batch);
+        match last {
+            LastBatch::Kept => Self { steps: images.div_ceil(batch), images, batch },
+            LastBatch::Dropped => Self { steps: images / batch, images: images / batch * batch, batch },
+        }
+    }
+
+    /// Images in the first `steps` steps of training. Only the last step of an epoch may be short, so
+    /// those of an epoch that has only begun are full.
+    fn images(&self, steps: u64) -> u64 {
+        let (epochs, rest) = (steps / self.steps.max(1), steps % self.steps.max(1));
+        epochs * self.images + rest * self.batch
+    }
+}
+
+pub(super) fn pretext(parts: Parts, recipe: &PretextRecipe, extent: Extent) -> Cost {
+    training(parts, &recipe.train, last_batch(recipe), recipe.task.views(), extent)
+}
+
+pub(super) fn downstream(parts: Parts, recipe: &DownstreamRecipe, extent: Extent) -> Cost {
+    training(parts, &recipe.train, LastBatch::Kept, 1, extent)
+}
+
+/// A test stage reads every test image, in a rehearsal too: it takes no steps.
+pub(super) fn test(images: u64) -> Cost {
+    Cost { train_images: images, validation_images: 0, epochs: 0, steps: 0, images_seen: 0 }
+}
+
+pub(super) fn last_batch(recipe: &PretextRecipe) -> LastBatch {
+    if recipe.task.full_batches_only() { LastBatch::Dropped } else { LastBatch::Kept }
+}
+
+fn training(parts: Parts, train: &TrainSpec, last: LastBatch, views: u64, extent: Extent) -> Cost {
+    let epoch = Epoch::new(parts.train, train.batch, last);
+    let whole = match train.budget {
+        Budget::Epochs(epochs) => u64::from(epochs) * epoch.steps,
+        Budget::Steps(steps) => steps,
+    };
+    let (steps, validation_images) = match extent {
+        Extent::Whole => (whole, parts.validation),
+        Extent::Smoke => (whole.min(SMOKE_STEPS), parts.validation.min(u64::from(train.batch))),
+    };
+    Cost {
+        train_images: parts.train,
+        validation_images,
+        epochs: steps.div_ceil(epoch.steps.max(1)) as u32,
+        steps,
+        images_seen: epoch.images(steps) * views,
+    }
+}

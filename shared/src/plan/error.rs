@@ -1,0 +1,147 @@
+//! What keeps a good sweep file from running on the data that there are.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::split::Fraction;
+use crate::stage::Method;
+
+/// All problems of a sweep with its data.
+#[derive(Debug, Clone, PartialEq, Serialize, thiserror::Error)]
+pub struct PlanErrors(
+    /// The problems; at least one.
+    pub Vec<PlanError>,
+);
+
+impl fmt::Display for PlanErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, error) in self.0.iter().enumerate() {
+            let separator = if i == 0 { "" } else { "\n" };
+            write!(f, "{separator}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+/// One problem of a sweep with its data.
+#[derive(Debug, Clone, PartialEq, Serialize, thiserror::Error)]
+#[serde(tag = "error", rename_all = "kebab-case")]
+pub enum PlanError {
+    /// The facts describe another data set.
+    #[error("the sweep needs the data set {asked}, but was planned with {found}")]
+    OtherData {
+        /// What the sweep names.
+        asked: String,
+        /// What there was.
+        found: String,
+    },
+    /// Class names and counts do not fit together.
+    #[error(
+        "{key} was announced with {classes} class names, but training counts of {train} and test counts of {test} classes: update the worker that announces it"
+    )]
+    Contradiction {
+        /// Data set.
+        key: String,
+        /// Class names.
+        classes: usize,
+        /// Training counts.
+        train: usize,
+        /// Test counts.
+        test: usize,
+    },
+    /// Fewer than two classes.
+    #[error("{key} has {classes} class(es): a classifier needs at least 2")]
+    TooFewClasses {
+        /// Data set.
+        key: String,
+        /// Classes.
+        classes: usize,
+    },
+    /// No test image.
+    #[error("{key} has no test images: fill its test part, or raise `dataset.test_fraction`")]
+    NoTestImages {
+        /// Data set.
+        key: String,
+    },
+    /// A test folder and `test_fraction`.
+    #[error("{key} has a test part of its own ({images} images): remove `dataset.test_fraction`")]
+    TestPartExists {
+        /// Data set.
+        key: String,
+        /// Its test images.
+        images: u64,
+    },
+    /// Neither a test folder nor `test_fraction`.
+    #[error(
+        "{key} has no test part: add a `test/` folder, or set `dataset.test_fraction` (for example 0.2) to take test images out of the training images"
+    )]
+    TestPartMissing {
+        /// Data set.
+        key: String,
+    },
+    /// A class without training images.
+    #[error("class `{class}` has {images} test images and no training images: add some, or remove its test images")]
+    ClassOnlyInTest {
+        /// Name of the class.
+        class: String,
+        /// Its test images.
+        images: usize,
+    },
+    /// A fraction that leaves a class without a training or a validation image.
+    #[error("fraction {fraction} takes {taken} of the {available} training images of class `{class}`{}: a class needs at least one training and one validation image, so at least 2{}", and_others(.others), remedy(.smallest))]
+    TooFew {
+        /// The fraction.
+        fraction: Fraction,
+        /// The smallest class that is left with too few.
+        class: String,
+        /// Its training images.
+        available: usize,
+        /// How many of them the fraction takes.
+        taken: usize,
+        /// Other classes that are left with too few.
+        others: usize,
+        /// The smallest fraction that would do; `None` where none would.
+        smallest: Option<Fraction>,
+    },
+    /// A contrastive stage without a full batch.
+    #[error(
+        "{method} at fraction {fraction} has {images} training images, fewer than its batch of {batch}, and would take no step: set `overrides.{method}.pretext.batch` to at most {images}, use `pretext.data: all`, or exclude the cells"
+    )]
+    NoStep {
+        /// Method.
+        method: Method,
+        /// The fraction that pretext training sees.
+        fraction: Fraction,
+        /// Its training images.
+        images: u64,
+        /// Batch.
+        batch: u32,
+    },
+    /// A contrastive stage with nothing to contrast in validation.
+    #[error(
+        "{method} at fraction {fraction} has {images} validation image(s), and contrasting takes at least 2: use a larger fraction or `pretext.data: all`"
+    )]
+    NoContrast {
+        /// Method.
+        method: Method,
+        /// The fraction that pretext training sees.
+        fraction: Fraction,
+        /// Its validation images.
+        images: u64,
+    },
+}
+
+fn and_others(others: &usize) -> String {
+    match others {
+        0 => String::new(),
+        n => format!(" (and too few of {n} other classes)"),
+    }
+}
+
+fn remedy(smallest: &Option<Fraction>) -> String {
+    match smallest {
+        Some(fraction) => format!("; the smallest fraction that does is {fraction}"),
+        None => "; no fraction does: add images to the class or remove it".to_owned(),
+    }
+}

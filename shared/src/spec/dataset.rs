@@ -1,0 +1,166 @@
+//! `dataset`: where the images are, their size and normalisation.
+
+use super::field::{Field, Section};
+use super::node::Value;
+use crate::dataset::{Normalize, Procedural, Source};
+use crate::split::Fraction;
+
+/// Images above this size count as large: the papers' recipes for photographs hold for them, those
+/// for CIFAR below.
+pub(super) const SMALL_IMAGE: u32 = 64;
+
+/// The section's content.
+pub(super) struct Dataset {
+    pub(super) source: Source,
+    pub(super) image_size: u32,
+    pub(super) normalize: Normalize,
+}
+
+/// Augmentation where the file says nothing: it depends on what the images are.
+pub(super) struct Defaults {
+    /// Pixels of padding before the random crop.
+    pub(super) padding: u32,
+    /// The most padding that makes sense.
+    pub(super) max_padding: u32,
+    /// Whether images are mirrored.
+    pub(super) flip: bool,
+    /// Strength of the colour jitter.
+    pub(super) strength: f64,
+    /// Smallest share of the image that SimCLR crops.
+    pub(super) min_crop: f64,
+}
+
+impl Defaults {
+    /// For a data set that could not be read: refuses nothing that could be right.
+    pub(super) fn unknown() -> Self {
+        Self { padding: 4, max_padding: 224, flip: true, strength: 0.5, min_crop: 0.08 }
+    }
+}
+
+impl Dataset {
+    pub(super) fn defaults(&self) -> Defaults {
+        // A mirrored or closely cropped digit is another sign, or none.
+        let digits = matches!(self.source, Source::Idx { .. });
+        Defaults {
+            padding: self.image_size / 8,
+            max_padding: self.image_size,
+            flip: !digits,
+            strength: if self.image_size <= SMALL_IMAGE { 0.5 } else { 1.0 },
+            min_crop: if digits { 0.5 } else { 0.08 },
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Procedural,
+    ImageFolder,
+    Cifar10,
+    Cifar100,
+    Idx,
+}
+
+const KINDS: [(&str, Kind); 5] = [
+    ("procedural", Kind::Procedural),
+    ("image-folder", Kind::ImageFolder),
+    ("cifar10", Kind::Cifar10),
+    ("cifar100", Kind::Cifar100),
+    ("idx", Kind::Idx),
+];
+
+pub(super) fn read(field: &Field<'_>) -> Option<Dataset> {
+    let section = field.section()?;
+    let help = "one of `procedural`, `image-folder`, `cifar10`, `cifar100`, `idx`";
+    let kind = section.need("kind", help, |field| field.choice("a kind of data set", &KINDS))?;
+    let own: &[&str] = match kind {
+        Kind::Procedural => &["train_per_class", "test_per_class", "seed"],
+        Kind::ImageFolder => &["path", "test_fraction"],
+        Kind::Cifar10 | Kind::Cifar100 | Kind::Idx => &["path"],
+    };
+    section.only(&[&["kind", "image_size", "normalize"], own].concat());
+
+    let image_size = match kind {
+        Kind::ImageFolder => {
+            section.need("image_size", "images are scaled to this many pixels: 16 to 224", |f| size(&f))
+        }
+        _ => section.or("image_size", 32, |field| size(&field)),
+    };
+    let normalize = section.or("normalize", Normalize::Train, |field| normalize(&field));
+    let source = match kind {
+        Kind::Procedural => procedural(&section),
+        Kind::ImageFolder => {
+            let path = path(&section);
+            let test_fraction = section.optional("test_fraction", |field| {
+                let share = field.number("a share between 0 and 1", |value| value > 0.0 && value < 1.0)?;
+                // Kept to the precision that the split works with.
+                Fraction::new(share)
+                    .map(Fraction::value)
+                    .filter(|share| *share < 1.0)
+                    .or_else(|| field.refuse("the share is too near to 0 or 1"))
+            });
+            path.zip(test_fraction).map(|(path, test_fraction)| Source::ImageFolder { path, test_fraction })
+        }
+        Kind::Cifar10 => path(&section).map(|path| Source::Cifar10 { path }),
+        Kind::Cifar100 => path(&section).map(|path| Source::Cifar100 { path }),
+        Kind::Idx => path(&section).map(|path| Source::Idx { path }),
+    };
+    Some(Dataset { source: source?, image_size: image_size?, normalize: normalize? })
+}
+
+fn size(field: &Field<'_>) -> Option<u32> {
+    field.small(16..=224)
+}
+
+fn procedural(section: &Section<'_>) -> Option<Source> {
+    let per_class = |key, least, help| section.need(key, help, |field: Field<'_>| field.small(least..=1_000_000));
+    let train_per_class =
+        per_class("train_per_class", 2, "the number of training pictures of each class, for example 400");
+    let test_per_class = per_class("test_per_class", 1, "the number of test pictures of each class, for example 200");
+    let seed = section.or("seed", 0, |field| field.integer(super::axes::SEEDS));
+    let (train_per_class, test_per_class, seed) = (train_per_class?, test_per_class?, seed?);
+    Some(Source::Procedural(Procedural { train_per_class, test_per_class, seed }))
+}
+
+/// A path below the worker's data root, in one spelling: `./a//b/` is `a/b`.
+fn path(section: &Section<'_>) -> Option<String> {
+    section.need("path", "the folder, relative to the worker's data root", |field| {
+        let text = field.text("a path")?;
+        let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        if text.is_empty() {
+            field.refuse("the path is empty")
+        } else if text.len() > 1024 || text.chars().any(char::is_control) {
+            field.refuse("the path is longer than 1024 bytes or has control characters")
+        } else if text.starts_with('/') || parts.contains(&"..") {
+            field.refuse_with(
+                "the path must stay below the worker's data root",
+                "give it relative to the data root, without `..`",
+            )
+        } else if parts.is_empty() {
+            Some(".".to_owned())
+        } else {
+            Some(parts.join("/"))
+        }
+    })
+}
+
+fn normalize(field: &Field<'_>) -> Option<Normalize> {
+    if let Value::Map(_) = field.node.value {
+        let section = field.section()?;
+        section.only(&["mean", "std"]);
+        let mean = section
+            .need("mean", "three numbers", |f| channels(&f, "a number from 0 to 1", |x| (0.0..=1.0).contains(&x)));
+        let std = section
+            .need("std", "three numbers", |f| channels(&f, "a number from 0.001 to 1", |x| (0.001..=1.0).contains(&x)));
+        return Some(Normalize::Given { mean: mean?, std: std? });
+    }
+    field.choice("a normalisation", &[("train", Normalize::Train), ("none", Normalize::None)])
+}
+
+fn channels(field: &Field<'_>, what: &str, accept: impl Fn(f64) -> bool) -> Option<[f32; 3]> {
+    let items = field.list("number")?;
+    let numbers: Vec<Option<f32>> = items.iter().map(|item| item.number(what, &accept).map(|x| x as f32)).collect();
+    match numbers[..] {
+        [red, green, blue] => Some([red?, green?, blue?]),
+        _ => field.refuse(format!("expected 3 numbers (red, green, blue), found {}", numbers.len())),
+    }
+}

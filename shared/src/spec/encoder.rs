@@ -1,0 +1,61 @@
+//! `encoder`: the network.
+
+use super::dataset::SMALL_IMAGE;
+use super::field::Field;
+use super::node::Value;
+use crate::stage::{EncoderSpec, Stem};
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    SmallCnn,
+    Resnet18,
+    Resnet50,
+}
+
+const KINDS: [(&str, Kind); 3] =
+    [("small-cnn", Kind::SmallCnn), ("resnet18", Kind::Resnet18), ("resnet50", Kind::Resnet50)];
+const KIND: &str = "an encoder";
+const DEFAULT_WIDTH: u32 = 16;
+const DEFAULT_BLOCKS: u32 = 3;
+
+/// Reads the section, or a plain name. `image_size` is absent where it could not be read.
+pub(super) fn read(field: &Field<'_>, image_size: Option<u32>) -> Option<EncoderSpec> {
+    let auto = if image_size.is_some_and(|size| size > SMALL_IMAGE) { Stem::Large } else { Stem::Small };
+    if !matches!(field.node.value, Value::Map(_)) {
+        return Some(match field.choice(KIND, &KINDS)? {
+            Kind::SmallCnn => EncoderSpec::SmallCnn { width: DEFAULT_WIDTH, blocks: DEFAULT_BLOCKS },
+            Kind::Resnet18 => EncoderSpec::Resnet18 { stem: auto },
+            Kind::Resnet50 => EncoderSpec::Resnet50 { stem: auto },
+        });
+    }
+    let section = field.section()?;
+    let help = "one of `small-cnn`, `resnet18`, `resnet50`";
+    let kind = section.need("kind", help, |field| field.choice(KIND, &KINDS))?;
+    section.only(match kind {
+        Kind::SmallCnn => &["kind", "width", "blocks"],
+        Kind::Resnet18 | Kind::Resnet50 => &["kind", "stem"],
+    });
+    let stem = || {
+        let choices = [("auto", auto), ("3x3", Stem::Small), ("7x7", Stem::Large)];
+        section.or("stem", auto, |field| {
+            let stem = field.choice("a stem", &choices)?;
+            // Stem and pooling quarter the image, three stages halve it again.
+            match image_size {
+                Some(size) if stem == Stem::Large && size < 32 => field.refuse_with(
+                    format!("a 7x7 stem reduces images 32 times: nothing is left of {size}×{size} pixels"),
+                    "use `stem: 3x3`, or an image_size of at least 32",
+                ),
+                _ => Some(stem),
+            }
+        })
+    };
+    Some(match kind {
+        Kind::SmallCnn => {
+            let width = section.or("width", DEFAULT_WIDTH, |field| field.small(4..=256));
+            let blocks = section.or("blocks", DEFAULT_BLOCKS, |field| field.small(1..=5));
+            EncoderSpec::SmallCnn { width: width?, blocks: blocks? }
+        }
+        Kind::Resnet18 => EncoderSpec::Resnet18 { stem: stem()? },
+        Kind::Resnet50 => EncoderSpec::Resnet50 { stem: stem()? },
+    })
+}

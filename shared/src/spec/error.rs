@@ -1,0 +1,115 @@
+//! Problems of a sweep file, and how they are shown.
+
+use std::fmt::{self, Write};
+
+use serde::Serialize;
+
+/// Characters of the offending line that are shown on each side of the position.
+const EXCERPT: usize = 60;
+
+/// One problem of a sweep file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Issue {
+    /// Line, counted from 1; 0 where the problem has no place.
+    pub line: usize,
+    /// Column in characters, counted from 1; 0 where the problem has no place.
+    pub column: usize,
+    /// Where in the file's structure: `pretext.batch`, `lr.fixed.base`; empty for the file itself.
+    pub path: String,
+    /// What is wrong and what was expected.
+    pub message: String,
+    /// What to do, where the message does not say it already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+impl fmt::Display for Issue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)?;
+        self.help.iter().try_for_each(|help| write!(f, " ({help})"))
+    }
+}
+
+/// All problems of a sweep file, in the order of their places.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+pub struct SpecErrors {
+    /// The problems; at least one.
+    pub issues: Vec<Issue>,
+    /// Further problems that were counted but not kept.
+    pub omitted: usize,
+}
+
+impl fmt::Display for SpecErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, issue) in self.issues.iter().enumerate() {
+            let separator = if i == 0 { "" } else { "\n" };
+            write!(f, "{separator}{}:{}: {issue}", issue.line, issue.column)?;
+        }
+        if self.omitted > 0 {
+            write!(f, "\nand {} more", self.omitted)?;
+        }
+        Ok(())
+    }
+}
+
+impl SpecErrors {
+    /// The problems as a terminal shows them: `FILE:LINE:COL: path: message`, the offending line with
+    /// a caret below the column, and what to do. `text` is the text that was parsed.
+    pub fn render(&self, file_name: &str, text: &str) -> String {
+        let mut out = String::new();
+        for issue in &self.issues {
+            // Writing to a string cannot fail.
+            let _ = render(&mut out, issue, file_name, text);
+        }
+        if self.omitted > 0 {
+            let _ = writeln!(out, "{file_name}: and {} more problems", self.omitted);
+        }
+        out
+    }
+}
+
+fn render(out: &mut String, issue: &Issue, file_name: &str, text: &str) -> fmt::Result {
+    write!(out, "{file_name}:")?;
+    if issue.line > 0 {
+        write!(out, "{}:{}:", issue.line, issue.column)?;
+    }
+    if !issue.path.is_empty() {
+        write!(out, " {}:", issue.path)?;
+    }
+    writeln!(out, " {}", issue.message)?;
+    let line = issue.line.checked_sub(1).and_then(|index| text.lines().nth(index));
+    let gutter = issue.line.to_string();
+    let margin = " ".repeat(gutter.len());
+    if let Some(line) = line {
+        let column = issue.column.saturating_sub(1);
+        let start = column.saturating_sub(EXCERPT);
+        let excerpt: String = line.chars().skip(start).take(2 * EXCERPT).map(printable).collect();
+        writeln!(out, " {gutter} | {}", excerpt.trim_end())?;
+        writeln!(out, " {margin} | {}^", " ".repeat(column - start))?;
+    }
+    match &issue.help {
+        Some(help) => writeln!(out, " {margin} = {help}"),
+        None => Ok(()),
+    }
+}
+
+/// A file may hold control characters; a terminal is not sent any.
+fn printable(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    }
+}
+
+/// `text` as a message quotes it: one line, not long, nothing that a terminal would obey.
+pub(super) fn quoted(text: &str) -> String {
+    let mut shown: String = text.chars().take(40).map(printable).collect();
+    if text.chars().nth(40).is_some() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}

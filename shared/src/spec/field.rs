@@ -1,0 +1,306 @@
+//! Taking typed values out of the tree. Every reader returns `None` after it has reported what is
+//! wrong, so that a section goes on with its other keys and all problems are reported together.
+
+use std::cell::RefCell;
+use std::ops::RangeInclusive;
+
+use super::error::{Issue, SpecErrors, quoted};
+use super::node::{Key, Node, Position, Value};
+
+/// Problems that are kept; a file with more is shown these.
+const MAX_ISSUES: usize = 50;
+
+/// The problems found so far.
+#[derive(Default)]
+pub(super) struct Issues {
+    kept: RefCell<Vec<Issue>>,
+    omitted: RefCell<usize>,
+}
+
+impl Issues {
+    pub(super) fn report(&self, at: Position, path: &str, message: String, help: Option<String>) {
+        let issue = Issue { line: at.line, column: at.column, path: path.to_owned(), message, help };
+        let mut kept = self.kept.borrow_mut();
+        // A section that several methods share is read once for each of them.
+        if kept.contains(&issue) {
+            return;
+        }
+        if kept.len() < MAX_ISSUES {
+            kept.push(issue);
+        } else {
+            *self.omitted.borrow_mut() += 1;
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.borrow().is_empty()
+    }
+
+    pub(super) fn into_errors(self) -> SpecErrors {
+        let mut issues = self.kept.into_inner();
+        issues.sort_by_key(|issue| (issue.line, issue.column));
+        SpecErrors { issues, omitted: self.omitted.into_inner() }
+    }
+}
+
+/// A value with its place.
+#[derive(Clone)]
+pub(super) struct Field<'a> {
+    pub(super) node: &'a Node,
+    pub(super) path: String,
+    issues: &'a Issues,
+}
+
+impl<'a> Field<'a> {
+    pub(super) fn root(node: &'a Node, issues: &'a Issues) -> Self {
+        Self { node, path: String::new(), issues }
+    }
+
+    /// Reports a problem of this value.
+    pub(super) fn refuse<T>(&self, message: impl Into<String>) -> Option<T> {
+        self.issues.report(self.node.at, &self.path, message.into(), None);
+        None
+    }
+
+    /// Reports a problem of this value, and what to do.
+    pub(super) fn refuse_with<T>(&self, message: impl Into<String>, help: impl Into<String>) -> Option<T> {
+        self.issues.report(self.node.at, &self.path, message.into(), Some(help.into()));
+        None
+    }
+
+    fn expected<T>(&self, what: &str) -> Option<T> {
+        self.refuse(format!("expected {what}, found {}", self.found()))
+    }
+
+    fn found(&self) -> String {
+        match &self.node.value {
+            Value::Nothing => "nothing".to_owned(),
+            Value::Switch(value) => format!("`{value}`"),
+            Value::Integer(value) => value.to_string(),
+            Value::Number(value) => value.to_string(),
+            Value::Text(text) => format!("the text {}", quoted(text)),
+            Value::List(_) => "a list".to_owned(),
+            Value::Map(_) => "a mapping".to_owned(),
+        }
+    }
+
+    /// A whole number in `range`.
+    pub(super) fn integer(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        let value = match self.node.value {
+            Value::Integer(value) => u64::try_from(value).ok(),
+            // 1e3 is a whole number, too.
+            Value::Number(value) if value.fract() == 0.0 && (0.0..9e15).contains(&value) => Some(value as u64),
+            _ => None,
+        };
+        match value.filter(|value| range.contains(value)) {
+            Some(value) => Some(value),
+            None if *range.end() >= 1 << 53 => self.expected(&format!("a whole number of at least {}", range.start())),
+            None => self.expected(&format!("a whole number from {} to {}", range.start(), range.end())),
+        }
+    }
+
+    /// [`Field::integer`] below 2^32.
+    pub(super) fn small(&self, range: RangeInclusive<u32>) -> Option<u32> {
+        let value = self.integer(u64::from(*range.start())..=u64::from(*range.end()))?;
+        u32::try_from(value).ok()
+    }
+
+    /// A finite number that `accept` accepts; `what` describes it.
+    pub(super) fn number(&self, what: &str, accept: impl Fn(f64) -> bool) -> Option<f64> {
+        let value = match self.node.value {
+            Value::Integer(value) => Some(value as f64),
+            Value::Number(value) => Some(value),
+            _ => None,
+        };
+        value.filter(|value| value.is_finite() && accept(*value)).or_else(|| self.expected(what))
+    }
+
+    /// `true` or `false`.
+    pub(super) fn switch(&self) -> Option<bool> {
+        match self.node.value {
+            Value::Switch(value) => Some(value),
+            _ => self.expected("`true` or `false`"),
+        }
+    }
+
+    /// Text; `what` describes it.
+    pub(super) fn text(&self, what: &str) -> Option<&'a str> {
+        match &self.node.value {
+            Value::Text(text) => Some(text),
+            Value::Integer(_) | Value::Number(_) | Value::Switch(_) => {
+                self.refuse_with(format!("expected {what}, found {}", self.found()), "write it in quotes")
+            }
+            _ => self.expected(what),
+        }
+    }
+
+    /// One of named `choices`; `what` says what they are.
+    pub(super) fn choice<T: Clone>(&self, what: &str, choices: &[(&str, T)]) -> Option<T> {
+        let Value::Text(text) = &self.node.value else { return self.expected(what) };
+        match choices.iter().find(|(name, _)| name == text) {
+            Some((_, value)) => Some(value.clone()),
+            None => {
+                let help = suggestion(text, choices.iter().map(|(name, _)| *name));
+                self.refuse_with(format!("{} is not {what}", quoted(text)), help)
+            }
+        }
+    }
+
+    /// The items of a list that is not empty.
+    pub(super) fn list(&self, what: &str) -> Option<Vec<Field<'a>>> {
+        match &self.node.value {
+            Value::List(items) if items.is_empty() => {
+                self.refuse(format!("the list is empty: give at least one {what}"))
+            }
+            Value::List(items) => Some(
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(i, node)| Field { node, path: format!("{}[{i}]", self.path), issues: self.issues })
+                    .collect(),
+            ),
+            _ => self.expected(&format!("a list (`[…]`) of {what}s")),
+        }
+    }
+
+    /// The entries of a mapping.
+    pub(super) fn section(&self) -> Option<Section<'a>> {
+        match &self.node.value {
+            Value::Map(entries) => {
+                let layer = Layer { entries, path: self.path.clone(), at: self.node.at };
+                Some(Section { layers: vec![layer], issues: self.issues })
+            }
+            _ => self.expected("a mapping (`key: value`)"),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Layer<'a> {
+    entries: &'a [(Key, Node)],
+    path: String,
+    at: Position,
+}
+
+impl<'a> Layer<'a> {
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    fn get(&self, key: &str) -> Option<&'a Node> {
+        self.entries.iter().find(|(name, _)| name.text == key).map(|(_, node)| node)
+    }
+}
+
+/// A mapping, or several of which the first that has a key wins.
+#[derive(Clone)]
+pub(super) struct Section<'a> {
+    layers: Vec<Layer<'a>>,
+    issues: &'a Issues,
+}
+
+impl<'a> Section<'a> {
+    /// A mapping without entries where `key` of this one would be.
+    pub(super) fn empty(&self, key: &str) -> Section<'a> {
+        let layers = self.layers.last().map(|base| Layer { entries: &[], path: base.path_of(key), at: base.at });
+        Section { layers: layers.into_iter().collect(), issues: self.issues }
+    }
+
+    /// This mapping laid over `base`.
+    pub(super) fn over(mut self, base: &Section<'a>) -> Section<'a> {
+        self.layers.extend(base.layers.iter().cloned());
+        self
+    }
+
+    /// The layers one by one, topmost first.
+    pub(super) fn layers(&self) -> impl Iterator<Item = Section<'a>> {
+        self.layers.iter().map(|layer| Section { layers: vec![layer.clone()], issues: self.issues })
+    }
+
+    /// Reports keys that are not among `known`.
+    pub(super) fn only(&self, known: &[&str]) {
+        for layer in &self.layers {
+            let unknown = layer.entries.iter().filter(|(key, _)| !known.contains(&key.text.as_str()));
+            // Looking for near names takes time, and more than these are not kept.
+            for (key, _) in unknown.take(MAX_ISSUES) {
+                let message = format!("unknown key {}", quoted(&key.text));
+                self.issues.report(key.at, &layer.path, message, Some(suggestion(&key.text, known.iter().copied())));
+            }
+        }
+    }
+
+    /// All entries, keys with their places.
+    pub(super) fn entries(&self) -> Vec<(&'a Key, Field<'a>)> {
+        let field = |layer: &Layer<'a>, key: &Key, node: &'a Node| Field {
+            node,
+            path: layer.path_of(&key.text),
+            issues: self.issues,
+        };
+        self.layers
+            .iter()
+            .flat_map(|layer| layer.entries.iter().map(move |(key, node)| (key, field(layer, key, node))))
+            .collect()
+    }
+
+    /// The value of `key`.
+    pub(super) fn get(&self, key: &str) -> Option<Field<'a>> {
+        self.layers
+            .iter()
+            .find_map(|layer| layer.get(key).map(|node| Field { node, path: layer.path_of(key), issues: self.issues }))
+    }
+
+    /// Reports that `key` is missing; `help` says what to give.
+    pub(super) fn missing<T>(&self, key: &str, help: impl Into<String>) -> Option<T> {
+        if let Some(base) = self.layers.last() {
+            self.issues.report(base.at, &base.path, format!("`{key}` is missing"), Some(help.into()));
+        }
+        None
+    }
+
+    /// Reports a problem of the mapping itself.
+    pub(super) fn refuse<T>(&self, message: impl Into<String>, help: impl Into<String>) -> Option<T> {
+        if let Some(base) = self.layers.last() {
+            self.issues.report(base.at, &base.path, message.into(), Some(help.into()));
+        }
+        None
+    }
+
+    /// The value of `key`, which must be there.
+    pub(super) fn need<T>(&self, key: &str, help: &str, read: impl FnOnce(Field<'a>) -> Option<T>) -> Option<T> {
+        match self.get(key) {
+            Some(field) => read(field),
+            None => self.missing(key, help),
+        }
+    }
+
+    /// The value of `key`, or `default` where there is none.
+    pub(super) fn or<T>(&self, key: &str, default: T, read: impl FnOnce(Field<'a>) -> Option<T>) -> Option<T> {
+        self.get(key).map_or(Some(default), read)
+    }
+
+    /// The value of `key`, or `Some(None)` where there is none.
+    pub(super) fn optional<T>(&self, key: &str, read: impl FnOnce(Field<'a>) -> Option<T>) -> Option<Option<T>> {
+        self.get(key).map_or(Some(None), |field| read(field).map(Some))
+    }
+}
+
+/// "did you mean" where a known name is near, else the list of known names.
+fn suggestion<'n>(text: &str, known: impl Iterator<Item = &'n str>) -> String {
+    let known: Vec<&str> = known.collect();
+    let plain = |name: &str| name.to_ascii_lowercase().replace(['_', ' '], "-");
+    let near = known
+        .iter()
+        .filter(|_| text.len() <= 64)
+        .map(|name| (strsim::osa_distance(&plain(text), &plain(name)), name))
+        .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
+        .min_by_key(|(distance, _)| *distance);
+    match near {
+        Some((_, name)) => format!("did you mean `{name}`?"),
+        None if known.len() > 20 => format!("one of {} and {} more", list(&known[..20]), known.len() - 20),
+        None => format!("known here: {}", list(&known)),
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,124 @@
+//! The file as a whole: which keys it has and which reader takes each.
+
+use super::axes::{self, Axes};
+use super::dataset::{self, Defaults};
+use super::encoder;
+use super::error::SpecErrors;
+use super::field::{Field, Issues, Section};
+use super::node;
+use super::recipes;
+use super::sweep::Sweep;
+use crate::device::NumericClass;
+use crate::ids::{MAX_NAME, is_valid_name};
+use crate::trainer::CheckpointPolicy;
+
+const KEYS: [&str; 15] = [
+    "name",
+    "dataset",
+    "encoder",
+    "methods",
+    "fractions",
+    "lr",
+    "seeds",
+    "split_seeds",
+    "pretext",
+    "downstream",
+    "overrides",
+    "exclude",
+    "max_parallel",
+    "checkpoint",
+    "numeric",
+];
+
+pub(super) fn read(text: &str) -> Result<Sweep, SpecErrors> {
+    let root = node::read(text)?;
+    let issues = Issues::default();
+    match validate(&Field::root(&root, &issues)) {
+        Some(sweep) if issues.is_empty() => Ok(sweep),
+        _ => Err(issues.into_errors()),
+    }
+}
+
+fn validate(root: &Field<'_>) -> Option<Sweep> {
+    let file = root.section()?;
+    file.only(&KEYS);
+
+    let name = file.need("name", "give the sweep a name", |field| chosen_name(&field));
+    let dataset =
+        file.need("dataset", "`dataset: {kind: procedural, …}` draws its own", |field| dataset::read(&field));
+    let encoder = file.need("encoder", "`encoder: {kind: small-cnn, width: 16, blocks: 3}` suits a CPU", |field| {
+        encoder::read(&field, dataset.as_ref().map(|dataset| dataset.image_size))
+    });
+    let axes = axes::read(&file);
+    let defaults = dataset.as_ref().map_or_else(Defaults::unknown, |dataset| dataset.defaults());
+    let recipes = recipes::read(&file, &axes, &defaults);
+    let exclude = axes::exclusions(&file, &axes);
+    let max_parallel = file.optional("max_parallel", |field| field.small(1..=65_536));
+    let checkpoint = file.or("checkpoint", CheckpointPolicy::default(), |field| checkpoint(&field.section()?));
+    let classes = [("cpu", NumericClass::Cpu), ("gpu", NumericClass::Gpu)];
+    let numeric = file.optional("numeric", |field| field.choice("a numeric class", &classes));
+
+    let Axes { methods, fractions, policies, seeds } = axes;
+    let dataset = dataset?;
+    let sweep = Sweep {
+        name: name?,
+        source: dataset.source,
+        image_size: dataset.image_size,
+        normalize: dataset.normalize,
+        encoder: encoder?,
+        methods,
+        fractions,
+        policies: policies.into_iter().map(|policy| policy.name).collect(),
+        seeds,
+        recipes,
+        exclude,
+        max_parallel: max_parallel?,
+        checkpoint: checkpoint?,
+        numeric: numeric?,
+    };
+    if let Some(field) = file.get("exclude")
+        && sweep.cells().next().is_none()
+    {
+        return field.refuse("every cell is excluded: nothing is left to run");
+    }
+    Some(sweep)
+}
+
+/// A name that the user chooses; it becomes a folder's name.
+pub(super) fn chosen_name(field: &Field<'_>) -> Option<String> {
+    let text = field.text("a name")?;
+    if is_valid_name(text) { Some(text.to_owned()) } else { field.refuse(NAME_RULE) }
+}
+
+/// What [`is_valid_name`] allows, in words.
+pub(super) const NAME_RULE: &str =
+    "a name has 1 to 64 of the characters A-Z a-z 0-9 . _ - and does not begin with a dot";
+const _: () = assert!(MAX_NAME == 64);
+
+fn checkpoint(section: &Section<'_>) -> Option<CheckpointPolicy> {
+    section.only(&["every", "keep"]);
+    let default = CheckpointPolicy::default();
+    let every_seconds = section.or("every", default.every_seconds, |field| seconds(&field));
+    // A damaged checkpoint needs a predecessor.
+    let keep = section.or("keep", default.keep, |field| field.small(2..=100));
+    Some(CheckpointPolicy { every_seconds: every_seconds?, keep: keep? })
+}
+
+/// A duration: `30s`, `500ms`, `5m`, `1h`, or a number of seconds.
+fn seconds(field: &Field<'_>) -> Option<f64> {
+    const EXPECTED: &str = "a duration from 100ms to 24h, such as 30s or 5m";
+    let allowed = |seconds: &f64| (0.1..=86_400.0).contains(seconds);
+    let node::Value::Text(text) = &field.node.value else {
+        return field.number(EXPECTED, |seconds| allowed(&seconds));
+    };
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let scale = match &text[digits.len()..] {
+        "ms" => Some(0.001),
+        "s" => Some(1.0),
+        "m" => Some(60.0),
+        "h" => Some(3600.0),
+        _ => None,
+    };
+    let value = digits.trim_end().parse::<f64>().ok().zip(scale).map(|(value, scale)| value * scale);
+    value.filter(allowed).or_else(|| field.refuse(format!("expected {EXPECTED}")))
+}

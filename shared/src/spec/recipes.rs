@@ -1,0 +1,233 @@
+//! `pretext`, `downstream` and `overrides`: how each method is trained under each policy.
+
+use super::axes::Axes;
+use super::dataset::Defaults;
+use super::field::{Field, Section};
+use super::schedule::{self, Base, Policy};
+use super::sweep::{DownstreamRecipe, PretextData, PretextRecipe, Recipe};
+use super::training::{self, Training};
+use crate::stage::{Budget, CropFlip, DownstreamMode, LrSpec, Method, PretextTask, StageKind};
+
+/// Keys of `pretext` beyond the common ones that a method reads; `None` where it has no pretext.
+fn task_keys(method: Method) -> Option<&'static [&'static str]> {
+    match method {
+        Method::Supervised => None,
+        Method::Rotation => Some(&["data", "padding", "flip"]),
+        Method::RotationJitter => Some(&["data", "padding", "flip", "strength"]),
+        Method::Simclr => Some(&["data", "flip", "strength", "temperature", "projection", "min_crop"]),
+    }
+}
+
+const DOWNSTREAM_KEYS: [&str; 3] = ["mode", "padding", "flip"];
+
+/// A method's training before a policy gives it rates.
+struct Draft<'a> {
+    method: Method,
+    pretext: Option<PretextDraft<'a>>,
+    downstream: DownstreamDraft<'a>,
+    /// Own base rates, aligned with the policies.
+    rates: Vec<Base>,
+}
+
+struct PretextDraft<'a> {
+    section: Section<'a>,
+    data: PretextData,
+    task: PretextTask,
+    training: Training,
+}
+
+struct DownstreamDraft<'a> {
+    section: Section<'a>,
+    mode: DownstreamMode,
+    augment: CropFlip,
+    training: Training,
+}
+
+/// All recipes, policy by policy; those that could not be read are left out after a report.
+pub(super) fn read(file: &Section<'_>, axes: &Axes<'_>, defaults: &Defaults) -> Vec<Recipe> {
+    let base = |key: &str| file.get(key).map_or_else(|| Some(file.empty(key)), |field| field.section());
+    let (pretext, downstream) = (base("pretext"), base("downstream"));
+    let mut known = training::KEYS.to_vec();
+    known.extend(["data", "padding", "flip", "strength", "temperature", "projection", "min_crop"]);
+    pretext.iter().for_each(|section| section.only(&known));
+    downstream.iter().for_each(|section| section.only(&[&training::KEYS[..], &DOWNSTREAM_KEYS].concat()));
+
+    let overrides = file.get("overrides").and_then(|field| field.section());
+    overrides.iter().for_each(|section| check_methods(section, axes));
+    let (Some(pretext), Some(downstream)) = (pretext, downstream) else { return Vec::new() };
+    let reader = Reader { pretext, downstream, overrides, defaults };
+    let drafts: Vec<Draft<'_>> =
+        axes.methods.iter().filter_map(|method| reader.draft(*method, &axes.policies)).collect();
+    let of_policy = |(i, policy)| drafts.iter().filter_map(move |draft| draft.recipe(policy, draft.rates[i]));
+    axes.policies.iter().enumerate().flat_map(of_policy).collect()
+}
+
+/// Overrides must be of methods of this sweep: a misspelt one would silently change nothing.
+fn check_methods(overrides: &Section<'_>, axes: &Axes<'_>) {
+    overrides.only(&Method::ALL.map(Method::as_str));
+    for (key, field) in overrides.entries() {
+        let of_sweep = axes.methods.iter().any(|method| method.as_str() == key.text);
+        if Method::ALL.iter().any(|method| method.as_str() == key.text) && !of_sweep && !axes.methods.is_empty() {
+            field.refuse_with::<()>(
+                format!("`{}` is not among this sweep's methods", key.text),
+                "add it to `methods`, or remove the override",
+            );
+        }
+    }
+}
+
+struct Reader<'a, 'd> {
+    pretext: Section<'a>,
+    downstream: Section<'a>,
+    overrides: Option<Section<'a>>,
+    defaults: &'d Defaults,
+}
+
+impl<'a> Reader<'a, '_> {
+    fn draft(&self, method: Method, policies: &[Policy<'a>]) -> Option<Draft<'a>> {
+        let own = self.overrides.as_ref().and_then(|section| section.get(method.as_str()));
+        // An override that is no mapping has been reported: the rest of the method is read without it.
+        let own = own.and_then(|field| field.section());
+        own.iter().for_each(|section| section.only(&["lr", "pretext", "downstream"]));
+        let part = |key: &str| own.as_ref().and_then(|section| section.get(key));
+        let rates = schedule::overrides(part("lr").and_then(|field| field.section()), policies, method);
+        let pretext = self.pretext(method, part("pretext"));
+        let downstream = self.downstream(method, part("downstream"));
+        Some(Draft { method, pretext: pretext?, downstream: downstream?, rates })
+    }
+
+    /// `Some(None)` for a method without pretext.
+    fn pretext(&self, method: Method, own: Option<Field<'a>>) -> Option<Option<PretextDraft<'a>>> {
+        let Some(task_keys) = task_keys(method) else {
+            return match own {
+                Some(field) => field.refuse("supervised cells have no pretext stage"),
+                None => Some(None),
+            };
+        };
+        let section = layered(own, &self.pretext, &[&training::KEYS[..], task_keys].concat())?;
+        let data = section.or("data", PretextData::Fraction, |field| {
+            field.choice("a choice of images", &[("fraction", PretextData::Fraction), ("all", PretextData::All)])
+        });
+        let task = self.task(method, &section);
+        // A contrast needs another image to contrast with.
+        let training = training::read(&section, if method == Method::Simclr { 2 } else { 1 });
+        Some(Some(PretextDraft { data: data?, task: task?, training: training?, section }))
+    }
+
+    fn task(&self, method: Method, section: &Section<'a>) -> Option<PretextTask> {
+        let strength = || {
+            section.or("strength", self.defaults.strength, |field| {
+                // The hue moves by 0.2 · strength, and half a turn is all there is.
+                field.number("a number above 0 and at most 2.5", |strength| strength > 0.0 && strength <= 2.5)
+            })
+        };
+        match method {
+            // Has no task keys, so it is not asked for a task.
+            Method::Supervised => None,
+            Method::Rotation => crop_flip(section, self.defaults).map(|augment| PretextTask::Rotation { augment }),
+            Method::RotationJitter => crop_flip(section, self.defaults)
+                .zip(strength())
+                .map(|(augment, strength)| PretextTask::RotationJitter { augment, strength: strength as f32 }),
+            Method::Simclr => {
+                let temperature = section.or("temperature", 0.5, |field| {
+                    field.number("a temperature from 0.001 to 100", |t| (0.001..=100.0).contains(&t))
+                });
+                let projection = section.or("projection", 128, |field| field.small(2..=4096));
+                let min_crop = section.or("min_crop", self.defaults.min_crop, |field| {
+                    field.number("a share of the image from 0.001 to 1", |share| (0.001..=1.0).contains(&share))
+                });
+                let flip = section.or("flip", self.defaults.flip, |field| field.switch());
+                let strength = strength();
+                Some(PretextTask::Simclr {
+                    temperature: temperature? as f32,
+                    projection: projection?,
+                    strength: strength? as f32,
+                    min_crop: min_crop? as f32,
+                    flip: flip?,
+                })
+            }
+        }
+    }
+
+    fn downstream(&self, method: Method, own: Option<Field<'a>>) -> Option<DownstreamDraft<'a>> {
+        let own_mode = own.as_ref().and_then(|field| field.section()).and_then(|section| section.get("mode"));
+        let section = layered(own, &self.downstream, &[&training::KEYS[..], &DOWNSTREAM_KEYS].concat())?;
+        let mode = section.or("mode", DownstreamMode::FineTune, |field| {
+            field.choice("a mode", &[("fine-tune", DownstreamMode::FineTune), ("frozen", DownstreamMode::Frozen)])
+        });
+        let augment = crop_flip(&section, self.defaults);
+        let training = training::read(&section, 1);
+        let mode = match (method, mode?) {
+            // Training from scratch has nothing to freeze: the baseline of a frozen sweep trains all.
+            (Method::Supervised, DownstreamMode::Frozen) => match own_mode {
+                Some(field) => {
+                    return field.refuse_with(
+                        "supervised trains from scratch: there is no learned encoder to freeze",
+                        "remove the override",
+                    );
+                }
+                None => DownstreamMode::FineTune,
+            },
+            (_, mode) => mode,
+        };
+        let augment = match mode {
+            DownstreamMode::FineTune => augment?,
+            DownstreamMode::Frozen => CropFlip { padding: 0, flip: false },
+        };
+        Some(DownstreamDraft { mode, augment, training: training?, section })
+    }
+}
+
+/// `own` (keys of the method alone) laid over `base`.
+fn layered<'a>(own: Option<Field<'a>>, base: &Section<'a>, known: &[&str]) -> Option<Section<'a>> {
+    let Some(field) = own else { return Some(base.clone()) };
+    let own = field.section()?;
+    own.only(known);
+    Some(own.over(base))
+}
+
+fn crop_flip(section: &Section<'_>, defaults: &Defaults) -> Option<CropFlip> {
+    let padding = section.or("padding", defaults.padding, |field| field.small(0..=defaults.max_padding));
+    let flip = section.or("flip", defaults.flip, |field| field.switch());
+    Some(CropFlip { padding: padding?, flip: flip? })
+}
+
+impl Draft<'_> {
+    fn recipe(&self, policy: &Policy<'_>, own: Base) -> Option<Recipe> {
+        let pretext = self.pretext.as_ref().map(|draft| {
+            let lr = rate(policy, StageKind::Pretext, own, &draft.training, &draft.section)?;
+            Some(PretextRecipe { data: draft.data, task: draft.task.clone(), train: draft.training.with(lr) })
+        });
+        let draft = &self.downstream;
+        let lr = rate(policy, StageKind::Downstream, own, &draft.training, &draft.section);
+        let pretext = match pretext {
+            Some(pretext) => Some(pretext?),
+            None => None,
+        };
+        let downstream = DownstreamRecipe { mode: draft.mode, augment: draft.augment, train: draft.training.with(lr?) };
+        Some(Recipe { policy: policy.name.clone(), method: self.method, pretext, downstream })
+    }
+}
+
+/// The schedule of a stage: the policy's where it applies, else the section's own.
+fn rate(
+    policy: &Policy<'_>,
+    stage: StageKind,
+    own: Base,
+    training: &Training,
+    section: &Section<'_>,
+) -> Option<LrSpec> {
+    if policy.applies_to(stage) {
+        if let Budget::Epochs(epochs) = training.budget {
+            policy.refuse_long_warmup(epochs, stage)?;
+        }
+        return policy.schedule(stage, own);
+    }
+    training.own_lr.or_else(|| {
+        let (policy, stage) = (&policy.name, stage.as_str());
+        section.missing(
+            "lr",
+            format!("the policy `{policy}` does not apply to {stage}, so `{stage}.lr` must give its rate"),
+        )
+    })
+}

@@ -1,0 +1,160 @@
+//! The validated sweep: everything resolved, nothing left to default.
+
+use serde::Serialize;
+
+use crate::dataset::{DataSpec, DatasetFacts, Normalize, Source};
+use crate::device::NumericClass;
+use crate::split::Fraction;
+use crate::stage::{CropFlip, DownstreamMode, EncoderSpec, Method, PretextTask, TrainSpec};
+use crate::sweep::CellKey;
+use crate::trainer::CheckpointPolicy;
+
+/// A sweep file that has been read and found good. The order of keys in the file leaves no trace here;
+/// the order of axis values does, because tables are printed in it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Sweep {
+    /// Name.
+    pub name: String,
+    /// Where the images are.
+    pub source: Source,
+    /// Height and width of the images that enter the network, in pixels.
+    pub image_size: u32,
+    /// How pixel values become network inputs.
+    pub normalize: Normalize,
+    /// Network.
+    pub encoder: EncoderSpec,
+    /// Axis: methods.
+    pub methods: Vec<Method>,
+    /// Axis: label fractions.
+    pub fractions: Vec<Fraction>,
+    /// Axis: names of the learning-rate policies.
+    pub policies: Vec<String>,
+    /// Axis: seeds.
+    pub seeds: Vec<SeedPair>,
+    /// What is trained and how, for each policy and within it for each method.
+    pub recipes: Vec<Recipe>,
+    /// Cells that are left out.
+    pub exclude: Vec<Exclusion>,
+    /// The most stages of this sweep that run at a time; changes no result.
+    pub max_parallel: Option<u32>,
+    /// When checkpoints are written; changes no result.
+    pub checkpoint: CheckpointPolicy,
+    /// The numeric class, where the file says it.
+    pub numeric: Option<NumericClass>,
+}
+
+/// A value of the seed axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SeedPair {
+    /// Training seed: weights, order, augmentation. Names the cell.
+    pub seed: u64,
+    /// Seed of label fractions and validation images; equal to `seed` unless `split_seeds` is given.
+    pub split: u64,
+}
+
+/// The training of one method under one learning-rate policy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Recipe {
+    /// Name of the policy.
+    pub policy: String,
+    /// Method.
+    pub method: Method,
+    /// Pretext training; `None` for supervised.
+    pub pretext: Option<PretextRecipe>,
+    /// Downstream training.
+    pub downstream: DownstreamRecipe,
+}
+
+/// Which images pretext training sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PretextData {
+    /// The cell's own images.
+    Fraction,
+    /// All training images; then all fractions share the stage.
+    All,
+}
+
+/// Pretext training, all but data, network and seed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PretextRecipe {
+    /// Images that it sees.
+    pub data: PretextData,
+    /// What is predicted.
+    pub task: PretextTask,
+    /// Hyper-parameters.
+    pub train: TrainSpec,
+}
+
+/// Downstream training, all but data, network, seed and parent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DownstreamRecipe {
+    /// What is trained.
+    pub mode: DownstreamMode,
+    /// Augmentation; none for a frozen encoder.
+    pub augment: CropFlip,
+    /// Hyper-parameters.
+    pub train: TrainSpec,
+}
+
+/// Leaves out the cells that have all the given values.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Exclusion {
+    /// Method.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
+    /// Label fraction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fraction: Option<Fraction>,
+    /// Name of the learning-rate policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr: Option<String>,
+    /// Seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+}
+
+impl Exclusion {
+    /// Whether `cell` is left out.
+    pub fn matches(&self, cell: &CellKey) -> bool {
+        self.method.is_none_or(|method| method == cell.method)
+            && self.fraction.is_none_or(|fraction| fraction == cell.fraction)
+            && self.lr.as_ref().is_none_or(|lr| *lr == cell.lr)
+            && self.seed.is_none_or(|seed| seed == cell.seed)
+    }
+}
+
+impl Sweep {
+    /// The sweep's cells that are not excluded, in the order policy, method, fraction, seed.
+    pub fn cells(&self) -> impl Iterator<Item = (CellKey, &Recipe, SeedPair)> {
+        self.recipes.iter().flat_map(move |recipe| {
+            self.fractions.iter().flat_map(move |fraction| {
+                self.seeds.iter().filter_map(move |pair| {
+                    let lr = recipe.policy.clone();
+                    let key = CellKey { method: recipe.method, fraction: *fraction, lr, seed: pair.seed };
+                    let excluded = self.exclude.iter().any(|exclusion| exclusion.matches(&key));
+                    (!excluded).then_some((key, recipe, *pair))
+                })
+            })
+        })
+    }
+
+    /// Where test images are taken out of the training folder: the share.
+    pub fn test_fraction(&self) -> Option<f64> {
+        match &self.source {
+            Source::ImageFolder { test_fraction, .. } => *test_fraction,
+            _ => None,
+        }
+    }
+
+    /// What the stages of this sweep read, for the data that `facts` describes.
+    pub fn data(&self, facts: &DatasetFacts) -> DataSpec {
+        DataSpec {
+            fingerprint: facts.fingerprint,
+            classes: facts.classes.len() as u32,
+            image_size: self.image_size,
+            normalize: self.normalize.clone(),
+            test_fraction: self.test_fraction(),
+        }
+    }
+}

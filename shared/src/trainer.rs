@@ -1,0 +1,114 @@
+//! What a worker daemon and its trainer process say to each other: one JSON object per line, orders
+//! on the trainer's standard input, reports on its standard output. The trainer touches no network.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::Source;
+use crate::outcome::{ArtifactKind, Failure, Score};
+use crate::point::Point;
+use crate::stage::Stage;
+
+/// From the daemon to the trainer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "kebab-case")]
+pub enum Order {
+    /// Run a stage. One at a time; the trainer lives on for the next.
+    Run(Box<Run>),
+    /// Stop the current stage at the next step, with a checkpoint where it trains.
+    Stop,
+}
+
+/// A stage to run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// What to do.
+    pub stage: Stage,
+    /// Where the data are on this machine.
+    pub source: Source,
+    /// The data root that the source's path is relative to.
+    pub data_root: PathBuf,
+    /// The folder of this stage: checkpoints and outputs. Made by the daemon.
+    pub folder: PathBuf,
+    /// The parent stage's model, already fetched and verified.
+    pub parent: Option<PathBuf>,
+    /// When to write checkpoints.
+    pub checkpoint: CheckpointPolicy,
+}
+
+/// When checkpoints are written and how many are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointPolicy {
+    /// Seconds between checkpoints.
+    pub every_seconds: f64,
+    /// How many are kept: at least two, so that a damaged one has a predecessor.
+    pub keep: u32,
+}
+
+impl Default for CheckpointPolicy {
+    fn default() -> Self {
+        Self { every_seconds: 30.0, keep: 2 }
+    }
+}
+
+/// From the trainer to the daemon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "kebab-case")]
+pub enum Report {
+    /// The device is open; sent once.
+    Ready,
+    /// Training starts at this step: 0, or after the checkpoint's. Points past it are superseded.
+    Started {
+        /// Steps already taken.
+        step: u64,
+        /// Steps in all.
+        total: u64,
+    },
+    /// New points, in the order in which they were made.
+    Points {
+        /// The points.
+        points: Vec<Point>,
+    },
+    /// A sign of progress, for bars.
+    Progress {
+        /// Steps taken.
+        step: u64,
+        /// Images seen.
+        images: u64,
+    },
+    /// A checkpoint is on the disk.
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// Steps taken.
+        step: u64,
+    },
+    /// The stage is done. Files are in the stage's folder.
+    Finished(Box<Finished>),
+    /// The stage was stopped by [`Order::Stop`].
+    Stopped {
+        /// Steps taken.
+        step: u64,
+    },
+    /// The stage failed. The trainer is no longer used.
+    Failed(Failure),
+}
+
+/// A stage's outputs, before they have been uploaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finished {
+    /// As in [`crate::outcome::StageResult`].
+    pub selected_epoch: u32,
+    /// As in [`crate::outcome::StageResult`].
+    pub score: Score,
+    /// As in [`crate::outcome::StageResult`].
+    pub steps: u64,
+    /// As in [`crate::outcome::StageResult`].
+    pub images: u64,
+    /// As in [`crate::outcome::StageResult`].
+    pub seconds: f64,
+    /// Files to upload.
+    pub files: BTreeMap<ArtifactKind, PathBuf>,
+}

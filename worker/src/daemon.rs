@@ -1,0 +1,306 @@
+//! What the commands of the `worker` program do.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use pretext_proto::v1 as pb;
+use pretext_shared::dataset::{DatasetFacts, Source};
+use pretext_shared::device::{DeviceFacts, NumericClass};
+use pretext_shared::ids::{MAX_NAME, WorkerId, is_valid_name};
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+use worker::data;
+use worker::device::{self, AdapterKind, DeviceName};
+use worker::session::{self, LinkError};
+
+use crate::DaemonArgs;
+
+/// Bad input.
+const BAD_INPUT: u8 = 2;
+/// The coordinator is there and refuses.
+const REFUSED: u8 = 3;
+/// Something about this machine.
+const ENVIRONMENT: u8 = 4;
+
+fn give_up(code: u8, sentence: impl std::fmt::Display) -> ExitCode {
+    eprintln!("worker: {sentence}");
+    ExitCode::from(code)
+}
+
+/// The devices that `--device` names, `auto` resolved, each once.
+fn chosen_devices(args: &DaemonArgs) -> Result<Vec<DeviceFacts>, String> {
+    let adapters = device::list();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut devices: Vec<DeviceFacts> = Vec::new();
+    for text in &args.device {
+        let name: DeviceName = text.parse().map_err(|error: device::DeviceError| error.to_string())?;
+        let name = name.resolve();
+        let description = match &name {
+            DeviceName::Gpu { .. } => match adapters.iter().find(|adapter| adapter.name == name) {
+                Some(adapter) => adapter.description.clone(),
+                None => return Err(format!("this machine has no device `{name}`: `worker devices` lists what it has")),
+            },
+            _ => device::Compute::cpu().describe(1).description,
+        };
+        let default_slots = match &name {
+            DeviceName::Cpu | DeviceName::Auto => (cores / args.threads).max(1) as u32,
+            _ => 1,
+        };
+        let slots = args.slots.unwrap_or(default_slots);
+        let name_text = name.to_string();
+        if devices.iter().all(|device| device.name != name_text) {
+            devices.push(DeviceFacts { name: name_text, description, class: name.class(), slots });
+        }
+    }
+    Ok(devices)
+}
+
+fn announcements(args: &DaemonArgs) -> Result<Vec<pb::Dataset>, String> {
+    if args.no_datasets {
+        return Ok(Vec::new());
+    }
+    if args.dataset.is_empty() && !args.data_root.is_dir() {
+        tracing::warn!(
+            data_root = %args.data_root.display(),
+            "there is no data root; only drawn data sets can be trained on (set --data-root)"
+        );
+        return Ok(Vec::new());
+    }
+    let cache = args.state_dir.join("hashes");
+    Ok(look_for(&args.data_root, &args.dataset, Some(&cache))?
+        .into_iter()
+        .map(|found| match found.facts {
+            Some(facts) => pb::Dataset {
+                key: found.key,
+                fingerprint: facts.fingerprint.to_string(),
+                classes: facts.classes,
+                train: facts.train,
+                test: facts.test,
+                problem: String::new(),
+            },
+            None => pb::Dataset {
+                key: found.key,
+                problem: found.problem.unwrap_or_else(|| "unknown".to_owned()),
+                ..Default::default()
+            },
+        })
+        .collect())
+}
+
+#[derive(Serialize)]
+struct Found {
+    key: String,
+    facts: Option<DatasetFacts>,
+    problem: Option<String>,
+}
+
+impl Found {
+    fn new(key: String, facts: Result<DatasetFacts, data::DataError>) -> Self {
+        match facts {
+            Ok(facts) => Self { key, facts: Some(facts), problem: None },
+            Err(error) => Self { key, facts: None, problem: Some(error.to_string()) },
+        }
+    }
+}
+
+/// The data sets `keys` below `root`, or all that are there.
+fn look_for(root: &Path, keys: &[String], cache: Option<&Path>) -> Result<Vec<Found>, String> {
+    if keys.is_empty() {
+        let found = data::discover(root, cache).map_err(|error| error.to_string())?;
+        return Ok(found.into_iter().map(|(key, facts)| Found::new(key, facts)).collect());
+    }
+    keys.iter()
+        .map(|key| {
+            let source: Source = key.parse()?;
+            let scanned = data::scan(root, &source, cache);
+            Ok(Found::new(key.clone(), scanned.map(|manifest| manifest.facts)))
+        })
+        .collect()
+}
+
+/// A name for this machine that is fit to be a worker's.
+fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' })
+        .take(MAX_NAME)
+        .collect();
+    let name = name.trim_start_matches('.').to_owned();
+    if is_valid_name(&name) { name } else { "worker".to_owned() }
+}
+
+/// The daemon.
+pub(crate) fn run(args: DaemonArgs) -> ExitCode {
+    start_logging(&args.log_format);
+    if args.threads == 0 || args.slots == Some(0) {
+        return give_up(BAD_INPUT, "--threads and --slots must be at least 1");
+    }
+    let name = args.name.clone().unwrap_or_else(host_name);
+    if !is_valid_name(&name) {
+        return give_up(BAD_INPUT, format!("`{name}` is not a worker name: at most {MAX_NAME} of A-Z a-z 0-9 . _ -, no leading dot"));
+    }
+    let devices = match chosen_devices(&args) {
+        Ok(devices) => devices,
+        Err(sentence) => return give_up(BAD_INPUT, sentence),
+    };
+    if let Err(error) = std::fs::create_dir_all(&args.state_dir) {
+        return give_up(ENVIRONMENT, format!("cannot make the state directory {}: {error}", args.state_dir.display()));
+    }
+    let state_dir = match absolute(&args.state_dir) {
+        Ok(path) => path,
+        Err(sentence) => return give_up(ENVIRONMENT, sentence),
+    };
+    let data_root = absolute(&args.data_root).unwrap_or_else(|_| args.data_root.clone());
+    let datasets = match announcements(&args) {
+        Ok(datasets) => datasets,
+        Err(sentence) => return give_up(BAD_INPUT, sentence),
+    };
+    let options = session::Options {
+        worker: WorkerId { name, boot: uuid::Uuid::now_v7() },
+        coordinator: args.coordinator,
+        devices,
+        threads: args.threads,
+        data_root,
+        datasets,
+        state_dir,
+    };
+    // The daemon only waits: two threads do, and leave the cores to the trainers.
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return give_up(ENVIRONMENT, format!("cannot start the runtime: {error}")),
+    };
+    runtime.block_on(async {
+        let (stop, stopping) = watch::channel(false);
+        if args.exit_with_stdin {
+            stop_at_end_of_input(stop.clone());
+        }
+        if let Err(error) = stop_on_signals(stop) {
+            return give_up(ENVIRONMENT, format!("cannot listen for signals: {error}"));
+        }
+        match session::serve(options, stopping).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error @ LinkError::Url { .. }) => give_up(BAD_INPUT, error),
+            Err(error) => give_up(REFUSED, error),
+        }
+    })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, String> {
+    path.canonicalize().map_err(|error| format!("cannot use {}: {error}", path.display()))
+}
+
+/// Standard input ends when the process that started this one is gone, however it went.
+fn stop_at_end_of_input(stop: watch::Sender<bool>) {
+    std::thread::spawn(move || {
+        // Nothing is ever written to it: the copy returns at its end.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        stop.send_replace(true);
+    });
+}
+
+/// The first SIGTERM or SIGINT asks the trainers to stop; a second one ends the process at once, and the
+/// newest checkpoint stands.
+fn stop_on_signals(stop: watch::Sender<bool>) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        for last in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if last {
+                std::process::exit(130);
+            }
+            tracing::info!("stopping: trainers checkpoint at their next step");
+            stop.send_replace(true);
+        }
+    });
+    Ok(())
+}
+
+/// Logs go to standard error; `PRETEXT_LOG` says how much.
+pub(crate) fn start_logging(format: &str) {
+    let filter = EnvFilter::try_from_env("PRETEXT_LOG").unwrap_or_else(|_| EnvFilter::new("info,trainer=debug"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        "json" => logs.json().init(),
+        _ => logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+    }
+}
+
+#[derive(Serialize)]
+struct DeviceRow {
+    name: String,
+    description: String,
+    class: NumericClass,
+    kind: &'static str,
+    /// Whether it computes in hardware of its own: `auto` takes no other GPU.
+    real: bool,
+    /// Whether `--device auto` takes it.
+    auto: bool,
+}
+
+/// `worker devices`.
+pub(crate) fn devices(json: bool) -> ExitCode {
+    let auto = DeviceName::Auto.resolve();
+    let cpu = device::Compute::cpu().describe(1);
+    let mut rows = vec![DeviceRow {
+        name: cpu.name,
+        description: cpu.description,
+        class: cpu.class,
+        kind: "CPU",
+        real: true,
+        auto: auto == DeviceName::Cpu,
+    }];
+    rows.extend(device::list().into_iter().map(|adapter| DeviceRow {
+        description: adapter.description.clone(),
+        class: adapter.name.class(),
+        kind: adapter.kind.as_str(),
+        real: adapter.kind != AdapterKind::Software,
+        auto: adapter.name == auto,
+        name: adapter.name.to_string(),
+    }));
+    print_rows(json, &rows, |row| {
+        let mark = if row.auto { "*" } else { " " };
+        format!("{mark} {:<12} {:<15} {}", row.name, row.kind, row.description)
+    })
+}
+
+/// `worker inspect DIR`.
+pub(crate) fn inspect(dir: &Path, keys: &[String], json: bool) -> ExitCode {
+    let found = match look_for(dir, keys, None) {
+        Ok(found) => found,
+        Err(sentence) => return give_up(BAD_INPUT, sentence),
+    };
+    print_rows(json, &found, |found| match &found.facts {
+        Some(facts) => format!(
+            "{}: {} classes, {} training and {} test images, fingerprint {}",
+            found.key,
+            facts.classes.len(),
+            facts.train_total(),
+            facts.test_total(),
+            facts.fingerprint.short()
+        ),
+        None => format!("{}: cannot be used: {}", found.key, found.problem.as_deref().unwrap_or("unknown")),
+    })
+}
+
+fn print_rows<T: Serialize>(json: bool, rows: &[T], line: impl Fn(&T) -> String) -> ExitCode {
+    let text = if json {
+        match serde_json::to_string_pretty(rows) {
+            Ok(text) => text,
+            Err(error) => return give_up(ENVIRONMENT, error),
+        }
+    } else {
+        rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    };
+    use std::io::Write;
+    match writeln!(std::io::stdout(), "{text}") {
+        // A reader that has seen enough is not an error.
+        Ok(()) | Err(_) => ExitCode::SUCCESS,
+    }
+}

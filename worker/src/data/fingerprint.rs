@@ -1,0 +1,68 @@
+//! The fingerprint of a data set: BLAKE3 over part, path, class, length and content hash of every file.
+
+use std::fs::File;
+use std::path::Path;
+
+use pretext_shared::ids::{ContentHash, Fingerprint};
+use rayon::prelude::*;
+
+use super::error::DataError;
+use super::hash_cache::{HashCache, Stamp};
+use super::manifest::{ListedFile, ManifestFile};
+
+/// Hashes every file that `cache` does not know, on all threads, and remembers the hashes there.
+pub(super) fn hash_files(
+    folder: &Path,
+    listed: Vec<ListedFile>,
+    cache: &mut HashCache,
+) -> Result<Vec<ManifestFile>, DataError> {
+    // Canonical, so that one file has one line in the cache, whatever the working directory is.
+    let absolute = folder.canonicalize().map_err(DataError::io(folder))?;
+    let hashed = listed
+        .into_par_iter()
+        .map(|file| {
+            let path = absolute.join(&file.path);
+            let metadata = path.metadata().map_err(DataError::io(&folder.join(&file.path)))?;
+            let stamp = Stamp::of(&metadata);
+            let known = stamp.and_then(|stamp| cache.get(&path, stamp));
+            let hash = match known {
+                Some(hash) => hash,
+                None => hash_file(&path).map_err(DataError::io(&folder.join(&file.path)))?,
+            };
+            let ListedFile { part, path: relative, class, layout } = file;
+            Ok((ManifestFile { part, path: relative, class, bytes: metadata.len(), hash, layout }, path, stamp))
+        })
+        .collect::<Vec<Result<_, DataError>>>();
+    // Errors in the order of the list, so that the same one is named every time.
+    let hashed = hashed.into_iter().collect::<Result<Vec<_>, _>>()?;
+    cache.replace(&absolute, hashed.iter().filter_map(|(file, path, stamp)| Some((path, (*stamp)?, file.hash))));
+    Ok(hashed.into_iter().map(|(file, ..)| file).collect())
+}
+
+fn hash_file(path: &Path) -> std::io::Result<ContentHash> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path)?)?;
+    Ok(ContentHash::from_bytes(*hasher.finalize().as_bytes()))
+}
+
+/// The fingerprint of `files` of a data set of `kind` with `classes`. Every text goes in with its
+/// length, so that no two lists read the same.
+pub(super) fn fingerprint(kind: &str, classes: &[String], files: &[ManifestFile]) -> Fingerprint {
+    let mut hasher = blake3::Hasher::new();
+    let text = |hasher: &mut blake3::Hasher, text: &str| {
+        hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+    };
+    text(&mut hasher, "pretext manifest 1");
+    text(&mut hasher, kind);
+    hasher.update(&(classes.len() as u64).to_le_bytes());
+    classes.iter().for_each(|class| text(&mut hasher, class));
+    hasher.update(&(files.len() as u64).to_le_bytes());
+    for file in files {
+        hasher.update(&[file.part as u8]);
+        text(&mut hasher, &file.path);
+        hasher.update(&file.class.map_or(u64::MAX, u64::from).to_le_bytes());
+        hasher.update(&file.bytes.to_le_bytes());
+        text(&mut hasher, &file.hash.to_string());
+    }
+    Fingerprint(ContentHash::from_bytes(*hasher.finalize().as_bytes()))
+}

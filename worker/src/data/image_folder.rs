@@ -1,0 +1,253 @@
+//! Image folders: `train/CLASS/…` and `test/CLASS/…`, or class folders directly below the data set.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::error::DataError;
+use super::manifest::{Entry, ListedFile, Listing, Location, Part};
+
+/// Entries of a class folder that are looked at to see whether it holds images.
+const GLANCE: usize = 1000;
+
+/// Whether `folder` has a `train` folder.
+pub(super) fn has_train_folder(folder: &Path) -> bool {
+    folder.join("train").is_dir()
+}
+
+/// Whether at least two folders directly below `folder` hold images, at a glance.
+pub(super) fn has_class_folders(folder: &Path) -> bool {
+    let holds_image = |class: &Path| {
+        let children = fs::read_dir(class).into_iter().flatten().take(GLANCE).flatten();
+        children.filter_map(|child| child.file_name().into_string().ok()).any(|name| is_visible_image(&name))
+    };
+    let children = fs::read_dir(folder).into_iter().flatten().flatten();
+    children.map(|child| child.path()).filter(|path| path.is_dir() && holds_image(path)).nth(1).is_some()
+}
+
+fn is_visible_image(name: &str) -> bool {
+    let extension = Path::new(name).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    !name.starts_with('.') && ["jpg", "jpeg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+/// Lists the images of `folder`, in the order of the bytes of their paths.
+pub(super) fn list(folder: &Path) -> Result<Listing, DataError> {
+    let mut walk = Walk::default();
+    let (train_folder, test_folder) = (folder.join("train"), folder.join("test"));
+    let (train_folder, train) = match (has_train_folder(folder), test_folder.is_dir()) {
+        (true, _) => (train_folder, walk.classes(folder, "train/")?),
+        (false, false) => (folder.to_owned(), walk.classes(folder, "")?),
+        (false, true) => {
+            let expected = "beside the folder `test` there has to be a folder `train` with one folder per class".into();
+            return Err(DataError::MissingFile { path: train_folder, expected });
+        }
+    };
+    if let Some(empty) = train.iter().find(|class| class.images.is_empty()) {
+        return Err(DataError::EmptyClass { path: train_folder.join(&empty.name) });
+    }
+    let classes: Vec<String> = train.iter().map(|class| class.name.clone()).collect();
+    match &classes[..] {
+        [] => return Err(DataError::NoImages { path: train_folder }),
+        [class] => return Err(DataError::OneClass { path: train_folder, class: class.clone() }),
+        _ => {}
+    }
+    let mut files = Vec::new();
+    for (label, class) in train.into_iter().enumerate() {
+        files.extend(class.files(Part::Train, label));
+    }
+    if test_folder.is_dir() {
+        let train_files = files.len();
+        for class in walk.classes(folder, "test/")? {
+            match classes.binary_search(&class.name) {
+                Ok(label) => files.extend(class.files(Part::Test, label)),
+                Err(_) if class.images.is_empty() => {}
+                Err(_) => return Err(DataError::TestOnlyClass { path: test_folder, class: class.name, classes }),
+            }
+        }
+        if files.len() == train_files {
+            return Err(DataError::NoImages { path: test_folder });
+        }
+    }
+    files.sort_by(|a, b| (a.part, &a.path).cmp(&(b.part, &b.path)));
+    let entries = |part: Part| {
+        let of_part = files.iter().enumerate().filter(|(_, file)| file.part == part);
+        of_part.filter_map(|(i, file)| Some(Entry { label: file.class?, location: Location::File(i as u32) })).collect()
+    };
+    Ok(Listing { train: entries(Part::Train), test: entries(Part::Test), classes, files, ignored: walk.ignored })
+}
+
+/// A class folder and the images below it, relative to the data set's folder.
+struct ClassFolder {
+    name: String,
+    images: Vec<String>,
+}
+
+impl ClassFolder {
+    fn files(self, part: Part, label: usize) -> impl Iterator<Item = ListedFile> {
+        self.images.into_iter().map(move |path| ListedFile { part, path, class: Some(label as u32), layout: None })
+    }
+}
+
+/// A visible child of a folder.
+struct Child {
+    name: String,
+    path: PathBuf,
+    is_folder: bool,
+}
+
+/// A walk through class folders that follows symbolic links, but not in circles.
+#[derive(Default)]
+struct Walk {
+    /// Canonical paths from the class folder down to the folder at hand.
+    above: Vec<PathBuf>,
+    /// Files that are no images, and images that are in no class.
+    ignored: u64,
+}
+
+impl Walk {
+    /// The class folders in `folder/prefix`, sorted by name.
+    fn classes(&mut self, folder: &Path, prefix: &str) -> Result<Vec<ClassFolder>, DataError> {
+        let part = folder.join(prefix);
+        self.above.push(part.canonicalize().map_err(DataError::io(&part))?);
+        let mut classes = Vec::new();
+        for child in children(&part)? {
+            if child.is_folder {
+                let mut images = Vec::new();
+                self.descend(&child.path, &format!("{prefix}{}/", child.name), &mut images)?;
+                classes.push(ClassFolder { name: child.name, images });
+            } else {
+                self.ignored += 1;
+            }
+        }
+        self.above.pop();
+        Ok(classes)
+    }
+
+    fn descend(&mut self, folder: &Path, prefix: &str, images: &mut Vec<String>) -> Result<(), DataError> {
+        let canonical = folder.canonicalize().map_err(DataError::io(folder))?;
+        if self.above.contains(&canonical) {
+            return Err(DataError::LinkLoop { path: folder.to_owned() });
+        }
+        self.above.push(canonical);
+        for child in children(folder)? {
+            let path = format!("{prefix}{}", child.name);
+            if child.is_folder {
+                self.descend(&child.path, &format!("{path}/"), images)?;
+            } else if is_visible_image(&child.name) {
+                images.push(path);
+            } else {
+                self.ignored += 1;
+            }
+        }
+        self.above.pop();
+        Ok(())
+    }
+}
+
+/// The children of `folder` by name, without hidden ones.
+fn children(folder: &Path) -> Result<Vec<Child>, DataError> {
+    let mut children = Vec::new();
+    for child in fs::read_dir(folder).map_err(DataError::io(folder))? {
+        let child = child.map_err(DataError::io(folder))?;
+        if child.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let path = child.path();
+        let name = child.file_name().into_string().map_err(|_| DataError::NotUtf8 { path: path.clone() })?;
+        // Follows a link: a broken one is an error that names it.
+        let is_folder = path.metadata().map_err(DataError::io(&path))?.is_dir();
+        children.push(Child { name, path, is_folder });
+    }
+    children.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(children)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Writes a 4 × 4 picture of one colour, and the folders above it.
+    pub(crate) fn write_png(path: &Path, color: [u8; 3]) {
+        fs::create_dir_all(path.parent().expect("a file in a folder")).expect("a folder");
+        image::RgbImage::from_pixel(4, 4, image::Rgb(color)).save(path).expect("a picture");
+    }
+
+    fn folder(images: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        images.iter().for_each(|path| write_png(&root.path().join(path), [9, 9, 9]));
+        root
+    }
+
+    fn paths(listing: &Listing, entries: &[Entry]) -> Vec<(String, u32)> {
+        let path = |entry: &Entry| match entry.location {
+            Location::File(file) => listing.files[file as usize].path.clone(),
+            other => panic!("{other:?} in an image folder"),
+        };
+        entries.iter().map(|entry| (path(entry), entry.label)).collect()
+    }
+
+    #[test]
+    fn parts_classes_and_order() {
+        let root = folder(&[
+            "train/cat/b.PNG",
+            "train/cat/a.png",
+            "train/cat/deep/er/c.png",
+            "train/cat-like/z.png",
+            "test/cat/t.png",
+            "train/cat/.hidden.png",
+            "train/loose.png",
+        ]);
+        fs::write(root.path().join("train/cat/notes.txt"), "no image").expect("a file");
+        let listing = list(root.path()).expect("a whole data set");
+        assert_eq!(listing.classes, ["cat", "cat-like"]);
+        // By the bytes of the whole path: `-` comes before `/`.
+        let train = ["train/cat-like/z.png", "train/cat/a.png", "train/cat/b.PNG", "train/cat/deep/er/c.png"];
+        assert_eq!(
+            paths(&listing, &listing.train),
+            train.iter().zip([1, 0, 0, 0]).map(|(p, l)| (p.to_string(), l)).collect::<Vec<_>>()
+        );
+        assert_eq!(paths(&listing, &listing.test), [("test/cat/t.png".to_owned(), 0)]);
+        assert_eq!(listing.ignored, 2);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let message = |root: &tempfile::TempDir| list(root.path()).expect_err("a mistake").to_string();
+        let test_only = message(&folder(&["train/a/0.png", "train/b/0.png", "test/a/0.png", "test/zebra/0.png"]));
+        assert!(
+            test_only.contains("class `zebra`") && test_only.contains("a, b") && test_only.contains("test"),
+            "{test_only}"
+        );
+        let one = message(&folder(&["train/a/0.png"]));
+        assert!(one.contains("one class only (`a`)"), "{one}");
+        let empty = folder(&["train/a/0.png", "train/b/0.png"]);
+        fs::create_dir(empty.path().join("train/void")).expect("a folder");
+        assert!(message(&empty).contains("train/void has no images"));
+        let none = folder(&[]);
+        assert!(message(&none).contains(&none.path().display().to_string()));
+        let no_train = message(&folder(&["test/a/0.png", "test/b/0.png"]));
+        assert!(no_train.contains("train is missing"), "{no_train}");
+        let empty_test = folder(&["train/a/0.png", "train/b/0.png"]);
+        fs::create_dir(empty_test.path().join("test")).expect("a folder");
+        assert!(message(&empty_test).contains("no images in"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_but_not_in_circles() {
+        use std::os::unix::ffi::OsStrExt;
+        use std::os::unix::fs::symlink;
+
+        let root = folder(&["elsewhere/0.png", "set/a/0.png"]);
+        let set = root.path().join("set");
+        symlink(root.path().join("elsewhere"), set.join("b")).expect("a link");
+        assert_eq!(list(&set).expect("a whole data set").classes, ["a", "b"]);
+        symlink(&set, set.join("a/up")).expect("a link");
+        let error = list(&set).expect_err("a mistake");
+        assert!(matches!(&error, DataError::LinkLoop { path } if path.ends_with("a/up")), "{error}");
+        fs::remove_file(set.join("a/up")).expect("a link");
+        // Some file systems refuse such names; then there is nothing to test.
+        if fs::write(set.join("a").join(std::ffi::OsStr::from_bytes(b"\xff.png")), b"").is_ok() {
+            assert!(matches!(list(&set).expect_err("a mistake"), DataError::NotUtf8 { .. }));
+        }
+    }
+}

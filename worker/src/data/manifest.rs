@@ -1,0 +1,213 @@
+//! The manifest: every sample of a data set in a fixed order, with the hash of every file.
+
+use std::path::{Component, Path, PathBuf};
+
+use pretext_shared::dataset::{DatasetFacts, Procedural, Source};
+use pretext_shared::ids::ContentHash;
+
+use super::error::DataError;
+use super::fingerprint::{fingerprint, hash_files};
+use super::hash_cache::HashCache;
+use super::records::Layout;
+use super::{cifar, idx, image_folder};
+
+/// One of the two parts of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Images to train and validate with.
+    Train,
+    /// Images that are seen once, at the end.
+    Test,
+}
+
+/// A file that belongs to a data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestFile {
+    /// The part that it belongs to.
+    pub part: Part,
+    /// Relative to the data set's folder, with `/`.
+    pub path: String,
+    /// The class of all its images; `None` for a file that holds images of several.
+    pub class: Option<u32>,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// BLAKE3 of the content.
+    pub hash: ContentHash,
+    /// How pictures lie in a file that holds many.
+    pub(super) layout: Option<Layout>,
+}
+
+/// Where the picture of a sample is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Location {
+    /// An image file: index into [`Manifest::files`].
+    File(u32),
+    /// A record of a binary file.
+    Record {
+        /// Index into [`Manifest::files`].
+        file: u32,
+        /// Position in the file, from 0.
+        record: u32,
+    },
+    /// Drawn by the program: index within its class and part.
+    Drawn(u32),
+}
+
+/// One sample. Its id is its position in its list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Index of its class in the class names.
+    pub label: u32,
+    /// Where its picture is.
+    pub location: Location,
+}
+
+/// Everything that is known of a data set without decoding it.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// What a worker announces.
+    pub facts: DatasetFacts,
+    /// Training samples, by the bytes of their paths (and records in file order); the sample id is the position.
+    pub train: Vec<Entry>,
+    /// Test samples, in the same order. Empty where the data set has no test part.
+    pub test: Vec<Entry>,
+    /// The files, in the order in which the fingerprint covers them.
+    pub files: Vec<ManifestFile>,
+    /// Files of other kinds that were found and left alone.
+    pub ignored: u64,
+    /// The data set's folder; empty for drawn pictures.
+    pub folder: PathBuf,
+}
+
+/// A source's list of files and samples, before anything is hashed.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub(super) classes: Vec<String>,
+    pub(super) files: Vec<ListedFile>,
+    pub(super) train: Vec<Entry>,
+    pub(super) test: Vec<Entry>,
+    pub(super) ignored: u64,
+}
+
+/// A file before it is hashed: the first fields of [`ManifestFile`].
+#[derive(Debug)]
+pub(super) struct ListedFile {
+    pub(super) part: Part,
+    pub(super) path: String,
+    pub(super) class: Option<u32>,
+    pub(super) layout: Option<Layout>,
+}
+
+/// Lists and hashes `source` below `data_root`; decodes nothing. `cache` is a file that remembers
+/// hashes by path, size and time of change, so that a second scan reads no image; it is made where
+/// it is missing and ignored where it is damaged.
+pub fn scan(data_root: &Path, source: &Source, cache: Option<&Path>) -> Result<Manifest, DataError> {
+    let (folder, listing) = match source {
+        Source::Procedural(procedural) => return Ok(drawn(procedural)),
+        Source::ImageFolder { path, .. } => with_listing(data_root, path, image_folder::list)?,
+        Source::Cifar10 { path } => with_listing(data_root, path, |folder| cifar::list(folder, cifar::Release::Ten))?,
+        Source::Cifar100 { path } => {
+            with_listing(data_root, path, |folder| cifar::list(folder, cifar::Release::Hundred))?
+        }
+        Source::Idx { path } => with_listing(data_root, path, idx::list)?,
+    };
+    let mut cache = HashCache::open(cache);
+    let files = hash_files(&folder, listing.files, &mut cache)?;
+    cache.save();
+    let facts = DatasetFacts {
+        key: source.key(),
+        fingerprint: fingerprint(source.kind(), &listing.classes, &files),
+        train: counts(&listing.train, listing.classes.len()),
+        test: if listing.test.is_empty() { Vec::new() } else { counts(&listing.test, listing.classes.len()) },
+        classes: listing.classes,
+    };
+    Ok(Manifest { facts, train: listing.train, test: listing.test, files, ignored: listing.ignored, folder })
+}
+
+impl Manifest {
+    /// The samples of a part.
+    pub fn entries(&self, part: Part) -> &[Entry] {
+        match part {
+            Part::Train => &self.train,
+            Part::Test => &self.test,
+        }
+    }
+
+    /// How messages and lists call a sample: its path, with the record where a file has many; `id`
+    /// is its position in the part's list.
+    pub fn path_of(&self, part: Part, id: u32) -> String {
+        let Some(entry) = self.entries(part).get(id as usize) else { return format!("no sample {id}") };
+        match entry.location {
+            Location::File(file) => self.files[file as usize].path.clone(),
+            Location::Record { file, record } => format!("{}#{record}", self.files[file as usize].path),
+            Location::Drawn(index) => {
+                let part = if part == Part::Train { "train" } else { "test" };
+                format!("{part}/{}/{index}", self.facts.classes[entry.label as usize])
+            }
+        }
+    }
+}
+
+/// The folder of a data set: `path` below `data_root`, never outside it.
+pub(super) fn resolve(data_root: &Path, path: &str) -> Result<PathBuf, DataError> {
+    let below = Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if path.is_empty() || !below {
+        return Err(DataError::OutsideRoot { path: path.to_owned() });
+    }
+    let folder = data_root.join(path);
+    if folder.is_dir() { Ok(folder) } else { Err(DataError::NoFolder { path: folder }) }
+}
+
+fn with_listing(
+    data_root: &Path,
+    path: &str,
+    list: impl FnOnce(&Path) -> Result<Listing, DataError>,
+) -> Result<(PathBuf, Listing), DataError> {
+    let folder = resolve(data_root, path)?;
+    let listing = list(&folder)?;
+    Ok((folder, listing))
+}
+
+fn counts(entries: &[Entry], classes: usize) -> Vec<u32> {
+    let mut counts = vec![0; classes];
+    entries.iter().for_each(|entry| counts[entry.label as usize] += 1);
+    counts
+}
+
+fn drawn(procedural: &Procedural) -> Manifest {
+    let facts = procedural.facts();
+    let entries = |per_class: u32| {
+        let classes = 0..facts.classes.len() as u32;
+        classes.flat_map(|label| (0..per_class).map(move |i| Entry { label, location: Location::Drawn(i) })).collect()
+    };
+    let (train, test) = (entries(procedural.train_per_class), entries(procedural.test_per_class));
+    Manifest { facts, train, test, files: Vec::new(), ignored: 0, folder: PathBuf::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_below_the_root() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir(root.path().join("a")).expect("a folder");
+        assert!(resolve(root.path(), "a").is_ok());
+        assert!(resolve(root.path(), ".").is_ok());
+        for path in ["/etc", "..", "a/../../b", ""] {
+            let error = resolve(root.path(), path).expect_err("a mistake");
+            assert!(matches!(error, DataError::OutsideRoot { .. }), "{path}: {error}");
+        }
+        let error = resolve(root.path(), "b").expect_err("a mistake");
+        assert!(error.to_string().contains(&root.path().join("b").display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn drawn_pictures_are_listed_by_class() {
+        let source = Source::Procedural(Procedural { train_per_class: 2, test_per_class: 1, seed: 0 });
+        let manifest = scan(Path::new("nowhere"), &source, None).expect("nothing to read");
+        assert_eq!(manifest.train.iter().map(|entry| entry.label).collect::<Vec<_>>(), [0, 0, 1, 1, 2, 2]);
+        assert_eq!(manifest.path_of(Part::Train, 3), "train/tree/1");
+        assert_eq!(manifest.path_of(Part::Test, 2), "test/boat/0");
+    }
+}

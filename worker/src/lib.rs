@@ -1,0 +1,19 @@
+//! The worker: a daemon that holds leases, and trainer processes that train with burn.
+//!
+//! [`session`] is the daemon: connection, leases, queues; it computes nothing. [`trainer`] is the body of
+//! the process that trains: it touches no network. Everything else is the science, from pictures
+//! ([`data`], [`augment`]) over networks and methods ([`models`], [`methods`], [`optim`], [`schedule`]) to
+//! the loop ([`train`], [`checkpoint`]).
+
+pub mod augment;
+pub mod checkpoint;
+pub mod cpu;
+pub mod data;
+pub mod device;
+pub mod methods;
+pub mod models;
+pub mod optim;
+pub mod schedule;
+pub mod session;
+pub mod train;
+pub mod trainer;

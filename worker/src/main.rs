@@ -1,0 +1,100 @@
+//! The `worker` program: the daemon, and what goes with it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+mod daemon;
+
+/// Trains stages that a coordinator grants.
+#[derive(Parser)]
+#[command(name = "worker", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    daemon: DaemonArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the devices of this machine, and what `--device auto` takes.
+    Devices {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the data sets below a folder, as the daemon would announce them.
+    Inspect {
+        /// The data root.
+        dir: PathBuf,
+        /// Look at this data set only (KIND:PATH); may be given several times.
+        #[arg(long)]
+        dataset: Vec<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The process that trains, started by the daemon for each slot.
+    #[command(hide = true)]
+    Trainer {
+        #[arg(long)]
+        device: String,
+        #[arg(long)]
+        threads: usize,
+        #[arg(long, value_delimiter = ',')]
+        cores: Vec<usize>,
+    },
+}
+
+#[derive(Args)]
+struct DaemonArgs {
+    /// URL of the coordinator.
+    #[arg(long, env = "PRETEXT_COORDINATOR", default_value = "http://127.0.0.1:7878")]
+    coordinator: String,
+    /// Devices to offer, separated by commas: auto, cpu, vulkan[:N], cuda[:N], rocm[:N], metal[:N].
+    #[arg(long, default_value = "auto", value_delimiter = ',')]
+    device: Vec<String>,
+    /// Stages at a time on each device [default: 1 on a GPU; on the CPU one for each set of --threads].
+    #[arg(long)]
+    slots: Option<u32>,
+    /// CPU threads of each trainer.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Folder that `dataset.path` is relative to.
+    #[arg(long, default_value = "data")]
+    data_root: PathBuf,
+    /// Announce only this data set (KIND:PATH); may be given several times.
+    #[arg(long, hide = true)]
+    dataset: Vec<String>,
+    /// Announce no data sets.
+    #[arg(long, hide = true)]
+    no_datasets: bool,
+    /// Stop when standard input ends: whoever started this worker is gone.
+    #[arg(long, hide = true)]
+    exit_with_stdin: bool,
+    /// Name of this worker [default: the host's name].
+    #[arg(long)]
+    name: Option<String>,
+    /// Where checkpoints and models are kept.
+    #[arg(long, default_value = ".pretext-worker")]
+    state_dir: PathBuf,
+    /// How log lines look.
+    #[arg(long, default_value = "text", value_parser = ["text", "json"])]
+    log_format: String,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::Trainer { device, threads, cores }) => {
+            let cores = (!cores.is_empty()).then_some(cores);
+            daemon::start_logging("text");
+            worker::trainer::serve(&device, threads, cores).into()
+        }
+        Some(Command::Devices { json }) => daemon::devices(json),
+        Some(Command::Inspect { dir, dataset, json }) => daemon::inspect(&dir, &dataset, json),
+        None => daemon::run(cli.daemon),
+    }
+}

@@ -1,0 +1,67 @@
+//! The linear probe: classes from the features of an encoder that does not move.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, Int, Tensor};
+
+use super::{Batch, Objective, Samples, Scores, cross_entropy};
+use crate::models::Encoder;
+
+/// Features of the images `ids`, `[ids, features]`, by an encoder on a plain device: evaluation mode, no augmentation, no
+/// graph. `None` where `go_on` said no between batches; the error is that of reading the device.
+pub fn encode(
+    encoder: &Encoder,
+    samples: &Samples<'_>,
+    ids: &[u32],
+    batch: usize,
+    device: &Device,
+    mut go_on: impl FnMut() -> bool,
+) -> Result<Option<Vec<f32>>, burn::tensor::TensorReadError> {
+    let mut rows = Vec::new();
+    for ids in ids.chunks(batch) {
+        if !go_on() {
+            return Ok(None);
+        }
+        let (images, _) = samples.plain(ids).upload(device);
+        rows.extend(encoder.forward(images).try_into_vec_as::<f32>()?);
+    }
+    Ok(Some(rows))
+}
+
+/// Cross-entropy over the classes, on features that were computed once.
+#[derive(Debug)]
+pub struct FrozenFeatures {
+    features: usize,
+    rows: Vec<f32>,
+    /// Row and class of each sample.
+    index: BTreeMap<u32, (usize, i64)>,
+}
+
+impl FrozenFeatures {
+    /// Of the samples `ids`, whose features are `rows` (`[ids, features]`).
+    pub fn new(samples: &Samples<'_>, ids: &[u32], features: usize, rows: Vec<f32>) -> Self {
+        let index = ids.iter().zip(samples.labels(ids)).enumerate().map(|(row, (id, label))| (*id, (row, label)));
+        Self { features, rows, index: index.collect() }
+    }
+
+    fn rows_of(&self, ids: &[u32]) -> Batch {
+        let found = ids.iter().map(|id| self.index[id]);
+        let labels = found.clone().map(|(_, label)| label).collect();
+        let inputs = found.flat_map(|(row, _)| &self.rows[row * self.features..][..self.features]).copied().collect();
+        Batch { inputs, shape: [ids.len(), self.features, 1, 1], labels }
+    }
+}
+
+impl Objective for FrozenFeatures {
+    fn training(&self, ids: &[u32], _: u32) -> Batch {
+        self.rows_of(ids)
+    }
+
+    fn validation(&self, ids: &[u32]) -> Batch {
+        self.rows_of(ids)
+    }
+
+    fn score(&self, outputs: Tensor<2>, labels: Tensor<1, Int>) -> Scores {
+        cross_entropy(outputs, labels)
+    }
+}

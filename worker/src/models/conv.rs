@@ -1,0 +1,60 @@
+//! Convolutions without bias.
+
+use burn::module::{Module, Param, ParamId, RunningState};
+use burn::nn::{BatchNorm, BatchNormConfig, Initializer};
+use burn::tensor::{Device, Tensor};
+
+use crate::cpu::convolution;
+
+/// A convolution with a square kernel, padded so that stride 1 keeps the size, without bias: every one here is
+/// followed by batch normalisation, which has its own.
+#[derive(Module, Debug)]
+pub struct Conv {
+    /// `[out, in, k, k]`
+    pub weight: Param<Tensor<4>>,
+    stride: usize,
+    padding: usize,
+}
+
+impl Conv {
+    /// A `k`×`k` convolution (k odd) of `inputs` to `outputs` channels, with weights that are zero until they
+    /// are initialised or loaded.
+    pub fn blank(inputs: usize, outputs: usize, k: usize, stride: usize, device: &Device) -> Self {
+        Self { weight: Initializer::Zeros.init([outputs, inputs, k, k], device), stride, padding: k / 2 }
+    }
+
+    /// `[batch, in, height, width]` to `[batch, out, ⌈height / stride⌉, ⌈width / stride⌉]`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        convolution(x, self.weight.val(), self.stride, self.padding)
+    }
+}
+
+/// Batch normalisation with momentum 0.1 and epsilon 1e-5 as in PyTorch; the running variance is the biased one.
+pub(super) fn batch_norm(channels: usize, device: &Device) -> BatchNorm {
+    let norm = BatchNormConfig::new(channels).init(device);
+    // burn draws the ids at random. Nothing looks these two up, but they are written into records, and equal
+    // models are to be equal files.
+    let anonymous = |state: RunningState<Tensor<1>>| RunningState::with_id(ParamId::from(0), state.value());
+    BatchNorm { running_mean: anonymous(norm.running_mean), running_var: anonymous(norm.running_var), ..norm }
+}
+
+/// A convolution followed by batch normalisation.
+#[derive(Module, Debug)]
+pub struct ConvBn {
+    /// The convolution.
+    pub conv: Conv,
+    /// The normalisation of its output.
+    pub bn: BatchNorm,
+}
+
+impl ConvBn {
+    /// See [`Conv::blank`].
+    pub fn blank(inputs: usize, outputs: usize, k: usize, stride: usize, device: &Device) -> Self {
+        Self { conv: Conv::blank(inputs, outputs, k, stride, device), bn: batch_norm(outputs, device) }
+    }
+
+    /// See [`Conv::forward`].
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.bn.forward(self.conv.forward(x))
+    }
+}

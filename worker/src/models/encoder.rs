@@ -1,0 +1,42 @@
+//! The encoders behind one name.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use pretext_shared::stage::EncoderSpec;
+
+use super::{ResNet18, ResNet50, SmallCnn};
+
+/// Turns images into features.
+#[derive(Module, Debug)]
+pub enum Encoder {
+    /// See [`SmallCnn`].
+    SmallCnn(SmallCnn),
+    /// See [`ResNet18`].
+    Resnet18(ResNet18),
+    /// See [`ResNet50`].
+    Resnet50(ResNet50),
+}
+
+impl Encoder {
+    /// The encoder of `spec`, with zero weights.
+    pub fn blank(spec: &EncoderSpec, device: &Device) -> Self {
+        match spec {
+            EncoderSpec::SmallCnn { width, blocks } => {
+                Encoder::SmallCnn(SmallCnn::blank(*width as usize, *blocks as usize, device))
+            }
+            EncoderSpec::Resnet18 { stem } => Encoder::Resnet18(ResNet18::blank(*stem, device)),
+            EncoderSpec::Resnet50 { stem } => Encoder::Resnet50(ResNet50::blank(*stem, device)),
+        }
+    }
+
+    /// Images `[batch, 3, size, size]` to features `[batch, features]`: the last maps, averaged.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let maps = match self {
+            Encoder::SmallCnn(encoder) => encoder.forward(images),
+            Encoder::Resnet18(encoder) => encoder.forward(images),
+            Encoder::Resnet50(encoder) => encoder.forward(images),
+        };
+        let [batch, features, height, width] = maps.dims();
+        maps.reshape([batch, features, height * width]).mean_dim(2).reshape([batch, features])
+    }
+}

@@ -1,0 +1,198 @@
+//! ResNet-18 and ResNet-50 (He et al. 2016) with the layout and the parameter names of torchvision: `conv1`,
+//! `bn1`, `layer1.0.conv1`, …; a shortcut's `downsample.0` and `.1` are `downsample.conv` and `.bn` here.
+
+use burn::module::Module;
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::nn::{BatchNorm, PaddingConfig2d};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+use pretext_shared::stage::Stem;
+
+use super::conv::{Conv, ConvBn, batch_norm};
+
+/// Channels of the four stages before a block's expansion.
+const WIDTHS: [usize; 4] = [64, 128, 256, 512];
+
+/// ResNet-18: `[batch, 3, size, size]` to `[batch, 512, …]`.
+#[derive(Module, Debug)]
+pub struct ResNet18 {
+    /// The stem's convolution.
+    pub conv1: Conv,
+    /// Its normalisation.
+    pub bn1: BatchNorm,
+    /// Of the 7×7 stem only.
+    pub maxpool: Option<MaxPool2d>,
+    /// 64 channels.
+    pub layer1: Vec<BasicBlock>,
+    /// 128 channels, half the size.
+    pub layer2: Vec<BasicBlock>,
+    /// 256 channels, a quarter of the size.
+    pub layer3: Vec<BasicBlock>,
+    /// 512 channels, an eighth of the size.
+    pub layer4: Vec<BasicBlock>,
+}
+
+/// ResNet-50: `[batch, 3, size, size]` to `[batch, 2048, …]`.
+#[derive(Module, Debug)]
+pub struct ResNet50 {
+    /// The stem's convolution.
+    pub conv1: Conv,
+    /// Its normalisation.
+    pub bn1: BatchNorm,
+    /// Of the 7×7 stem only.
+    pub maxpool: Option<MaxPool2d>,
+    /// 256 channels.
+    pub layer1: Vec<Bottleneck>,
+    /// 512 channels, half the size.
+    pub layer2: Vec<Bottleneck>,
+    /// 1024 channels, a quarter of the size.
+    pub layer3: Vec<Bottleneck>,
+    /// 2048 channels, an eighth of the size.
+    pub layer4: Vec<Bottleneck>,
+}
+
+/// The block of ResNet-18: two 3×3 convolutions.
+#[derive(Module, Debug)]
+pub struct BasicBlock {
+    /// Carries the stride.
+    pub conv1: Conv,
+    /// Normalises `conv1`.
+    pub bn1: BatchNorm,
+    /// Keeps the size.
+    pub conv2: Conv,
+    /// Normalises `conv2`.
+    pub bn2: BatchNorm,
+    /// The shortcut where the shape changes.
+    pub downsample: Option<ConvBn>,
+}
+
+/// The block of ResNet-50: 1×1, 3×3, 1×1, with four times the width at its end.
+#[derive(Module, Debug)]
+pub struct Bottleneck {
+    /// Narrows.
+    pub conv1: Conv,
+    /// Normalises `conv1`.
+    pub bn1: BatchNorm,
+    /// Carries the stride, as in torchvision (the paper has it in `conv1`).
+    pub conv2: Conv,
+    /// Normalises `conv2`.
+    pub bn2: BatchNorm,
+    /// Widens.
+    pub conv3: Conv,
+    /// Normalises `conv3`.
+    pub bn3: BatchNorm,
+    /// The shortcut where the shape changes.
+    pub downsample: Option<ConvBn>,
+}
+
+fn stem(stem: Stem, device: &Device) -> (Conv, BatchNorm, Option<MaxPool2d>) {
+    let (conv, pool) = match stem {
+        Stem::Small => (Conv::blank(3, 64, 3, 1, device), None),
+        Stem::Large => {
+            let pool =
+                MaxPool2dConfig::new([3, 3]).with_strides([2, 2]).with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1));
+            (Conv::blank(3, 64, 7, 2, device), Some(pool.init()))
+        }
+    };
+    (conv, batch_norm(64, device), pool)
+}
+
+fn stem_forward(conv: &Conv, bn: &BatchNorm, pool: &Option<MaxPool2d>, images: Tensor<4>) -> Tensor<4> {
+    let x = relu(bn.forward(conv.forward(images)));
+    match pool {
+        Some(pool) => pool.forward(x),
+        None => x,
+    }
+}
+
+impl ResNet18 {
+    /// With zero weights.
+    pub fn blank(kind: Stem, device: &Device) -> Self {
+        let (conv1, bn1, maxpool) = stem(kind, device);
+        let stage = |i: usize| -> Vec<BasicBlock> {
+            let (inputs, width) = (WIDTHS[i.saturating_sub(1)], WIDTHS[i]);
+            let first = if i == 0 { 1 } else { 2 };
+            vec![BasicBlock::blank(inputs, width, first, device), BasicBlock::blank(width, width, 1, device)]
+        };
+        Self { conv1, bn1, maxpool, layer1: stage(0), layer2: stage(1), layer3: stage(2), layer4: stage(3) }
+    }
+
+    /// The maps of the last stage.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        let x = stem_forward(&self.conv1, &self.bn1, &self.maxpool, images);
+        let blocks = [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten();
+        blocks.fold(x, |x, block| block.forward(x))
+    }
+}
+
+impl ResNet50 {
+    /// With zero weights.
+    pub fn blank(kind: Stem, device: &Device) -> Self {
+        let (conv1, bn1, maxpool) = stem(kind, device);
+        let stage = |i: usize, blocks: usize| -> Vec<Bottleneck> {
+            let width = WIDTHS[i];
+            let (inputs, first) = if i == 0 { (64, 1) } else { (4 * WIDTHS[i - 1], 2) };
+            let rest = (1..blocks).map(|_| Bottleneck::blank(4 * width, width, 1, device));
+            std::iter::once(Bottleneck::blank(inputs, width, first, device)).chain(rest).collect()
+        };
+        let (layer1, layer2, layer3, layer4) = (stage(0, 3), stage(1, 4), stage(2, 6), stage(3, 3));
+        Self { conv1, bn1, maxpool, layer1, layer2, layer3, layer4 }
+    }
+
+    /// The maps of the last stage.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        let x = stem_forward(&self.conv1, &self.bn1, &self.maxpool, images);
+        let blocks = [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten();
+        blocks.fold(x, |x, block| block.forward(x))
+    }
+}
+
+fn shortcut(inputs: usize, outputs: usize, stride: usize, device: &Device) -> Option<ConvBn> {
+    (stride != 1 || inputs != outputs).then(|| ConvBn::blank(inputs, outputs, 1, stride, device))
+}
+
+fn skip(downsample: &Option<ConvBn>, x: &Tensor<4>) -> Tensor<4> {
+    match downsample {
+        Some(downsample) => downsample.forward(x.clone()),
+        None => x.clone(),
+    }
+}
+
+impl BasicBlock {
+    fn blank(inputs: usize, width: usize, stride: usize, device: &Device) -> Self {
+        Self {
+            conv1: Conv::blank(inputs, width, 3, stride, device),
+            bn1: batch_norm(width, device),
+            conv2: Conv::blank(width, width, 3, 1, device),
+            bn2: batch_norm(width, device),
+            downsample: shortcut(inputs, width, stride, device),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let skip = skip(&self.downsample, &x);
+        let x = relu(self.bn1.forward(self.conv1.forward(x)));
+        relu(self.bn2.forward(self.conv2.forward(x)) + skip)
+    }
+}
+
+impl Bottleneck {
+    fn blank(inputs: usize, width: usize, stride: usize, device: &Device) -> Self {
+        Self {
+            conv1: Conv::blank(inputs, width, 1, 1, device),
+            bn1: batch_norm(width, device),
+            conv2: Conv::blank(width, width, 3, stride, device),
+            bn2: batch_norm(width, device),
+            conv3: Conv::blank(width, 4 * width, 1, 1, device),
+            bn3: batch_norm(4 * width, device),
+            downsample: shortcut(inputs, 4 * width, stride, device),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let skip = skip(&self.downsample, &x);
+        let x = relu(self.bn1.forward(self.conv1.forward(x)));
+        let x = relu(self.bn2.forward(self.conv2.forward(x)));
+        relu(self.bn3.forward(self.conv3.forward(x)) + skip)
+    }
+}

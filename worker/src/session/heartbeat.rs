@@ -1,0 +1,61 @@
+//! Heartbeats: renew all leases at once, and carry the coordinator's verdicts to the slots.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pretext_proto::v1 as pb;
+use pretext_shared::ids::AttemptId;
+use tokio::time::MissedTickBehavior;
+
+use super::{Shared, Verdict};
+
+/// Sends heartbeats for ever.
+pub(super) async fn run(shared: Arc<Shared>, registered: pb::RegisterReply) {
+    let mut pace = tokio::time::interval(Duration::from_millis(registered.heartbeat_ms.max(10)));
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pace.tick().await;
+        let (attempts, held): (Vec<AttemptId>, Vec<pb::Held>) = shared
+            .held()
+            .iter()
+            .map(|(attempt, held)| {
+                let message = pb::Held {
+                    attempt: Some(super::transfer::attempt_message(*attempt)),
+                    step: held.step,
+                    images: held.images,
+                    device: held.device.clone(),
+                };
+                (*attempt, message)
+            })
+            .unzip();
+        let request = pb::HeartbeatRequest { worker: shared.link.worker(), held };
+        let call = async { shared.link.client().heartbeat(request).await };
+        // An answer that takes longer than the pace is as good as none: the next heartbeat asks again.
+        let reply = match tokio::time::timeout(pace.period().max(Duration::from_secs(1)), call).await {
+            Ok(Ok(reply)) => reply.into_inner(),
+            Ok(Err(status)) => {
+                tracing::debug!(error = status.message(), "heartbeat failed");
+                continue;
+            }
+            Err(_) => continue,
+        };
+        {
+            let held = shared.held();
+            for (attempt, directive) in attempts.iter().zip(&reply.directives) {
+                let verdict = match pb::Directive::try_from(*directive) {
+                    Ok(pb::Directive::Cancel) => Verdict::Cancelled,
+                    Ok(pb::Directive::Superseded) => Verdict::Superseded,
+                    _ => Verdict::Continue,
+                };
+                if let Some(held) = held.get(attempt) {
+                    held.verdict.send_if_modified(|old| std::mem::replace(old, verdict) != verdict);
+                }
+            }
+        }
+        if reply.register_again {
+            if let Err(error) = shared.link.register().await {
+                tracing::error!(%error, "the coordinator no longer takes this worker");
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The connection to the coordinator: it comes back by itself, and calls are repeated until they are
+//! answered.
+
+use std::future::Future;
+use std::time::Duration;
+
+use pretext_proto::PROTOCOL;
+use pretext_proto::v1 as pb;
+use pretext_proto::v1::work_client::WorkClient;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use super::Options;
+
+/// Pause after the first unanswered call; doubled up to [`MAX_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// Why a worker cannot work with this coordinator.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Not a URL.
+    #[error("`{url}` is not the URL of a coordinator, such as http://127.0.0.1:7878: {cause}")]
+    Url {
+        /// What was given.
+        url: String,
+        /// Why it is not.
+        cause: String,
+    },
+    /// The coordinator does not want this worker.
+    #[error("the coordinator refused this worker: {0}")]
+    Refused(String),
+    /// The coordinator speaks another protocol.
+    #[error("the coordinator ({version}) speaks protocol {found} and this worker ({}) speaks protocol {PROTOCOL}: install the same version on both", env!("CARGO_PKG_VERSION"))]
+    Protocol {
+        /// The coordinator's version.
+        version: String,
+        /// Its protocol.
+        found: u32,
+    },
+}
+
+/// See the module.
+#[derive(Clone)]
+pub struct Link {
+    client: WorkClient<Channel>,
+    register: pb::RegisterRequest,
+    url: String,
+}
+
+/// Whether a call that ended so may be answered another time.
+pub(super) fn is_passing(status: &Status) -> bool {
+    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Cancelled | Code::ResourceExhausted)
+}
+
+impl Link {
+    /// A link that connects at its first call.
+    pub fn new(options: &Options) -> Result<Self, LinkError> {
+        let bad = |cause: String| LinkError::Url { url: options.coordinator.clone(), cause };
+        let endpoint = Endpoint::from_shared(options.coordinator.clone()).map_err(|error| bad(error.to_string()))?;
+        if !matches!(endpoint.uri().scheme_str(), Some("http" | "https")) || endpoint.uri().host().is_none() {
+            return Err(bad("it must begin with http:// or https:// and name a host".to_owned()));
+        }
+        let channel = endpoint
+            .connect_timeout(Duration::from_secs(5))
+            .http2_keep_alive_interval(Duration::from_secs(20))
+            .keep_alive_timeout(Duration::from_secs(10))
+            .keep_alive_while_idle(true)
+            .tcp_nodelay(true)
+            .connect_lazy();
+        let devices = options
+            .devices
+            .iter()
+            .map(|device| pb::Device {
+                name: device.name.clone(),
+                description: device.description.clone(),
+                numeric_class: device.class.to_string(),
+                slots: device.slots,
+            })
+            .collect();
+        let register = pb::RegisterRequest {
+            protocol: PROTOCOL,
+            worker: Some(pb::Worker {
+                name: options.worker.name.clone(),
+                boot: options.worker.boot.to_string(),
+            }),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            devices,
+            datasets: options.datasets.clone(),
+        };
+        Ok(Self { client: WorkClient::new(channel), register, url: options.coordinator.clone() })
+    }
+
+    /// The worker, as it names itself in messages.
+    pub fn worker(&self) -> Option<pb::Worker> {
+        self.register.worker.clone()
+    }
+
+    /// A client for one call.
+    pub fn client(&self) -> WorkClient<Channel> {
+        self.client.clone()
+    }
+
+    /// Makes the worker known; waits for the coordinator as long as it takes.
+    ///
+    /// # Errors
+    /// When the coordinator answers that it does not want this worker.
+    pub async fn register(&self) -> Result<pb::RegisterReply, LinkError> {
+        let reply = self
+            .persist("register", || {
+                let (mut client, request) = (self.client(), self.register.clone());
+                async move { client.register(request).await }
+            })
+            .await
+            .map_err(|status| LinkError::Refused(status.message().to_owned()))?
+            .into_inner();
+        if reply.protocol != PROTOCOL {
+            return Err(LinkError::Protocol { version: reply.version, found: reply.protocol });
+        }
+        Ok(reply)
+    }
+
+    /// Repeats `call` until it is answered; an answer may be a refusal.
+    pub async fn persist<T, F>(&self, what: &'static str, call: impl Fn() -> F) -> Result<T, Status>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match call().await {
+                Err(status) if is_passing(&status) => {
+                    if pause == FIRST_PAUSE {
+                        tracing::info!(what, coordinator = %self.url, error = status.message(), "waiting for the coordinator");
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(MAX_PAUSE);
+                }
+                answered => return answered,
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! A trainer process as the daemon sees it: orders go in, reports come out, the last lines of its log
+//! are kept.
+
+use std::collections::VecDeque;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pretext_shared::trainer::{Order, Report};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use super::slot::SlotPlan;
+
+/// Log lines that are kept, and characters of each.
+const LOG_LINES: usize = 100;
+const LOG_WIDTH: usize = 500;
+
+/// A running trainer.
+pub(super) struct Trainer {
+    child: Child,
+    orders: ChildStdin,
+    reports: Lines<BufReader<ChildStdout>>,
+    log: Arc<Mutex<VecDeque<String>>>,
+}
+
+/// Why a trainer can no longer be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TrainerError {
+    /// It did not start.
+    #[error("cannot start a trainer process: {0}")]
+    Start(std::io::Error),
+    /// It ended.
+    #[error("the trainer process ended: {0}")]
+    Ended(String),
+    /// It said something that is not a report.
+    #[error("the trainer process said something that is not a report: {0}")]
+    Garbled(String),
+}
+
+impl Trainer {
+    /// Starts a trainer for the slot: the same program, in its own process group, so that a Ctrl-C at the
+    /// terminal reaches only the daemon, which then asks it to stop.
+    pub(super) fn start(plan: &SlotPlan) -> Result<Self, TrainerError> {
+        let program = std::env::current_exe().map_err(TrainerError::Start)?;
+        let mut command = Command::new(program);
+        command.args(["trainer", "--device", &plan.device, "--threads", &plan.threads.to_string()]);
+        if !plan.cores.is_empty() {
+            let cores: Vec<String> = plan.cores.iter().map(usize::to_string).collect();
+            command.args(["--cores", &cores.join(",")]);
+        }
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .env("RAYON_NUM_THREADS", plan.threads.to_string())
+            .kill_on_drop(true);
+        #[cfg(unix)]
+        command.process_group(0);
+        let mut child = command.spawn().map_err(TrainerError::Start)?;
+        let missing = || TrainerError::Start(std::io::Error::other("its pipes are missing"));
+        let orders = child.stdin.take().ok_or_else(missing)?;
+        let reports = BufReader::new(child.stdout.take().ok_or_else(missing)?).lines();
+        let log = Arc::new(Mutex::new(VecDeque::new()));
+        tokio::spawn(keep_log(child.stderr.take().ok_or_else(missing)?, log.clone(), plan.device.clone()));
+        Ok(Self { child, orders, reports, log })
+    }
+
+    /// Gives an order.
+    pub(super) async fn order(&mut self, order: &Order) -> Result<(), TrainerError> {
+        let mut line = serde_json::to_vec(order).map_err(|error| TrainerError::Garbled(error.to_string()))?;
+        line.push(b'\n');
+        match self.orders.write_all(&line).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.ended().await),
+        }
+    }
+
+    /// The next report. Cancel-safe.
+    pub(super) async fn report(&mut self) -> Result<Report, TrainerError> {
+        match self.reports.next_line().await {
+            Ok(Some(line)) => serde_json::from_str(&line).map_err(|error| {
+                TrainerError::Garbled(format!("{error}: {}", line.chars().take(LOG_WIDTH).collect::<String>()))
+            }),
+            Ok(None) | Err(_) => Err(self.ended().await),
+        }
+    }
+
+    async fn ended(&mut self) -> TrainerError {
+        let grace = std::time::Duration::from_secs(2);
+        TrainerError::Ended(match tokio::time::timeout(grace, self.child.wait()).await {
+            Ok(Ok(status)) => status.to_string(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it closed its output but still runs".to_owned(),
+        })
+    }
+
+    /// The last lines that it wrote.
+    pub(super) fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Forgets the log, before another stage begins.
+    pub(super) fn clear_log(&self) {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Ends it at once.
+    pub(super) async fn kill(mut self) {
+        // It may have ended already.
+        let _ = self.child.kill().await;
+    }
+}
+
+async fn keep_log(stderr: impl AsyncRead + Unpin, log: Arc<Mutex<VecDeque<String>>>, device: String) {
+    let mut lines = BufReader::new(stderr).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let line: String = line.chars().take(LOG_WIDTH).collect();
+        tracing::debug!(target: "trainer", %device, "{line}");
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.len() == LOG_LINES {
+            log.pop_front();
+        }
+        log.push_back(line);
+    }
+}

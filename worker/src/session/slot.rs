@@ -1,0 +1,95 @@
+//! A slot: a place on a device where one stage runs at a time. It asks for stages until the daemon stops
+//! and keeps its trainer process from stage to stage.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pretext_proto::v1 as pb;
+use pretext_shared::device::{DeviceFacts, NumericClass};
+use tonic::Code;
+
+use super::Shared;
+use super::attempt;
+use super::process::Trainer;
+
+/// How long the coordinator may hold a request for work.
+const LONG_POLL_MS: u64 = 20_000;
+/// Pause after an unanswered request.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Where a slot's trainer runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotPlan {
+    /// The device's name.
+    pub device: String,
+    /// CPU threads of the trainer.
+    pub threads: usize,
+    /// Cores that the trainer is pinned to; empty where there are not enough for all.
+    pub cores: Vec<usize>,
+}
+
+/// The slots of `devices`. Trainers on the CPU are pinned to cores of their own, as long as there are
+/// enough, so that they do not fight over them.
+pub fn plan(devices: &[DeviceFacts], threads: usize) -> Vec<SlotPlan> {
+    let cores = usable_cores();
+    let places = || {
+        devices.iter().flat_map(|device| (0..device.slots).map(move |_| (device.name.clone(), device.class)))
+    };
+    let wanted = places().filter(|(_, class)| *class == NumericClass::Cpu).count() * threads;
+    let mut free = if wanted <= cores.len() { cores } else { Vec::new() };
+    places()
+        .map(|(device, class)| {
+            let own = if class == NumericClass::Cpu { threads.min(free.len()) } else { 0 };
+            SlotPlan { device, threads, cores: free.drain(..own).collect() }
+        })
+        .collect()
+}
+
+/// The cores that this process may use.
+fn usable_cores() -> Vec<usize> {
+    #[cfg(target_os = "linux")]
+    if let Ok(set) = rustix::thread::sched_getaffinity(None) {
+        return (0..rustix::thread::CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect();
+    }
+    Vec::new()
+}
+
+/// Runs the slot until the daemon stops.
+pub(super) async fn run(shared: Arc<Shared>, plan: SlotPlan) {
+    let mut trainer: Option<Trainer> = None;
+    let mut stopping = shared.stopping.clone();
+    while !shared.is_stopping() {
+        let grant = tokio::select! {
+            grant = lease(&shared, &plan) => grant,
+            () = super::becomes(&mut stopping, |stop| *stop) => break,
+        };
+        trainer = attempt::run(&shared, &plan, trainer, grant).await;
+    }
+}
+
+/// Asks for a stage until there is one. The same request id goes with every repetition, so that a grant
+/// whose reply was lost is not lost.
+async fn lease(shared: &Shared, plan: &SlotPlan) -> pb::Grant {
+    let request = pb::LeaseRequest {
+        worker: shared.link.worker(),
+        device: plan.device.clone(),
+        wait_ms: LONG_POLL_MS,
+        request_id: uuid::Uuid::now_v7().to_string(),
+    };
+    loop {
+        match shared.link.client().lease(request.clone()).await {
+            Ok(reply) => {
+                if let Some(grant) = reply.into_inner().grant {
+                    return grant;
+                }
+            }
+            Err(status) => {
+                // A restarted coordinator does not know this worker yet; the heartbeat registers again.
+                if status.code() != Code::FailedPrecondition {
+                    tracing::debug!(error = status.message(), "asked for work in vain");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}

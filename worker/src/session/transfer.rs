@@ -1,0 +1,140 @@
+//! Artifacts between this machine and the coordinator.
+
+use std::path::{Path, PathBuf};
+
+use pretext_proto::v1 as pb;
+use pretext_shared::ids::{ArtifactId, AttemptId, ContentHash};
+use pretext_shared::outcome::ArtifactKind;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::link::Link;
+
+/// Size of the pieces of an upload.
+const PIECE: usize = 256 << 10;
+
+/// Why a file could not be moved.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TransferError {
+    /// The disk of this machine.
+    #[error("cannot {action} {path}: {cause}", path = path.display())]
+    Disk {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        cause: std::io::Error,
+    },
+    /// The coordinator said no.
+    #[error("the coordinator refused: {0}")]
+    Refused(String),
+    /// The content is not what its name says.
+    #[error("artifact {} was damaged on the way", .0.short())]
+    Damaged(ArtifactId),
+}
+
+fn disk(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TransferError {
+    let path = path.to_owned();
+    move |cause| TransferError::Disk { action, path, cause }
+}
+
+pub(super) fn attempt_message(attempt: AttemptId) -> pb::Attempt {
+    pb::Attempt { stage: attempt.stage.to_string(), fence: attempt.fence.0 }
+}
+
+/// Hash and length of a file's content.
+async fn identify(path: &Path) -> Result<(ArtifactId, u64), TransferError> {
+    let mut file = tokio::fs::File::open(path).await.map_err(disk("open", path))?;
+    let mut hasher = blake3::Hasher::new();
+    let mut piece = vec![0; PIECE];
+    let mut length = 0;
+    loop {
+        match file.read(&mut piece).await.map_err(disk("read", path))? {
+            0 => return Ok((ArtifactId(ContentHash::from_bytes(*hasher.finalize().as_bytes())), length)),
+            read => {
+                hasher.update(&piece[..read]);
+                length += read as u64;
+            }
+        }
+    }
+}
+
+/// Uploads a file, as often as it takes, and returns its id.
+pub(super) async fn upload(
+    link: &Link,
+    attempt: AttemptId,
+    kind: ArtifactKind,
+    path: &Path,
+) -> Result<ArtifactId, TransferError> {
+    let (artifact, length) = identify(path).await?;
+    let header = pb::UploadHeader {
+        attempt: Some(attempt_message(attempt)),
+        kind: kind.as_str().to_owned(),
+        artifact: artifact.to_string(),
+        length,
+    };
+    link.persist("upload", || {
+        let (mut client, header, path) = (link.client(), header.clone(), path.to_owned());
+        async move {
+            let file = tokio::fs::File::open(&path).await.map_err(|error| Status::internal(error.to_string()))?;
+            let (parts, stream) = tokio::sync::mpsc::channel(4);
+            tokio::spawn(send_file(file, header, parts));
+            client.upload(ReceiverStream::new(stream)).await
+        }
+    })
+    .await
+    .map_err(|status| TransferError::Refused(status.message().to_owned()))?;
+    Ok(artifact)
+}
+
+/// Feeds an upload until the file ends or nobody takes any more (then the call says why).
+async fn send_file(
+    mut file: tokio::fs::File,
+    header: pb::UploadHeader,
+    parts: tokio::sync::mpsc::Sender<pb::UploadPart>,
+) {
+    let mut part = Some(pb::upload_part::Part::Header(header));
+    while part.is_some() {
+        if parts.send(pb::UploadPart { part }).await.is_err() {
+            return;
+        }
+        let mut data = vec![0; PIECE];
+        part = match file.read(&mut data).await {
+            // A file that cannot be read any more ends early, and the coordinator misses the rest.
+            Ok(0) | Err(_) => None,
+            Ok(read) => {
+                data.truncate(read);
+                Some(pb::upload_part::Part::Chunk(pb::Chunk { data }))
+            }
+        };
+    }
+}
+
+/// Downloads an artifact to `path`, unless it is there already with the right content.
+pub(super) async fn download(link: &Link, artifact: ArtifactId, path: &Path) -> Result<(), TransferError> {
+    if path.is_file() && identify(path).await?.0 == artifact {
+        return Ok(());
+    }
+    let temporary = path.with_extension("incoming");
+    let request = pb::DownloadRequest { artifact: artifact.to_string() };
+    link.persist("download", || {
+        let (mut client, request, temporary) = (link.client(), request.clone(), temporary.clone());
+        async move {
+            let mut pieces = client.download(request).await?.into_inner();
+            let failed = |error: std::io::Error| Status::aborted(format!("cannot write {}: {error}", temporary.display()));
+            let mut file = tokio::fs::File::create(&temporary).await.map_err(failed)?;
+            while let Some(piece) = pieces.message().await? {
+                file.write_all(&piece.data).await.map_err(failed)?;
+            }
+            file.sync_all().await.map_err(failed)
+        }
+    })
+    .await
+    .map_err(|status| TransferError::Refused(status.message().to_owned()))?;
+    if identify(&temporary).await?.0 != artifact {
+        return Err(TransferError::Damaged(artifact));
+    }
+    tokio::fs::rename(&temporary, path).await.map_err(disk("rename", &temporary))
+}

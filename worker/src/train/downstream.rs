@@ -1,0 +1,106 @@
+//! Downstream training: learns the classes, with the whole network or with a linear head on a frozen encoder.
+
+use burn::module::Module;
+use pretext_shared::split::{Split, split};
+use pretext_shared::stage::{DownstreamMode, DownstreamSpec, Extent};
+
+use super::fit::{Fit, Fitted, Trained, epoch_order};
+use super::{Context, Description, End, Reporter, StageError, load_encoder};
+use crate::methods::{FrozenFeatures, Objective, Supervised, encode};
+use crate::models::{HeadSpec, Model, Network, Probe};
+
+pub(super) fn run(
+    context: &Context<'_>,
+    spec: &DownstreamSpec,
+    reporter: &mut Reporter<'_>,
+) -> Result<End, StageError> {
+    let split = split(&context.data.train.members(), spec.split)?;
+    let head = HeadSpec::Linear { outputs: spec.data.classes as usize };
+    let trained = match spec.mode {
+        DownstreamMode::FineTune => fine_tune(context, spec, &head, &split, reporter)?,
+        DownstreamMode::Frozen => probe(context, spec, &head, &split, reporter)?,
+    };
+    match trained {
+        Fitted::Done(trained) => context.finish(&Description { encoder: spec.encoder.clone(), head }, trained, &split),
+        Fitted::Stopped { step } => Ok(End::Stopped { step }),
+    }
+}
+
+/// The network that training starts from: fresh, or with the parent's encoder.
+fn start(context: &Context<'_>, spec: &DownstreamSpec, head: &HeadSpec) -> Result<Network, StageError> {
+    let device = context.compute.training();
+    let mut network = Network::new(&spec.encoder, head, spec.seed, &device);
+    if let Some(pretext) = spec.pretext {
+        network.encoder = load_encoder(context.parent(pretext)?, &spec.encoder, &device)?;
+    }
+    Ok(network)
+}
+
+fn fine_tune(
+    context: &Context<'_>,
+    spec: &DownstreamSpec,
+    head: &HeadSpec,
+    split: &Split,
+    reporter: &mut Reporter<'_>,
+) -> Result<Fitted<Network>, StageError> {
+    let objective = Supervised { samples: context.samples(spec.seed), augment: spec.augment };
+    fit(context, spec, split, &objective, start(context, spec, head)?, reporter)
+}
+
+/// Features are computed once, by the encoder in evaluation mode on images as they are; only the head is trained. The
+/// encoder never comes near a training device, so neither its weights nor its running statistics can move.
+fn probe(
+    context: &Context<'_>,
+    spec: &DownstreamSpec,
+    head: &HeadSpec,
+    split: &Split,
+    reporter: &mut Reporter<'_>,
+) -> Result<Fitted<Network>, StageError> {
+    let encoder = start(context, spec, head)?.encoder.valid();
+    let samples = context.samples(spec.seed);
+    let (batch, features) = (spec.train.batch.max(1) as usize, spec.encoder.features());
+    let mut ids = split.train.clone();
+    let mut validation = split.validation.clone();
+    if context.run.stage.extent == Extent::Smoke {
+        // Two steps and one validation batch need no more.
+        ids = epoch_order(split, spec.seed, 1);
+        ids.truncate(2 * batch);
+        validation.truncate(batch);
+    }
+    ids.extend(validation);
+    let device = context.compute.plain();
+    let Some(rows) = encode(&encoder, &samples, &ids, batch, &device, || !reporter.stop_requested())? else {
+        return Ok(Fitted::Stopped { step: 0 });
+    };
+    let objective = FrozenFeatures::new(&samples, &ids, features, rows);
+    let probe = Probe::new(features, head, spec.seed, &context.compute.training());
+    Ok(match fit(context, spec, split, &objective, probe, reporter)? {
+        Fitted::Done(Trained { model, best, steps, images, seconds }) => {
+            let model = Network { encoder, head: model.head };
+            Fitted::Done(Trained { model, best, steps, images, seconds })
+        }
+        Fitted::Stopped { step } => Fitted::Stopped { step },
+    })
+}
+
+fn fit<M: Model, O: Objective>(
+    context: &Context<'_>,
+    spec: &DownstreamSpec,
+    split: &Split,
+    objective: &O,
+    model: M,
+    reporter: &mut Reporter<'_>,
+) -> Result<Fitted<M>, StageError> {
+    let fit = Fit {
+        stage: context.id,
+        objective,
+        split,
+        train: &spec.train,
+        seed: spec.seed,
+        extent: context.run.stage.extent,
+        compute: context.compute,
+        checkpoints: &context.checkpoints(),
+        policy: context.run.checkpoint,
+    };
+    fit.run(model, reporter)
+}

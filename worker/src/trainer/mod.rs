@@ -1,0 +1,219 @@
+//! The trainer process: runs one stage after the other on one device, by order of the daemon that started it.
+//!
+//! Orders come as lines of JSON on standard input, reports go as lines of JSON to standard output, and nothing else
+//! does; the log goes to standard error. The trainer holds no lease and touches no network. When its input ends, its daemon is
+//! gone, and it exits at once, in the middle of a step if need be: what it computes then, nobody would take.
+//!
+//! Exit codes: see [`Exit`].
+
+mod datasets;
+mod panics;
+mod pool;
+
+use std::io::{self, BufRead, Write};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
+
+use pretext_shared::outcome::Failure;
+use pretext_shared::trainer::{Order, Report, Run};
+
+use crate::device::{Compute, DeviceName};
+use crate::train::{End, Events, run_stage};
+
+use datasets::Datasets;
+pub use panics::{classify, panic_message};
+
+/// Why a trainer process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Its input ended.
+    InputEnded,
+    /// An order did not read: the daemon is of another version.
+    BadOrder,
+    /// The device does not open, or threads cannot be had.
+    Environment,
+    /// A stage failed and said why; the process is not used again.
+    StageFailed,
+    /// The same, by a panic: the device may be unusable until the process is gone.
+    Panicked,
+}
+
+impl Exit {
+    /// The process's exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::InputEnded => 0,
+            Exit::BadOrder => 2,
+            Exit::Environment => 4,
+            Exit::StageFailed => 10,
+            Exit::Panicked => 11,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit.code())
+    }
+}
+
+/// The body of the trainer process: opens `device` (a name as on the command line), computes on `threads` threads (0: one per
+/// core), pinned to `cores` where they are given, and serves orders until the input ends or a stage fails.
+pub fn serve(device: &str, threads: usize, cores: Option<Vec<usize>>) -> Exit {
+    panics::log_panics();
+    if let Err(error) = pool::build(threads, cores.as_deref()) {
+        tracing::error!(%error, "the trainer has no threads");
+        return Exit::Environment;
+    }
+    let compute = match device.parse::<DeviceName>().and_then(|name| Compute::open(&name)) {
+        Ok(compute) => compute,
+        Err(error) => {
+            tracing::error!(%error, "the trainer has no device");
+            return Exit::Environment;
+        }
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let orders = listen(Arc::clone(&stop));
+    let trainer = Trainer { compute, output: Mutex::new(io::stdout()), stop };
+    trainer.report(Report::Ready);
+    trainer.work(orders)
+}
+
+/// Reads orders on a thread of its own, so that a stop arrives, and an end of input ends the process, in the middle of a stage.
+fn listen(stop: Arc<AtomicBool>) -> Receiver<Box<Run>> {
+    let (send, receive) = sync_channel(1);
+    std::thread::spawn(move || {
+        for line in io::stdin().lock().lines() {
+            let Ok(line) = line else { break };
+            match serde_json::from_str(&line) {
+                Ok(Order::Run(run)) => {
+                    // Here and not where the stage starts: a stop that follows must not be lost.
+                    stop.store(false, Ordering::SeqCst);
+                    if send.send(run).is_err() {
+                        break;
+                    }
+                }
+                Ok(Order::Stop) => stop.store(true, Ordering::SeqCst),
+                Err(error) => {
+                    tracing::error!(%error, "an order does not read: worker and trainer are of different versions");
+                    exit(Exit::BadOrder);
+                }
+            }
+        }
+        exit(Exit::InputEnded);
+    });
+    receive
+}
+
+fn exit(exit: Exit) -> ! {
+    std::process::exit(i32::from(exit.code()))
+}
+
+/// A trainer that writes its reports to `W`.
+struct Trainer<W> {
+    compute: Compute,
+    output: Mutex<W>,
+    stop: Arc<AtomicBool>,
+}
+
+impl<W: Write + Send> Trainer<W> {
+    /// Runs stages as they come, to the first that fails.
+    fn work(&self, orders: Receiver<Box<Run>>) -> Exit {
+        let mut datasets = Datasets::default();
+        for run in orders {
+            let caught = panics::caught(|| self.in_pool(|| self.run(&run, &mut datasets)));
+            let (failure, exit) = match caught {
+                Ok(Ok(())) => continue,
+                Ok(Err(failure)) => (failure, Exit::StageFailed),
+                Err(message) => {
+                    let failure = Failure { code: classify(&message), message, log: Vec::new() };
+                    (failure, Exit::Panicked)
+                }
+            };
+            tracing::error!(code = failure.code.as_str(), message = failure.message, "stage failed");
+            self.report(Report::Failed(failure));
+            return exit;
+        }
+        Exit::InputEnded
+    }
+
+    /// On the CPU a stage runs on a thread of the pool: each operation is then split in place, without waking
+    /// another thread to begin with. On a GPU it stays on this thread, which owns the stream and its memory.
+    fn in_pool<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        if self.compute.reads_are_free() { rayon::scope(|_| work()) } else { work() }
+    }
+
+    fn run(&self, run: &Run, datasets: &mut Datasets) -> Result<(), Failure> {
+        let result = datasets.get(run).map_err(Into::into).and_then(|data| run_stage(run, &self.compute, &data, self));
+        match result {
+            Ok(End::Finished(finished)) => self.report(Report::Finished(Box::new(finished))),
+            Ok(End::Stopped { step }) => self.report(Report::Stopped { step }),
+            Err(error) => return Err(error.into_failure()),
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write + Send> Events for Trainer<W> {
+    fn report(&self, report: Report) {
+        let mut line = serde_json::to_vec(&report).expect("reports hold finite numbers and string keys only");
+        line.push(b'\n');
+        let mut output = self.output.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Err(error) = output.write_all(&line).and_then(|()| output.flush()) {
+            // Nobody reads: the daemon is gone.
+            tracing::warn!(%error, "reports are no longer read");
+            exit(Exit::InputEnded);
+        }
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretext_shared::outcome::FailureCode;
+    use pretext_shared::stage::{Budget, DownstreamMode, TrainSpec};
+
+    use super::*;
+    use crate::train::small::{ADAM, SIMCLR, Small, train};
+
+    fn work(runs: Vec<Run>) -> (Exit, Vec<Report>) {
+        let (send, receive) = sync_channel(runs.len());
+        runs.into_iter().for_each(|run| send.send(Box::new(run)).expect("there is room"));
+        drop(send);
+        let stop = Arc::new(AtomicBool::new(false));
+        let trainer = Trainer { compute: Compute::cpu(), output: Mutex::new(Vec::new()), stop };
+        let exit = trainer.work(receive);
+        let output = trainer.output.into_inner().expect("no report panicked");
+        let lines = String::from_utf8(output).expect("JSON is text");
+        (exit, lines.lines().map(|line| serde_json::from_str(line).expect("a report per line")).collect())
+    }
+
+    #[test]
+    fn stages_run_one_after_the_other_until_one_fails() {
+        let short = || TrainSpec { budget: Budget::Steps(1), ..train(ADAM) };
+        let (first, second) =
+            (Small::downstream(DownstreamMode::FineTune, None, short()), Small::pretext(SIMCLR, short()));
+        let unfit = Small::pretext(SIMCLR, TrainSpec { batch: 1000, ..short() });
+        let (exit, reports) = work([&first, &second, &unfit, &first].map(|stage| stage.run.clone()).to_vec());
+        assert_eq!(exit, Exit::StageFailed);
+        assert_eq!(reports.iter().filter(|report| matches!(report, Report::Finished(_))).count(), 2);
+        let Some(Report::Failed(failure)) = reports.last() else { panic!("the last report is the failure") };
+        assert_eq!(failure.code, FailureCode::Invalid);
+        assert!(failure.message.contains("batches of 1000"), "{}", failure.message);
+    }
+
+    #[test]
+    fn panics_are_failures_with_their_words() {
+        let message = panics::caught(|| panic!("Unable to allocate: out of memory")).expect_err("it panicked");
+        assert_eq!(classify(&message), FailureCode::OutOfMemory);
+        assert!(message.contains("Unable to allocate"), "{message}");
+        assert_eq!(classify("wgpu error: Device lost"), FailureCode::Device);
+        assert_eq!(classify("index out of bounds: the len is 3"), FailureCode::Crashed);
+        assert_eq!(panics::caught(|| 5), Ok(5));
+    }
+}
