@@ -21,7 +21,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use link::{Link, LinkError};
-pub use slot::SlotPlan;
 
 /// What a daemon is started with.
 #[derive(Debug, Clone)]

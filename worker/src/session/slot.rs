@@ -19,18 +19,18 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Where a slot's trainer runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SlotPlan {
+pub(super) struct SlotPlan {
     /// The device's name.
-    pub device: String,
+    pub(super) device: String,
     /// CPU threads of the trainer.
-    pub threads: usize,
+    pub(super) threads: usize,
     /// Cores that the trainer is pinned to; empty where there are not enough for all.
-    pub cores: Vec<usize>,
+    pub(super) cores: Vec<usize>,
 }
 
 /// The slots of `devices`. Trainers on the CPU are pinned to cores of their own, as long as there are
 /// enough, so that they do not fight over them.
-pub fn plan(devices: &[DeviceFacts], threads: usize) -> Vec<SlotPlan> {
+pub(super) fn plan(devices: &[DeviceFacts], threads: usize) -> Vec<SlotPlan> {
     let cores = usable_cores();
     let places = || {
         devices.iter().flat_map(|device| (0..device.slots).map(move |_| (device.name.clone(), device.class)))

@@ -206,8 +206,7 @@ impl<O: Objective> Fit<'_, O> {
     fn validate<M: Model>(&self, model: &M) -> Result<Sums, StageError> {
         let (device, mut ledger, mut sums) =
             (self.compute.plain(), Ledger::new(self.compute.reads_are_free()), Sums::default());
-        let batches =
-            validation_batches(&self.split.validation, self.batch(), self.objective.smallest_batch());
+        let batches = validation_batches(&self.split.validation, self.batch(), self.objective.smallest_batch());
         let batches = match self.extent {
             Extent::Whole => &batches[..],
             Extent::Smoke => &batches[..1],

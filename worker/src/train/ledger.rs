@@ -12,39 +12,39 @@ const READ_EVERY: usize = 20;
 
 /// The scores of one batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Entry<T> {
+pub(super) struct Entry<T> {
     /// What the batch was, to whoever asks.
-    pub tag: T,
+    pub(super) tag: T,
     /// Mean loss.
-    pub loss: f32,
+    pub(super) loss: f32,
     /// Inputs predicted correctly.
-    pub correct: u64,
+    pub(super) correct: u64,
     /// Inputs scored.
-    pub seen: u64,
+    pub(super) seen: u64,
 }
 
 /// See the module. `T` tells batches apart.
 #[derive(Debug)]
-pub struct Ledger<T> {
+pub(super) struct Ledger<T> {
     open: Vec<(T, Tensor<1>, Tensor<1, Int>, u64)>,
     capacity: usize,
 }
 
 impl<T> Ledger<T> {
     /// Reads after each batch where that costs nothing, after twenty elsewhere.
-    pub fn new(reads_are_free: bool) -> Self {
+    pub(super) fn new(reads_are_free: bool) -> Self {
         Self { open: Vec::new(), capacity: if reads_are_free { 1 } else { READ_EVERY } }
     }
 
     /// Notes the scores of a batch and gives back those that were read: none, or all so far.
-    pub fn note(&mut self, tag: T, scores: Scores) -> Result<Vec<Entry<T>>, StageError> {
+    pub(super) fn note(&mut self, tag: T, scores: Scores) -> Result<Vec<Entry<T>>, StageError> {
         // Without `inner`, the graph of every step would live until it is read.
         self.open.push((tag, scores.loss.inner(), scores.correct, scores.seen));
         if self.open.len() < self.capacity { Ok(Vec::new()) } else { self.settle() }
     }
 
     /// Reads all that is open.
-    pub fn settle(&mut self) -> Result<Vec<Entry<T>>, StageError> {
+    pub(super) fn settle(&mut self) -> Result<Vec<Entry<T>>, StageError> {
         if self.open.is_empty() {
             return Ok(Vec::new());
         }
