@@ -9,7 +9,7 @@ BIN := $(CARGO_TARGET_DIR)/release
 # One profile for everything: a clean build of burn is many minutes, and nobody should pay it twice.
 PROFILE := --release --locked --workspace
 
-.PHONY: demo build test verify fix campaign bench setup-test setup-verify
+.PHONY: demo build test verify fix campaign setup-build setup-test setup-verify
 
 ## Build everything and run the main job: four methods, two fractions, two learning-rate policies.
 demo: build

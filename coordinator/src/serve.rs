@@ -82,7 +82,8 @@ impl Coordinator {
             };
             StartError::Listen { address: options.listen, cause, hint }
         })?;
-        let address = listener.local_addr().map_err(|cause| StartError::Listen { address: options.listen, cause, hint: "" })?;
+        let address =
+            listener.local_addr().map_err(|cause| StartError::Listen { address: options.listen, cause, hint: "" })?;
         make_dir(&options.state_dir)?;
         let artifacts = Artifacts::open(&options.state_dir.join("artifacts"))?;
         let store = Arc::new(RedbStore::open(&options.state_dir.join("state.redb"))?);
@@ -98,7 +99,8 @@ impl Coordinator {
             .map_err(|error| StartError::Descriptors(error.to_string()))?;
         let sweeps = SweepsServer::new(SweepsService::new(core.clone(), artifacts.clone()))
             .max_decoding_message_size(MAX_MESSAGE);
-        let work = WorkServer::new(WorkService::new(core, artifacts, options.limits)).max_decoding_message_size(MAX_MESSAGE);
+        let work =
+            WorkServer::new(WorkService::new(core, artifacts, options.limits)).max_decoding_message_size(MAX_MESSAGE);
         let (stop, stopped) = oneshot::channel();
         let server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(Duration::from_secs(20)))

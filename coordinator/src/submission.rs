@@ -25,7 +25,9 @@ pub enum SubmissionError {
     #[error("{0}")]
     Plan(PlanErrors),
     /// No worker has the data.
-    #[error("no connected worker announces the data set {key}; announced are: {announced}. Start a worker whose --data-root has it")]
+    #[error(
+        "no connected worker announces the data set {key}; announced are: {announced}. Start a worker whose --data-root has it"
+    )]
     NotAnnounced {
         /// What the sweep needs.
         key: String,
@@ -49,7 +51,9 @@ pub enum SubmissionError {
         problem: String,
     },
     /// Nothing says on what to train.
-    #[error("no worker is connected, so it is not known whether to train on cpu or gpu: start a worker, or write `numeric: cpu` or `numeric: gpu` into the sweep file")]
+    #[error(
+        "no worker is connected, so it is not known whether to train on cpu or gpu: start a worker, or write `numeric: cpu` or `numeric: gpu` into the sweep file"
+    )]
     NoDevice,
 }
 

@@ -88,10 +88,8 @@ impl Source {
 impl Procedural {
     /// What a worker would announce: nothing has to be read to know it.
     pub fn facts(&self) -> DatasetFacts {
-        let content = format!(
-            "procedural v{PROCEDURAL_VERSION} {} {} {}",
-            self.train_per_class, self.test_per_class, self.seed
-        );
+        let content =
+            format!("procedural v{PROCEDURAL_VERSION} {} {} {}", self.train_per_class, self.test_per_class, self.seed);
         DatasetFacts {
             key: "procedural".to_owned(),
             fingerprint: Fingerprint(crate::ids::ContentHash::of(content.as_bytes())),

@@ -167,11 +167,7 @@ impl TryFrom<String> for SweepId {
         let valid = text.rsplit_once('-').is_some_and(|(name, hash)| {
             is_valid_name(name) && hash.len() == 8 && hash.bytes().all(|b| b.is_ascii_hexdigit())
         });
-        if valid {
-            Ok(Self(text))
-        } else {
-            Err(InvalidId { kind: "sweep id", text, expected: "NAME-HASH8" })
-        }
+        if valid { Ok(Self(text)) } else { Err(InvalidId { kind: "sweep id", text, expected: "NAME-HASH8" }) }
     }
 }
 

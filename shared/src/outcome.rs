@@ -117,7 +117,9 @@ impl FailureCode {
     /// The code that [`FailureCode::as_str`] wrote.
     pub fn parse(text: &str) -> Option<Self> {
         use FailureCode::*;
-        [Diverged, Data, Invalid, OutOfMemory, Device, Crashed, Storage, Lost].into_iter().find(|code| code.as_str() == text)
+        [Diverged, Data, Invalid, OutOfMemory, Device, Crashed, Storage, Lost]
+            .into_iter()
+            .find(|code| code.as_str() == text)
     }
 }
 

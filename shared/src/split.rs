@@ -101,7 +101,9 @@ pub struct Split {
 
 /// A class of which a fraction leaves fewer than one training and one validation image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{fraction} of the {available} training images of class {class} is {taken}: a class needs at least one training and one validation image, so at least 2")]
+#[error(
+    "{fraction} of the {available} training images of class {class} is {taken}: a class needs at least one training and one validation image, so at least 2"
+)]
 pub struct TooFew {
     /// Class index.
     pub class: usize,
@@ -140,7 +142,9 @@ pub fn split(members: &[Vec<u32>], spec: SplitSpec) -> Result<Split, TooFew> {
     let mut result = Split::default();
     for (class, ids) in members.iter().enumerate() {
         let (train, validation) = class_counts(class, ids.len(), spec.fraction)?;
-        for (position, id) in permutation(Purpose::Split, spec.seed, class, ids).into_iter().take(train + validation).enumerate() {
+        for (position, id) in
+            permutation(Purpose::Split, spec.seed, class, ids).into_iter().take(train + validation).enumerate()
+        {
             if validates(position) {
                 result.validation.push(id);
             } else {

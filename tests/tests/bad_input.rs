@@ -179,7 +179,8 @@ fn a_state_folder_in_use() {
     let folder = Scratch::new();
     let _server = pretext_tests::Server::start(&folder, &[]);
     let state = folder.path("state");
-    let output = coordinator(&folder, &["serve", "--listen", "127.0.0.1:0", "--state-dir", state.to_str().expect("text")]);
+    let output =
+        coordinator(&folder, &["serve", "--listen", "127.0.0.1:0", "--state-dir", state.to_str().expect("text")]);
     insta::assert_snapshot!(said(&folder, &output));
 }
 

@@ -119,12 +119,8 @@ fn a_restarted_coordinator_goes_on_with_workers_that_never_stopped() {
 fn slots_of_several_devices_are_used() {
     let folder = Scratch::new();
     let server = Server::start(&folder, &[]);
-    let _worker = Daemon::start(
-        &folder,
-        &server.url,
-        "twins",
-        &["--device", "stub:0,stub:1", "--slots", "2", "--no-datasets"],
-    );
+    let _worker =
+        Daemon::start(&folder, &server.url, "twins", &["--device", "stub:0,stub:1", "--slots", "2", "--no-datasets"]);
     let text = SWEEP.replace("seeds: [0]", "seeds: [0, 1]").replace("name: killed", "name: placed");
     let file = folder.file("sweep.yaml", &text);
     until("the worker is there", || {
@@ -168,7 +164,8 @@ downstream: {mode: fine-tune, epochs: 3, batch: 8}
 overrides: {simclr: {downstream: {mode: frozen}}}
 ";
     let file = folder.file("sweep.yaml", text);
-    let run = ["run", file.to_str().expect("text"), "--data-root", "data", "--out", "report", "--workers", "2", "--json"];
+    let run =
+        ["run", file.to_str().expect("text"), "--data-root", "data", "--out", "report", "--workers", "2", "--json"];
     let first = coordinator(&folder, &run).expect(0).json();
     let results = &first["results"];
     assert_eq!(cells(results).len(), 4);
@@ -197,7 +194,10 @@ fn an_interrupted_run_goes_on_where_it_stopped() {
     let mut run = pretext_tests::processes::Guarded(child);
     until("a trainer has written a checkpoint", || {
         let stages = std::fs::read_dir(folder.path(".pretext").join("worker").join("stages")).ok()?;
-        stages.flatten().any(|stage| std::fs::read_dir(stage.path()).is_ok_and(|mut files| files.next().is_some())).then_some(())
+        stages
+            .flatten()
+            .any(|stage| std::fs::read_dir(stage.path()).is_ok_and(|mut files| files.next().is_some()))
+            .then_some(())
     });
     run.signal(Signal::INT);
     assert_eq!(run.ended(), 130);

@@ -46,11 +46,12 @@ downstream: {steps: 2, batch: 4}
 ",
     );
     let device = vulkan["name"].as_str().expect("a name");
-    let output: Output = coordinator_command(&folder, &["run", "sweep.yaml", "--device", device, "--workers", "1", "--json"])
-        .env("CUBECL_AUTOTUNE_LEVEL", "minimal")
-        .output()
-        .expect("starts")
-        .into();
+    let output: Output =
+        coordinator_command(&folder, &["run", "sweep.yaml", "--device", device, "--workers", "1", "--json"])
+            .env("CUBECL_AUTOTUNE_LEVEL", "minimal")
+            .output()
+            .expect("starts")
+            .into();
     let worker_log = pretext_tests::processes::read(&folder.path(".pretext/worker.log"));
     assert_eq!(output.code, 0, "{output:?}\n{worker_log}");
     let cell = &output.json()["results"]["cells"][0];

@@ -140,7 +140,10 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
     }
     let name = args.name.clone().unwrap_or_else(host_name);
     if !is_valid_name(&name) {
-        return give_up(BAD_INPUT, format!("`{name}` is not a worker name: at most {MAX_NAME} of A-Z a-z 0-9 . _ -, no leading dot"));
+        return give_up(
+            BAD_INPUT,
+            format!("`{name}` is not a worker name: at most {MAX_NAME} of A-Z a-z 0-9 . _ -, no leading dot"),
+        );
     }
     let devices = match chosen_devices(&args) {
         Ok(devices) => devices,

@@ -7,6 +7,9 @@ use clap::{Args, Parser, Subcommand};
 
 mod daemon;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Trains stages that a coordinator grants.
 #[derive(Parser)]
 #[command(name = "worker", version, args_conflicts_with_subcommands = true)]

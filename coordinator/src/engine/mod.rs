@@ -16,6 +16,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use lease::Grant;
 use pretext_shared::ids::{Fence, StageId, SweepId, WorkerId};
 use pretext_shared::stage::StageKind;
 pub use record::{
@@ -25,7 +26,6 @@ pub use record::{
 pub use sweeps::{Cancelled, Retried, Submission, Submitted};
 pub use view::{CellCounts, RunningStage, SweepStatus, WorkerView};
 pub use work::Directive;
-pub use lease::Grant;
 pub use workers::{Announcement, Offer};
 
 /// Times and limits.
@@ -230,5 +230,3 @@ impl Engine {
         self.stages.get(&stage).ok_or(Refusal::UnknownStage(stage))
     }
 }
-
-

@@ -2,9 +2,7 @@
 
 use pretext_shared::ids::{StageId, SweepId};
 
-use super::{
-    Change, Engine, Progress, Refusal, StageEntry, StageRecord, State, SweepMark, SweepRecord, Waiting,
-};
+use super::{Change, Engine, Progress, Refusal, StageEntry, StageRecord, State, SweepMark, SweepRecord, Waiting};
 
 /// A planned sweep with its stages.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,9 +83,8 @@ impl Engine {
 
     /// Which of `stages` have a result.
     pub fn cached(&self, stages: impl IntoIterator<Item = StageId>) -> Vec<StageId> {
-        let done = |id: &StageId| {
-            self.stages.get(id).is_some_and(|entry| matches!(entry.progress.state, State::Succeeded(_)))
-        };
+        let done =
+            |id: &StageId| self.stages.get(id).is_some_and(|entry| matches!(entry.progress.state, State::Succeeded(_)));
         stages.into_iter().filter(done).collect()
     }
 
@@ -117,9 +114,10 @@ impl Engine {
         }
         let mut stopped = 0;
         for id in stages {
-            let open = self.stages.get(&id).is_some_and(|entry| {
-                matches!(entry.progress.state, State::Waiting(_) | State::Leased(_))
-            });
+            let open = self
+                .stages
+                .get(&id)
+                .is_some_and(|entry| matches!(entry.progress.state, State::Waiting(_) | State::Leased(_)));
             if open && !self.is_needed(id) {
                 self.transition(id, 0, |progress| progress.state = State::Cancelled);
                 stopped += 1;

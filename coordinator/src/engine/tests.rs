@@ -43,8 +43,11 @@ fn device(name: &str, class: NumericClass, slots: u32) -> DeviceFacts {
 fn engine_with(workers: &[(&str, u32)]) -> Engine {
     let mut engine = Engine::restore(Limits::default(), Snapshot::default(), 0);
     for (name, slots) in workers {
-        let offer =
-            Offer { devices: vec![device("cpu", NumericClass::Cpu, *slots)], datasets: vec![], version: "0".to_owned() };
+        let offer = Offer {
+            devices: vec![device("cpu", NumericClass::Cpu, *slots)],
+            datasets: vec![],
+            version: "0".to_owned(),
+        };
         engine.register(worker(name), offer, 0);
     }
     engine
@@ -166,7 +169,8 @@ fn points_are_kept_once_and_a_result_waits_for_them() {
     engine.take_changes();
     engine.points(grant.attempt, 0, vec![point(1)], 1).expect("accepted");
     engine.points(grant.attempt, 0, vec![point(1)], 2).expect("accepted again");
-    let appended = engine.take_changes().into_iter().filter(|change| matches!(change, Change::AppendPoints(..))).count();
+    let appended =
+        engine.take_changes().into_iter().filter(|change| matches!(change, Change::AppendPoints(..))).count();
     assert_eq!(appended, 1);
     assert!(matches!(engine.points(grant.attempt, 2, vec![], 3), Err(Refusal::Gap { expected: 1, .. })));
     assert!(matches!(engine.complete(grant.attempt, result(), 2), Err(Refusal::Gap { .. })));
@@ -270,10 +274,7 @@ fn slots_fit_class_device_and_data() {
     }
     assert_eq!(granted, BTreeMap::from([("cuda:0", 0), ("stub:0", 1), ("stub:1", 2)]));
     assert_eq!(engine.status(&id, 0).expect("known").running.len(), 3);
-    assert!(matches!(
-        engine.lease(&worker("a"), "vulkan:7", "r", 0, 0),
-        Err(Refusal::UnknownDevice { .. })
-    ));
+    assert!(matches!(engine.lease(&worker("a"), "vulkan:7", "r", 0, 0), Err(Refusal::UnknownDevice { .. })));
 
     // Data: only a worker with the same fingerprint is given the stage, and the others are told why.
     let mut engine = Engine::restore(Limits::default(), Snapshot::default(), 0);

@@ -298,7 +298,11 @@ impl Engine {
                 None => "waits for a free slot".to_owned(),
             },
         };
-        lines.push(format!("{kind} {} (needed by {shared} sweep(s), fence {}): {standing}", id.short(), progress.fence));
+        lines.push(format!(
+            "{kind} {} (needed by {shared} sweep(s), fence {}): {standing}",
+            id.short(),
+            progress.fence
+        ));
         if let Some(checkpoint) = &progress.checkpoint {
             lines.push(format!("  resumes from step {}", checkpoint.step));
         }

@@ -143,12 +143,8 @@ impl Sweeps for SweepsService {
 
     async fn watch(&self, request: Request<pb::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let asked = request.into_inner().sweep;
-        let id = self
-            .core
-            .call(move |engine, _| engine.find_sweep(&asked))
-            .await
-            .map_err(unavailable)?
-            .map_err(refused)?;
+        let id =
+            self.core.call(move |engine, _| engine.find_sweep(&asked)).await.map_err(unavailable)?.map_err(refused)?;
         let core = self.core.clone();
         let (events, stream) = tokio::sync::mpsc::channel(4);
         tokio::spawn(async move {

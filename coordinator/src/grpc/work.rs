@@ -165,10 +165,7 @@ impl Work for WorkService {
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
-    async fn upload(
-        &self,
-        request: Request<Streaming<pb::UploadPart>>,
-    ) -> Result<Response<pb::UploadReply>, Status> {
+    async fn upload(&self, request: Request<Streaming<pb::UploadPart>>) -> Result<Response<pb::UploadReply>, Status> {
         let mut parts = request.into_inner();
         let first = parts.message().await?.and_then(|part| part.part);
         let Some(pb::upload_part::Part::Header(header)) = first else {
@@ -177,7 +174,10 @@ impl Work for WorkService {
         let attempt = convert::attempt(header.attempt)?;
         let artifact: ArtifactId = parsed(&header.artifact, "artifact")?;
         if ArtifactKind::parse(&header.kind).is_none() {
-            return Err(Status::invalid_argument(format!("`{}` is not a kind of artifact", header.kind.escape_debug())));
+            return Err(Status::invalid_argument(format!(
+                "`{}` is not a kind of artifact",
+                header.kind.escape_debug()
+            )));
         }
         self.core.call(move |engine, _| engine.check(attempt)).await.map_err(unavailable)?.map_err(refused)?;
         if self.artifacts.has(artifact) {
@@ -257,8 +257,9 @@ impl Work for WorkService {
     async fn fail(&self, request: Request<pb::FailRequest>) -> Result<Response<pb::FailReply>, Status> {
         let request = request.into_inner();
         let attempt = convert::attempt(request.attempt)?;
-        let code = FailureCode::parse(&request.code)
-            .ok_or_else(|| Status::invalid_argument(format!("`{}` is not a failure code", request.code.escape_debug())))?;
+        let code = FailureCode::parse(&request.code).ok_or_else(|| {
+            Status::invalid_argument(format!("`{}` is not a failure code", request.code.escape_debug()))
+        })?;
         let surplus = request.log.len().saturating_sub(MAX_LOG.0);
         let log = request.log.into_iter().skip(surplus).map(|line| line.chars().take(MAX_LOG.1).collect()).collect();
         let message: String = request.message.chars().take(4 * MAX_LOG.1).collect();

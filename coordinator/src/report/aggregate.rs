@@ -107,8 +107,19 @@ pub struct Effort {
     pub steps: RangeInclusive<u64>,
     /// Images that entered the network in training, each view counted.
     pub images: RangeInclusive<u64>,
+    /// Score on the validation images at the selected epoch, over the stages that are done.
+    pub validation: Option<Validation>,
     /// The learning rates that the policy came to here.
     pub lr: Vec<LrSpec>,
+}
+
+/// Validation scores of the stages behind an entry. Of a pretext stage they are the pretext task's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Validation {
+    /// Loss.
+    pub loss: Summary,
+    /// Accuracy, in 0–1.
+    pub accuracy: Summary,
 }
 
 /// Where the counts of an [`Effort`] come from.
@@ -288,6 +299,15 @@ impl Effort {
         } else {
             (Basis::Taken, taken)
         };
+        let scores = || {
+            views.iter().filter_map(|view| match &view.status {
+                StageStatus::Succeeded(result) => Some(result.score),
+                _ => None,
+            })
+        };
+        let loss = Summary::of(&scores().map(|score| score.loss).collect::<Vec<_>>());
+        let accuracy = Summary::of(&scores().map(|score| score.accuracy).collect::<Vec<_>>());
+        let validation = loss.zip(accuracy).map(|(loss, accuracy)| Validation { loss, accuracy });
         let mut lr = Vec::new();
         for view in &views {
             let train = match &view.stage.spec {
@@ -305,6 +325,7 @@ impl Effort {
             validation_images: range(views.iter().map(|view| view.cost.validation_images))?,
             steps: range(counts.iter().map(|(steps, _)| *steps))?,
             images: range(counts.iter().map(|(_, images)| *images))?,
+            validation,
             lr,
         })
     }

@@ -93,9 +93,9 @@ pub fn count(range: &RangeInclusive<u64>) -> String {
     if low == high { low } else { format!("{low}–{high}") }
 }
 
-/// What a stage took, in columns: images (train + validation), steps, images seen, learning rate.
-pub fn effort_columns(effort: Option<&Effort>) -> [String; 4] {
-    let Some(effort) = effort else { return [const { String::new() }; 4].map(|_| NO_CELL.to_owned()) };
+/// What a stage took and came to, in columns: see [`EFFORT_HEADINGS`].
+pub fn effort_columns(effort: Option<&Effort>) -> [String; 5] {
+    let Some(effort) = effort else { return [const { String::new() }; 5].map(|_| NO_CELL.to_owned()) };
     let planned = match effort.basis {
         Basis::Taken => "",
         Basis::Planned => " planned",
@@ -104,12 +104,17 @@ pub fn effort_columns(effort: Option<&Effort>) -> [String; 4] {
         format!("{} + {}", count(&effort.train_images), count(&effort.validation_images)),
         format!("{}{planned}", count(&effort.steps)),
         format!("{}{planned}", count(&effort.images)),
+        match &effort.validation {
+            Some(score) => format!("{:.4} / {:.2} %", score.loss.mean, 100.0 * score.accuracy.mean),
+            None => NO_CELL.to_owned(),
+        },
         effort.lr.iter().map(lr).collect::<Vec<_>>().join(", "),
     ]
 }
 
 /// The headings of [`effort_columns`].
-pub const EFFORT_HEADINGS: [&str; 4] = ["images train + val", "steps", "images seen", "learning rate"];
+pub const EFFORT_HEADINGS: [&str; 5] =
+    ["images train + val", "steps", "images seen", "validation loss / acc", "learning rate"];
 
 /// A learning rate as a function of the step, in words.
 pub fn lr(lr: &LrSpec) -> String {

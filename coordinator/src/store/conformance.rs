@@ -76,7 +76,10 @@ pub(super) fn what_was_committed_is_there<S: Store>(store: S, reopen: impl FnOnc
     let snapshot = store.load().expect("readable");
     let Change::AddSweep(first) = &changes[0] else { panic!("the sweep comes first") };
     assert_eq!(snapshot.sweeps, [((**first).clone(), SweepMark::Cancelled)]);
-    assert_eq!(snapshot.stages.keys().copied().collect::<std::collections::BTreeSet<_>>(), ids.iter().copied().collect());
+    assert_eq!(
+        snapshot.stages.keys().copied().collect::<std::collections::BTreeSet<_>>(),
+        ids.iter().copied().collect()
+    );
     assert_eq!(snapshot.stages[&stage].1, progress);
     assert_eq!(snapshot.stages[&ids[1]].1.state, State::Waiting(Waiting::Open));
     let expected = [batch(9, 2, 0.2), batch(9, 10, 0.1), batch(300, 0, 0.5), batch(300, 1, exact)];
@@ -95,7 +98,9 @@ pub(super) fn readers_see_whole_commits<S: Store>(store: &S) {
         let writer = scope.spawn(|| {
             for fence in 1..=50 {
                 let progress = |_| Box::new(Progress { fence: Fence(fence), ..Progress::new() });
-                store.commit(&[Change::SetProgress(a, progress(())), Change::SetProgress(b, progress(()))]).expect("committed");
+                store
+                    .commit(&[Change::SetProgress(a, progress(())), Change::SetProgress(b, progress(()))])
+                    .expect("committed");
             }
         });
         let mut last = Fence(0);

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pretext_shared::ids::StageId;
+use pretext_shared::point::Point;
 
 pub use bundle::{Bundle, BundleError, write_whole};
 pub use position::{Best, Position, Sums};
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub best: Option<Vec<u8>>,
     /// The optimizer's state.
     pub optimizer: Vec<u8>,
+    /// The stage's points so far. Whoever resumes sends them again, so that the stream of one attempt is the whole curve.
+    pub points: Vec<Point>,
 }
 
 /// The checkpoints of one stage in its folder.
@@ -59,6 +62,8 @@ impl Checkpoints {
         let mut sections = vec![("position".to_owned(), position), ("model".to_owned(), snapshot.model)];
         sections.extend(snapshot.best.map(|best| ("best".to_owned(), best)));
         sections.push(("optimizer".to_owned(), snapshot.optimizer));
+        let points = serde_json::to_vec(&snapshot.points).expect("points are finite numbers");
+        sections.push(("points".to_owned(), points));
         Bundle { kind: KIND.to_owned(), sections }.write(&path)?;
         // From here on nothing may fail: the checkpoint is there.
         for old in self.list().unwrap_or_default().into_iter().skip(self.keep) {
@@ -94,7 +99,9 @@ impl Checkpoints {
         }
         let (model, optimizer) = (take("model")?, take("optimizer")?);
         let best = if position.best.is_some() { Some(take("best")?) } else { None };
-        Ok(Snapshot { position, model, best, optimizer })
+        let points = serde_json::from_slice(&take("points")?)
+            .map_err(|error| BundleError::damaged(path, format!("its points do not read: {error}")))?;
+        Ok(Snapshot { position, model, best, optimizer, points })
     }
 
     /// Newest first.
@@ -110,6 +117,7 @@ impl Checkpoints {
 #[cfg(test)]
 mod tests {
     use pretext_shared::ids::ContentHash;
+    use pretext_shared::point::{Metric, Part};
 
     use super::*;
 
@@ -123,7 +131,8 @@ mod tests {
         let best = Best { epoch: 1, loss: -0.0, correct: 1, seen: 2 };
         let position =
             Position { stage: stage("a"), step, epoch: 2, step_in_epoch: 3, images: 9, sums, best: Some(best) };
-        Snapshot { position, model: vec![1; 40], best: Some(vec![2; 30]), optimizer: vec![3; 20] }
+        let point = Point { part: Part::Train, metric: Metric::Loss, epoch: 1, step: 2, value: sums.loss };
+        Snapshot { position, model: vec![1; 40], best: Some(vec![2; 30]), optimizer: vec![3; 20], points: vec![point] }
     }
 
     #[test]

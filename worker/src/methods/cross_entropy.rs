@@ -5,7 +5,7 @@ use burn::tensor::{Int, Tensor};
 
 use super::Scores;
 
-/// Mean over the batch of -log softmax(outputs)[label], and how often the largest output is the label's.
+/// Mean over the batch of -log of the label's share of softmax(outputs), and how often the largest output is the label's.
 /// Outputs `[batch, classes]`, labels `[batch]`.
 pub fn cross_entropy(outputs: Tensor<2>, labels: Tensor<1, Int>) -> Scores {
     let [batch, _] = outputs.dims();

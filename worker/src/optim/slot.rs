@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 /// Restored state is on the host until the first step brings it to the device of its parameter.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // After the first step it is always the large one.
 pub enum Slot<const D: usize> {
     /// As it was read from a record.
     Host(TensorData),

@@ -63,7 +63,8 @@ pub(super) async fn run(
     let (verdict, verdicts) = watch::channel(Verdict::Continue);
     shared.held().insert(attempt, Held { device: plan.device.clone(), step: 0, images: 0, verdict });
     tracing::info!(%attempt, kind = granted.stage.spec.kind().as_str(), device = %plan.device, "stage begins");
-    let mut course = Course { shared, plan, granted, verdicts, outbox: Outbox::new(shared.link.clone(), attempt), upload: None };
+    let mut course =
+        Course { shared, plan, granted, verdicts, outbox: Outbox::new(shared.link.clone(), attempt), upload: None };
     let (end, trainer) = course.drive(trainer).await;
     course.conclude(end).await;
     shared.held().remove(&attempt);
@@ -310,7 +311,8 @@ impl Course<'_> {
             seconds: finished.seconds,
         };
         let result_json = serde_json::to_string(&result).map_err(|error| error.to_string())?;
-        let request = pb::CompleteRequest { attempt: Some(attempt_message(attempt)), result_json, next_sequence: sequence };
+        let request =
+            pb::CompleteRequest { attempt: Some(attempt_message(attempt)), result_json, next_sequence: sequence };
         link.persist("complete", || {
             let (mut client, request) = (link.client(), request.clone());
             async move { client.complete(request).await }
@@ -383,7 +385,9 @@ async fn register_checkpoint(
         async move {
             match client.register_checkpoint(request).await {
                 // Points that it depends on are still on their way.
-                Err(status) if status.code() == tonic::Code::OutOfRange => Err(tonic::Status::unavailable("points are missing")),
+                Err(status) if status.code() == tonic::Code::OutOfRange => {
+                    Err(tonic::Status::unavailable("points are missing"))
+                }
                 other => other,
             }
         }

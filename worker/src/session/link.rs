@@ -50,7 +50,10 @@ pub struct Link {
 
 /// Whether a call that ended so may be answered another time.
 pub(super) fn is_passing(status: &Status) -> bool {
-    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Cancelled | Code::ResourceExhausted)
+    matches!(
+        status.code(),
+        Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Cancelled | Code::ResourceExhausted
+    )
 }
 
 impl Link {
@@ -80,10 +83,7 @@ impl Link {
             .collect();
         let register = pb::RegisterRequest {
             protocol: PROTOCOL,
-            worker: Some(pb::Worker {
-                name: options.worker.name.clone(),
-                boot: options.worker.boot.to_string(),
-            }),
+            worker: Some(pb::Worker { name: options.worker.name.clone(), boot: options.worker.boot.to_string() }),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             devices,
             datasets: options.datasets.clone(),

@@ -28,15 +28,18 @@ pub(super) struct SlotPlan {
     pub(super) cores: Vec<usize>,
 }
 
-/// The slots of `devices`. Trainers on the CPU are pinned to cores of their own, as long as there are
-/// enough, so that they do not fight over them.
+/// The slots of `devices`. Trainers on the CPU are pinned to cores of their own where together they take all
+/// of them, so that they do not fight. Where they take fewer, other programs (another worker of this machine)
+/// have a claim too, and only the system knows which core is free.
 pub(super) fn plan(devices: &[DeviceFacts], threads: usize) -> Vec<SlotPlan> {
-    let cores = usable_cores();
-    let places = || {
-        devices.iter().flat_map(|device| (0..device.slots).map(move |_| (device.name.clone(), device.class)))
-    };
+    assign(devices, threads, usable_cores())
+}
+
+fn assign(devices: &[DeviceFacts], threads: usize, cores: Vec<usize>) -> Vec<SlotPlan> {
+    let places =
+        || devices.iter().flat_map(|device| (0..device.slots).map(move |_| (device.name.clone(), device.class)));
     let wanted = places().filter(|(_, class)| *class == NumericClass::Cpu).count() * threads;
-    let mut free = if wanted <= cores.len() { cores } else { Vec::new() };
+    let mut free = if wanted == cores.len() { cores } else { Vec::new() };
     places()
         .map(|(device, class)| {
             let own = if class == NumericClass::Cpu { threads.min(free.len()) } else { 0 };
@@ -91,5 +94,28 @@ async fn lease(shared: &Shared, plan: &SlotPlan) -> pb::Grant {
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(name: &str, class: NumericClass, slots: u32) -> DeviceFacts {
+        DeviceFacts { name: name.to_owned(), description: String::new(), class, slots }
+    }
+
+    #[test]
+    fn trainers_that_take_the_whole_machine_get_cores_of_their_own() {
+        let cores = |devices: &[DeviceFacts], threads| -> Vec<Vec<usize>> {
+            assign(devices, threads, vec![0, 1, 2, 3]).into_iter().map(|slot| slot.cores).collect()
+        };
+        let cpu = |slots| device("cpu", NumericClass::Cpu, slots);
+        let gpu = device("cuda:0", NumericClass::Gpu, 2);
+        assert_eq!(cores(&[cpu(4)], 1), [[0], [1], [2], [3]]);
+        assert_eq!(cores(&[gpu, cpu(2)], 2), [vec![], vec![], vec![0, 1], vec![2, 3]]);
+        // Another worker may be beside this one, and too many trainers share all cores.
+        assert_eq!(cores(&[cpu(1)], 1), [Vec::<usize>::new()]);
+        assert!(cores(&[cpu(9)], 1).iter().all(Vec::is_empty));
     }
 }

@@ -123,7 +123,8 @@ pub(super) async fn download(link: &Link, artifact: ArtifactId, path: &Path) -> 
         let (mut client, request, temporary) = (link.client(), request.clone(), temporary.clone());
         async move {
             let mut pieces = client.download(request).await?.into_inner();
-            let failed = |error: std::io::Error| Status::aborted(format!("cannot write {}: {error}", temporary.display()));
+            let failed =
+                |error: std::io::Error| Status::aborted(format!("cannot write {}: {error}", temporary.display()));
             let mut file = tokio::fs::File::create(&temporary).await.map_err(failed)?;
             while let Some(piece) = pieces.message().await? {
                 file.write_all(&piece.data).await.map_err(failed)?;

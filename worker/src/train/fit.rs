@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use pretext_shared::draw::{Draw, Place, Purpose};
 use pretext_shared::ids::StageId;
-use pretext_shared::point::{Metric, Part};
+use pretext_shared::point::{Metric, Part, Point};
 use pretext_shared::split::Split;
 use pretext_shared::stage::{Extent, TrainSpec};
 use pretext_shared::trainer::{CheckpointPolicy, Report};
@@ -92,8 +91,9 @@ impl<O: Objective> Fit<'_, O> {
         if self.split.validation.is_empty() {
             return Err(StageError::NoValidation);
         }
-        let mut state = self.resume(model)?;
+        let (mut state, points) = self.resume(model)?;
         reporter.send(Report::Started { step: state.position.step, total: steps.taken });
+        reporter.resume(points);
         let device = self.compute.training();
         let (begin, batch) = (Instant::now(), self.batch());
         let mut clock = CheckpointClock::new(self.policy);
@@ -220,7 +220,8 @@ impl<O: Objective> Fit<'_, O> {
         Ok(sums)
     }
 
-    fn resume<M: Model>(&self, model: M) -> Result<State<M>, StageError> {
+    /// The newest checkpoint, or the start; with the points so far.
+    fn resume<M: Model>(&self, model: M) -> Result<(State<M>, Vec<Point>), StageError> {
         let Some(snapshot) = self.checkpoints.newest()? else {
             let position = Position {
                 stage: self.stage,
@@ -231,14 +232,15 @@ impl<O: Objective> Fit<'_, O> {
                 sums: Sums::default(),
                 best: None,
             };
-            return Ok(State { model, optimizer: optim::optimizer(&self.train.optimizer), position, best: None });
+            let optimizer = optim::optimizer(&self.train.optimizer);
+            return Ok((State { model, optimizer, position, best: None }, Vec::new()));
         };
         let optimizer = optim::restore(&self.train.optimizer, snapshot.optimizer)
             .map_err(|source| StageError::Record { what: "optimizer's state", source })?;
         // `valid` makes a module of its own; a clone would share its running statistics with the model.
         let best = snapshot.best.map(|bytes| apply(model.valid(), bytes, "selected model")).transpose()?;
         let model = apply(model, snapshot.model, "model")?;
-        Ok(State { model, optimizer, position: snapshot.position, best })
+        Ok((State { model, optimizer, position: snapshot.position, best }, snapshot.points))
     }
 
     /// Writes a checkpoint. Every score must have been read, and every point up to here goes out before it is announced.
@@ -249,6 +251,7 @@ impl<O: Objective> Fit<'_, O> {
             best: state.best.as_ref().map(|best| record(best, "selected model")).transpose()?,
             optimizer: optim::save(&state.optimizer)
                 .map_err(|source| StageError::Record { what: "optimizer's state", source })?,
+            points: reporter.points().to_vec(),
         };
         let step = snapshot.position.step;
         let path = self.checkpoints.save(snapshot)?;

@@ -19,13 +19,16 @@ pub trait Events: Sync {
 /// Collects points and sends them together with signs of progress, a few times per second.
 pub(super) struct Reporter<'a> {
     events: &'a dyn Events,
+    /// All points of the stage, those of the attempts that this one goes on from included.
     points: Vec<Point>,
+    /// How many of them were sent.
+    sent: usize,
     last: Instant,
 }
 
 impl<'a> Reporter<'a> {
     pub(super) fn new(events: &'a dyn Events) -> Self {
-        Self { events, points: Vec::new(), last: Instant::now() }
+        Self { events, points: Vec::new(), sent: 0, last: Instant::now() }
     }
 
     pub(super) fn stop_requested(&self) -> bool {
@@ -49,10 +52,22 @@ impl<'a> Reporter<'a> {
         }
     }
 
+    /// Begins with the points of a checkpoint: the stream of one attempt is the whole curve.
+    pub(super) fn resume(&mut self, points: Vec<Point>) {
+        self.points = points;
+        self.sent = 0;
+    }
+
+    /// All points of the stage so far.
+    pub(super) fn points(&self) -> &[Point] {
+        &self.points
+    }
+
     /// Sends the points that were collected.
     pub(super) fn flush(&mut self) {
-        if !self.points.is_empty() {
-            self.events.report(Report::Points { points: std::mem::take(&mut self.points) });
+        if self.sent < self.points.len() {
+            self.events.report(Report::Points { points: self.points[self.sent..].to_vec() });
+            self.sent = self.points.len();
         }
     }
 }

@@ -18,22 +18,24 @@ fn bits(points: &[Point]) -> Vec<(Part, Metric, u32, u64, u64)> {
     points.iter().map(|p| (p.part, p.metric, p.epoch, p.step, p.value.to_bits())).collect()
 }
 
-/// The stage stopped at the given questions (one per step), and resumed each time: points and model.
+/// The stage stopped at the given questions (one per step), and resumed each time: the points of the last
+/// attempt, which begin with those of all before it, and the model.
 fn interrupted(stage: &Small, stops: &[u64]) -> (Vec<Point>, Vec<u8>) {
     let stage = stage.again();
-    let mut all: Vec<Point> = Vec::new();
+    let mut before: Vec<Point> = Vec::new();
     for stop in stops {
         let (end, reports) = stage.try_run(*stop);
         let Ok(End::Stopped { step }) = end else { panic!("expected a stop: {end:?}") };
         assert!(matches!(&reports[..], [.., Report::Checkpoint { step: at, path }] if *at == step && path.exists()));
         // Nothing in flight: every point up to the checkpoint was reported before it.
-        all.extend(points(&reports));
-        assert!(all.iter().all(|point| point.step <= step));
+        let so_far = points(&reports);
+        assert!(so_far.iter().all(|point| point.step <= step));
+        assert_eq!(bits(&so_far[..before.len()]), bits(&before));
+        before = so_far;
     }
     let (finished, reports) = stage.finish();
     assert!(matches!(reports[0], Report::Started { step, .. } if step > 0));
-    all.extend(points(&reports));
-    (all, model(&finished))
+    (points(&reports), model(&finished))
 }
 
 #[test]
