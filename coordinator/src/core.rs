@@ -2,7 +2,8 @@
 //!
 //! Requests wait in a channel. The thread takes all that are there, applies them to the engine, commits
 //! their changes in one transaction (group commit: one fsync for many requests), and only then replies.
-//! So no reply leaves before what it says is durable.
+//! So no reply leaves before what it says is durable. A store that cannot be written ends the thread, and with
+//! it the coordinator: what it would do from then on could not be kept.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -47,6 +48,7 @@ type Request = Box<dyn FnOnce(&mut Engine, Now) -> Reply + Send>;
 pub struct Core {
     requests: mpsc::SyncSender<Message>,
     changes: watch::Receiver<u64>,
+    broken: watch::Receiver<Option<String>>,
     store: Arc<dyn Store>,
 }
 
@@ -79,12 +81,13 @@ impl Core {
         let engine = Engine::restore(limits, store.load()?, clock.now().mono);
         let (requests, inbox) = mpsc::sync_channel(4 * GROUP);
         let (version, changes) = watch::channel(0);
-        let writer = Writer { engine, store: store.clone(), limits, clock, version };
+        let (failure, broken) = watch::channel(None);
+        let writer = Writer { engine, store: store.clone(), clock, version, failure };
         let thread = std::thread::Builder::new()
             .name("core".to_owned())
             .spawn(move || writer.run(&inbox))
             .map_err(|error| StoreError::Read { cause: format!("cannot start a thread: {error}") })?;
-        Ok((Self { requests: requests.clone(), changes, store }, CoreThread { requests, thread }))
+        Ok((Self { requests: requests.clone(), changes, broken, store }, CoreThread { requests, thread }))
     }
 
     /// Applies `operation` to the engine and answers once its changes are durable.
@@ -121,6 +124,17 @@ impl Core {
         self.changes.clone()
     }
 
+    /// Returns when the store could not be written, with the reason: the thread has ended, and nothing was
+    /// acknowledged that is not durable.
+    pub async fn broken(&self) -> String {
+        let mut broken = self.broken.clone();
+        match broken.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
+            Ok(Some(reason)) => reason,
+            // The thread was stopped in order: nothing broke.
+            _ => std::future::pending().await,
+        }
+    }
+
     /// The store, for reading what is durable.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
@@ -141,9 +155,9 @@ impl Clock {
 struct Writer {
     engine: Engine,
     store: Arc<dyn Store>,
-    limits: Limits,
     clock: Clock,
     version: watch::Sender<u64>,
+    failure: watch::Sender<Option<String>>,
 }
 
 impl Writer {
@@ -164,30 +178,19 @@ impl Writer {
                     Message::Stop => stop = true,
                 }
             }
-            let durable = self.commit();
+            let durable = self.store.commit(&self.engine.take_changes()).map_err(|error| error.to_string());
             for reply in replies {
                 reply(durable.clone());
+            }
+            if let Err(reason) = durable {
+                tracing::error!(%reason, "could not write the store; nothing of this was acknowledged");
+                self.failure.send_replace(Some(reason));
+                return;
             }
             self.version.send_modify(|version| *version += 1);
             if stop {
                 return;
             }
         }
-    }
-
-    /// Commits what the engine changed. If that fails the engine is set back to what is durable.
-    fn commit(&mut self) -> Result<(), String> {
-        let changes = self.engine.take_changes();
-        let Err(error) = self.store.commit(&changes) else { return Ok(()) };
-        tracing::error!(%error, "could not write the store; nothing was acknowledged");
-        match self.store.load() {
-            Ok(snapshot) => {
-                let mut engine = Engine::restore(self.limits, snapshot, self.clock.now().mono);
-                engine.adopt_workers(&mut self.engine);
-                self.engine = engine;
-            }
-            Err(error) => tracing::error!(%error, "could not read the store back"),
-        }
-        Err(error.to_string())
     }
 }

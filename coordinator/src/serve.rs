@@ -70,6 +70,7 @@ pub struct Coordinator {
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
     core: CoreThread,
+    handle: Core,
 }
 
 impl Coordinator {
@@ -99,8 +100,8 @@ impl Coordinator {
             .map_err(|error| StartError::Descriptors(error.to_string()))?;
         let sweeps = SweepsServer::new(SweepsService::new(core.clone(), artifacts.clone()))
             .max_decoding_message_size(MAX_MESSAGE);
-        let work =
-            WorkServer::new(WorkService::new(core, artifacts, options.limits)).max_decoding_message_size(MAX_MESSAGE);
+        let work = WorkServer::new(WorkService::new(core.clone(), artifacts, options.limits))
+            .max_decoding_message_size(MAX_MESSAGE);
         let (stop, stopped) = oneshot::channel();
         let server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(Duration::from_secs(20)))
@@ -117,12 +118,18 @@ impl Coordinator {
             });
         let server = tokio::spawn(server);
         tracing::info!(%address, state = %options.state_dir.display(), "coordinator serves");
-        Ok(Self { address, stop, server, core: thread })
+        Ok(Self { address, stop, server, core: thread, handle: core })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns when the store can no longer be written, with the reason. Then only [`Coordinator::stop`] is
+    /// left to do.
+    pub async fn broken(&self) -> String {
+        self.handle.broken().await
     }
 
     /// Lets streams end for a moment, then stops. What was acknowledged is durable already.

@@ -168,19 +168,31 @@ pub struct SweepView {
     pub cells: Vec<Cell>,
     /// Its stages. Every stage of every cell is here.
     pub stages: BTreeMap<StageId, StageView>,
-    /// Whether it was cancelled.
-    pub cancelled: bool,
+    /// Set if it was cancelled: the cells, by position, that had ended before.
+    pub cancelled: Option<Vec<u32>>,
 }
 
 impl SweepView {
-    /// Where `cell` stands.
+    /// Whether it was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.is_some()
+    }
+
+    /// Where `cell` stands. On a cancelled sweep it is cancelled unless it had ended before, even if another
+    /// sweep brought its stages to an end.
     pub fn state(&self, cell: &Cell) -> CellState {
+        if let Some(ended) = &self.cancelled {
+            let had_ended = ended.iter().any(|place| self.cells.get(*place as usize) == Some(cell));
+            if !had_ended {
+                return CellState::Cancelled;
+            }
+        }
         let statuses = || cell.stages().filter_map(|id| self.stages.get(&id)).map(|view| &view.status);
         if statuses().any(|status| matches!(status, StageStatus::Failed(_))) {
             CellState::Failed
         } else if matches!(self.stages.get(&cell.test).map(|view| &view.status), Some(StageStatus::Succeeded(_))) {
             CellState::Succeeded
-        } else if self.cancelled || statuses().any(|status| matches!(status, StageStatus::Cancelled)) {
+        } else if statuses().any(|status| matches!(status, StageStatus::Cancelled)) {
             CellState::Cancelled
         } else if statuses().any(|status| matches!(status, StageStatus::Running { .. })) {
             CellState::Running

@@ -3,7 +3,7 @@
 
 use std::net::TcpListener;
 
-use pretext_tests::processes::{coordinator_command, program};
+use pretext_tests::processes::program;
 use pretext_tests::{Output, Scratch, coordinator, pictures};
 
 const GOOD: &str = "\
@@ -184,27 +184,55 @@ fn a_state_folder_in_use() {
     insta::assert_snapshot!(said(&folder, &output));
 }
 
-#[test]
-fn a_full_disk() {
-    let folder = Scratch::new();
-    folder.file("sweep.yaml", GOOD);
+/// Runs a sweep whose state is on a file system of `size`, and gives what it said; `None`, with a reason, where
+/// this machine does not let a test mount one. In a namespace: no privilege is needed, nothing stays behind.
+fn run_on_a_small_disk(folder: &Scratch, size: &str) -> Option<Output> {
     std::fs::create_dir(folder.path("small")).expect("writable");
-    // A file system of its own, too small for what a run keeps; in a namespace, so that no privilege is
-    // needed and nothing is left behind.
     let script = format!(
-        "mount -t tmpfs -o size=64k tmpfs small && exec {} run sweep.yaml --state-dir small/state --workers 1",
+        "mount -t tmpfs -o size={size} tmpfs small && exec {} run sweep.yaml --state-dir small/state --workers 1",
         program("coordinator").display()
     );
     let mut command = std::process::Command::new("unshare");
     command.args(["--map-root-user", "--mount", "sh", "-c", &script]);
-    command.current_dir(coordinator_command(&folder, &[]).get_current_dir().expect("set"));
+    command.current_dir(folder.path(""));
     let output: Output = match command.output() {
         Ok(output) => output.into(),
-        Err(error) => return println!("skipped: unshare cannot be run ({error})"),
+        Err(error) => {
+            println!("skipped: unshare cannot be run ({error})");
+            return None;
+        }
     };
     if output.stderr.contains("unshare") || output.stderr.contains("mount:") {
-        return println!("skipped: this machine does not let a test mount a file system ({})", output.stderr.trim());
+        println!("skipped: this machine does not let a test mount a file system ({})", output.stderr.trim());
+        return None;
     }
-    assert_eq!(output.code, 4, "{output:?}");
-    assert!(output.stderr.contains("small/state") && output.stderr.contains("No space left on device"), "{output:?}");
+    Some(output)
+}
+
+#[test]
+fn a_disk_that_is_full() {
+    let folder = Scratch::new();
+    folder.file("sweep.yaml", GOOD);
+    if let Some(output) = run_on_a_small_disk(&folder, "64k") {
+        assert_eq!(output.code, 4, "{output:?}");
+        assert!(
+            output.stderr.contains("small/state") && output.stderr.contains("No space left on device"),
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up() {
+    let folder = Scratch::new();
+    // Enough cells that their state and artifacts do not fit.
+    folder.file(
+        "sweep.yaml",
+        &GOOD.replace("seeds: [0]", "seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]"),
+    );
+    if let Some(output) = run_on_a_small_disk(&folder, "1800k") {
+        assert_ne!(output.code, 0, "{output:?}");
+        assert!(output.code == 4 || output.code == 1, "{output:?}");
+        assert!(output.stderr.contains("disk full") || output.stderr.contains("No space left"), "{output:?}");
+    }
 }

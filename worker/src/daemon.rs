@@ -1,7 +1,9 @@
 //! What the commands of the `worker` program do.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use pretext_proto::v1 as pb;
 use pretext_shared::dataset::{DatasetFacts, Source};
@@ -23,6 +25,9 @@ const BAD_INPUT: u8 = 2;
 const REFUSED: u8 = 3;
 /// Something about this machine.
 const ENVIRONMENT: u8 = 4;
+/// How long the state directory of a worker that is ending is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(15);
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 fn give_up(code: u8, sentence: impl std::fmt::Display) -> ExitCode {
     eprintln!("worker: {sentence}");
@@ -156,6 +161,11 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         Ok(path) => path,
         Err(sentence) => return give_up(ENVIRONMENT, sentence),
     };
+    // Held until this process ends.
+    let _lock = match lock(&state_dir) {
+        Ok(lock) => lock,
+        Err(sentence) => return give_up(ENVIRONMENT, sentence),
+    };
     let data_root = absolute(&args.data_root).unwrap_or_else(|_| args.data_root.clone());
     let datasets = match announcements(&args) {
         Ok(datasets) => datasets,
@@ -189,6 +199,28 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
             Err(error) => give_up(REFUSED, error),
         }
     })
+}
+
+/// Two daemons must not share checkpoints. One that was started by a process that is gone ends within
+/// seconds: that is waited for.
+fn lock(state_dir: &Path) -> Result<File, String> {
+    let path = state_dir.join("lock");
+    let failed = |error: std::io::Error| format!("cannot lock {}: {error}", path.display());
+    let file = File::create(&path).map_err(failed)?;
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                return Err(format!(
+                    "{} is in use by another worker: stop it, or choose another --state-dir",
+                    state_dir.display()
+                ));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+    }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, String> {

@@ -52,7 +52,7 @@ pub(super) async fn retry(args: RetryArgs, console: &Console) -> Result<Verdict,
     let client = Client::connect(&args.sweep.remote.url()).await?;
     if args.failed {
         let view = client.sweep(&args.sweep.sweep).await?;
-        if view.cancelled {
+        if view.is_cancelled() {
             return Err(CliError::Input {
                 message: format!("{} was cancelled: running its failed stages alone would lead nowhere", view.id),
                 help: Some(format!("`coordinator retry {}` takes the cancellation back too", view.id)),

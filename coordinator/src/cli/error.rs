@@ -162,7 +162,7 @@ impl From<StartError> for CliError {
 impl From<WriteError> for CliError {
     fn from(error: WriteError) -> Self {
         match error {
-            WriteError::NotAFolder { .. } => CliError::input(error.to_string()),
+            WriteError::NotAFolder { .. } | WriteError::NotAReport { .. } => CliError::input(error.to_string()),
             WriteError::DiskFull { .. } | WriteError::Io { .. } => CliError::environment(error.to_string()),
         }
     }

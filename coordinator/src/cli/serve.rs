@@ -29,12 +29,27 @@ pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict,
     let mut signals = Signals::catch()?;
     let coordinator = Coordinator::start(options).await?;
     console.show(&Listening { listening: format!("http://{}", coordinator.address()) })?;
-    signals.next().await;
+    let broken = tokio::select! {
+        () = signals.next() => None,
+        reason = coordinator.broken() => Some(reason),
+    };
+    if let Some(reason) = broken {
+        coordinator.stop().await;
+        return Err(store_lost(reason));
+    }
     console.terminal.say("stopping; workers go on and hand over what they have when a coordinator is back");
     tokio::select! {
         () = coordinator.stop() => Ok(Verdict::Good),
         // What was acknowledged is durable: nothing is lost by leaving now.
         () = signals.next() => Err(CliError::Interrupted { message: "stopped at once".to_owned() }),
+    }
+}
+
+/// A store that cannot be written ends a coordinator.
+pub(super) fn store_lost(reason: String) -> CliError {
+    CliError::Environment {
+        message: reason,
+        help: Some("nothing that was acknowledged is lost: make room, and start again".to_owned()),
     }
 }
 

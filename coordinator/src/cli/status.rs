@@ -171,7 +171,7 @@ impl SweepStatus {
         Self {
             sweep: view.id.to_string(),
             name: view.name.clone(),
-            cancelled: view.cancelled,
+            cancelled: view.is_cancelled(),
             smoke: view.provenance.extent == Extent::Smoke,
             states,
             cells,

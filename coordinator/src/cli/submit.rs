@@ -16,6 +16,7 @@ use super::{Verdict, watch};
 pub(super) struct Submitted {
     sweep: String,
     existed: bool,
+    cancelled: bool,
     cells: u32,
     stages: u32,
     cached: u32,
@@ -28,6 +29,7 @@ impl Submitted {
         Self {
             sweep: reply.sweep.clone(),
             existed: reply.existed,
+            cancelled: reply.cancelled,
             cells: reply.cells,
             stages: reply.stages,
             cached: reply.cached,
@@ -39,7 +41,11 @@ impl Submitted {
 impl Show for Submitted {
     fn text(&self) -> String {
         let Submitted { sweep, cells, stages, cached, .. } = self;
-        let existed = if self.existed { " (known already: it goes on as it stands)" } else { "" };
+        let existed = match (self.existed, self.cancelled) {
+            (_, true) => " (it was cancelled, and stays so: `coordinator retry` takes that back)",
+            (true, false) => " (known already: it goes on as it stands)",
+            (false, false) => "",
+        };
         let smoke = if self.smoke { ", a rehearsal of two steps a stage" } else { "" };
         format!("{sweep}: {cells} cells, {stages} stages, {cached} of them with a result already{smoke}{existed}")
     }

@@ -175,12 +175,20 @@ pub enum Change {
 }
 
 /// Whether a sweep is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SweepMark {
     /// It runs.
     Active,
-    /// It was cancelled.
-    Cancelled,
+    /// It was cancelled when these of its cells (by position) had ended. The others stay cancelled, even if
+    /// another sweep brings their stages to an end: a cell has one final result.
+    Cancelled(Vec<u32>),
+}
+
+impl SweepMark {
+    /// Whether the sweep was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, SweepMark::Cancelled(_))
+    }
 }
 
 /// Everything that the engine needs to go on after a restart.

@@ -18,6 +18,8 @@ pub struct Submission {
 pub struct Submitted {
     /// The same sweep was there before.
     pub existed: bool,
+    /// It was cancelled, and stays so until a retry.
+    pub cancelled: bool,
     /// Stages of the sweep that have a result already.
     pub cached: usize,
 }
@@ -43,7 +45,8 @@ impl Engine {
     pub fn submit(&mut self, submission: Submission) -> Submitted {
         let Submission { sweep, stages } = submission;
         let ids: Vec<StageId> = stages.iter().map(|(id, _)| *id).collect();
-        let existed = self.sweeps.contains_key(&sweep.id);
+        let known = self.sweeps.get(&sweep.id);
+        let (existed, cancelled) = (known.is_some(), known.is_some_and(|known| known.mark.is_cancelled()));
         if !existed {
             for (id, record) in stages {
                 self.add_stage(id, record);
@@ -52,7 +55,7 @@ impl Engine {
             self.index_sweep(sweep, SweepMark::Active);
             self.weigh();
         }
-        Submitted { existed, cached: self.cached(ids).len() }
+        Submitted { existed, cancelled, cached: self.cached(ids).len() }
     }
 
     fn add_stage(&mut self, id: StageId, record: StageRecord) {
@@ -90,7 +93,8 @@ impl Engine {
 
     /// The sweep that `text` names: its id, or the one whose id begins with it.
     pub fn find_sweep(&self, text: &str) -> Result<SweepId, Refusal> {
-        let fits: Vec<&SweepId> = self.sweeps.keys().filter(|id| id.as_str().starts_with(text)).collect();
+        let fits: Vec<&SweepId> =
+            self.sweeps.keys().filter(|id| !text.is_empty() && id.as_str().starts_with(text)).collect();
         match fits.as_slice() {
             [] => Err(Refusal::UnknownSweep(text.to_owned())),
             [one] => Ok((*one).clone()),
@@ -106,11 +110,12 @@ impl Engine {
 
     /// Cancels a sweep: stages that no other sweep needs stop. Results that are there stay.
     pub fn cancel(&mut self, sweep: &SweepId) -> Result<Cancelled, Refusal> {
-        let entry = self.sweeps.get_mut(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
+        let entry = self.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
         let stages: Vec<StageId> = entry.stages.iter().copied().collect();
         if entry.mark == SweepMark::Active {
-            entry.mark = SweepMark::Cancelled;
-            self.changes.push(Change::MarkSweep(sweep.clone(), SweepMark::Cancelled));
+            let ended = (0..).zip(&entry.record.cells).filter(|(_, cell)| self.progress_of(cell).is_final());
+            let mark = SweepMark::Cancelled(ended.map(|(place, _)| place).collect());
+            self.mark(sweep, mark);
         }
         let mut stopped = 0;
         for id in stages {
@@ -127,14 +132,20 @@ impl Engine {
         Ok(Cancelled { cells, stages: stopped })
     }
 
+    fn mark(&mut self, sweep: &SweepId, mark: SweepMark) {
+        if let Some(entry) = self.sweeps.get_mut(sweep) {
+            entry.mark = mark.clone();
+            self.changes.push(Change::MarkSweep(sweep.clone(), mark));
+        }
+    }
+
     /// Lets the failed stages of a sweep run again, for every sweep that needs them; on a cancelled
     /// sweep the cancelled stages too, and the sweep is wanted again.
     pub fn retry(&mut self, sweep: &SweepId) -> Result<Retried, Refusal> {
-        let entry = self.sweeps.get_mut(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
+        let entry = self.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
         let stages: Vec<StageId> = entry.stages.iter().copied().collect();
-        if entry.mark == SweepMark::Cancelled {
-            entry.mark = SweepMark::Active;
-            self.changes.push(Change::MarkSweep(sweep.clone(), SweepMark::Active));
+        if entry.mark.is_cancelled() {
+            self.mark(sweep, SweepMark::Active);
         }
         let mut again = 0;
         for id in stages {

@@ -83,7 +83,7 @@ fn persist(snapshot: &mut Snapshot, changes: Vec<Change>) {
         match change {
             Change::AddSweep(sweep) => snapshot.sweeps.push((*sweep, SweepMark::Active)),
             Change::MarkSweep(id, mark) => {
-                snapshot.sweeps.iter_mut().filter(|(sweep, _)| sweep.id == id).for_each(|(_, old)| *old = mark);
+                snapshot.sweeps.iter_mut().filter(|(sweep, _)| sweep.id == id).for_each(|(_, old)| *old = mark.clone());
             }
             Change::AddStage(id, stage) => {
                 snapshot.stages.insert(id, (*stage, Progress::new()));
@@ -116,9 +116,9 @@ fn a_sweep_runs_to_its_end_in_order_of_its_chains() {
     assert!(engine.cell_counts(&id).expect("known").is_final());
     assert_eq!(engine.cell_counts(&id).expect("known").succeeded, 2);
     // The same file again makes no second copy; a sweep that needs the same stages finds them done.
-    assert_eq!(engine.submit(submission(SWEEP, 2)), Submitted { existed: true, cached: 5 });
+    assert_eq!(engine.submit(submission(SWEEP, 2)), Submitted { existed: true, cancelled: false, cached: 5 });
     let other = submission(&SWEEP.replace("methods: [supervised, rotation]", "methods: [rotation]"), 3);
-    assert_eq!(engine.submit(other), Submitted { existed: false, cached: 3 });
+    assert_eq!(engine.submit(other), Submitted { existed: false, cancelled: false, cached: 3 });
 }
 
 #[test]
@@ -323,4 +323,31 @@ fn sweeps_are_found_by_the_beginning_of_their_id() {
     assert!(engine.find_sweep("large").is_err());
     let lines = engine.explain(&format!("{}/supervised/0.5/fixed/1", engine.list(0)[0].id), 0).expect("a cell");
     assert!(lines[1].contains("cannot run: no worker is connected"), "{lines:?}");
+}
+
+#[test]
+fn a_cancelled_cell_stays_cancelled_when_another_sweep_finishes_its_stages() {
+    let only_rotation = SWEEP.replace("methods: [supervised, rotation]", "methods: [rotation]");
+    let (first, second) = (submission(SWEEP, 1).sweep.id, submission(&only_rotation, 2).sweep.id);
+    // The rotation cell ends in the first sweep before it is cancelled, or after.
+    for cancel_after in [0, 3] {
+        let mut engine = engine_with(&[("a", 1)]);
+        engine.submit(submission(SWEEP, 1));
+        engine.submit(submission(&only_rotation, 2));
+        for n in 0.. {
+            if n == cancel_after {
+                engine.cancel(&first).expect("known");
+            }
+            let Some(grant) = lease(&mut engine, "a", &n.to_string(), 0) else { break };
+            engine.complete(grant.attempt, result(), 0).expect("the holder completes");
+        }
+        let counts = engine.cell_counts(&first).expect("known");
+        let ended = usize::from(cancel_after == 3);
+        assert_eq!((counts.succeeded, counts.cancelled), (ended, 2 - ended));
+        assert_eq!(engine.cell_counts(&second).expect("known").succeeded, 1);
+        let view = engine.view(&first).expect("known");
+        let states: Vec<_> = view.cells.iter().map(|cell| view.state(cell)).collect();
+        assert_eq!(states.iter().filter(|state| **state == pretext_shared::sweep::CellState::Succeeded).count(), ended);
+        assert!(engine.submit(submission(SWEEP, 3)).cancelled, "submitting it again says so");
+    }
 }

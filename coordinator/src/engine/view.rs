@@ -123,18 +123,21 @@ impl Engine {
             provenance: entry.record.provenance.clone(),
             cells: entry.record.cells.clone(),
             stages,
-            cancelled: entry.mark == SweepMark::Cancelled,
+            cancelled: match &entry.mark {
+                SweepMark::Active => None,
+                SweepMark::Cancelled(ended) => Some(ended.clone()),
+            },
         })
     }
 
-    /// Where a cell stands, without building a whole view.
-    fn cell_state(&self, cell: &Cell, mark: SweepMark) -> CellState {
+    /// Where the stages of a cell have got to, whoever needs them.
+    pub(super) fn progress_of(&self, cell: &Cell) -> CellState {
         let states = || cell.stages().filter_map(|id| self.stages.get(&id)).map(|entry| &entry.progress.state);
         if states().any(|state| matches!(state, State::Failed(_))) {
             CellState::Failed
         } else if self.stages.get(&cell.test).is_some_and(|e| matches!(e.progress.state, State::Succeeded(_))) {
             CellState::Succeeded
-        } else if mark == SweepMark::Cancelled || states().any(|state| *state == State::Cancelled) {
+        } else if states().any(|state| *state == State::Cancelled) {
             CellState::Cancelled
         } else if states().any(|state| matches!(state, State::Leased(_))) {
             CellState::Running
@@ -143,12 +146,20 @@ impl Engine {
         }
     }
 
+    /// Where a cell of a sweep stands: on a cancelled sweep, cancelled unless it had ended before.
+    fn cell_state(&self, place: usize, cell: &Cell, mark: &SweepMark) -> CellState {
+        match mark {
+            SweepMark::Cancelled(ended) if !ended.contains(&(place as u32)) => CellState::Cancelled,
+            _ => self.progress_of(cell),
+        }
+    }
+
     /// Cells of a sweep by state.
     pub fn cell_counts(&self, sweep: &SweepId) -> Option<CellCounts> {
         let entry = self.sweeps.get(sweep)?;
         let mut counts = CellCounts::default();
-        for cell in &entry.record.cells {
-            *match self.cell_state(cell, entry.mark) {
+        for (place, cell) in entry.record.cells.iter().enumerate() {
+            *match self.cell_state(place, cell, &entry.mark) {
                 CellState::Pending => &mut counts.pending,
                 CellState::Running => &mut counts.running,
                 CellState::Succeeded => &mut counts.succeeded,
@@ -166,7 +177,7 @@ impl Engine {
             id: sweep.clone(),
             cells: self.cell_counts(sweep).unwrap_or_default(),
             submitted_ms: entry.record.submitted_ms,
-            mark: entry.mark,
+            mark: entry.mark.clone(),
             extent: entry.record.provenance.extent,
             running: Vec::new(),
             steps: (0, 0),
@@ -267,8 +278,10 @@ impl Engine {
         let (sweep, key) = cell_id.split_once('/').ok_or_else(unknown)?;
         let sweep = self.find_sweep(sweep)?;
         let entry = self.sweeps.get(&sweep).ok_or_else(unknown)?;
-        let cell = entry.record.cells.iter().find(|cell| cell.key.to_string() == key).ok_or_else(unknown)?;
-        let mut lines = vec![format!("cell {} is {}", cell.id(&sweep), self.cell_state(cell, entry.mark).as_str())];
+        let mut cells = entry.record.cells.iter().enumerate();
+        let (place, cell) = cells.find(|(_, cell)| cell.key.to_string() == key).ok_or_else(unknown)?;
+        let state = self.cell_state(place, cell, &entry.mark);
+        let mut lines = vec![format!("cell {} is {}", cell.id(&sweep), state.as_str())];
         for id in cell.stages() {
             if let Some(stage) = self.stages.get(&id) {
                 self.explain_stage(id, stage, now, &mut lines);

@@ -50,15 +50,14 @@ impl WorkerEntry {
 }
 
 impl Engine {
-    /// A worker is here. A former life of the same name is forgotten; its leases expire by themselves.
+    /// A worker is here. Former lives of the same name that have fallen silent are forgotten; one that has
+    /// not is another worker of that name. Leases expire by themselves.
     pub fn register(&mut self, worker: WorkerId, offer: Offer, now: Millis) {
-        self.workers.retain(|other, _| other.name != worker.name || other.boot == worker.boot);
+        let lease = self.limits.lease_ms;
+        self.workers.retain(|other, entry| {
+            other.name != worker.name || other.boot == worker.boot || now.saturating_sub(entry.last_seen) <= lease
+        });
         self.workers.insert(worker, WorkerEntry { offer, last_seen: now });
-    }
-
-    /// Takes over the workers that `other` knows: they are not durable, but they are still there.
-    pub fn adopt_workers(&mut self, other: &mut Engine) {
-        self.workers.append(&mut other.workers);
     }
 
     /// Whether the worker has registered since this coordinator started.

@@ -9,7 +9,7 @@ use pretext_shared::ids::{AttemptId, Fence, WorkerId, is_valid_name};
 use pretext_shared::point::{Metric, Part, Point};
 use tonic::Status;
 
-use crate::engine::{Announcement, CellCounts, Offer, SweepMark, SweepStatus, WorkerView};
+use crate::engine::{Announcement, CellCounts, Offer, SweepStatus, WorkerView};
 
 /// A field that must be there.
 pub(super) fn required<T>(field: Option<T>, name: &str) -> Result<T, Status> {
@@ -123,7 +123,7 @@ pub(super) fn summary(status: &SweepStatus) -> pb::SweepSummary {
         sweep: status.id.to_string(),
         cells: Some(counts(status.cells)),
         submitted_ms: status.submitted_ms,
-        cancelled: status.mark == SweepMark::Cancelled,
+        cancelled: status.mark.is_cancelled(),
         smoke: status.extent == pretext_shared::stage::Extent::Smoke,
     }
 }

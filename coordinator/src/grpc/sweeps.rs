@@ -68,6 +68,7 @@ impl Sweeps for SweepsService {
                     cells: cells as u32,
                     stages: stages as u32,
                     cached: submitted.cached as u32,
+                    cancelled: submitted.cancelled,
                 })
             })
             .await

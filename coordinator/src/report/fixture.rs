@@ -37,7 +37,7 @@ pub(super) fn view() -> SweepView {
         },
         cells: Vec::new(),
         stages: BTreeMap::new(),
-        cancelled: false,
+        cancelled: None,
     };
     for (row, fraction) in [0.05, 0.25].into_iter().enumerate() {
         for (column, method) in Method::ALL.into_iter().enumerate() {

@@ -173,7 +173,7 @@ impl Results {
             sweep: SweepRecord {
                 id: view.id.clone(),
                 name: view.name.clone(),
-                cancelled: view.cancelled,
+                cancelled: view.is_cancelled(),
                 extent: view.provenance.extent,
                 states: tables.states.clone(),
             },

@@ -145,7 +145,7 @@ pub fn states(tables: &Tables) -> String {
 /// What a reader must know before the first number: a rehearsal, a cancelled sweep.
 pub fn warnings(view: &SweepView) -> Vec<String> {
     let smoke = matches!(view.provenance.extent, Extent::Smoke).then(|| SMOKE.to_owned());
-    let cancelled = view.cancelled.then(|| "This sweep was cancelled before all cells had a result.".to_owned());
+    let cancelled = view.is_cancelled().then(|| "This sweep was cancelled before all cells had a result.".to_owned());
     smoke.into_iter().chain(cancelled).collect()
 }
 

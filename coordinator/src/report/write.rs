@@ -23,6 +23,12 @@ pub enum WriteError {
         /// The target.
         path: PathBuf,
     },
+    /// The target holds files that no report wrote.
+    #[error("{} holds files that a report would overwrite and that no report wrote (it has no MANIFEST): name another folder with --out", path.display())]
+    NotAReport {
+        /// The target.
+        path: PathBuf,
+    },
     /// There is no room.
     #[error("the disk is full: {} could not be written (the report needs {bytes} bytes). Free some space, or write it elsewhere with --out", path.display())]
     DiskFull {
@@ -62,7 +68,12 @@ pub fn write(folder: &Folder, dir: &Path) -> Result<Vec<PathBuf>, WriteError> {
     let manifest = dir.join(MANIFEST);
     let old = match fs::read_to_string(&manifest) {
         Ok(text) => listed(&text),
-        Err(error) if error.kind() == ErrorKind::NotFound => BTreeSet::new(),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if folder.iter().any(|(path, _)| dir.join(path).exists()) {
+                return Err(WriteError::NotAReport { path: dir.to_owned() });
+            }
+            BTreeSet::new()
+        }
         Err(error) => return Err(failed("read", &manifest)(error)),
     };
     let new: BTreeSet<String> = folder.iter().map(|(path, _)| path.to_owned()).collect();
@@ -196,6 +207,10 @@ mod tests {
 
         let dir = parent.path().join("report");
         fs::create_dir_all(dir.join("r.md/in the way")).expect("the folder is writable");
+        let error = write(&folder(&[("r.md", "1")]), &dir).expect_err("somebody's file").to_string();
+        assert!(error.contains("no report wrote") && error.contains("--out"), "{error}");
+        assert_eq!(files_below(&dir), set(&["r.md/", "r.md/in the way/"]), "nothing was touched");
+        fs::write(dir.join(MANIFEST), "r.md\n").expect("the folder is writable");
         let error =
             write(&folder(&[("r.md", "1")]), &dir).expect_err("a folder stands where the file goes").to_string();
         assert!(error.contains("could not write") && error.contains("report/r.md"), "{error}");

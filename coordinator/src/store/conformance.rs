@@ -70,12 +70,12 @@ pub(super) fn what_was_committed_is_there<S: Store>(store: S, reopen: impl FnOnc
         ])
         .expect("committed");
     let sweep = store.load().expect("readable").sweeps[0].0.id.clone();
-    store.commit(&[Change::MarkSweep(sweep, SweepMark::Cancelled)]).expect("committed");
+    store.commit(&[Change::MarkSweep(sweep, SweepMark::Cancelled(vec![0]))]).expect("committed");
 
     let store = reopen(store);
     let snapshot = store.load().expect("readable");
     let Change::AddSweep(first) = &changes[0] else { panic!("the sweep comes first") };
-    assert_eq!(snapshot.sweeps, [((**first).clone(), SweepMark::Cancelled)]);
+    assert_eq!(snapshot.sweeps, [((**first).clone(), SweepMark::Cancelled(vec![0]))]);
     assert_eq!(
         snapshot.stages.keys().copied().collect::<std::collections::BTreeSet<_>>(),
         ids.iter().copied().collect()

@@ -59,8 +59,10 @@ pub enum StoreError {
         known: u64,
     },
     /// Writing failed: nothing of the commit is there.
-    #[error("the store could not be written ({cause}): is the disk full?")]
+    #[error("the store {path} could not be written: {cause}", path = path.display())]
     Write {
+        /// The file.
+        path: PathBuf,
         /// Why.
         cause: String,
     },

@@ -27,6 +27,7 @@ const GRANTS: TableDefinition<'static, &[u8; 40], Bytes> = TableDefinition::new(
 /// See the module.
 pub struct RedbStore {
     db: Database,
+    path: PathBuf,
 }
 
 impl RedbStore {
@@ -37,9 +38,9 @@ impl RedbStore {
             redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path.to_owned() },
             other => failed(other.to_string()),
         })?;
-        let store = Self { db };
+        let store = Self { db, path: path.to_owned() };
         store.prepare(path).map_err(|error| match error {
-            StoreError::Write { cause } => failed(cause),
+            StoreError::Write { cause, .. } => failed(cause),
             other => other,
         })?;
         Ok(store)
@@ -65,10 +66,48 @@ impl RedbStore {
         }
         transaction.commit().map_err(write)
     }
+
+    /// One transaction with all `changes`.
+    fn write_all(&self, changes: &[Change]) -> Result<(), StoreError> {
+        let transaction = self.db.begin_write().map_err(write)?;
+        {
+            let mut sweeps = transaction.open_table(SWEEPS).map_err(write)?;
+            let mut marks = transaction.open_table(MARKS).map_err(write)?;
+            let mut stages = transaction.open_table(STAGES).map_err(write)?;
+            let mut progress = transaction.open_table(PROGRESS).map_err(write)?;
+            let mut points = transaction.open_table(POINTS).map_err(write)?;
+            let mut grants = transaction.open_table(GRANTS).map_err(write)?;
+            for change in changes {
+                match change {
+                    Change::AddSweep(sweep) => {
+                        sweeps.insert(sweep.id.as_str(), encode(sweep)?.as_slice()).map_err(write)?;
+                    }
+                    Change::MarkSweep(id, mark) => {
+                        marks.insert(id.as_str(), encode(mark)?.as_slice()).map_err(write)?;
+                    }
+                    Change::AddStage(id, stage) => {
+                        stages.insert(id.0.as_bytes(), encode(stage)?.as_slice()).map_err(write)?;
+                    }
+                    Change::SetProgress(id, standing) => {
+                        progress.insert(id.0.as_bytes(), encode(standing)?.as_slice()).map_err(write)?;
+                    }
+                    Change::LogGrant(id, fence, grant) => {
+                        grants.insert(&grant_key(*id, *fence), encode(grant)?.as_slice()).map_err(write)?;
+                    }
+                    Change::AppendPoints(id, batch) => {
+                        let key = point_key(*id, batch.fence, batch.sequence);
+                        points.insert(&key, encode(&batch.points)?.as_slice()).map_err(write)?;
+                    }
+                }
+            }
+        }
+        transaction.commit().map_err(write)
+    }
 }
 
+/// The path is filled in where it is known, see [`RedbStore::commit`].
 fn write(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Write { cause: error.to_string() }
+    StoreError::Write { path: PathBuf::new(), cause: error.to_string() }
 }
 
 fn read(error: impl std::fmt::Display) -> StoreError {
@@ -127,39 +166,10 @@ impl Store for RedbStore {
         if changes.is_empty() {
             return Ok(());
         }
-        let transaction = self.db.begin_write().map_err(write)?;
-        {
-            let mut sweeps = transaction.open_table(SWEEPS).map_err(write)?;
-            let mut marks = transaction.open_table(MARKS).map_err(write)?;
-            let mut stages = transaction.open_table(STAGES).map_err(write)?;
-            let mut progress = transaction.open_table(PROGRESS).map_err(write)?;
-            let mut points = transaction.open_table(POINTS).map_err(write)?;
-            let mut grants = transaction.open_table(GRANTS).map_err(write)?;
-            for change in changes {
-                match change {
-                    Change::AddSweep(sweep) => {
-                        sweeps.insert(sweep.id.as_str(), encode(sweep)?.as_slice()).map_err(write)?;
-                    }
-                    Change::MarkSweep(id, mark) => {
-                        marks.insert(id.as_str(), encode(mark)?.as_slice()).map_err(write)?;
-                    }
-                    Change::AddStage(id, stage) => {
-                        stages.insert(id.0.as_bytes(), encode(stage)?.as_slice()).map_err(write)?;
-                    }
-                    Change::SetProgress(id, standing) => {
-                        progress.insert(id.0.as_bytes(), encode(standing)?.as_slice()).map_err(write)?;
-                    }
-                    Change::LogGrant(id, fence, grant) => {
-                        grants.insert(&grant_key(*id, *fence), encode(grant)?.as_slice()).map_err(write)?;
-                    }
-                    Change::AppendPoints(id, batch) => {
-                        let key = point_key(*id, batch.fence, batch.sequence);
-                        points.insert(&key, encode(&batch.points)?.as_slice()).map_err(write)?;
-                    }
-                }
-            }
-        }
-        transaction.commit().map_err(write)
+        self.write_all(changes).map_err(|error| match error {
+            StoreError::Write { cause, .. } => StoreError::Write { path: self.path.clone(), cause },
+            other => other,
+        })
     }
 
     fn points(&self, stage: StageId) -> Result<Vec<Batch>, StoreError> {

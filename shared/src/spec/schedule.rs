@@ -71,8 +71,8 @@ impl Policy<'_> {
     /// Reports that `schedule` warms up for longer than `epochs`, which are all there are.
     pub(super) fn refuse_long_warmup(&self, epochs: u32, stage: StageKind) -> Option<()> {
         match self.shape {
-            Shape::Cosine { warmup_epochs } if warmup_epochs > f64::from(epochs) => self.field.refuse_with(
-                format!("a warm-up of {warmup_epochs} epochs is longer than {}, which has {epochs}", stage.as_str()),
+            Shape::Cosine { warmup_epochs } if warmup_epochs >= f64::from(epochs) => self.field.refuse_with(
+                format!("a warm-up of {warmup_epochs} epochs leaves nothing of {}, which has {epochs}", stage.as_str()),
                 "shorten `warmup_epochs`",
             ),
             _ => Some(()),

@@ -226,7 +226,7 @@ fn problems_name_their_place_and_the_way_out() {
     refused(
         "kind: constant",
         "kind: cosine, warmup_epochs: 11",
-        "7:10: lr.fixed: a warm-up of 11 epochs is longer than pretext, which has 10 (shorten `warmup_epochs`)",
+        "7:10: lr.fixed: a warm-up of 11 epochs leaves nothing of pretext, which has 10 (shorten `warmup_epochs`)",
     );
     refused(
         "pretext: {epochs: 10}",

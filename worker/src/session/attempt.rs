@@ -1,6 +1,7 @@
 //! One attempt, from grant to its end: prepares the files, drives the trainer, hands over points,
 //! checkpoints and the result.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ use super::{Held, Shared, Verdict, becomes};
 
 /// How long a trainer that was told to stop may take for its last step and checkpoint.
 const STOP_PATIENCE: Duration = Duration::from_secs(8);
+
+/// How long a daemon that is stopping tries to hand over the end of an attempt.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// A grant that has been read.
 struct Granted {
@@ -65,9 +69,21 @@ pub(super) async fn run(
     tracing::info!(%attempt, kind = granted.stage.spec.kind().as_str(), device = %plan.device, "stage begins");
     let mut course =
         Course { shared, plan, granted, verdicts, outbox: Outbox::new(shared.link.clone(), attempt), upload: None };
+    shared.supersede(attempt).await;
     let (end, trainer) = course.drive(trainer).await;
-    course.conclude(end).await;
+    // At a shutdown nobody waits for a coordinator that does not answer: the lease expires by itself, and the
+    // stage goes on from its newest checkpoint.
+    let mut stopping = shared.stopping.clone();
+    let patience = async {
+        becomes(&mut stopping, |stop| *stop).await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    tokio::select! {
+        () = course.conclude(end) => {}
+        () = patience => tracing::warn!(%attempt, "the coordinator did not hear the end of this attempt"),
+    }
     shared.held().remove(&attempt);
+    shared.ended.notify_waiters();
     trainer
 }
 
@@ -107,7 +123,12 @@ impl Course<'_> {
     }
 
     async fn drive(&mut self, trainer: Option<Trainer>) -> (End, Option<Trainer>) {
-        let order = match self.prepare().await {
+        let mut stopping = self.shared.stopping.clone();
+        let prepared = tokio::select! {
+            prepared = self.prepare() => prepared,
+            () = becomes(&mut stopping, |stop| *stop) => return (End::Stopped, trainer),
+        };
+        let order = match prepared {
             Ok(order) => order,
             Err(error) => return (End::Failed(failure(FailureCode::Storage, error.to_string(), Vec::new())), trainer),
         };
@@ -117,7 +138,7 @@ impl Course<'_> {
         };
         trainer.clear_log();
         if let Err(error) = trainer.order(&order).await {
-            return (self.lost(&trainer, &error), None);
+            return (lost(trainer, &error).await, None);
         }
         self.follow(trainer).await
     }
@@ -167,12 +188,12 @@ impl Course<'_> {
             .map_err(|error| End::Failed(failure(FailureCode::Crashed, error.to_string(), Vec::new())))?;
         match trainer.report().await {
             Ok(Report::Ready) => Ok(trainer),
-            Ok(Report::Failed(failure)) => Err(End::Failed(self.with_log(failure, &trainer))),
+            Ok(Report::Failed(failure)) => Err(with_log(failure, trainer).await),
             Ok(other) => {
                 let error = TrainerError::Garbled(format!("{other:?} before it was ready"));
-                Err(self.lost(&trainer, &error))
+                Err(lost(trainer, &error).await)
             }
-            Err(error) => Err(self.lost(&trainer, &error)),
+            Err(error) => Err(lost(trainer, &error).await),
         }
     }
 
@@ -206,16 +227,8 @@ impl Course<'_> {
                 Ok(Report::Checkpoint { path, step }) => self.keep(path, step),
                 Ok(Report::Finished(finished)) => return (End::Finished(finished), Some(trainer)),
                 Ok(Report::Stopped { .. }) => return (End::Stopped, Some(trainer)),
-                Ok(Report::Failed(failure)) => {
-                    let end = End::Failed(self.with_log(failure, &trainer));
-                    trainer.kill().await;
-                    return (end, None);
-                }
-                Err(error) => {
-                    let end = self.lost(&trainer, &error);
-                    trainer.kill().await;
-                    return (end, None);
-                }
+                Ok(Report::Failed(failure)) => return (with_log(failure, trainer).await, None),
+                Err(error) => return (lost(trainer, &error).await, None),
             }
         }
     }
@@ -247,17 +260,6 @@ impl Course<'_> {
         }));
     }
 
-    fn with_log(&self, mut failure: Failure, trainer: &Trainer) -> Failure {
-        if failure.log.is_empty() {
-            failure.log = trainer.log();
-        }
-        failure
-    }
-
-    fn lost(&self, trainer: &Trainer, error: &TrainerError) -> End {
-        End::Failed(failure(FailureCode::Crashed, error.to_string(), trainer.log()))
-    }
-
     /// Tells the coordinator how it ended. Whatever it refuses is over: somebody else has the stage.
     async fn conclude(mut self, end: End) {
         let attempt = self.granted.attempt;
@@ -270,7 +272,7 @@ impl Course<'_> {
             }
             (End::Finished(finished), _) => {
                 tokio::select! {
-                    told = self.complete(*finished) => told,
+                    told = self.hand_over(*finished) => told,
                     () = becomes(&mut verdicts, |verdict| *verdict != Verdict::Continue) => Err("it was superseded".to_owned()),
                 }
             }
@@ -291,14 +293,26 @@ impl Course<'_> {
         }
     }
 
-    async fn complete(&self, finished: Finished) -> Result<(), String> {
+    /// Uploads the outputs and completes the stage. Outputs that cannot be stored (a full disk there) fail the
+    /// attempt: another one may find room.
+    async fn hand_over(&self, finished: Finished) -> Result<(), String> {
+        let attempt = self.granted.attempt;
+        let mut artifacts = BTreeMap::new();
+        for (kind, path) in &finished.files {
+            match transfer::upload(&self.shared.link, attempt, *kind, path).await {
+                Ok(artifact) => artifacts.insert(*kind, artifact),
+                Err(error) => {
+                    let message = format!("the {} could not be stored: {error}", kind.as_str());
+                    return self.fail(failure(FailureCode::Storage, message, Vec::new())).await;
+                }
+            };
+        }
+        self.complete(finished, artifacts).await
+    }
+
+    async fn complete(&self, finished: Finished, artifacts: BTreeMap<ArtifactKind, ArtifactId>) -> Result<(), String> {
         let link = &self.shared.link;
         let attempt = self.granted.attempt;
-        let mut artifacts = std::collections::BTreeMap::new();
-        for (kind, path) in &finished.files {
-            let artifact = transfer::upload(link, attempt, *kind, path).await.map_err(|error| error.to_string())?;
-            artifacts.insert(*kind, artifact);
-        }
         let sequence = self.outbox.next();
         self.outbox.flushed(sequence).await?;
         let result = StageResult {
@@ -360,6 +374,16 @@ impl Course<'_> {
             Err(_) => Err("it did not answer; the lease will expire".to_owned()),
         }
     }
+}
+
+/// A failure with the last lines of its trainer, which is of no more use.
+async fn with_log(mut failure: Failure, trainer: Trainer) -> End {
+    failure.log = trainer.last_lines().await;
+    End::Failed(failure)
+}
+
+async fn lost(trainer: Trainer, error: &TrainerError) -> End {
+    with_log(failure(FailureCode::Crashed, error.to_string(), Vec::new()), trainer).await
 }
 
 fn failure(code: FailureCode, message: String, log: Vec<String>) -> Failure {

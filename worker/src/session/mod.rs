@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pretext_proto::v1 as pb;
 use pretext_shared::device::DeviceFacts;
 use pretext_shared::ids::{AttemptId, WorkerId};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 pub use link::{Link, LinkError};
@@ -46,6 +46,8 @@ struct Shared {
     options: Options,
     link: Link,
     held: Mutex<BTreeMap<AttemptId, Held>>,
+    /// Told whenever an attempt has left `held`.
+    ended: Notify,
     /// True once the daemon is shutting down.
     stopping: watch::Receiver<bool>,
 }
@@ -84,6 +86,24 @@ impl Shared {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Ends the older attempts of a stage that this machine still works on: that the stage was granted again
+    /// means that they are over, and two must not share the stage's folder.
+    async fn supersede(&self, attempt: AttemptId) {
+        loop {
+            let ended = self.ended.notified();
+            let older = |other: &AttemptId| other.stage == attempt.stage && other.fence < attempt.fence;
+            let mut waits = false;
+            for (_, held) in self.held().iter().filter(|(other, _)| older(other)) {
+                held.verdict.send_if_modified(|old| std::mem::replace(old, Verdict::Superseded) != Verdict::Superseded);
+                waits = true;
+            }
+            if !waits {
+                return;
+            }
+            ended.await;
+        }
+    }
+
     fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
     }
@@ -106,7 +126,8 @@ pub async fn serve(options: Options, mut stop: watch::Receiver<bool>) -> Result<
         worker = %options.worker, coordinator = %options.coordinator, slots = slots.len(), threads = options.threads,
         "worker is ready"
     );
-    let shared = Arc::new(Shared { options, link, held: Mutex::new(BTreeMap::new()), stopping: stop });
+    let shared =
+        Arc::new(Shared { options, link, held: Mutex::new(BTreeMap::new()), ended: Notify::new(), stopping: stop });
     let beat = tokio::spawn(heartbeat::run(shared.clone(), registered));
     let mut running = JoinSet::new();
     for plan in slots {

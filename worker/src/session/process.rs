@@ -4,16 +4,20 @@
 use std::collections::VecDeque;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use pretext_shared::trainer::{Order, Report};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
 
 use super::slot::SlotPlan;
 
 /// Log lines that are kept, and characters of each.
 const LOG_LINES: usize = 100;
 const LOG_WIDTH: usize = 500;
+/// How long a process that is ending may take.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// A running trainer.
 pub(super) struct Trainer {
@@ -21,6 +25,8 @@ pub(super) struct Trainer {
     orders: ChildStdin,
     reports: Lines<BufReader<ChildStdout>>,
     log: Arc<Mutex<VecDeque<String>>>,
+    /// Reads the log until the process ends.
+    reader: JoinHandle<()>,
 }
 
 /// Why a trainer can no longer be used.
@@ -61,8 +67,8 @@ impl Trainer {
         let orders = child.stdin.take().ok_or_else(missing)?;
         let reports = BufReader::new(child.stdout.take().ok_or_else(missing)?).lines();
         let log = Arc::new(Mutex::new(VecDeque::new()));
-        tokio::spawn(keep_log(child.stderr.take().ok_or_else(missing)?, log.clone(), plan.device.clone()));
-        Ok(Self { child, orders, reports, log })
+        let reader = keep_log(child.stderr.take().ok_or_else(missing)?, log.clone(), plan.device.clone());
+        Ok(Self { child, orders, reports, log, reader: tokio::spawn(reader) })
     }
 
     /// Gives an order.
@@ -86,17 +92,11 @@ impl Trainer {
     }
 
     async fn ended(&mut self) -> TrainerError {
-        let grace = std::time::Duration::from_secs(2);
-        TrainerError::Ended(match tokio::time::timeout(grace, self.child.wait()).await {
+        TrainerError::Ended(match tokio::time::timeout(GRACE, self.child.wait()).await {
             Ok(Ok(status)) => status.to_string(),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it closed its output but still runs".to_owned(),
         })
-    }
-
-    /// The last lines that it wrote.
-    pub(super) fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// Forgets the log, before another stage begins.
@@ -108,6 +108,16 @@ impl Trainer {
     pub(super) async fn kill(mut self) {
         // It may have ended already.
         let _ = self.child.kill().await;
+    }
+
+    /// Waits for its end, which it is near, or brings it about, and gives the last lines that it wrote.
+    pub(super) async fn last_lines(mut self) -> Vec<String> {
+        if tokio::time::timeout(GRACE, self.child.wait()).await.is_err() {
+            let _ = self.child.kill().await;
+        }
+        // The pipe ends with the process; then everything has been read.
+        let _ = tokio::time::timeout(GRACE, self.reader).await;
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 

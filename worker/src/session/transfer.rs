@@ -117,7 +117,8 @@ pub(super) async fn download(link: &Link, artifact: ArtifactId, path: &Path) -> 
     if path.is_file() && identify(path).await?.0 == artifact {
         return Ok(());
     }
-    let temporary = path.with_extension("incoming");
+    // Its own for each call: another slot may fetch the same model at the same moment.
+    let temporary = path.with_extension(format!("{}.incoming", uuid::Uuid::now_v7()));
     let request = pb::DownloadRequest { artifact: artifact.to_string() };
     link.persist("download", || {
         let (mut client, request, temporary) = (link.client(), request.clone(), temporary.clone());

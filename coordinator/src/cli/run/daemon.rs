@@ -230,13 +230,13 @@ mod tests {
         assert_eq!(
             started_with(&[], &drawn),
             "--coordinator http://127.0.0.1:1 --device auto --name local --data-root . --no-datasets \
-             --state-dir .pretext/worker"
+             --state-dir .pretext/worker --exit-with-stdin"
         );
         let cifar = Source::Cifar10 { path: "c".to_owned() };
         assert_eq!(
             started_with(&["--workers", "3", "--device", "cpu", "--data-root", "d", "--state-dir", "s"], &cifar),
             "--coordinator http://127.0.0.1:1 --device cpu --name local --slots 3 --data-root d --dataset cifar10:c \
-             --state-dir s/worker"
+             --state-dir s/worker --exit-with-stdin"
         );
     }
 

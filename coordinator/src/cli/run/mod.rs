@@ -20,6 +20,7 @@ use super::console::{Console, Show};
 use super::error::CliError;
 use super::progress::{cells as count, span};
 use super::report::publish;
+use super::serve::store_lost;
 use super::signals::Signals;
 use super::status::Counts;
 use super::submit::Submitted;
@@ -47,6 +48,7 @@ pub(super) async fn run(args: RunArgs, console: &Console) -> Result<Verdict, Cli
     let mut run = Run { args, file, url, console, worker: None };
     let outcome = tokio::select! {
         outcome = Box::pin(run.complete()) => outcome,
+        reason = coordinator.broken() => Err(store_lost(reason)),
         () = signals.next() => Err(CliError::Interrupted {
             message: "interrupted: what is done is kept, and the same command goes on where it stopped".to_owned(),
         }),
