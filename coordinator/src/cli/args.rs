@@ -135,7 +135,7 @@ pub(super) struct RunArgs {
     /// The folder that `dataset.path` is relative to
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(super) data_root: PathBuf,
-    /// Devices to train on: auto, cpu, vulkan[:N], cuda[:N], …; several with commas
+    /// Devices to train on: auto, cpu, vulkan or vulkan:N, cuda or cuda:N, …; several with commas
     #[arg(long, default_value = "auto")]
     pub(super) device: String,
     /// Run failed stages again, and the cancelled ones of a cancelled sweep

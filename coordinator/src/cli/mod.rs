@@ -1,7 +1,7 @@
 //! The command line: one file per command or small group of them.
 //!
 //! Data go to stdout, everything else to stderr. Commands return what became of the cells, or a
-//! [`CliError`](error::CliError); the exit code follows from that alone.
+//! `CliError`; the exit code follows from that alone.
 
 mod args;
 mod client;

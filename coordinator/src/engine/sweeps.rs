@@ -62,7 +62,7 @@ impl Engine {
         match self.stages.get(&id).map(|entry| &entry.progress.state) {
             None => {
                 self.changes.push(Change::AddStage(id, Box::new(record.clone())));
-                self.changes.push(Change::SetProgress(id, Box::new(Progress::new())));
+                self.changes.push(Change::SetProgress(id, Box::default()));
                 let entry = StageEntry { record, progress: Progress::new(), until: 0, step: 0, images: 0, weight: 0 };
                 self.stages.insert(id, entry);
             }

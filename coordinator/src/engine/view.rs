@@ -211,11 +211,8 @@ impl Engine {
                     });
                 }
                 State::Waiting(_) if self.is_ready(stage, now) => {
-                    if let Some(obstacle) = self.obstacle(stage, now) {
-                        if !result.obstacles.contains(&obstacle) {
-                            result.obstacles.push(obstacle);
-                        }
-                    }
+                    let obstacle = self.obstacle(stage, now);
+                    result.obstacles.extend(obstacle.filter(|obstacle| !result.obstacles.contains(obstacle)));
                 }
                 _ => {}
             }
@@ -262,11 +259,11 @@ impl Engine {
             })
             .collect();
         for (id, stage) in &self.stages {
-            if let State::Leased(holder) = &stage.progress.state {
-                if let Some(view) = views.get_mut(&holder.worker) {
-                    let attempt = AttemptId { stage: *id, fence: stage.progress.fence };
-                    view.holds.push((attempt, holder.device.clone(), stage.step));
-                }
+            if let State::Leased(holder) = &stage.progress.state
+                && let Some(view) = views.get_mut(&holder.worker)
+            {
+                let attempt = AttemptId { stage: *id, fence: stage.progress.fence };
+                view.holds.push((attempt, holder.device.clone(), stage.step));
             }
         }
         views.into_values().collect()

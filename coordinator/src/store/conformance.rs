@@ -33,7 +33,7 @@ fn submission() -> (Vec<Change>, Vec<StageId>) {
     let mut changes = vec![Change::AddSweep(Box::new(submission.sweep))];
     for (id, record) in submission.stages {
         changes.push(Change::AddStage(id, Box::new(record)));
-        changes.push(Change::SetProgress(id, Box::new(Progress::new())));
+        changes.push(Change::SetProgress(id, Box::default()));
     }
     (changes, ids)
 }

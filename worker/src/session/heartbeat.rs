@@ -52,10 +52,10 @@ pub(super) async fn run(shared: Arc<Shared>, registered: pb::RegisterReply) {
                 }
             }
         }
-        if reply.register_again {
-            if let Err(error) = shared.link.register().await {
-                tracing::error!(%error, "the coordinator no longer takes this worker");
-            }
+        if reply.register_again
+            && let Err(error) = shared.link.register().await
+        {
+            tracing::error!(%error, "the coordinator no longer takes this worker");
         }
     }
 }
