@@ -4,12 +4,13 @@
 # the checks. Any other CARGO_TARGET_DIR works too.
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pretext/target
 
+SHELL := /bin/bash
 CARGO := cargo
 BIN := $(CARGO_TARGET_DIR)/release
 # One profile for everything: a clean build of burn is many minutes, and nobody should pay it twice.
 PROFILE := --release --locked --workspace
 
-.PHONY: demo build test verify fix campaign setup-build setup-test setup-verify
+.PHONY: demo build test verify fix campaign setup-build setup-test setup-verify claim
 
 ## Build everything and run the main job: four methods, two fractions, two learning-rate policies.
 demo: build
@@ -39,11 +40,20 @@ fix:
 campaign: build
 	tests/campaign.sh $(BIN)
 
-setup-build:
+setup-build: claim
 	@tests/setup.sh build
 
-setup-test:
+setup-test: claim
 	@tests/setup.sh test
 
-setup-verify:
+setup-verify: claim
 	@tests/setup.sh verify
+
+# Cargo tells sources apart by their age and not by their place: what another checkout built of our own crates
+# must not pass for this one's.
+claim:
+	@mkdir -p "$(CARGO_TARGET_DIR)"
+	@if [ "$$(cat "$(CARGO_TARGET_DIR)/checkout" 2>/dev/null)" != "$(CURDIR)" ]; then \
+		rm -rf "$(CARGO_TARGET_DIR)"/*/.fingerprint/{coordinator,worker,pretext}-*; \
+		echo "$(CURDIR)" > "$(CARGO_TARGET_DIR)/checkout"; \
+	fi

@@ -172,6 +172,15 @@ impl Server {
         Self { process, url: address["listening"].as_str().expect("an address").to_owned() }
     }
 
+    /// Waits until `count` workers have registered.
+    #[track_caller]
+    pub fn registered(&self, folder: &Scratch, count: usize) {
+        until("the workers have registered", || {
+            let workers = self.ask(folder, &["workers", "--json"]).expect(0).json();
+            (workers["workers"].as_array().map_or(0, Vec::len) == count).then_some(())
+        });
+    }
+
     /// Runs a command against this server.
     pub fn ask(&self, folder: &Scratch, args: &[&str]) -> Output {
         let command = [args, &["--coordinator", &self.url]].concat();

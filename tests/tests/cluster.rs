@@ -56,10 +56,7 @@ fn a_worker_killed_in_mid_stage_costs_nothing_but_time() {
     let mut doomed = Daemon::start(&folder, &server.url, "doomed", &["--slots", "1"]);
     let file = folder.file("sweep.yaml", SWEEP);
     let file = file.to_str().expect("a text path");
-    until("both workers are there", || {
-        let workers = server.ask(&folder, &["workers", "--json"]).json();
-        (workers["workers"].as_array().map_or(0, Vec::len) == 2).then_some(())
-    });
+    server.registered(&folder, 2);
     let submitted = server.ask(&folder, &["submit", file, "--json"]).expect(0).json();
     let sweep = submitted["sweep"].as_str().expect("an id").to_owned();
 
@@ -93,10 +90,7 @@ fn a_restarted_coordinator_goes_on_with_workers_that_never_stopped() {
     let port = server.url.rsplit(':').next().expect("a port").to_owned();
     let mut worker = Daemon::start(&folder, &server.url, "steady", &["--slots", "2"]);
     let file = folder.file("sweep.yaml", SWEEP);
-    until("the worker is there", || {
-        let workers = server.ask(&folder, &["workers", "--json"]).json();
-        (workers["workers"].as_array().map_or(0, Vec::len) == 1).then_some(())
-    });
+    server.registered(&folder, 1);
     let submitted = server.ask(&folder, &["submit", file.to_str().expect("text"), "--json"]).expect(0).json();
     let sweep = submitted["sweep"].as_str().expect("an id").to_owned();
     let stage = until("a stage is under way", || held_past(&folder, &server, "steady", 3));
@@ -116,6 +110,45 @@ fn a_restarted_coordinator_goes_on_with_workers_that_never_stopped() {
 }
 
 #[test]
+fn a_worker_stops_although_its_coordinator_is_gone() {
+    let folder = Scratch::new();
+    let mut server = Server::start(&folder, &[]);
+    let mut worker = Daemon::start(&folder, &server.url, "steady", &["--slots", "1"]);
+    let file = folder.file("sweep.yaml", SWEEP);
+    server.registered(&folder, 1);
+    server.ask(&folder, &["submit", file.to_str().expect("text")]).expect(0);
+    until("a stage is under way", || held_past(&folder, &server, "steady", 3));
+    server.process.kill();
+    // The stage ends, and its outputs have nowhere to go.
+    until("the worker tries to hand over what it has", || {
+        let log = pretext_tests::processes::read(&folder.path("steady.log"));
+        (log.contains("waiting for the coordinator") && log.contains("upload")).then_some(())
+    });
+    worker.process.signal(Signal::TERM);
+    assert_eq!(worker.process.ended(), 0);
+}
+
+#[test]
+fn a_stage_that_is_granted_again_on_the_same_machine_has_its_folder_to_itself() {
+    let folder = Scratch::new();
+    let server = Server::start(&folder, &[]);
+    let _worker = Daemon::start(&folder, &server.url, "steady", &["--slots", "2"]);
+    let text = SWEEP.replace("every: 1s", "every: 100ms").replace("[supervised, rotation]", "[rotation]");
+    let file = folder.file("sweep.yaml", &text);
+    server.registered(&folder, 1);
+    let submitted = server.ask(&folder, &["submit", file.to_str().expect("text"), "--json"]).expect(0).json();
+    let sweep = submitted["sweep"].as_str().expect("an id").to_owned();
+    until("a stage is under way", || held_past(&folder, &server, "steady", 3));
+    // The former attempt hears of it only with the next heartbeat; the new one begins at once.
+    server.ask(&folder, &["cancel", &sweep]).expect(0);
+    server.ask(&folder, &["retry", &sweep]).expect(0);
+    server.ask(&folder, &["watch", &sweep]).expect(0);
+    let log = pretext_tests::processes::read(&folder.path("steady.log"));
+    assert!(!log.contains("attempt failed"), "{log}");
+    assert!(cells(&report(&folder, &server, &sweep)).iter().all(|cell| cell["state"] == "succeeded"));
+}
+
+#[test]
 fn slots_of_several_devices_are_used() {
     let folder = Scratch::new();
     let server = Server::start(&folder, &[]);
@@ -123,10 +156,7 @@ fn slots_of_several_devices_are_used() {
         Daemon::start(&folder, &server.url, "twins", &["--device", "stub:0,stub:1", "--slots", "2", "--no-datasets"]);
     let text = SWEEP.replace("seeds: [0]", "seeds: [0, 1]").replace("name: killed", "name: placed");
     let file = folder.file("sweep.yaml", &text);
-    until("the worker is there", || {
-        let workers = server.ask(&folder, &["workers", "--json"]).json();
-        (workers["workers"].as_array().map_or(0, Vec::len) == 1).then_some(())
-    });
+    server.registered(&folder, 1);
     let submitted = server.ask(&folder, &["submit", file.to_str().expect("text"), "--json"]).expect(0).json();
     let sweep = submitted["sweep"].as_str().expect("an id");
     until("two stages run on each device", || {

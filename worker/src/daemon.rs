@@ -166,6 +166,12 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         Ok(lock) => lock,
         Err(sentence) => return give_up(ENVIRONMENT, sentence),
     };
+    // Models of other stages are fetched when they are needed; those of a former life only take room.
+    if let Err(error) = std::fs::remove_dir_all(state_dir.join("models"))
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return give_up(ENVIRONMENT, format!("cannot clear {}: {error}", state_dir.join("models").display()));
+    }
     let data_root = absolute(&args.data_root).unwrap_or_else(|_| args.data_root.clone());
     let datasets = match announcements(&args) {
         Ok(datasets) => datasets,

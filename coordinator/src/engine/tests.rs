@@ -323,6 +323,8 @@ fn sweeps_are_found_by_the_beginning_of_their_id() {
     assert!(engine.find_sweep("large").is_err());
     let lines = engine.explain(&format!("{}/supervised/0.5/fixed/1", engine.list(0)[0].id), 0).expect("a cell");
     assert!(lines[1].contains("cannot run: no worker is connected"), "{lines:?}");
+    let percent = engine.explain(&format!("{}/supervised/50%/fixed/1", engine.list(0)[0].id), 0);
+    assert_eq!(percent, Ok(lines));
 }
 
 #[test]
@@ -350,4 +352,19 @@ fn a_cancelled_cell_stays_cancelled_when_another_sweep_finishes_its_stages() {
         assert_eq!(states.iter().filter(|state| **state == pretext_shared::sweep::CellState::Succeeded).count(), ended);
         assert!(engine.submit(submission(SWEEP, 3)).cancelled, "submitting it again says so");
     }
+}
+
+#[test]
+fn two_workers_of_one_name_are_two_workers() {
+    let mut engine = engine_with(&[]);
+    let offer =
+        || Offer { devices: vec![device("cpu", NumericClass::Cpu, 1)], datasets: vec![], version: String::new() };
+    let twin = |boot| WorkerId { name: "host".to_owned(), boot: uuid::Uuid::from_u128(boot) };
+    engine.register(twin(1), offer(), 0);
+    engine.register(twin(2), offer(), 1_000);
+    assert!(engine.knows(&twin(1)) && engine.knows(&twin(2)), "both are alive");
+    // One that fell silent was a former life.
+    engine.heartbeat(&twin(2), &[], 20_000);
+    engine.register(twin(3), offer(), 20_001);
+    assert!(!engine.knows(&twin(1)) && engine.knows(&twin(2)));
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pretext_shared::ids::{AttemptId, StageId, SweepId, WorkerId};
+use pretext_shared::split::Fraction;
 use pretext_shared::sweep::{Cell, CellState, StageStatus, StageView, SweepView};
 
 use super::workers::Offer;
@@ -87,6 +88,16 @@ pub struct WorkerView {
     pub silent_ms: Millis,
     /// Whether that is within the lease time.
     pub connected: bool,
+}
+
+/// Whether `key` (`METHOD/FRACTION/LR/SEED`) names the cell; the fraction may be written as `5%` too.
+fn names(key: &str, cell: &Cell) -> bool {
+    let mut parts: Vec<&str> = key.split('/').collect();
+    let fraction = parts.get(1).and_then(|text| text.parse::<Fraction>().ok()).map(|fraction| fraction.to_string());
+    if let (Some(part), Some(fraction)) = (parts.get_mut(1), &fraction) {
+        *part = fraction;
+    }
+    parts.join("/") == cell.key.to_string()
 }
 
 fn status(progress: &Progress, step: u64) -> StageStatus {
@@ -276,7 +287,7 @@ impl Engine {
         let sweep = self.find_sweep(sweep)?;
         let entry = self.sweeps.get(&sweep).ok_or_else(unknown)?;
         let mut cells = entry.record.cells.iter().enumerate();
-        let (place, cell) = cells.find(|(_, cell)| cell.key.to_string() == key).ok_or_else(unknown)?;
+        let (place, cell) = cells.find(|(_, cell)| names(key, cell)).ok_or_else(unknown)?;
         let state = self.cell_state(place, cell, &entry.mark);
         let mut lines = vec![format!("cell {} is {}", cell.id(&sweep), state.as_str())];
         for id in cell.stages() {

@@ -50,7 +50,10 @@ pub struct Link {
 
 /// Whether a call that ended so may be answered another time.
 pub(super) fn is_passing(status: &Status) -> bool {
-    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Cancelled)
+    matches!(
+        status.code(),
+        Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Cancelled | Code::Internal
+    )
 }
 
 impl Link {
