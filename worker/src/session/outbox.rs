@@ -172,7 +172,7 @@ async fn stream(
 }
 
 fn broken(status: &tonic::Status, acknowledged: &watch::Sender<Acknowledged>) -> Stream {
-    if super::link::is_passing(status) || status.code() == tonic::Code::Internal {
+    if super::link::is_passing(status) {
         return Stream::Broken;
     }
     acknowledged.send_replace(Acknowledged::Refused(status.message().to_owned()));
