@@ -8,7 +8,7 @@ use crate::ids::{ContentHash, StageId};
 use crate::split::SplitSpec;
 
 /// Raised by hand when a change of code changes the results of pretext or downstream training.
-pub const TRAINING_VERSION: u32 = 1;
+pub const TRAINING_VERSION: u32 = 2;
 /// Raised by hand when a change of code changes the results of evaluation.
 pub const EVALUATION_VERSION: u32 = 1;
 

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use pretext_shared::stage::EncoderSpec;
 
-use super::{ResNet18, ResNet50, SmallCnn};
+use super::{Maps, ResNet18, ResNet50, SmallCnn};
 
 /// Turns images into features.
 #[derive(Module, Debug)]
@@ -31,12 +31,12 @@ impl Encoder {
 
     /// Images `[batch, 3, size, size]` to features `[batch, features]`: the last maps, averaged.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let images = Maps::of(images);
         let maps = match self {
             Encoder::SmallCnn(encoder) => encoder.forward(images),
             Encoder::Resnet18(encoder) => encoder.forward(images),
             Encoder::Resnet50(encoder) => encoder.forward(images),
         };
-        let [batch, features, height, width] = maps.dims();
-        maps.reshape([batch, features, height * width]).mean_dim(2).reshape([batch, features])
+        maps.mean()
     }
 }

@@ -5,6 +5,8 @@ mod conv;
 mod encoder;
 mod head;
 mod init;
+mod maps;
+mod pool;
 mod resnet;
 mod small_cnn;
 
@@ -16,6 +18,8 @@ pub use conv::{Conv, ConvBn};
 pub use encoder::Encoder;
 pub use head::{Head, HeadSpec, Projection};
 pub use init::initialize;
+pub use maps::{After, Maps};
+pub use pool::MaxPool;
 pub use resnet::{BasicBlock, Bottleneck, ResNet18, ResNet50};
 pub use small_cnn::{ResidualBlock, SmallCnn};
 
