@@ -8,6 +8,7 @@ use super::geometry::{Correlation, Frame, Geometry};
 use super::panel::{Direction, Pass, Shape, pack, passes};
 use super::scratch::with_scratch;
 use super::tile::{Site, Sum, Window, gather, outer};
+use super::winograd;
 
 /// Sites of one sweep over a panel: what they read and write stays in the second-level cache.
 const SITES: usize = 256;
@@ -17,8 +18,6 @@ const WEIGHT_SITES: usize = 128;
 const BLOCKS: usize = 8;
 /// Up to this many values, each block of images sums a weight gradient of its own.
 const PARTIAL: usize = 1 << 16;
-/// Input channels that are unpacked together.
-const UNPACK: usize = 16;
 /// Rows of a weight gradient that is divided by rows.
 const ROWS: usize = 64;
 
@@ -107,15 +106,20 @@ impl Prepared {
     }
 }
 
-/// All `correlations` of `input`, images of `from` values, to images of `to` values with `channels` channels.
+/// All `correlations` of `input`, images of `from` values with `summed` channels, to images of `to` values with `channels`.
 fn correlate(
     g: &Geometry,
     w: &[f32],
     input: &[f32],
     (frame, correlations): (Frame, Vec<Correlation>),
     direction: Direction,
-    [from, to, channels]: [usize; 3],
+    sizes @ [from, to, summed, channels]: [usize; 4],
 ) -> Vec<f32> {
+    if let [correlation] = &correlations[..]
+        && winograd::suits(correlation, g.n, summed, channels)
+    {
+        return winograd::correlate(g, w, input, (&frame, correlation), direction, sizes);
+    }
     let shape = Shape::of(channels);
     let sites = correlations.iter().map(|correlation| correlation.sites.len()).max().unwrap_or(0);
     let images = images_per_block(g, sites);
@@ -144,22 +148,20 @@ fn correlate(
 /// `y[n, oh, ow, cout]` of `x[n, h, w, cin]` and `w[cout, cin, k, k]`.
 pub(super) fn forward(g: &Geometry, x: &[f32], w: &[f32]) -> Vec<f32> {
     let (frame, correlation) = g.forward();
-    correlate(g, w, x, (frame, vec![correlation]), Direction::Forward, [g.input(), g.output(), g.cout])
+    correlate(g, w, x, (frame, vec![correlation]), Direction::Forward, [g.input(), g.output(), g.cin, g.cout])
 }
 
 /// The gradient of `x`, from `w` and the gradient `dy` of the output.
 pub(super) fn backward_input(g: &Geometry, w: &[f32], dy: &[f32]) -> Vec<f32> {
-    correlate(g, w, dy, g.backward(), Direction::Backward, [g.output(), g.input(), g.cin])
+    correlate(g, w, dy, g.backward(), Direction::Backward, [g.output(), g.input(), g.cout, g.cin])
 }
 
-/// Adds the products of a block of images to rows of one panel of a weight gradient, `[row of the window][value][width]`.
+/// Adds the products of a block of sites to one panel of a weight gradient, `[value of the window][width]`.
 struct Accumulate<'a> {
     input: &'a [f32],
     output: &'a [f32],
     sites: &'a [Site],
     window: Window,
-    /// First of the rows in `target`, counted over the whole window.
-    first: usize,
     target: &'a mut [f32],
     /// Channels of the panel.
     channels: usize,
@@ -173,12 +175,12 @@ impl Accumulate<'_> {
 
     #[inline(always)]
     fn sweep<S: Simd, const V: usize>(self, simd: S) {
-        let Self { input, output, sites, window, first, target, channels, shape } = self;
+        let Self { input, output, sites, window, target, channels, shape } = self;
         let rows = target.len() / shape.width;
         for sites in sites.chunks(WEIGHT_SITES) {
             let mut row = 0;
             while row < rows {
-                let (line, value) = ((first + row) / window.length, (first + row) % window.length);
+                let (line, value) = (row / window.length, row % window.length);
                 let at = line * window.stride + value;
                 let target = &mut target[row * shape.width..];
                 row += match (rows - row).min(window.length - value) {
@@ -207,65 +209,111 @@ impl WithSimd for Accumulate<'_> {
 /// The gradient of `w`. A small one is summed per block of images and then over the blocks in order; a large one is
 /// divided by its own rows, each summed over all images in order.
 pub(super) fn backward_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    let (frame, correlation) = g.forward();
-    let (shape, window) = (Shape::of(g.cout), correlation.window);
-    let panel = window.count * window.length * shape.width;
-    let size = shape.panels(g.cout) * panel;
-    // Rows `first` and following of panel `i`, over the images of `input`.
-    let accumulate = |input: &[f32], dy: &[f32], sites: &[Site], i: usize, first: usize, target: &mut [f32]| {
-        let channels = (g.cout - i * shape.width).min(shape.width);
-        let output = &dy[i * shape.width..];
-        Accumulate { input, output, sites, window, first, target, channels, shape }.run();
-    };
-    let mut sum = vec![0f32; size];
-    if size <= PARTIAL {
-        let images = g.n.div_ceil(BLOCKS);
-        let at_once = images_per_block(g, correlation.sites.len());
-        let sites = correlation.sites_of(at_once, frame.size(), g.output());
-        let blocks = x.par_chunks(images * g.input()).zip(dy.par_chunks(images * g.output()));
-        let partial = blocks.map(|(x, dy)| {
-            let mut partial = vec![0f32; size];
-            for (x, dy) in x.chunks(at_once * g.input()).zip(dy.chunks(at_once * g.output())) {
-                let images = x.len() / g.input();
-                let sites = &sites[..images * correlation.sites.len()];
-                framed(&frame, x, images, |input| {
-                    for (i, target) in partial.chunks_exact_mut(panel).enumerate() {
-                        accumulate(input, dy, sites, i, 0, target);
-                    }
-                });
-            }
-            partial
-        });
-        for partial in partial.collect::<Vec<_>>() {
-            sum.iter_mut().zip(&partial).for_each(|(sum, partial)| *sum += partial);
-        }
+    let shape = Shape::of(g.cout);
+    let rows = g.k * g.k * g.cin;
+    if rows * shape.panels(g.cout) * shape.width <= PARTIAL {
+        unpack(g, &by_images(g, x, dy, shape), rows, shape)
     } else {
-        let sites = correlation.sites_of(g.n, frame.size(), g.output());
-        framed(&frame, x, g.n, |input| {
-            let panels = sum.par_chunks_exact_mut(panel).enumerate();
-            let parts = panels.flat_map(|(i, target)| {
-                target.par_chunks_mut(ROWS * shape.width).enumerate().map(move |(j, target)| (i, j * ROWS, target))
-            });
-            parts.for_each(|(i, first, target)| accumulate(input, dy, &sites, i, first, target));
-        });
+        unpack(g, &by_rows(g, x, dy, shape), ROWS, shape)
     }
-    unpack(g, &sum, shape.width)
 }
 
-/// `[panel][tap][input channel][width]` to `[cout, cin, k, k]`.
-fn unpack(g: &Geometry, sum: &[f32], width: usize) -> Vec<f32> {
-    let kk = g.k * g.k;
+/// `[panel][row][width]`, summed per block of images and then over the blocks.
+fn by_images(g: &Geometry, x: &[f32], dy: &[f32], shape: Shape) -> Vec<f32> {
+    let (frame, correlation) = g.forward();
+    let (window, width) = (correlation.window, shape.width);
+    let panel = window.count * window.length * width;
+    let size = shape.panels(g.cout) * panel;
+    let images = g.n.div_ceil(BLOCKS);
+    let at_once = images_per_block(g, correlation.sites.len());
+    let sites = correlation.sites_of(at_once, frame.size(), g.output());
+    let blocks = x.par_chunks(images * g.input()).zip(dy.par_chunks(images * g.output()));
+    let partial = blocks.map(|(x, dy)| {
+        let mut partial = vec![0f32; size];
+        for (x, dy) in x.chunks(at_once * g.input()).zip(dy.chunks(at_once * g.output())) {
+            let images = x.len() / g.input();
+            let sites = &sites[..images * correlation.sites.len()];
+            framed(&frame, x, images, |input| {
+                for (i, target) in partial.chunks_exact_mut(panel).enumerate() {
+                    let (output, channels) = (&dy[i * width..], (g.cout - i * width).min(width));
+                    Accumulate { input, output, sites, window, target, channels, shape }.run();
+                }
+            });
+        }
+        partial
+    });
+    let mut sum = vec![0f32; size];
+    for partial in partial.collect::<Vec<_>>() {
+        sum.iter_mut().zip(&partial).for_each(|(sum, partial)| *sum += partial);
+    }
+    sum
+}
+
+/// `[block of rows][panel][row][width]`. What a block reads is copied together first: in maps of many channels the values
+/// of neighbouring sites lie so far apart that they would share the few places of a cache that such distances have.
+fn by_rows(g: &Geometry, x: &[f32], dy: &[f32], shape: Shape) -> Vec<f32> {
+    let (frame, correlation) = g.forward();
+    let (Window { count, length, stride }, width) = (correlation.window, shape.width);
+    let (rows, panels) = (count * length, shape.panels(g.cout));
+    let sites = correlation.sites_of(g.n, frame.size(), g.output());
+    // `[panel][site][width]`
+    let mut gradients = vec![0f32; panels * sites.len() * width];
+    gradients.par_chunks_exact_mut(sites.len() * width).enumerate().for_each(|(i, panel)| {
+        let channels = (g.cout - i * width).min(width);
+        for (to, from) in panel.chunks_exact_mut(width).zip(dy.chunks_exact(g.cout)) {
+            to[..channels].copy_from_slice(&from[i * width..][..channels]);
+        }
+    });
+    let mut sum = vec![0f32; panels * rows * width];
+    framed(&frame, x, g.n, |input| {
+        sum.par_chunks_mut(ROWS * panels * width).enumerate().for_each(|(block, target)| {
+            let first = block * ROWS;
+            let rows = target.len() / (panels * width);
+            let compact: Vec<Site> = (0..WEIGHT_SITES).map(|i| Site::new(i * rows, i * width)).collect();
+            let window = Window { count: 1, length: rows, stride: 0 };
+            with_scratch(WEIGHT_SITES * rows, |values| {
+                for (i, sites) in sites.chunks(WEIGHT_SITES).enumerate() {
+                    for (site, values) in sites.iter().zip(values.chunks_exact_mut(rows)) {
+                        let mut row = first;
+                        while row < first + rows {
+                            let (line, at) = (row / length, row % length);
+                            let run = (first + rows - row).min(length - at);
+                            let from = &input[site.input() + line * stride + at..][..run];
+                            values[row - first..][..run].copy_from_slice(from);
+                            row += run;
+                        }
+                    }
+                    for (target, panel) in
+                        target.chunks_exact_mut(rows * width).zip(gradients.chunks_exact(gradients.len() / panels))
+                    {
+                        let output = &panel[i * WEIGHT_SITES * width..];
+                        let sites = &compact[..sites.len()];
+                        Accumulate { input: values, output, sites, window, target, channels: width, shape }.run();
+                    }
+                }
+            });
+        });
+    });
+    sum
+}
+
+/// `[block of rows][panel][row][width]` to `[cout, cin, k, k]`; a row is a tap and an input channel.
+fn unpack(g: &Geometry, sum: &[f32], rows: usize, shape: Shape) -> Vec<f32> {
+    let (kk, width) = (g.k * g.k, shape.width);
+    let padded = shape.panels(g.cout) * width;
     let mut dw = vec![0f32; g.cout * g.cin * kk];
-    let panels = sum.par_chunks_exact(g.cin * kk * width).zip(dw.par_chunks_mut(width * g.cin * kk));
-    panels.for_each(|(sum, dw)| {
-        // Small blocks, for the same reason as in packing.
-        for block in (0..g.cin).step_by(UNPACK) {
-            let count = UNPACK.min(g.cin - block);
+    dw.par_chunks_mut(width * g.cin * kk).enumerate().for_each(|(panel, dw)| {
+        for (block, sum) in sum.chunks(rows * padded).enumerate() {
+            let (first, rows) = (block * rows, sum.len() / padded);
+            let sum = &sum[panel * rows * width..][..rows * width];
             for (c, dw) in dw.chunks_exact_mut(g.cin * kk).enumerate() {
-                let weights = &mut dw[block * kk..][..count * kk];
-                for tap in 0..kk {
-                    let sum = sum[(tap * g.cin + block) * width + c..].iter().step_by(width);
-                    weights[tap..].iter_mut().step_by(kk).zip(sum).for_each(|(to, from)| *to = *from);
+                let mut row = 0;
+                while row < rows {
+                    let (tap, cin) = ((first + row) / g.cin, (first + row) % g.cin);
+                    let run = (rows - row).min(g.cin - cin);
+                    let from = sum[row * width + c..].iter().step_by(width).take(run);
+                    dw[cin * kk + tap..].iter_mut().step_by(kk).zip(from).for_each(|(to, from)| *to = *from);
+                    row += run;
                 }
             }
         }

@@ -68,6 +68,8 @@ impl Geometry {
             columns: taps(0),
             window: Window { count: self.k, length: self.k * self.cin, stride: pitch },
             sites: sites.collect(),
+            size: [self.oh(), self.ow()],
+            dense: self.stride == 1,
         };
         (frame, correlation)
     }
@@ -106,6 +108,8 @@ impl Geometry {
                 columns: column.taps.clone(),
                 window: Window { count: row.taps.len(), length: column.taps.len() * self.cout, stride: pitch },
                 sites: sites.collect(),
+                size: [row.count, column.count],
+                dense: s == 1 && row.shift + column.shift == 0 && row.before == top && column.before == left,
             }
         });
         let correlations = correlations.collect();
@@ -167,6 +171,16 @@ impl Frame {
         self.rows * self.columns * self.channels
     }
 
+    /// Values between the starts of two rows.
+    pub(super) fn pitch(&self) -> usize {
+        self.columns * self.channels
+    }
+
+    /// The frame with more zeros below and on the right, to at least `rows` by `columns`.
+    pub(super) fn grown(&self, [rows, columns]: [usize; 2]) -> Self {
+        Self { rows: self.rows.max(rows), columns: self.columns.max(columns), ..*self }
+    }
+
     /// Whether there is no border, so that images serve as they are.
     pub(super) fn is_bare(&self) -> bool {
         self.rows == self.h && self.columns == self.w
@@ -199,9 +213,17 @@ pub(super) struct Correlation {
     pub(super) window: Window,
     /// The output pixels of one image.
     pub(super) sites: Vec<Site>,
+    /// Rows and columns of the output pixels.
+    pub(super) size: [usize; 2],
+    dense: bool,
 }
 
 impl Correlation {
+    /// Whether neighbouring outputs see windows that are one pixel apart, beginning at the corner of the frame.
+    pub(super) fn is_dense(&self) -> bool {
+        self.dense
+    }
+
     /// The sites of `images` images that lie `input` and `output` values apart.
     pub(super) fn sites_of(&self, images: usize, input: usize, output: usize) -> Vec<Site> {
         let all =

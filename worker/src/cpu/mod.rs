@@ -7,7 +7,7 @@
 //! | `geometry` | which values of a framed map an output pixel sees |
 //! | `panel` | weights in the order in which the tiles read them |
 //! | `tile` | the innermost loops, in registers |
-//! | `conv`, `norm`, `pool`, `update` | kernels on plain slices |
+//! | `conv`, `winograd`, `norm`, `pool`, `update` | kernels on plain slices |
 //! | `operations` | the kernels as operations of burn, with backward passes |
 //!
 //! The seam: `models::Maps` and the optimizers choose these operations on flex devices and burn's own elsewhere. Nothing
@@ -24,6 +24,7 @@ pub mod profile;
 mod scratch;
 mod tile;
 mod update;
+mod winograd;
 
 pub use norm::After;
 pub use operations::{Normalized, adam, affine, convolution, max_pool, mean_pool, normalize, sgd};

@@ -69,7 +69,7 @@ fn convolution_case((n, cin, h, w, cout, k, stride): Case) -> [Vec<Vec<f32>>; 2]
 
 /// Shapes that reach every path: all tile sizes, one to three vectors, narrow panels, both divisions of the weight's
 /// gradient, several passes over a panel.
-const CASES: [Case; 12] = [
+const CASES: [Case; 14] = [
     (4, 3, 32, 32, 16, 3, 1),
     (3, 16, 9, 7, 8, 3, 2),
     (1, 5, 7, 6, 4, 3, 1),
@@ -82,6 +82,9 @@ const CASES: [Case; 12] = [
     (17, 96, 4, 4, 130, 3, 2),
     (3, 200, 3, 5, 70, 3, 1),
     (1, 4, 2, 2, 4, 1, 2),
+    // Winograd, odd sizes and several images to a block.
+    (3, 64, 17, 15, 48, 3, 1),
+    (9, 96, 8, 8, 32, 3, 1),
 ];
 
 #[test]

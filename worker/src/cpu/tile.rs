@@ -29,8 +29,9 @@ impl Site {
         Self::new(self.input() + input, self.output() + output)
     }
 
+    /// Offset of the first value that it reads.
     #[inline(always)]
-    fn input(self) -> usize {
+    pub(super) fn input(self) -> usize {
         self.input as usize
     }
 
