@@ -10,7 +10,9 @@ BIN := $(CARGO_TARGET_DIR)/release
 # One profile for everything: a clean build of burn is many minutes, and nobody should pay it twice.
 PROFILE := --release --locked --workspace
 
-.PHONY: demo build test verify fix campaign setup-build setup-test setup-verify claim
+VENV := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pretext/venv
+
+.PHONY: demo build test verify fix campaign bench setup-build setup-test setup-verify claim
 
 ## Build everything and run the main job: four methods, two fractions, two learning-rate policies.
 demo: build
@@ -39,6 +41,12 @@ fix:
 ## The long runs whose results are committed below docs/.
 campaign: build
 	tests/campaign.sh $(BIN)
+
+## Training steps beside PyTorch's on this machine's CPU, as tables. Takes about ten minutes; wants the machine for itself.
+bench: setup-build
+	@tests/setup.sh bench $(VENV)
+	$(CARGO) build $(PROFILE) --bench step
+	@$(VENV)/bin/python tests/bench/compare.py "$$(ls -t $(BIN)/deps/step-* | grep -v '\.d$$' | head -1)"
 
 setup-build: claim
 	@tests/setup.sh build

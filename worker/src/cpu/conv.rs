@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::geometry::{Correlation, Frame, Geometry};
 use super::panel::{Direction, Pass, Shape, pack, passes};
 use super::scratch::with_scratch;
-use super::tile::{Site, Sum, Window, gather, outer};
+use super::tile::{Site, Sum, Target, Window, gather, outer};
 use super::winograd;
 
 /// Sites of one sweep over a panel: what they read and write stays in the second-level cache.
@@ -67,8 +67,8 @@ impl Correlate<'_> {
                     let input = &input[pass.row * window.stride + pass.from..];
                     let weights = &weights[(pass.row * length + pass.from) * width..];
                     let sum = if i == 0 { Sum::Begin } else { Sum::Continue };
-                    let channels = (channels - first).min(width);
-                    gather::<S, V>(simd, input, part, weights, &mut output[first..], sites, channels, sum);
+                    let target = Target { width: (channels - first).min(width), sum };
+                    gather::<S, V>(simd, input, part, weights, &mut output[first..], sites, target);
                 }
             }
         }

@@ -61,7 +61,16 @@ pub(super) enum Sum {
     Continue,
 }
 
-/// `output[site] (+)= Σ window(site) · weights` for the `width` channels of one panel: `weights` is `[count][length][V]` vectors.
+/// What a pass over one panel leaves at each site.
+#[derive(Clone, Copy)]
+pub(super) struct Target {
+    /// Channels of the panel.
+    pub(super) width: usize,
+    /// See there.
+    pub(super) sum: Sum,
+}
+
+/// `output[site] (+)= Σ window(site) · weights` for the channels of one panel: `weights` is `[count][length][V]` vectors.
 #[inline(always)]
 pub(super) fn gather<S: Simd, const V: usize>(
     simd: S,
@@ -70,27 +79,26 @@ pub(super) fn gather<S: Simd, const V: usize>(
     weights: &[f32],
     output: &mut [f32],
     sites: &[Site],
-    width: usize,
-    sum: Sum,
+    target: Target,
 ) {
     let mut rest = sites;
     if S::F32_LANES >= 16 || V == 1 {
         let (whole, tail) = rest.as_chunks::<8>();
         rest = tail;
         for sites in whole {
-            gather_tile::<S, 8, V>(simd, input, window, weights, output, sites, width, sum);
+            gather_tile::<S, 8, V>(simd, input, window, weights, output, sites, target);
         }
     }
     let (whole, tail) = rest.as_chunks::<4>();
     for sites in whole {
-        gather_tile::<S, 4, V>(simd, input, window, weights, output, sites, width, sum);
+        gather_tile::<S, 4, V>(simd, input, window, weights, output, sites, target);
     }
     let (whole, tail) = tail.as_chunks::<2>();
     for sites in whole {
-        gather_tile::<S, 2, V>(simd, input, window, weights, output, sites, width, sum);
+        gather_tile::<S, 2, V>(simd, input, window, weights, output, sites, target);
     }
     for site in tail {
-        gather_tile::<S, 1, V>(simd, input, window, weights, output, std::array::from_ref(site), width, sum);
+        gather_tile::<S, 1, V>(simd, input, window, weights, output, std::array::from_ref(site), target);
     }
 }
 
@@ -102,8 +110,7 @@ fn gather_tile<S: Simd, const P: usize, const V: usize>(
     weights: &[f32],
     output: &mut [f32],
     sites: &[Site; P],
-    width: usize,
-    sum: Sum,
+    Target { width, sum }: Target,
 ) {
     let (vectors, _) = S::as_simd_f32s(weights);
     let (vectors, _) = vectors.as_chunks::<V>();
@@ -191,10 +198,10 @@ fn accumulate<S: Simd, const J: usize, const V: usize>(
 fn load<S: Simd, const V: usize>(simd: S, values: &[f32]) -> [S::f32s; V] {
     let lanes = S::F32_LANES;
     let mut vectors = [simd.splat_f32s(0.0); V];
-    for v in 0..V {
+    for (v, vector) in vectors.iter_mut().enumerate() {
         let from = (v * lanes).min(values.len());
         let part = &values[from..values.len().min(from + lanes)];
-        vectors[v] = if part.len() == lanes { S::as_simd_f32s(part).0[0] } else { simd.partial_load_f32s(part) };
+        *vector = if part.len() == lanes { S::as_simd_f32s(part).0[0] } else { simd.partial_load_f32s(part) };
     }
     vectors
 }
@@ -203,13 +210,13 @@ fn load<S: Simd, const V: usize>(simd: S, values: &[f32]) -> [S::f32s; V] {
 fn store<S: Simd, const V: usize>(simd: S, values: &mut [f32], vectors: [S::f32s; V]) {
     let lanes = S::F32_LANES;
     let length = values.len();
-    for v in 0..V {
+    for (v, vector) in vectors.into_iter().enumerate() {
         let from = (v * lanes).min(length);
         let part = &mut values[from..length.min(from + lanes)];
         if part.len() == lanes {
-            S::as_mut_simd_f32s(part).0[0] = vectors[v];
+            S::as_mut_simd_f32s(part).0[0] = vector;
         } else {
-            simd.partial_store_f32s(part, vectors[v]);
+            simd.partial_store_f32s(part, vector);
         }
     }
 }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::geometry::{Correlation, Frame, Geometry};
 use super::panel::{Direction, Pass, Shape, pack, passes};
 use super::scratch::with_scratch;
-use super::tile::{Site, Sum, Window, gather};
+use super::tile::{Site, Sum, Target, Window, gather};
 
 /// Products of a tile.
 const POINTS: usize = 16;
@@ -82,19 +82,13 @@ fn transform_weights(packed: &[f32], summed: usize, width: usize) -> Vec<f32> {
                 for at in 0..panel {
                     let g = |tap: usize| packed[tap * panel + at];
                     // G g, then (G g) Gᵀ.
-                    let mut half = [[0f32; 3]; 4];
-                    for column in 0..3 {
-                        let (a, b, c) = (g(column), g(3 + column), g(6 + column));
-                        half[0][column] = a;
-                        half[1][column] = 0.5 * (a + b + c);
-                        half[2][column] = 0.5 * (a - b + c);
-                        half[3][column] = c;
-                    }
-                    for (row, [a, b, c]) in half.into_iter().enumerate() {
-                        parts[4 * row][at] = a;
-                        parts[4 * row + 1][at] = 0.5 * (a + b + c);
-                        parts[4 * row + 2][at] = 0.5 * (a - b + c);
-                        parts[4 * row + 3][at] = c;
+                    let spread = |[a, b, c]: [f32; 3]| [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c];
+                    let half = [0, 1, 2].map(|column| spread([g(column), g(3 + column), g(6 + column)]));
+                    for row in 0..4 {
+                        let points = spread(half.map(|column| column[row]));
+                        for (part, point) in parts[4 * row..][..4].iter_mut().zip(points) {
+                            part[at] = point;
+                        }
                     }
                 }
             },
@@ -141,7 +135,7 @@ impl Block<'_> {
                     let part = Window { length: pass.length, ..window };
                     let sum = if i == 0 { Sum::Begin } else { Sum::Continue };
                     let (input, weights) = (&input[pass.from..], &weights[pass.from * width..]);
-                    gather::<S, V>(simd, input, part, weights, target, &sites[..count], width, sum);
+                    gather::<S, V>(simd, input, part, weights, target, &sites[..count], Target { width, sum });
                 }
             }
             for t in 0..count {

@@ -59,6 +59,8 @@ impl Trainer {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .env("RAYON_NUM_THREADS", plan.threads.to_string())
+            // A step allocates what the step before freed: pages that stay need not be cleared again.
+            .env("MIMALLOC_PURGE_DELAY", "-1")
             .kill_on_drop(true);
         #[cfg(unix)]
         command.process_group(0);
