@@ -10,7 +10,7 @@ BIN := $(CARGO_TARGET_DIR)/release
 # One profile for everything: a clean build of burn is many minutes, and nobody should pay it twice.
 PROFILE := --release --locked --workspace
 
-.PHONY: demo build test verify fix campaign setup-build setup-test setup-verify claim
+.PHONY: demo build test verify fix campaign campaign-processes setup-build setup-test setup-verify claim
 
 ## Build everything and run the main job: four methods, two fractions, two learning-rate policies.
 demo: build
@@ -39,6 +39,15 @@ fix:
 ## The long runs whose results are committed below docs/.
 campaign: build
 	tests/campaign.sh $(BIN)
+
+## The campaigns with real processes that docs/reliability.md tabulates: hours.
+campaign-processes: build
+	$(BIN)/campaign coordinator-kills --runs 1000
+	$(BIN)/campaign worker-kills --runs 300
+	$(BIN)/campaign zombies --runs 200
+	$(BIN)/campaign stops --runs 50
+	$(BIN)/campaign away --seconds 120
+	$(BIN)/campaign away --seconds 900
 
 setup-build: claim
 	@tests/setup.sh build

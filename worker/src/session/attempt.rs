@@ -58,7 +58,8 @@ pub(super) async fn run(
     let attempt = granted.attempt;
     let (verdict, verdicts) = watch::channel(Verdict::Continue);
     shared.held().insert(attempt, Held { device: plan.device.clone(), step: 0, images: 0, verdict });
-    tracing::info!(%attempt, kind = granted.stage.spec.kind().as_str(), device = %plan.device, "stage begins");
+    let resume_step = granted.resume_from.map(|(_, step)| step);
+    tracing::info!(%attempt, kind = granted.stage.spec.kind().as_str(), device = %plan.device, resume_step, "stage begins");
     let handover = Handover::new(shared, attempt, &plan.device);
     let mut course = Course { shared, plan, granted, verdicts, handover };
     let overdue = overdue(shared, course.verdicts.clone());
@@ -194,8 +195,7 @@ impl Course<'_> {
         if let Some(trainer) = trainer {
             return Ok(trainer);
         }
-        let mut trainer =
-            Trainer::start(self.plan).map_err(|error| failed(FailureCode::Crashed, error.to_string()))?;
+        let mut trainer = Trainer::start(self.plan).map_err(|error| failed(FailureCode::Crashed, error.to_string()))?;
         match trainer.report().await {
             Ok(Report::Ready) => Ok(trainer),
             Ok(Report::Failed(failure)) => Err(with_log(failure, trainer).await),
@@ -246,6 +246,7 @@ impl Course<'_> {
     }
 
     fn progress(&self, step: u64, images: u64) {
+        tracing::trace!(attempt = %self.granted.attempt, step, images, "progress");
         if let Some(held) = self.shared.held().get_mut(&self.granted.attempt) {
             (held.step, held.images) = (step, images);
         }

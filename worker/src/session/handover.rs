@@ -32,13 +32,7 @@ impl<'a> Handover<'a> {
         Self::of(shared, attempt, device.to_owned(), (0, 0), None)
     }
 
-    fn of(
-        shared: &'a Shared,
-        attempt: AttemptId,
-        device: String,
-        batches: (u64, u64),
-        saved: Option<Saved>,
-    ) -> Self {
+    fn of(shared: &'a Shared, attempt: AttemptId, device: String, batches: (u64, u64), saved: Option<Saved>) -> Self {
         let (link, spool) = (&shared.link, &shared.spool);
         let outbox = Outbox::new(link.clone(), spool.clone(), attempt, batches);
         let registrar = Registrar::new(link.clone(), spool.clone(), attempt, saved);
@@ -67,6 +61,7 @@ impl<'a> Handover<'a> {
     /// Spools the end of the attempt and tells the coordinator.
     pub(super) async fn end(self, ending: Ending) {
         self.keep(Entry::End(self.attempt, ending.clone())).await;
+        tracing::info!(attempt = %self.attempt, "the trainer is done; handing over");
         self.tell(ending).await;
     }
 

@@ -153,11 +153,7 @@ impl Link {
     ///
     /// # Errors
     /// The refusal.
-    pub async fn persist<T, F>(
-        &self,
-        what: &'static str,
-        call: impl Fn(WorkClient<Channel>) -> F,
-    ) -> Result<T, Status>
+    pub async fn persist<T, F>(&self, what: &'static str, call: impl Fn(WorkClient<Channel>) -> F) -> Result<T, Status>
     where
         F: Future<Output = Result<T, Status>>,
     {

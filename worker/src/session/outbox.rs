@@ -123,11 +123,7 @@ enum Broken {
 
 impl From<tonic::Status> for Broken {
     fn from(status: tonic::Status) -> Self {
-        if super::link::is_passing(&status) {
-            Broken::Passing
-        } else {
-            Broken::Refused(status.message().to_owned())
-        }
+        if super::link::is_passing(&status) { Broken::Passing } else { Broken::Refused(status.message().to_owned()) }
     }
 }
 
@@ -144,7 +140,10 @@ impl Sender {
             }
             match self.stream(from).await {
                 Broken::Passing => tokio::time::sleep(PAUSE).await,
-                Broken::Refused(reason) => drop(self.acknowledged.send_replace(Acknowledged::Refused(reason))),
+                Broken::Refused(reason) => {
+                    tracing::warn!(attempt = %self.attempt, %reason, "points were refused");
+                    self.acknowledged.send_replace(Acknowledged::Refused(reason));
+                }
                 Broken::Closed => return,
             }
         }

@@ -1,6 +1,8 @@
 //! Checkpoints on their way to the coordinator: the newest one is uploaded and registered in the background. One
 //! that was saved while another was on its way takes its place, so the lag is one upload at most.
 
+use std::io::ErrorKind;
+
 use pretext_proto::v1 as pb;
 use pretext_shared::ids::AttemptId;
 use pretext_shared::outcome::ArtifactKind;
@@ -61,6 +63,9 @@ async fn run(
         let step = saved.step;
         match register(&link, attempt, &saved).await {
             Ok(()) => tracing::debug!(%attempt, step, "checkpoint registered"),
+            Err(TransferError::Disk { cause, .. }) if cause.kind() == ErrorKind::NotFound => {
+                tracing::debug!(%attempt, step, "the checkpoint has gone; a newer one took its place");
+            }
             Err(error) => {
                 tracing::warn!(%attempt, step, %error, "a checkpoint was not registered; it stays on this machine");
             }

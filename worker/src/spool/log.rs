@@ -202,8 +202,7 @@ impl Log {
             let (key, opening) = row.map_err(disk)?;
             let attempt = attempt_of(key.value());
             let checkpoint = checkpoints.get(key.value()).map_err(disk)?;
-            let checkpoint: Option<Saved> =
-                checkpoint.map(|saved| decode("checkpoints", saved.value())).transpose()?;
+            let checkpoint: Option<Saved> = checkpoint.map(|saved| decode("checkpoints", saved.value())).transpose()?;
             let ending = endings.get(key.value()).map_err(disk)?;
             let ending: Option<Ending> = ending.map(|ending| decode("endings", ending.value())).transpose()?;
             let (first, last) = (batch_key(attempt, 0), batch_key(attempt, u64::MAX));
@@ -211,7 +210,8 @@ impl Log {
             let first = batches.next().transpose().map_err(disk)?.map(|(key, _)| sequence_of(key.value()));
             let last = batches.next_back().transpose().map_err(disk)?.map(|(key, _)| sequence_of(key.value()));
             // Where no batch is here, all that the records count on are acknowledged.
-            let counted = checkpoint.iter().map(|saved| saved.next_sequence).chain(ending.iter().map(Ending::counts_on));
+            let counted =
+                checkpoint.iter().map(|saved| saved.next_sequence).chain(ending.iter().map(Ending::counts_on));
             let counted = counted.max().unwrap_or(0);
             let batches = (first.unwrap_or(counted), last.or(first).map_or(counted, |last| last + 1));
             let opening = decode("openings", opening.value())?;

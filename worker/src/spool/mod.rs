@@ -13,9 +13,9 @@
 //! are files of their own, as many as the stage's policy keeps.
 
 mod log;
-mod record;
 #[cfg(test)]
 mod power_loss;
+mod record;
 
 use std::path::Path;
 use std::time::Duration;
@@ -59,7 +59,10 @@ impl Spool {
         Self::with(Box::new(move || Log::open(&path)), limit)
     }
 
-    fn with(open: Box<dyn Fn() -> Result<Log, SpoolError> + Send>, limit: u64) -> Result<(Self, Vec<Left>), SpoolError> {
+    fn with(
+        open: Box<dyn Fn() -> Result<Log, SpoolError> + Send>,
+        limit: u64,
+    ) -> Result<(Self, Vec<Left>), SpoolError> {
         let log = open()?;
         let left = log.left()?;
         let (used, receiver) = watch::channel(log.size()?);

@@ -113,14 +113,8 @@ fn saved(step: u64) -> Saved {
 fn ending() -> Ending {
     let score = pretext_shared::outcome::Score { loss: 0.1, accuracy: 0.9, seen: 10 };
     let files = BTreeMap::new();
-    let finished = pretext_shared::trainer::Finished {
-        selected_epoch: 1,
-        score,
-        steps: 40,
-        images: 160,
-        seconds: 1.5,
-        files,
-    };
+    let finished =
+        pretext_shared::trainer::Finished { selected_epoch: 1, score, steps: 40, images: 160, seconds: 1.5, files };
     Ending::Finished { finished, next_sequence: 40 }
 }
 
@@ -185,7 +179,9 @@ fn check(content: Vec<u8>, before: &Ledger, after: &Ledger, what: &str) {
             (None, None) => true,
             (Some(held), Some(left)) => {
                 let mut batches = log.batches(attempt(fence), 0).expect("readable");
-                batches.extend(log.batches(attempt(fence), batches.last().map_or(0, |last| last.sequence + 1)).expect("readable"));
+                batches.extend(
+                    log.batches(attempt(fence), batches.last().map_or(0, |last| last.sequence + 1)).expect("readable"),
+                );
                 let first = batches.first().map_or(held.next, |first| first.sequence);
                 let whole: Vec<_> = (first..held.next).map(batch).collect();
                 let checkpoint = left.checkpoint == held.checkpoint || (held.settled && left.checkpoint.is_none());
