@@ -12,7 +12,7 @@ PROFILE := --release --locked --workspace
 
 VENV := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pretext/venv
 
-.PHONY: demo build test verify fix campaign bench setup-build setup-test setup-verify claim
+.PHONY: demo build test verify fix campaign campaign-processes bench setup-build setup-test setup-verify claim
 
 ## Build everything and run the main job: four methods, two fractions, two learning-rate policies.
 demo: build
@@ -47,6 +47,15 @@ bench: setup-build
 	@tests/setup.sh bench $(VENV)
 	$(CARGO) build $(PROFILE) --bench step
 	@$(VENV)/bin/python tests/bench/compare.py "$$(ls -t $(BIN)/deps/step-* | grep -v '\.d$$' | head -1)"
+
+## The campaigns with real processes that docs/reliability.md tabulates: hours.
+campaign-processes: build
+	$(BIN)/campaign coordinator-kills --runs 1000
+	$(BIN)/campaign worker-kills --runs 300
+	$(BIN)/campaign zombies --runs 200
+	$(BIN)/campaign stops --runs 50
+	$(BIN)/campaign away --seconds 120
+	$(BIN)/campaign away --seconds 900
 
 setup-build: claim
 	@tests/setup.sh build

@@ -106,12 +106,6 @@ impl Trainer {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Ends it at once.
-    pub(super) async fn kill(mut self) {
-        // It may have ended already.
-        let _ = self.child.kill().await;
-    }
-
     /// Waits for its end, which it is near, or brings it about, and gives the last lines that it wrote.
     pub(super) async fn last_lines(mut self) -> Vec<String> {
         if tokio::time::timeout(GRACE, self.child.wait()).await.is_err() {
