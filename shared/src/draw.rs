@@ -21,6 +21,8 @@ pub enum Purpose {
     Augment,
     /// Pictures of the procedural data set.
     Picture,
+    /// Images of a pretext control: noise, turns before the turns.
+    Control,
 }
 
 impl Purpose {
@@ -33,6 +35,7 @@ impl Purpose {
             Purpose::Order => 0x4f_5244_4552,
             Purpose::Augment => 0x4155_474d,
             Purpose::Picture => 0x5049_4354,
+            Purpose::Control => 0x4354_524c,
         }
     }
 }

@@ -10,8 +10,8 @@ use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, Score, StageRe
 use pretext_shared::point::{Metric, Part, Point};
 use pretext_shared::split::{Fraction, SplitSpec};
 use pretext_shared::stage::{
-    Budget, CropFlip, DownstreamMode, DownstreamSpec, EncoderSpec, Extent, LrSpec, Method, OptimizerSpec, PretextSpec,
-    PretextTask, Stage, StageSpec, TestSpec, TrainSpec,
+    Budget, Chances, CropFlip, DecayOn, DownstreamHead, DownstreamMode, DownstreamSpec, EncoderSpec, Extent, LrSpec,
+    Method, OptimizerSpec, PretextSpec, PretextTask, Stage, StageSpec, TestSpec, TrainSpec,
 };
 use pretext_shared::sweep::{Cell, CellKey, Cost, Provenance, StageStatus, StageView, SweepView};
 
@@ -110,15 +110,21 @@ fn add_cell(view: &mut SweepView, key: CellKey, accuracy: f64) {
         budget: Budget::Epochs(12),
         batch: 64,
         optimizer: OptimizerSpec::Adam { weight_decay: 0.0 },
+        decay: DecayOn::Weights,
         lr,
     };
     let task = match key.method {
-        Method::Supervised => None,
-        Method::Rotation => Some(PretextTask::Rotation { augment }),
+        Method::Supervised | Method::RandomInit => None,
+        Method::Rotation | Method::RotationNoise | Method::RotationPreRotated => Some(PretextTask::Rotation { augment }),
         Method::RotationJitter => Some(PretextTask::RotationJitter { augment, strength: 0.5 }),
-        Method::Simclr => {
-            Some(PretextTask::Simclr { temperature: 0.5, projection: 64, strength: 0.5, min_crop: 0.2, flip: true })
-        }
+        Method::Simclr => Some(PretextTask::Simclr {
+            temperature: 0.5,
+            projection: 64,
+            strength: 0.5,
+            min_crop: 0.2,
+            flip: true,
+            chances: Chances::default(),
+        }),
     };
     let offset = key.seed as f64 - 2.0;
     let images = (key.fraction.value() * 9237.0) as u64;
@@ -132,6 +138,8 @@ fn add_cell(view: &mut SweepView, key: CellKey, accuracy: f64) {
             seed: key.seed,
             encoder: encoder.clone(),
             task,
+            images: key.method.images(),
+            knn: None,
             train: train(cosine),
         };
         let cost = Cost { images_seen: 12 * views * cost.train_images, ..cost };
@@ -150,6 +158,7 @@ fn add_cell(view: &mut SweepView, key: CellKey, accuracy: f64) {
         encoder: encoder.clone(),
         pretext,
         mode: DownstreamMode::FineTune,
+        head: DownstreamHead::Linear,
         augment,
         train: train(lr),
     };

@@ -135,6 +135,16 @@ impl ImageSet {
         members
     }
 
+    /// The same samples and classes with other pictures: `draw` is given each sample's id and image and fills the new one.
+    pub fn map(&self, draw: impl Fn(u32, &[u8], &mut [u8]) + Sync) -> Self {
+        let length = 3 * self.size * self.size;
+        let mut images = vec![0; self.images.len()];
+        let pairs = images.par_chunks_exact_mut(length).zip(self.images.par_chunks_exact(length));
+        pairs.zip(&self.ids).for_each(|((out, image), id)| draw(*id, image, out));
+        let (labels, ids, manifest) = (self.labels.clone(), self.ids.clone(), Arc::clone(&self.manifest));
+        Self { images, labels, ids, manifest, ..*self }
+    }
+
     /// How messages and lists call sample `id`: its path in the data set.
     pub fn path_of(&self, id: u32) -> String {
         self.manifest.path_of(self.part, id)

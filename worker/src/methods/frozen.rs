@@ -2,28 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorReadError};
 
 use super::{Batch, Objective, Samples, Scores, cross_entropy};
-use crate::models::Encoder;
 
-/// Features of the images `ids`, `[ids, features]`, by an encoder on a plain device: evaluation mode, no augmentation, no
+/// Features of the images `ids`, `[ids, features]`, by `features` on a plain device: evaluation mode, no augmentation, no
 /// graph. `None` where `go_on` said no between batches; the error is that of reading the device.
 pub fn encode(
-    encoder: &Encoder,
+    features: impl Fn(Tensor<4>) -> Tensor<2>,
     samples: &Samples<'_>,
     ids: &[u32],
     batch: usize,
     device: &Device,
     mut go_on: impl FnMut() -> bool,
-) -> Result<Option<Vec<f32>>, burn::tensor::TensorReadError> {
+) -> Result<Option<Vec<f32>>, TensorReadError> {
     let mut rows = Vec::new();
     for ids in ids.chunks(batch) {
         if !go_on() {
             return Ok(None);
         }
         let (images, _) = samples.plain(ids).upload(device);
-        rows.extend(encoder.forward(images).try_into_vec_as::<f32>()?);
+        rows.extend(features(images).try_into_vec_as::<f32>()?);
     }
     Ok(Some(rows))
 }

@@ -1,8 +1,8 @@
-//! Downstream training: learns the classes, with the whole network or with a linear head on a frozen encoder.
+//! Downstream training: learns the classes, with the whole network or with a head on a frozen encoder.
 
 use burn::module::Module;
 use pretext_shared::split::{Split, split};
-use pretext_shared::stage::{DownstreamMode, DownstreamSpec, Extent};
+use pretext_shared::stage::{DownstreamHead, DownstreamMode, DownstreamSpec, Extent};
 
 use super::fit::{Fit, Fitted, Trained, epoch_order};
 use super::{Context, Description, End, Reporter, StageError, load_encoder};
@@ -15,7 +15,11 @@ pub(super) fn run(
     reporter: &mut Reporter<'_>,
 ) -> Result<End, StageError> {
     let split = split(&context.data.train.members(), spec.split)?;
-    let head = HeadSpec::Linear { outputs: spec.data.classes as usize };
+    let outputs = spec.data.classes as usize;
+    let head = match spec.head {
+        DownstreamHead::Linear => HeadSpec::Linear { outputs },
+        DownstreamHead::Mlp => HeadSpec::Mlp { outputs },
+    };
     let trained = match spec.mode {
         DownstreamMode::FineTune => fine_tune(context, spec, &head, &split, reporter)?,
         DownstreamMode::Frozen => probe(context, spec, &head, &split, reporter)?,
@@ -68,8 +72,8 @@ fn probe(
         validation.truncate(batch);
     }
     ids.extend(validation);
-    let device = context.compute.plain();
-    let Some(rows) = encode(&encoder, &samples, &ids, batch, &device, || !reporter.stop_requested())? else {
+    let (device, forward) = (context.compute.plain(), |images| encoder.forward(images));
+    let Some(rows) = encode(forward, &samples, &ids, batch, &device, || !reporter.stop_requested())? else {
         return Ok(Fitted::Stopped { step: 0 });
     };
     let objective = FrozenFeatures::new(&samples, &ids, features, rows);
@@ -101,6 +105,7 @@ fn fit<M: Model, O: Objective>(
         compute: context.compute,
         checkpoints: &context.checkpoints(),
         policy: context.run.checkpoint,
+        monitor: None,
     };
     fit.run(model, reporter)
 }
