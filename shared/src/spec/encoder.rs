@@ -13,12 +13,8 @@ enum Kind {
     Resnet50,
 }
 
-const KINDS: [(&str, Kind); 4] = [
-    ("small-cnn", Kind::SmallCnn),
-    ("nin", Kind::Nin),
-    ("resnet18", Kind::Resnet18),
-    ("resnet50", Kind::Resnet50),
-];
+const KINDS: [(&str, Kind); 4] =
+    [("small-cnn", Kind::SmallCnn), ("nin", Kind::Nin), ("resnet18", Kind::Resnet18), ("resnet50", Kind::Resnet50)];
 const KIND: &str = "an encoder";
 const DEFAULT_WIDTH: u32 = 16;
 const DEFAULT_BLOCKS: u32 = 3;
@@ -64,9 +60,7 @@ pub(super) fn read(field: &Field<'_>, image_size: Option<u32>) -> Option<Encoder
             let blocks = section.or("blocks", DEFAULT_BLOCKS, |field| field.small(1..=5));
             EncoderSpec::SmallCnn { width: width?, blocks: blocks? }
         }
-        Kind::Nin => {
-            EncoderSpec::Nin { blocks: section.or("blocks", DEFAULT_NIN_BLOCKS, |field| field.small(1..=5))? }
-        }
+        Kind::Nin => EncoderSpec::Nin { blocks: section.or("blocks", DEFAULT_NIN_BLOCKS, |field| field.small(1..=5))? },
         Kind::Resnet18 => EncoderSpec::Resnet18 { stem: stem()? },
         Kind::Resnet50 => EncoderSpec::Resnet50 { stem: stem()? },
     })

@@ -23,18 +23,8 @@ fn task_keys(method: Method) -> Option<&'static [&'static str]> {
     }
 }
 
-const SIMCLR_KEYS: [&str; 10] = [
-    "data",
-    "flip",
-    "strength",
-    "temperature",
-    "projection",
-    "min_crop",
-    "jitter",
-    "grayscale",
-    "blur",
-    "knn",
-];
+const SIMCLR_KEYS: [&str; 10] =
+    ["data", "flip", "strength", "temperature", "projection", "min_crop", "jitter", "grayscale", "blur", "knn"];
 const DOWNSTREAM_KEYS: [&str; 5] = ["mode", "head", "block", "padding", "flip"];
 
 /// A method's training before a policy gives it rates.

@@ -198,7 +198,8 @@ fn shape(section: &Section<'_>, beside: &[&str]) -> Option<LrSpec> {
 }
 
 fn cyclical(section: &Section<'_>, base: f64) -> Option<LrSpec> {
-    let low = section.or("low", 0.1, |f| f.number("a share of the upper rate from 0 to 1", |x| (0.0..=1.0).contains(&x)));
+    let low =
+        section.or("low", 0.1, |f| f.number("a share of the upper rate from 0 to 1", |x| (0.0..=1.0).contains(&x)));
     let half_cycle_epochs = section.need("half_cycle_epochs", "the way up in epochs: 2 to 10 are usual", |field| {
         field.number("a number above 0 and at most 10000", |epochs| epochs > 0.0 && epochs <= 10_000.0)
     });

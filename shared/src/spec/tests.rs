@@ -4,8 +4,8 @@ use super::{Exclusion, PretextData, SeedPair, Sweep, parse};
 use crate::dataset::{Normalize, Source};
 use crate::device::NumericClass;
 use crate::stage::{
-    Budget, Chances, CropFlip, CycleShape, DecayOn, DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, LrSpec, Method,
-    OptimizerSpec, PretextImages, PretextTask, Stem,
+    Budget, Chances, CropFlip, CycleShape, DecayOn, DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, LrSpec,
+    Method, OptimizerSpec, PretextImages, PretextTask, Stem,
 };
 
 const GOOD: &str = "\
@@ -195,7 +195,8 @@ fn a_policy_reaches_the_stages_that_it_applies_to() {
 #[test]
 fn every_schedule_is_read_and_follows_the_batch() {
     let of = |policy: &str| {
-        let text = replaced("{kind: constant, base: 1e-3}", policy).replace("{epochs: 10}", "{epochs: 10, batch: 1024}");
+        let text =
+            replaced("{kind: constant, base: 1e-3}", policy).replace("{epochs: 10}", "{epochs: 10, batch: 1024}");
         let sweep = parse(&text).unwrap_or_else(|errors| panic!("{errors}"));
         let pretext = sweep.recipes[1].pretext.clone().expect("rotation has a pretext stage");
         (pretext.train.lr, sweep.recipes[1].downstream.train.lr.clone())
@@ -255,7 +256,8 @@ fn controls_are_methods() {
 
 #[test]
 fn a_block_of_the_encoder_can_be_probed() {
-    let sweep = parse(&GOOD.replace("small-cnn", "nin").replace("{epochs: 20}", "{epochs: 20, mode: frozen, block: 2}"));
+    let sweep =
+        parse(&GOOD.replace("small-cnn", "nin").replace("{epochs: 20}", "{epochs: 20, mode: frozen, block: 2}"));
     let sweep = sweep.unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(sweep.encoder, EncoderSpec::Nin { blocks: 4 });
     assert_eq!(sweep.recipes[1].downstream.encoder, EncoderSpec::Nin { blocks: 2 });

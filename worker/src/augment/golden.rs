@@ -55,7 +55,8 @@ fn places() -> impl Iterator<Item = Place> {
 fn has_deciles(what: &str, draws: &[f64], deciles: &[f64]) {
     assert_eq!(deciles.len(), 9);
     for (tenths, decile) in (1..).zip(deciles) {
-        let share = |below: &dyn Fn(f64) -> bool| draws.iter().filter(|x| below(**x)).count() as f64 / draws.len() as f64;
+        let share =
+            |below: &dyn Fn(f64) -> bool| draws.iter().filter(|x| below(**x)).count() as f64 / draws.len() as f64;
         // The script rounds to five places.
         let (less, at_most) = (share(&|x| x < decile - 2e-5), share(&|x| x <= decile + 2e-5));
         let expected = f64::from(tenths) / 10.0;
@@ -129,7 +130,8 @@ fn jitter_is_distributed_as_torchvisions() {
 
 #[test]
 fn blur_is_uniform_between_its_limits() {
-    let draws: Vec<f64> = places().map(|place| f64::from(Operation::Blur.draws(place).range(SIGMAS.0, SIGMAS.1))).collect();
+    let draws: Vec<f64> =
+        places().map(|place| f64::from(Operation::Blur.draws(place).range(SIGMAS.0, SIGMAS.1))).collect();
     let deciles: Vec<f64> = (1..10).map(|tenths| 0.1 + 1.9 * f64::from(tenths) / 10.0).collect();
     has_deciles("sigma", &draws, &deciles);
 }

@@ -1,6 +1,7 @@
 //! The linear probe: classes from the features of an encoder that does not move.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorReadError};
 
@@ -31,14 +32,14 @@ pub fn encode(
 #[derive(Debug)]
 pub struct FrozenFeatures {
     features: usize,
-    rows: Vec<f32>,
+    rows: Arc<Vec<f32>>,
     /// Row and class of each sample.
     index: BTreeMap<u32, (usize, i64)>,
 }
 
 impl FrozenFeatures {
     /// Of the samples `ids`, whose features are `rows` (`[ids, features]`).
-    pub fn new(samples: &Samples<'_>, ids: &[u32], features: usize, rows: Vec<f32>) -> Self {
+    pub fn new(samples: &Samples<'_>, ids: &[u32], features: usize, rows: Arc<Vec<f32>>) -> Self {
         let index = ids.iter().zip(samples.labels(ids)).enumerate().map(|(row, (id, label))| (*id, (row, label)));
         Self { features, rows, index: index.collect() }
     }

@@ -1,6 +1,8 @@
 //! Methods: what a network is trained to do. One file per method, each readable next to its paper, all behind
 //! [`Objective`].
 
+#[cfg(test)]
+mod batch_tests;
 mod control;
 mod cross_entropy;
 mod frozen;
@@ -11,8 +13,6 @@ mod rotation_jitter;
 mod samples;
 mod simclr;
 mod supervised;
-#[cfg(test)]
-mod batch_tests;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 

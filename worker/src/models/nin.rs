@@ -40,11 +40,8 @@ impl Nin {
     pub fn blank(blocks: usize, device: &Device) -> Self {
         let padding = PaddingConfig2d::Explicit(1, 1, 1, 1);
         let maximum = MaxPool2dConfig::new([3, 3]).with_strides([2, 2]).with_padding(padding.clone()).init();
-        let mean = AvgPool2dConfig::new([3, 3])
-            .with_strides([2, 2])
-            .with_padding(padding)
-            .with_count_include_pad(true)
-            .init();
+        let mean =
+            AvgPool2dConfig::new([3, 3]).with_strides([2, 2]).with_padding(padding).with_count_include_pad(true).init();
         Self { blocks: (0..blocks.max(1)).map(|i| NinBlock::blank(i, device)).collect(), maximum, mean }
     }
 

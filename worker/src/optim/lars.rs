@@ -37,8 +37,7 @@ pub enum Adaptation {
 impl Adaptation {
     fn apply<const D: usize>(self, weight: &Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
         let Adaptation::Trust { coefficient, weight_decay } = self else { return gradient };
-        let gradient =
-            if weight_decay == 0.0 { gradient } else { gradient + weight.clone().mul_scalar(weight_decay) };
+        let gradient = if weight_decay == 0.0 { gradient } else { gradient + weight.clone().mul_scalar(weight_decay) };
         // Norms stay on the device: nothing is read back, so nothing waits on a GPU.
         let norm = |tensor: Tensor<D>| tensor.square().sum().sqrt();
         let (of_weight, of_gradient) = (norm(weight.clone()), norm(gradient.clone()));

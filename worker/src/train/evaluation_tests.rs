@@ -70,3 +70,21 @@ fn the_monitor_measures_and_changes_nothing() {
     assert_eq!((point.part, point.epoch, point.step), (Part::Validation, 2, 10));
     assert!((point.value * 9.0 - (point.value * 9.0).round()).abs() < 1e-9 && (0.0..=1.0).contains(&point.value));
 }
+
+#[test]
+fn heads_share_the_features_of_their_encoder() {
+    let parent = Small::pretext(ROTATION, train(ADAM));
+    let (pretext, _) = parent.finish();
+    let (linear, other) = (train(ADAM), train(SGD));
+    let first = Small::downstream(DownstreamMode::Frozen, Some(&pretext), linear);
+    let second = Small::downstream(DownstreamMode::Frozen, Some(&pretext), other);
+    let data = first.data();
+    let (_, questions) = first.finish_on(&data);
+    let (shared, fewer) = second.finish_on(&data);
+    // One question per step, and one per batch of features (42 images by 8) where they are computed.
+    assert_eq!((questions, fewer), (6 + 15, 15));
+    assert!(model(&shared) == model(&second.again().finish().0));
+    // Another encoder has other features.
+    let floor = Small::downstream(DownstreamMode::Frozen, None, train(SGD));
+    assert_eq!(floor.finish_on(&data).1, 6 + 15);
+}

@@ -158,12 +158,26 @@ impl Small {
         Self { run: Run { folder: folder.path().to_owned(), ..self.run.clone() }, folder }
     }
 
+    /// The pictures that it reads.
+    pub(crate) fn data(&self) -> Dataset {
+        let data = Dataset::load(self.folder.path(), &self.run.source, self.run.stage.spec.data(), None);
+        data.expect("drawn pictures")
+    }
+
     /// Runs the stage; `stop_at` as in [`Recorder`], 0 for never.
     pub(crate) fn try_run(&self, stop_at: u64) -> (Result<End, StageError>, Vec<Report>) {
         let recorder = Recorder { reports: Mutex::default(), questions: AtomicU64::new(0), stop_at };
-        let data = Dataset::load(self.folder.path(), &self.run.source, self.run.stage.spec.data(), None);
-        let end = run_stage(&self.run, &Compute::cpu(), &data.expect("drawn pictures"), &recorder);
+        let end = run_stage(&self.run, &Compute::cpu(), &self.data(), &recorder);
         (end, recorder.reports.into_inner().expect("no report panicked"))
+    }
+
+    /// Runs the stage to its end on data that other stages ran on; with how often it asked whether to stop.
+    pub(crate) fn finish_on(&self, data: &Dataset) -> (Finished, u64) {
+        let recorder = Recorder { reports: Mutex::default(), questions: AtomicU64::new(0), stop_at: 0 };
+        match run_stage(&self.run, &Compute::cpu(), data, &recorder) {
+            Ok(End::Finished(finished)) => (finished, recorder.questions.into_inner()),
+            other => panic!("the stage did not finish: {other:?}"),
+        }
     }
 
     /// Runs the stage to its end.

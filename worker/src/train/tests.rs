@@ -4,7 +4,8 @@ use burn::optim::GradientsParams;
 use pretext_shared::outcome::{ArtifactKind, FailureCode};
 use pretext_shared::point::{Metric, Part, Point};
 use pretext_shared::stage::{
-    Budget, Chances, DecayOn, DownstreamMode, Extent, KnnSpec, LrSpec, OptimizerSpec, PretextImages, StageSpec, TrainSpec,
+    Budget, Chances, DecayOn, DownstreamMode, Extent, KnnSpec, LrSpec, OptimizerSpec, PretextImages, StageSpec,
+    TrainSpec,
 };
 use pretext_shared::trainer::Report;
 
@@ -284,7 +285,8 @@ fn sixteen_images_are_learned_by_heart() {
     assert!(loss < 0.05, "supervised: {loss}");
     let loss = overfit(&Rotation { samples, augment: AUGMENT }, &HeadSpec::Linear { outputs: 4 }, &ids, 100);
     assert!(loss < 0.05, "rotation: {loss}");
-    let simclr = Simclr { samples, view: SimclrView::new(SIZE as usize, 0.5, 0.3, true, Chances::default()), temperature: 0.5 };
+    let simclr =
+        Simclr { samples, view: SimclrView::new(SIZE as usize, 0.5, 0.3, true, Chances::default()), temperature: 0.5 };
     let loss = overfit(&simclr, &HeadSpec::Projection { outputs: 16 }, &ids, 200);
     // ln(1 + 30 exp(-(1 + 1/15) / 0.5)): no arrangement of 16 pairs has a smaller loss.
     let optimum = 1.516f32;
