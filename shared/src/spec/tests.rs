@@ -372,7 +372,7 @@ fn problems_of_optimizers_and_schedules() {
     refused(
         "{epochs: 10}",
         "{epochs: 10, optimizer: {kind: lars, decay: all}}",
-        "9:38: pretext.optimizer: unknown key `decay` (known here: `kind`, `weight_decay`, `momentum`, `trust`)",
+        "9:47: pretext.optimizer: unknown key `decay` (known here: `kind`, `weight_decay`, `momentum`, `trust`)",
     );
     refused(
         "{kind: constant, base: 1e-3}",

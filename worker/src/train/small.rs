@@ -119,13 +119,12 @@ impl Small {
         self
     }
 
-    /// [`Self::pretext`] that is shown `images` of a data set of `per_class` training images a class.
-    pub(crate) fn control(images: PretextImages, per_class: u32, train: TrainSpec) -> Self {
+    /// [`Self::pretext`] of a data set of `per_class` training images a class.
+    pub(crate) fn larger(task: PretextTask, per_class: u32, train: TrainSpec) -> Self {
         let source = Procedural { train_per_class: per_class, ..source() };
         let fingerprint = source.facts().fingerprint;
-        let mut small = Self::pretext(ROTATION, train).with(|spec| {
+        let mut small = Self::pretext(task, train).with(|spec| {
             let StageSpec::Pretext(spec) = spec else { return };
-            spec.images = images;
             spec.data.fingerprint = fingerprint;
         });
         small.run.source = Source::Procedural(source);
