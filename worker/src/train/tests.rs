@@ -191,6 +191,20 @@ fn curves_have_every_epoch_and_count_every_sample() {
 }
 
 #[test]
+fn the_epoch_of_lowest_validation_loss_is_selected_wherever_it_is() {
+    // A large constant rate on 33 images: validation loss goes up and down.
+    let lr = LrSpec::Constant { base: 0.02 };
+    let spec = TrainSpec { budget: Budget::Epochs(12), lr, ..train(ADAM) };
+    let (finished, reports) = Small::downstream(DownstreamMode::FineTune, None, spec).finish();
+    let is_loss = |point: &&Point| (point.part, point.metric) == (Part::Validation, Metric::Loss);
+    let points = points(&reports);
+    let losses: Vec<(u32, f64)> = points.iter().filter(is_loss).map(|point| (point.epoch, point.value)).collect();
+    let best = losses.iter().min_by(|a, b| a.1.total_cmp(&b.1)).expect("twelve epochs");
+    assert!(losses.len() == 12 && best.0 < 12, "the last epoch is the best, which shows nothing: {losses:?}");
+    assert_eq!((finished.selected_epoch, finished.score.loss), *best);
+}
+
+#[test]
 fn a_budget_of_steps_may_end_in_mid_epoch() {
     let stage = Small::pretext(SIMCLR, TrainSpec { budget: Budget::Steps(6), ..train(ADAM) });
     let (finished, reports) = stage.finish();
