@@ -12,8 +12,8 @@ use pretext_shared::dataset::{DataSpec, Normalize, Procedural, Source};
 use pretext_shared::device::NumericClass;
 use pretext_shared::split::{Fraction, SplitSpec};
 use pretext_shared::stage::{
-    Budget, CropFlip, DownstreamMode, DownstreamSpec, EncoderSpec, Extent, LrSpec, OptimizerSpec, Stage, StageSpec,
-    Stem, TrainSpec,
+    Budget, CropFlip, DecayOn, DownstreamHead, DownstreamMode, DownstreamSpec, EncoderSpec, Extent, LrSpec,
+    OptimizerSpec, Stage, StageSpec, Stem, TrainSpec,
 };
 use pretext_shared::trainer::{CheckpointPolicy, Report, Run};
 use worker::cpu::profile;
@@ -96,11 +96,13 @@ fn run(case: &Case, threads: usize) -> Result<String, Box<dyn std::error::Error>
         encoder: case.encoder.clone(),
         pretext: None,
         mode: DownstreamMode::FineTune,
+        head: DownstreamHead::Linear,
         augment: CropFlip { padding: case.size / 8, flip: true },
         train: TrainSpec {
             budget: Budget::Steps(case.steps + WARM_UP as u64),
             batch: case.batch,
             optimizer: OptimizerSpec::Sgd { momentum: 0.9, weight_decay: 0.0 },
+            decay: DecayOn::Weights,
             lr: LrSpec::Constant { base: 0.01 },
         },
     };

@@ -4,8 +4,8 @@
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
-use burn::tensor::module::{conv2d, max_pool2d};
-use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
+use burn::tensor::module::{avg_pool2d, conv2d, max_pool2d};
+use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 
 use crate::cpu;
 pub use crate::cpu::After;
@@ -89,6 +89,23 @@ impl Maps {
                 max_pool2d(tensor, MaxPoolOptions::new([k; 2]).with_stride([stride; 2]).with_padding([padding; 2]))
             }
         })
+    }
+
+    /// The mean of each `k`×`k` window, zeros of the padding included. burn's operation in both layouts: one network uses it, once.
+    pub fn mean_pool(self, k: usize, stride: usize, padding: usize) -> Self {
+        let layout = self.layout;
+        let maps = avg_pool2d(
+            self.into_channels_first(),
+            AvgPoolOptions::new([k; 2])
+                .with_stride([stride; 2])
+                .with_padding([padding; 2])
+                .with_count_include_pad(true),
+        );
+        let tensor = match layout {
+            Layout::ChannelsFirst => maps,
+            Layout::ChannelsLast => maps.permute([0, 2, 3, 1]),
+        };
+        Self { tensor, layout }
     }
 
     /// The mean of each channel, `[batch, channel]`.

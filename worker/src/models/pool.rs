@@ -23,3 +23,23 @@ impl MaxPool {
         x.max_pool(self.k, self.stride, self.padding)
     }
 }
+
+/// The mean of each window, in which the zeros of the padding count: PyTorch's default.
+#[derive(Module, Debug)]
+pub struct MeanPool {
+    k: usize,
+    stride: usize,
+    padding: usize,
+}
+
+impl MeanPool {
+    /// A 3×3 window at stride 2, padded so that the size is halved.
+    pub fn halving() -> Self {
+        Self { k: 3, stride: 2, padding: 1 }
+    }
+
+    /// See [`Maps::mean_pool`].
+    pub fn forward(&self, x: Maps) -> Maps {
+        x.mean_pool(self.k, self.stride, self.padding)
+    }
+}
