@@ -321,7 +321,7 @@ impl Course<'_> {
             steps: finished.steps,
             images: finished.images,
             artifacts,
-            device: self.plan.device.clone(),
+            device: self.plan.label.clone(),
             seconds: finished.seconds,
         };
         let result_json = serde_json::to_string(&result).map_err(|error| error.to_string())?;
