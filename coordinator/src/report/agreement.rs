@@ -365,7 +365,7 @@ mod tests {
         for (bad, says) in [("{}", "not a results.json"), (r#"[1]"#, "not a results.json")] {
             assert!(Record::parse(bad.as_bytes()).expect_err(bad).to_string().contains(says));
         }
-        let mut new = old.clone();
+        let mut new = old;
         new["schema"] = Value::from(2);
         assert!(Record::parse(new.to_string().as_bytes()).expect_err("schema").to_string().contains("schema is 2"));
     }

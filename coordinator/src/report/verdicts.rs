@@ -114,7 +114,7 @@ pub fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::NoSharedSeed => "not comparable: no seed in common",
         Verdict::OneSeed => "one seed: cannot be told",
-        Verdict::NoSpread => "equal in all seeds: no test",
+        Verdict::NoSpread => "the same in all seeds: no test",
         Verdict::NotSignificant => "not significant",
         Verdict::NotAmongSoMany => "not significant among so many comparisons",
         Verdict::Significant => "significant",
@@ -143,9 +143,13 @@ pub fn significance(table: &PolicyTable) -> Option<String> {
         return None;
     }
     if tested == 0 {
-        let one_seed = of(Verdict::OneSeed).count();
-        let why =
-            if one_seed > 0 { "it takes at least two seeds that both methods have" } else { "nothing is paired yet" };
+        let why = if of(Verdict::OneSeed).next().is_some() {
+            "it takes at least two seeds that both methods have"
+        } else if of(Verdict::NoSpread).next().is_some() {
+            "they are the same in all seeds, so there is no spread to hold them against"
+        } else {
+            "no two methods have a seed in common yet"
+        };
         return Some(format!(
             "Significance: no difference between methods can be called significant or not here: {why}."
         ));

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::ALPHA;
 
-/// Resamples: the Monte Carlo error of a 2.5 % limit is then below a fiftieth of the interval.
+/// Resamples: the Monte Carlo error of a 2.5 % limit is then about a two-hundredth of the interval.
 const RESAMPLES: usize = 20_000;
 
 /// With fewer values in a stratum the percentiles of a bootstrap are much too narrow (of three values a
