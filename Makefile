@@ -4,6 +4,9 @@
 # the checks. Any other CARGO_TARGET_DIR works too.
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pretext/target
 
+# What reports name as the revision of the program; empty outside a checkout.
+export PRETEXT_REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
+
 SHELL := /bin/bash
 CARGO := cargo
 BIN := $(CARGO_TARGET_DIR)/release

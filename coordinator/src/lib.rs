@@ -2,6 +2,7 @@
 //! prints the table. It knows nothing of burn.
 
 pub mod artifacts;
+pub mod build;
 pub mod cli;
 pub mod core;
 pub mod engine;

@@ -10,6 +10,7 @@ use pretext_shared::spec::{self, SpecErrors, Sweep};
 use pretext_shared::stage::Extent;
 use pretext_shared::sweep::Provenance;
 
+use crate::build;
 use crate::engine::{Engine, StageRecord, Submission, SweepRecord};
 
 /// Data sets that workers announce, by `KIND:PATH`; each version once.
@@ -147,6 +148,7 @@ impl Planned {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             class: plan.class,
             extent: plan.extent,
+            build: Some(build::this()),
         };
         let sweep = SweepRecord {
             id: plan.sweep,

@@ -23,6 +23,8 @@ pub enum Purpose {
     Augment,
     /// Pictures of the procedural data set.
     Picture,
+    /// Resamples of the report's bootstrap.
+    Bootstrap,
 }
 
 impl Purpose {
@@ -36,6 +38,7 @@ impl Purpose {
             Purpose::Order => 0x4f_5244_4552,
             Purpose::Augment => 0x4155_474d,
             Purpose::Picture => 0x5049_4354,
+            Purpose::Bootstrap => 0x42_4f4f_5453,
         }
     }
 }

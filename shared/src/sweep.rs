@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{StageId, SweepId};
+use crate::ids::{ContentHash, StageId, SweepId};
 use crate::outcome::{Failure, StageResult};
 use crate::point::Point;
 use crate::split::Fraction;
@@ -153,6 +153,20 @@ pub struct Provenance {
     pub class: crate::device::NumericClass,
     /// Whether this is a rehearsal of two steps a stage.
     pub extent: crate::stage::Extent,
+    /// What the program was made of; `None` for a sweep that was submitted to an older one.
+    #[serde(default)]
+    pub build: Option<Build>,
+}
+
+/// What a program was made of. Two programs of one build compute the same numbers on the same devices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// The revision of the sources, as whoever built it named it.
+    pub revision: Option<String>,
+    /// Hash of the lock file.
+    pub lock: ContentHash,
+    /// `NAME VERSION` of every crate in the lock file.
+    pub crates: Vec<String>,
 }
 
 /// A whole sweep: what the report is a function of.

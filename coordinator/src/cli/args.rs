@@ -12,7 +12,7 @@ pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:7878";
 const EXIT_CODES: &str = "\
 Exit codes:
   0    all cells succeeded, or the question was answered
-  1    some cell failed or was cancelled (run, watch, submit --watch)
+  1    some cell failed or was cancelled (run, watch, submit --watch); the numbers do not agree (reproduce)
   2    bad input: a sweep file, an argument, a name
   3    no coordinator could be reached
   4    the environment: a port in use, a full disk, a store in use, a missing program
@@ -67,6 +67,8 @@ pub(super) enum Command {
     Retry(RetryArgs),
     /// Write the report of a sweep, as far as it is, and print its tables
     Report(ReportArgs),
+    /// Run the sweep of a results.json again and say whether the numbers agree
+    Reproduce(ReproduceArgs),
     /// List workers: devices, slots, data sets, what they run
     Workers(WorkersArgs),
 }
@@ -232,6 +234,36 @@ pub(super) struct ReportArgs {
     /// Where the report goes [default: pretext-report/SWEEP]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReproduceArgs {
+    /// The results.json of a report folder
+    #[arg(value_name = "RESULTS")]
+    pub(super) results: PathBuf,
+    /// Where the new state is kept; it begins empty [default: pretext-reproduce/SWEEP]
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// Where the new report goes [default: report in the state folder]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Stages that run at a time on each device [default: fitted to the machine]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(super) workers: Option<u32>,
+    /// The folder that `dataset.path` is relative to
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(super) data_root: PathBuf,
+    /// Devices to train on, as for `run` [default: those of the record's class]
+    #[arg(long)]
+    pub(super) device: Option<String>,
+    /// How far test accuracies may be off, in points, where numbers cannot be exact [default: by the number of test images]
+    #[arg(long, value_name = "POINTS", value_parser = points)]
+    pub(super) band: Option<f64>,
+}
+
+fn points(text: &str) -> Result<f64, String> {
+    let points: f64 = text.parse().map_err(|_| "write a number of percentage points, for example 1.5".to_owned())?;
+    if (0.0..=100.0).contains(&points) { Ok(points) } else { Err("percentage points are between 0 and 100".to_owned()) }
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ mod logging;
 mod plan;
 mod progress;
 mod report;
+mod reproduce;
 mod run;
 mod serve;
 mod signals;
@@ -37,7 +38,7 @@ use error::CliError;
 enum Verdict {
     /// All is well, or the command was not about the outcome of cells.
     Good,
-    /// Some cell failed or was cancelled.
+    /// Some cell failed, was cancelled or did not come out as it was recorded.
     SomeFailed,
 }
 
@@ -104,6 +105,7 @@ async fn dispatch(command: Command, console: &Console) -> Result<Verdict, CliErr
         Command::Cancel(args) => Box::pin(control::cancel(args, console)).await,
         Command::Retry(args) => Box::pin(control::retry(args, console)).await,
         Command::Report(args) => Box::pin(report::report(args, console)).await,
+        Command::Reproduce(args) => Box::pin(reproduce::reproduce(args, console)).await,
         Command::Workers(args) => Box::pin(workers::workers(args, console)).await,
     }
 }

@@ -15,7 +15,7 @@ use super::console::{Console, Show};
 use super::error::CliError;
 use super::progress::cells as count;
 use super::status::Counts;
-use crate::report;
+use crate::report::{self, Folder, Rendered};
 
 /// A report that was written.
 #[derive(Debug, Serialize)]
@@ -36,13 +36,19 @@ impl Show for Published {
     }
 }
 
-/// Makes the report of `sweep` from what the coordinator has, writes it to `out` and prints the tables.
-pub(super) async fn publish(
-    client: &Client,
-    sweep: &str,
-    out: Option<&Path>,
-    console: &Console,
-) -> Result<Counts, CliError> {
+/// A report in memory, and where it goes.
+pub(super) struct Made {
+    /// The files.
+    pub(super) folder: Folder,
+    /// How many cells are in each state.
+    pub(super) cells: Counts,
+    sweep: String,
+    place: PathBuf,
+    tables: String,
+}
+
+/// Makes the report of `sweep` from what the coordinator has.
+pub(super) async fn make(client: &Client, sweep: &str, out: Option<&Path>) -> Result<Made, CliError> {
     let view = client.sweep_with_points(sweep).await?;
     let mut stored = BTreeMap::new();
     for id in attachments(&view) {
@@ -50,24 +56,32 @@ pub(super) async fn publish(
             stored.insert(id, content);
         }
     }
-    let folder = report::render(&view, &|id| stored.get(id).cloned());
-    let results = folder.get("results.json").unwrap_or_default();
-    let published = Published {
-        sweep: view.id.to_string(),
-        cells: counts(&view),
-        report: place(&view, out).join("report.html"),
-        results: client.decode(results)?,
-        tables: report::terminal(&view),
-    };
-    match report::write(&folder, &place(&view, out)) {
-        Ok(_) => console.show(&published)?,
-        Err(error) => {
-            // The numbers are there: a full disk does not keep them from who waits for them.
-            console.terminal.say(&published.tables);
-            return Err(error.into());
-        }
-    }
-    Ok(published.cells)
+    let Rendered { folder, terminal } = report::render(&view, &|id| stored.get(id).cloned());
+    Ok(Made { folder, cells: counts(&view), sweep: view.id.to_string(), place: place(&view, out), tables: terminal })
+}
+
+/// Writes the files of a report.
+pub(super) fn write(made: &Made, console: &Console) -> Result<(), CliError> {
+    report::write(&made.folder, &made.place).map(drop).map_err(|error| {
+        // The numbers are there: a full disk does not keep them from who waits for them.
+        console.terminal.say(&made.tables);
+        error.into()
+    })
+}
+
+/// Makes the report of `sweep`, writes it to `out` and prints the tables.
+pub(super) async fn publish(
+    client: &Client,
+    sweep: &str,
+    out: Option<&Path>,
+    console: &Console,
+) -> Result<Counts, CliError> {
+    let made = make(client, sweep, out).await?;
+    write(&made, console)?;
+    let results = client.decode(made.folder.get("results.json").unwrap_or_default())?;
+    let report = made.place.join("report.html");
+    console.show(&Published { sweep: made.sweep, cells: made.cells, report, results, tables: made.tables })?;
+    Ok(made.cells)
 }
 
 fn place(view: &SweepView, out: Option<&Path>) -> PathBuf {

@@ -51,6 +51,11 @@ impl SweepFile {
             let at = error.utf8_error().valid_up_to();
             CliError::input(format!("{name} is not a text in UTF-8 (at byte {at}): a sweep file is YAML"))
         })?;
+        Self::from_text(name, text)
+    }
+
+    /// The sweep file that `text` is; problems call it `name`.
+    pub(super) fn from_text(name: &str, text: String) -> Result<Self, CliError> {
         match spec::parse(&text) {
             Ok(sweep) => Ok(Self { text, sweep }),
             Err(errors) => Err(CliError::Spec { rendered: errors.render(name, &text), errors }),

@@ -10,7 +10,10 @@ use pretext_shared::stage::{DownstreamMode, LrSpec, Method, StageSpec};
 use pretext_shared::sweep::{Cell, CellState, StageStatus, SweepView};
 use serde::Serialize;
 
-use super::stats::{Summary, binomial_half_width};
+use super::compare::{self, Comparison, Overall};
+use super::evaluation::{Evaluations, Measures};
+use super::stats::proportion::binomial_half_width;
+use super::stats::{Paired, Summary};
 
 /// All tables of a sweep, and what is the same for all of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +39,10 @@ pub struct PolicyTable {
     pub protocol: Protocol,
     /// What downstream training moved.
     pub modes: BTreeSet<DownstreamMode>,
+    /// Every two methods against each other, by fraction.
+    pub comparisons: Vec<Comparison>,
+    /// Methods over all fractions.
+    pub overall: Vec<Overall>,
 }
 
 /// The entries of one fraction, one for each of the table's methods.
@@ -59,7 +66,9 @@ pub struct Entry {
     /// Test loss over the succeeded cells.
     pub loss: Option<Summary>,
     /// Accuracy minus that of the supervised cells of the same fraction, policy and seed.
-    pub gain: Option<Gain>,
+    pub gain: Option<Paired>,
+    /// What the stored test predictions say; `None` where no cell has any.
+    pub measures: Option<MeasureSummaries>,
     /// Half width of the 95 % binomial interval of one run at the mean accuracy, in 0–1: what the
     /// finite number of test images alone makes uncertain.
     pub test_half_width: Option<f64>,
@@ -84,14 +93,21 @@ pub struct Run {
     pub failure: Option<FailureCode>,
 }
 
-/// A paired difference of accuracies over the seeds that both sides have.
+/// [`Measures`] over the cells of an entry whose predictions are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Gain {
-    /// Pairs.
+pub struct MeasureSummaries {
+    /// Cells.
     pub n: usize,
-    /// The differences, in 0–1 (0.01 is one percentage point).
-    #[serde(flatten)]
-    pub difference: Summary,
+    /// Negative log-likelihood.
+    pub nll: Summary,
+    /// Expected calibration error.
+    pub ece15: Summary,
+    /// Brier score.
+    pub brier: Summary,
+    /// Mean recall of the classes.
+    pub balanced_accuracy: Summary,
+    /// Mean F1 of the classes.
+    pub macro_f1: Summary,
 }
 
 /// What a stage took, over the cells of an entry. The ranges are single numbers unless seeds differ.
@@ -161,11 +177,16 @@ pub struct Majority {
     pub class: String,
     /// Its share of the test images, in 0–1.
     pub accuracy: f64,
+    /// One over the number of classes that have test images: one is found whole, the others not at all.
+    pub balanced_accuracy: f64,
+    /// The F1 of that class, 2p / (1 + p), over the same number of classes.
+    pub macro_f1: f64,
 }
 
 impl Tables {
-    /// The tables of `view`. Every cell of the view is in exactly one entry.
-    pub fn of(view: &SweepView) -> Self {
+    /// The tables of `view`, whose test predictions are `evaluations`. Every cell of the view is in exactly
+    /// one entry.
+    pub fn of(view: &SweepView, evaluations: &Evaluations) -> Self {
         let mut states = BTreeMap::new();
         let mut names: Vec<&str> = Vec::new();
         for cell in &view.cells {
@@ -174,7 +195,7 @@ impl Tables {
                 names.push(&cell.key.lr);
             }
         }
-        let policies = names.into_iter().map(|lr| PolicyTable::of(view, lr)).collect();
+        let policies = names.into_iter().map(|lr| PolicyTable::of(view, evaluations, lr)).collect();
         Self { policies, states, test_set: TestSet::of(view) }
     }
 
@@ -189,7 +210,7 @@ impl Tables {
 }
 
 impl PolicyTable {
-    fn of(view: &SweepView, lr: &str) -> Self {
+    fn of(view: &SweepView, evaluations: &Evaluations, lr: &str) -> Self {
         let cells: Vec<(usize, &Cell)> = view.cells.iter().enumerate().filter(|(_, cell)| cell.key.lr == lr).collect();
         let present: BTreeSet<Method> = cells.iter().map(|(_, cell)| cell.key.method).collect();
         let fractions: BTreeSet<Fraction> = cells.iter().map(|(_, cell)| cell.key.fraction).collect();
@@ -200,13 +221,16 @@ impl PolicyTable {
                 cells.iter().copied().filter(|(_, cell)| here(cell)).collect::<Vec<_>>()
             };
             let mut entries: Vec<Entry> =
-                methods.iter().map(|method| Entry::of(view, *method, &of_method(*method))).collect();
+                methods.iter().map(|method| Entry::of(view, evaluations, *method, &of_method(*method))).collect();
             add_gains(&mut entries);
             Row { fraction, entries }
         });
+        let rows: Vec<Row> = rows.collect();
         Self {
             lr: lr.to_owned(),
-            rows: rows.collect(),
+            comparisons: compare::comparisons(view, evaluations, &rows),
+            overall: compare::overall(&methods, &rows),
+            rows,
             methods,
             protocol: Protocol::of(view, cells.iter().map(|(_, cell)| *cell)),
             modes: cells.iter().map(|(_, cell)| cell.mode).collect(),
@@ -228,16 +252,19 @@ impl PolicyTable {
 }
 
 impl Entry {
-    fn of(view: &SweepView, method: Method, cells: &[(usize, &Cell)]) -> Self {
+    fn of(view: &SweepView, evaluations: &Evaluations, method: Method, cells: &[(usize, &Cell)]) -> Self {
         let runs: Vec<Run> = cells.iter().map(|(index, cell)| Run::of(view, *index, cell)).collect();
         let scores: Vec<Score> = runs.iter().filter_map(|run| run.test).collect();
         let accuracy = Summary::of(&scores.iter().map(|score| score.accuracy).collect::<Vec<_>>());
         let smallest_test = scores.iter().map(|score| score.seen).min();
+        let measures: Vec<Measures> =
+            cells.iter().filter_map(|(_, cell)| Some(evaluations.get(view, cell)?.measures)).collect();
         Self {
             method,
             accuracy,
             loss: Summary::of(&scores.iter().map(|score| score.loss).collect::<Vec<_>>()),
             gain: None,
+            measures: MeasureSummaries::of(&measures),
             test_half_width: accuracy.zip(smallest_test).and_then(|(acc, n)| binomial_half_width(acc.mean, n)),
             pretext: Effort::of(view, cells.iter().filter_map(|(_, cell)| cell.pretext)),
             downstream: Effort::of(view, cells.iter().map(|(_, cell)| cell.downstream)),
@@ -272,15 +299,25 @@ impl Run {
     }
 }
 
+impl MeasureSummaries {
+    fn of(measures: &[Measures]) -> Option<Self> {
+        let over = |value: fn(&Measures) -> f64| Summary::of(&measures.iter().map(value).collect::<Vec<_>>());
+        Some(Self {
+            n: measures.len(),
+            nll: over(|one| one.nll)?,
+            ece15: over(|one| one.ece15)?,
+            brier: over(|one| one.brier)?,
+            balanced_accuracy: over(|one| one.balanced_accuracy)?,
+            macro_f1: over(|one| one.macro_f1)?,
+        })
+    }
+}
+
 /// Fills in the paired differences to the supervised entry of a row.
 fn add_gains(entries: &mut [Entry]) {
-    let Some(supervised) = entries.iter().find(|entry| entry.method == Method::Supervised) else { return };
-    let baseline: BTreeMap<u64, f64> =
-        supervised.runs.iter().filter_map(|run| Some((run.seed, run.test?.accuracy))).collect();
+    let Some(supervised) = entries.iter().find(|entry| entry.method == Method::Supervised).cloned() else { return };
     for entry in entries.iter_mut().filter(|entry| entry.method != Method::Supervised) {
-        let pair = |run: &Run| Some(run.test?.accuracy - baseline.get(&run.seed)?);
-        let differences: Vec<f64> = entry.runs.iter().filter_map(pair).collect();
-        entry.gain = Summary::of(&differences).map(|difference| Gain { n: differences.len(), difference });
+        entry.gain = Paired::of(&compare::differences(entry, &supervised));
     }
 }
 
@@ -369,9 +406,15 @@ impl TestSet {
         let images = counts.iter().sum();
         // The first of equally large classes, so that the name does not depend on the order of search.
         let largest = counts.iter().enumerate().max_by_key(|(class, n)| (**n, std::cmp::Reverse(*class)));
-        let majority = largest.filter(|_| images > 0).map(|(class, n)| Majority {
-            class: facts.classes.get(class).cloned().unwrap_or_else(|| format!("class {class}")),
-            accuracy: *n as f64 / images as f64,
+        let present = counts.iter().filter(|n| **n > 0).count().max(1) as f64;
+        let majority = largest.filter(|_| images > 0).map(|(class, n)| {
+            let share = *n as f64 / images as f64;
+            Majority {
+                class: facts.classes.get(class).cloned().unwrap_or_else(|| format!("class {class}")),
+                accuracy: share,
+                balanced_accuracy: 1.0 / present,
+                macro_f1: 2.0 * share / (1.0 + share) / present,
+            }
         });
         Self { images, majority }
     }

@@ -2,6 +2,7 @@
 //! that are easy to check by hand, and hostile text wherever foreign text may come from.
 
 use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex};
 
 use pretext_shared::dataset::{DataSpec, DatasetFacts, Normalize};
 use pretext_shared::device::NumericClass;
@@ -13,7 +14,7 @@ use pretext_shared::stage::{
     Budget, Chances, CropFlip, DecayOn, DownstreamHead, DownstreamMode, DownstreamSpec, EncoderSpec, Extent, LrSpec,
     Method, OptimizerSpec, PretextSpec, PretextTask, Stage, StageSpec, TestSpec, TrainSpec,
 };
-use pretext_shared::sweep::{Cell, CellKey, Cost, Provenance, StageStatus, StageView, SweepView};
+use pretext_shared::sweep::{Build, Cell, CellKey, Cost, Provenance, StageStatus, StageView, SweepView};
 
 /// What a hostile trainer may write.
 pub(super) const HOSTILE: &str = "<script>alert('1')</script> \u{1b}[31m| \"x\" & `y` *z*";
@@ -36,6 +37,11 @@ pub(super) fn view() -> SweepView {
             version: "0.1.0".to_owned(),
             class: NumericClass::Cpu,
             extent: Extent::Whole,
+            build: Some(Build {
+                revision: Some("0a1b2c3".to_owned()),
+                lock: ContentHash::of(b"lock"),
+                crates: vec!["burn 0.22.1".to_owned(), "rand_chacha 0.10.0".to_owned()],
+            }),
         },
         cells: Vec::new(),
         stages: BTreeMap::new(),
@@ -73,13 +79,36 @@ pub(super) fn view() -> SweepView {
     view
 }
 
-/// The content of an artifact of the fixture.
-pub(super) fn artifact(id: &ArtifactId) -> Option<Vec<u8>> {
-    [predictions(), split(1), split(2), split(3)].into_iter().find(|content| ContentHash::of(content) == id.0)
+/// What the stages of the fixture left behind.
+static STORED: LazyLock<Mutex<BTreeMap<ArtifactId, Vec<u8>>>> = LazyLock::new(Mutex::default);
+
+/// Adds `by` to the test accuracy of a cell of policy `scheduler`.
+pub(super) fn shift_accuracy(view: &mut SweepView, method: Method, fraction: f64, seed: u64, by: f64) {
+    let fraction = Fraction::new(fraction).expect("a fraction");
+    let key = CellKey { method, fraction, lr: "scheduler".to_owned(), seed };
+    let test = view.cells.iter().find(|cell| cell.key == key).expect("the cell is in the fixture").test;
+    match &mut view.stages.get_mut(&test).expect("stages of cells are in the view").status {
+        StageStatus::Succeeded(result) => result.score.accuracy += by,
+        other => panic!("all of `scheduler` succeeded: {other:?}"),
+    }
 }
 
-fn predictions() -> Vec<u8> {
-    b"sample,label,predicted\n0,1,1\n".to_vec()
+/// The content of an artifact of the fixture.
+pub(super) fn artifact(id: &ArtifactId) -> Option<Vec<u8>> {
+    STORED.lock().expect("no test panics with the lock").get(id).cloned()
+}
+
+/// Answers to all test images, `accuracy` of them right; `shift` moves which ones.
+fn predictions(accuracy: f64, shift: usize) -> Vec<u8> {
+    let mut text = String::from("sample,path,label,predicted,p_0,p_1,p_2\n");
+    let labels = facts().test.into_iter().enumerate().flat_map(|(class, n)| (0..n).map(move |_| class));
+    let right = (accuracy * 3782.0).round() as usize;
+    for (sample, label) in labels.enumerate() {
+        let predicted = if (sample * 1009 + shift * 517) % 3782 < right { label } else { (label + 1) % 3 };
+        let shares = [0, 1, 2].map(|class| if class == predicted { "6e-1" } else { "2e-1" }).join(",");
+        text.push_str(&format!("{sample},test/{sample}.png,{label},{predicted},{shares}\n"));
+    }
+    text.into_bytes()
 }
 
 fn split(seed: u64) -> Vec<u8> {
@@ -178,8 +207,13 @@ fn add_cell(view: &mut SweepView, key: CellKey, accuracy: f64) {
     let spec = TestSpec { data, encoder, downstream };
     let test_cost = Cost { train_images: 3782, validation_images: 0, epochs: 0, steps: 0, images_seen: 3782 };
     let score = Score { loss: 1.0 + 0.1 * offset, accuracy: accuracy + 0.02 * offset, seen: 3782 };
-    let test = add_stage(view, StageSpec::Test(spec), test_cost, score, &[(ArtifactKind::Predictions, predictions())]);
+    let predictions = predictions(score.accuracy, column(key.method));
+    let test = add_stage(view, StageSpec::Test(spec), test_cost, score, &[(ArtifactKind::Predictions, predictions)]);
     view.cells.push(Cell { key, pretext, downstream, test, mode: DownstreamMode::FineTune });
+}
+
+fn column(method: Method) -> usize {
+    Method::ALL.iter().position(|one| *one == method).expect("all methods are in the list")
 }
 
 /// Adds a stage that succeeded; its curves fall and rise as curves do and end at `score`.
@@ -205,13 +239,18 @@ fn add_stage(
         let step = u64::from(epoch) * cost.steps / u64::from(cost.epochs);
         points.extend(values.map(|(part, metric, value)| Point { part, metric, epoch, step, value }));
     }
+    let store = |(kind, content): &(ArtifactKind, Vec<u8>)| {
+        let id = ArtifactId(ContentHash::of(content));
+        STORED.lock().expect("no test panics with the lock").insert(id, content.clone());
+        (*kind, id)
+    };
     let result = StageResult {
         selected_epoch,
         score,
         steps: cost.steps,
         images: cost.images_seen,
-        artifacts: files.iter().map(|(kind, content)| (*kind, ArtifactId(ContentHash::of(content)))).collect(),
-        device: "cpu".to_owned(),
+        artifacts: files.iter().map(store).collect(),
+        device: "cpu (x86-64 with AVX-512)".to_owned(),
         seconds: 8.25,
     };
     let id = stage.id();

@@ -8,23 +8,31 @@
 //! byte for byte.
 
 pub mod aggregate;
+pub mod agreement;
 pub mod attachments;
+pub mod budgets;
+pub mod compare;
 pub mod curves;
+pub mod evaluation;
 pub mod folder;
 pub mod html;
 pub mod markdown;
 pub mod points;
 pub mod results;
 pub mod scale;
+pub mod shortcut;
 pub mod stats;
 pub mod svg;
 pub mod tables;
 pub mod text;
+pub mod verdicts;
 pub mod wording;
 pub mod write;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +40,7 @@ use pretext_shared::ids::ArtifactId;
 use pretext_shared::sweep::SweepView;
 
 pub use aggregate::Tables;
+pub use evaluation::Evaluations;
 pub use folder::Folder;
 pub use results::Results;
 pub use write::{WriteError, write};
@@ -39,22 +48,29 @@ pub use write::{WriteError, write};
 /// Looks up the content of an artifact; `None` where it is not (or no longer) stored.
 pub type Artifacts<'a> = dyn Fn(&ArtifactId) -> Option<Vec<u8>> + 'a;
 
-/// Makes the whole report folder of `view`, in memory.
-pub fn render(view: &SweepView, artifacts: &Artifacts<'_>) -> Folder {
-    let tables = Tables::of(view);
+/// A report, in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The report folder.
+    pub folder: Folder,
+    /// The result tables as plain text for a terminal: aligned, without colour.
+    pub terminal: String,
+}
+
+/// Makes the whole report of `view`.
+pub fn render(view: &SweepView, artifacts: &Artifacts<'_>) -> Rendered {
+    let evaluations = Evaluations::read(view, artifacts);
+    let tables = Tables::of(view, &evaluations);
     let mut folder = Folder::default();
     let predictions = attachments::add_predictions(view, artifacts, &mut folder);
     attachments::add_splits(view, artifacts, &mut folder);
     curves::add_files(view, &tables, &mut folder);
-    let results = Results::of(view, &tables, &predictions);
+    let results = Results::of(view, &tables, &evaluations, &predictions);
     folder.add("results.json", results.to_json());
     folder.add("report.md", markdown::render(view, &tables));
-    folder.add("report.html", html::render(view, &tables));
+    folder.add("report.html", html::render(view, &tables, &evaluations));
     folder.add("points.csv", points::csv(view));
-    folder
-}
-
-/// The result tables as plain text for a terminal: aligned, without colour.
-pub fn terminal(view: &SweepView) -> String {
-    tables::render(view, &Tables::of(view))
+    folder.add("confusion.csv", evaluation::files::confusion(view, &evaluations));
+    folder.add("classes.csv", evaluation::files::classes(view, &evaluations));
+    Rendered { folder, terminal: tables::render(view, &tables) }
 }

@@ -1,18 +1,22 @@
 //! `results.json`: the report for scripts. Its fields are an interface: they are added to, and
 //! [`SCHEMA`] rises when one changes its meaning or goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pretext_shared::ids::{StageId, SweepId};
 use pretext_shared::outcome::{FailureCode, Score};
 use pretext_shared::split::Fraction;
-use pretext_shared::stage::{DownstreamMode, Extent, Method, StageKind};
+use pretext_shared::stage::{DownstreamMode, Extent, Method, StageKind, StageSpec};
 use pretext_shared::sweep::{Cell, CellKey, CellState, Provenance, StageStatus, StageView, SweepView};
 use serde::Serialize;
 
-use super::aggregate::{Gain, Protocol, Tables, TestSet};
+use super::aggregate::{MeasureSummaries, Protocol, Tables, TestSet};
 use super::attachments::PredictionsFile;
-use super::stats::Summary;
+use super::compare::{Comparison, Overall};
+use super::evaluation::{Evaluation, Evaluations, Measures};
+use super::shortcut::{self, Shortcut};
+use super::stats::{Paired, Summary};
+use super::wording;
 
 /// Version of the layout of `results.json`.
 pub const SCHEMA: u32 = 1;
@@ -25,13 +29,41 @@ pub struct Results {
     /// Which sweep.
     pub sweep: SweepRecord,
     /// Enough to run it again.
-    pub provenance: Provenance,
+    pub provenance: ProvenanceRecord,
+    /// What a reader must know before the first number, in words.
+    pub warnings: Vec<String>,
+    /// Pretext stages whose task was solved suspiciously early.
+    pub shortcuts: Vec<Shortcut>,
     /// The test images that all cells are scored on.
     pub test_set: TestSet,
     /// Every cell once, in the order of the plan.
     pub cells: Vec<CellRecord>,
     /// Cells averaged over seeds.
     pub summary: Vec<SummaryRecord>,
+    /// Every two methods of a policy against each other, at every fraction.
+    pub comparisons: Vec<OfPolicy<Comparison>>,
+    /// Methods over all fractions of a policy.
+    pub overall: Vec<OfPolicy<Overall>>,
+}
+
+/// Where the numbers come from, and on what they were computed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProvenanceRecord {
+    /// What was known when the sweep was submitted.
+    #[serde(flatten)]
+    pub submitted: Provenance,
+    /// The devices that stages ended on, with the feature level (CPU) or the adapter (GPU), each once.
+    pub devices: BTreeSet<String>,
+}
+
+/// Something of one learning-rate policy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OfPolicy<T> {
+    /// Name of the policy.
+    pub lr: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub what: T,
 }
 
 /// Which sweep, and how far it is.
@@ -62,6 +94,8 @@ pub struct CellRecord {
     pub lr: String,
     /// Seed.
     pub seed: u64,
+    /// Seed of its label fraction and validation images.
+    pub split_seed: Option<u64>,
     /// Where it stands.
     pub state: CellState,
     /// Why it failed.
@@ -70,6 +104,8 @@ pub struct CellRecord {
     pub selected_epoch: Option<u32>,
     /// Score on the test images.
     pub test: Option<Score>,
+    /// What the test predictions say beyond loss and accuracy.
+    pub evaluation: Option<Measures>,
     /// The pretext stage; `null` for supervised cells.
     pub pretext: Option<StageRecord>,
     /// The downstream stage.
@@ -147,15 +183,22 @@ pub struct SummaryRecord {
     pub accuracy: Option<Summary>,
     /// Test loss, likewise.
     pub loss: Option<Summary>,
+    /// What the stored test predictions say beyond that.
+    pub measures: Option<MeasureSummaries>,
     /// Accuracy minus that of the supervised cells of the same seeds.
-    pub gain_over_supervised: Option<Gain>,
+    pub gain_over_supervised: Option<Paired>,
     /// Half width of the 95 % binomial interval of one run at the mean accuracy.
     pub test_half_width: Option<f64>,
 }
 
 impl Results {
     /// The results of `view`, whose tables are `tables` and whose predictions are in `predictions`.
-    pub fn of(view: &SweepView, tables: &Tables, predictions: &BTreeMap<CellKey, PredictionsFile>) -> Self {
+    pub fn of(
+        view: &SweepView,
+        tables: &Tables,
+        evaluations: &Evaluations,
+        predictions: &BTreeMap<CellKey, PredictionsFile>,
+    ) -> Self {
         let summary = tables.entries().map(|(table, fraction, entry)| SummaryRecord {
             method: entry.method,
             fraction,
@@ -165,9 +208,21 @@ impl Results {
             missing: entry.missing(),
             accuracy: entry.accuracy,
             loss: entry.loss,
+            measures: entry.measures,
             gain_over_supervised: entry.gain,
             test_half_width: entry.test_half_width,
         });
+        let comparisons = tables.policies.iter().flat_map(|table| {
+            table.comparisons.iter().map(|what| OfPolicy { lr: table.lr.clone(), what: what.clone() })
+        });
+        let overall = tables
+            .policies
+            .iter()
+            .flat_map(|table| table.overall.iter().map(|what| OfPolicy { lr: table.lr.clone(), what: *what }));
+        let cells = view
+            .cells
+            .iter()
+            .map(|cell| CellRecord::of(view, cell, evaluations.get(view, cell), predictions.get(&cell.key)));
         Self {
             schema: SCHEMA,
             sweep: SweepRecord {
@@ -177,10 +232,14 @@ impl Results {
                 extent: view.provenance.extent,
                 states: tables.states.clone(),
             },
-            provenance: view.provenance.clone(),
+            provenance: ProvenanceRecord::of(view),
+            warnings: wording::warnings(view),
+            shortcuts: shortcut::shortcuts(view),
             test_set: tables.test_set.clone(),
-            cells: view.cells.iter().map(|cell| CellRecord::of(view, cell, predictions.get(&cell.key))).collect(),
+            cells: cells.collect(),
             summary: summary.collect(),
+            comparisons: comparisons.collect(),
+            overall: overall.collect(),
         }
     }
 
@@ -191,8 +250,20 @@ impl Results {
     }
 }
 
+impl ProvenanceRecord {
+    fn of(view: &SweepView) -> Self {
+        let devices = view.stages.keys().filter_map(|id| Some(view.result(*id)?.device.clone()));
+        Self { submitted: view.provenance.clone(), devices: devices.collect() }
+    }
+}
+
 impl CellRecord {
-    fn of(view: &SweepView, cell: &Cell, predictions: Option<&PredictionsFile>) -> Self {
+    fn of(
+        view: &SweepView,
+        cell: &Cell,
+        evaluation: Option<&Evaluation>,
+        predictions: Option<&PredictionsFile>,
+    ) -> Self {
         let key = &cell.key;
         let state = view.state(cell);
         let error = view.failure(cell).map(|(stage, failure)| ErrorRecord {
@@ -208,10 +279,15 @@ impl CellRecord {
             fraction: key.fraction,
             lr: key.lr.clone(),
             seed: key.seed,
+            split_seed: match view.stages.get(&cell.downstream).map(|view| &view.stage.spec) {
+                Some(StageSpec::Downstream(spec)) => Some(spec.split.seed),
+                _ => None,
+            },
             state,
             error,
             selected_epoch: view.result(cell.downstream).map(|result| result.selected_epoch),
             test: view.result(cell.test).filter(|_| state == CellState::Succeeded).map(|result| result.score),
+            evaluation: evaluation.map(|evaluation| evaluation.measures),
             pretext: cell.pretext.map(|id| StageRecord::of(view, id)),
             downstream: DownstreamRecord { mode: cell.mode, training: StageRecord::of(view, cell.downstream) },
             predictions: predictions.cloned(),

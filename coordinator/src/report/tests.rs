@@ -8,12 +8,21 @@ use pretext_shared::sweep::CellState;
 use serde_json::Value;
 
 use super::aggregate::{Entry, Protocol};
-use super::fixture::{HOSTILE, artifact, view};
+use super::compare::Verdict;
+use super::fixture::{HOSTILE, artifact, shift_accuracy, view};
 use super::*;
 
 fn text(folder: &Folder, path: &str) -> String {
     let content = folder.get(path).unwrap_or_else(|| panic!("{path} is in the report"));
     String::from_utf8(content.to_vec()).expect("reports are text")
+}
+
+fn folder(view: &SweepView) -> Folder {
+    render(view, &artifact).folder
+}
+
+fn tables(view: &SweepView) -> Tables {
+    Tables::of(view, &Evaluations::read(view, &artifact))
 }
 
 fn entry(tables: &Tables, lr: &str, method: Method, fraction: f64) -> Entry {
@@ -31,13 +40,13 @@ fn close(a: Option<f64>, b: f64) {
 
 #[test]
 fn aggregates_are_what_a_hand_computes() {
-    let tables = Tables::of(&view());
+    let tables = tables(&view());
     let simclr = entry(&tables, "scheduler", Method::Simclr, 0.05);
     let (accuracy, loss) = (simclr.accuracy.expect("succeeded"), simclr.loss.expect("succeeded"));
-    // Accuracies 0.48, 0.50, 0.52; losses 0.9, 1.0, 1.1; t(2) = 4.303.
+    // Accuracies 0.48, 0.50, 0.52; losses 0.9, 1.0, 1.1; t(2) = 4.30265…
     close(Some(accuracy.mean), 0.50);
     close(accuracy.std, 0.02);
-    close(accuracy.ci95, 4.303 * 0.02 / 3f64.sqrt());
+    close(accuracy.ci95, 4.302_652_729_749 * 0.02 / 3f64.sqrt());
     close(Some(loss.mean), 1.0);
     close(loss.std, 0.1);
     // Every seed gains 0.50 − 0.43: the paired difference has no spread, whatever the seeds do.
@@ -55,9 +64,132 @@ fn aggregates_are_what_a_hand_computes() {
 }
 
 #[test]
+fn differences_are_called_significant_or_not_in_words() {
+    let mut view = view();
+    for (seed, by) in [(1, 0.001), (2, -0.001)] {
+        shift_accuracy(&mut view, Method::Simclr, 0.05, seed, by);
+        shift_accuracy(&mut view, Method::Rotation, 0.25, seed, 30.0 * by);
+    }
+    let tables = tables(&view);
+    let scheduler = &tables.policies[0];
+    assert_eq!((scheduler.lr.as_str(), scheduler.comparisons.len()), ("scheduler", 12), "six pairs at two fractions");
+    let of = |a: Method, b: Method, row: usize| {
+        let here = |one: &&compare::Comparison| (one.a, one.b, one.fraction) == (a, b, scheduler.rows[row].fraction);
+        scheduler.comparisons.iter().find(here).expect("all pairs are compared")
+    };
+    let clear = of(Method::Simclr, Method::Supervised, 0);
+    // Differences 0.071, 0.069, 0.070: t = 0.07 √3 / 0.001 = 121, p = 2 · 3.4e-5; the smallest of six tests.
+    let (p, holm) = (clear.accuracy.and_then(|pairs| pairs.p), clear.p_holm);
+    assert!(p.is_some_and(|p| (6.7e-5..6.9e-5).contains(&p)), "{p:?}");
+    close(holm, 6.0 * p.expect("tested"));
+    assert_eq!(clear.verdict, Verdict::Significant);
+    assert_eq!(of(Method::Rotation, Method::Supervised, 1).verdict, Verdict::NotSignificant);
+    assert_eq!(of(Method::Rotation, Method::Supervised, 0).verdict, Verdict::NoSpread);
+    // Predictions are stored, so each seed's models are compared on the same images too.
+    let seeds: Vec<u64> = clear.mcnemar.iter().map(|one| one.seed).collect();
+    assert_eq!(seeds, [1, 2, 3]);
+    let test = clear.mcnemar[0].test;
+    let right = |accuracy: f64| (accuracy * 3782.0).round() as i64;
+    assert_eq!(test.only_a as i64 - test.only_b as i64, right(0.48) - right(0.41));
+
+    let Rendered { folder, terminal } = render(&view, &artifact);
+    let (report, html) = (text(&folder, "report.md"), text(&folder, "report.html"));
+    let terminal = terminal.replace("\n    ", " ");
+    for (output, expected) in [
+        (&report, "Significance: 6 paired t-tests over shared seeds at the 5 % level"),
+        (&report, "Significant: SimCLR over Supervised at 5 %, SimCLR over Rotation at 5 %"),
+        (&report, "The other 3 are not significant."),
+        (&report, "6 of 12 pairs could not be tested."),
+        (&report, "| 25 % | Rotation − Supervised | 3 | +2.00 ± 7.45 |"),
+        (&report, "no difference between methods can be called significant or not here"),
+        (&report, "it takes at least 5 seeds in every cell"),
+        (&html, "<tr class=\"strong\"><td>5 %</td><td>SimCLR − Supervised</td><td>3</td><td>+7.00 ± 0.25</td>"),
+        (&html, "n = 1: no interval from one seed"),
+        (&terminal, "SimCLR over Supervised at 5 %"),
+    ] {
+        assert!(output.contains(expected), "no {expected:?} in\n{output}");
+    }
+    let row = report.lines().find(|line| line.starts_with("| 25 % | Rotation − Supervised | 3 |"));
+    assert!(row.is_some_and(|row| row.contains("| not significant |")), "{row:?}");
+}
+
+#[test]
+fn budgets_are_stated_below_each_table() {
+    let report = text(&folder(&view()), "report.md");
+    for expected in [
+        "Budget: equal: at each label fraction every method takes the same downstream steps and sees the same number",
+        "the same steps for all methods that have it, but not the same number of images",
+        "Every fraction takes the same number of steps.",
+        "Budget (some counts are still the plan's): equal",
+    ] {
+        assert!(report.contains(expected), "no {expected:?} in\n{report}");
+    }
+}
+
+#[test]
+fn test_predictions_become_measures_and_are_missing_where_they_are() {
+    let view = view();
+    let folder = folder(&view);
+    let results: Value = serde_json::from_str(&text(&folder, "results.json")).expect("JSON");
+    let supervised = &results["cells"][0];
+    assert_eq!(supervised["id"].as_str().map(|id| id.ends_with("/supervised/0.05/scheduler/1")), Some(true));
+    let evaluation = &supervised["evaluation"];
+    // Always 0.6 for the answer and 0.2 for the others, 41 % of 3,782 right (1,551).
+    let right = 1551.0 / 3782.0;
+    close(evaluation["nll"].as_f64(), -right * 0.6f64.ln() - (1.0 - right) * 0.2f64.ln());
+    close(evaluation["ece15"].as_f64(), 0.6 - right);
+    close(evaluation["brier"].as_f64(), right * 0.24 + (1.0 - right) * (0.36 + 0.64 + 0.04));
+    assert_eq!((&evaluation["images"], &supervised["split_seed"]), (&3782.into(), &1.into()));
+    let always = &results["test_set"]["majority"];
+    close(always["balanced_accuracy"].as_f64(), 1.0 / 3.0);
+    // The class in question: precision p, recall 1.
+    let p = 1876.0 / 3782.0;
+    close(always["macro_f1"].as_f64(), 2.0 * p / (1.0 + p) / 3.0);
+
+    let counts: Vec<u64> = text(&folder, "confusion.csv")
+        .lines()
+        .filter(|line| line.contains("/supervised/0.05/scheduler/1,"))
+        .map(|line| line.rsplit(',').next().and_then(|n| n.parse().ok()).expect("a count"))
+        .collect();
+    assert_eq!((counts.len(), counts.iter().sum::<u64>()), (6, 3782), "right or the next class, for three classes");
+    assert_eq!(text(&folder, "classes.csv").lines().count(), 1 + 3 * (view.cells.len() - 4));
+    assert!(text(&folder, "report.html").contains("class=\"confusion\""));
+    assert!(
+        text(&folder, "report.md").contains("| Always ADH \\<\\&\\> | — | — | 49.60 | — | — | — | — | 33.33 | 22.10 |")
+    );
+
+    let without = render(&view, &|_| None).folder;
+    let results: Value = serde_json::from_str(&text(&without, "results.json")).expect("JSON");
+    assert!(results["cells"][0]["evaluation"].is_null() && results["summary"][0]["measures"].is_null());
+    assert_eq!(results["comparisons"][0]["mcnemar"], serde_json::json!([]));
+    assert!(
+        text(&without, "report.md").contains("| Supervised | 5 % | 3 | 43.00 ± 2.00 | ± 4.97 | — | — | — | — | — |")
+    );
+}
+
+#[test]
+fn a_pretext_task_that_is_too_easy_is_warned_of_everywhere() {
+    let mut view = view();
+    let id = view.cells.iter().find(|cell| cell.key.method == Method::Rotation).and_then(|cell| cell.pretext);
+    let stage = view.stages.get_mut(&id.expect("rotation has a pretext stage")).expect("in the view");
+    for point in &mut stage.points {
+        point.value = if point.metric == pretext_shared::point::Metric::Accuracy { 1.0 } else { point.value };
+    }
+    let Rendered { folder, terminal } = render(&view, &artifact);
+    let says =
+        "Suspiciously easy pretext task: Rotation (5 % of the labels, seed 1) has a validation accuracy of 100.00 %";
+    for output in [&text(&folder, "report.html"), &terminal] {
+        assert!(output.contains(says), "{output}");
+    }
+    assert!(text(&folder, "report.md").contains("> **Suspiciously easy pretext task: Rotation (5 %"));
+    let results: Value = serde_json::from_str(&text(&folder, "results.json")).expect("JSON");
+    assert_eq!((&results["shortcuts"][0]["epoch"], results["warnings"].as_array().map(Vec::len)), (&1.into(), Some(1)));
+}
+
+#[test]
 fn every_cell_is_counted_once_in_the_tables() {
     let view = view();
-    let tables = Tables::of(&view);
+    let tables = tables(&view);
     let mut cells: Vec<usize> =
         tables.entries().flat_map(|(_, _, entry)| entry.runs.iter().map(|run| run.cell)).collect();
     cells.sort_unstable();
@@ -74,7 +206,7 @@ fn every_cell_is_counted_once_in_the_tables() {
 
 #[test]
 fn markdown_shows_scores_and_everything_that_is_missing() {
-    let report = text(&render(&view(), &artifact), "report.md");
+    let report = text(&folder(&view()), "report.md");
     for expected in [
         "| Labels | Supervised | Rotation | Rotation + jitter | SimCLR |\n| --- | --- | --- | --- | --- |\n",
         "| 5 % | 1.0000 ± 0.1000 / 43.00 ± 2.00 % (n = 3) | 1.0000 ± 0.1000 / 46.00 ± 2.00 % (n = 3) |",
@@ -98,8 +230,8 @@ fn markdown_shows_scores_and_everything_that_is_missing() {
 fn a_rehearsal_says_so_everywhere() {
     let mut view = view();
     view.provenance.extent = Extent::Smoke;
-    let folder = render(&view, &artifact);
-    for text in [text(&folder, "report.md"), text(&folder, "report.html"), terminal(&view)] {
+    let Rendered { folder, terminal } = render(&view, &artifact);
+    for text in [text(&folder, "report.md"), text(&folder, "report.html"), terminal] {
         assert!(text.contains("REHEARSAL"), "{text}");
     }
     assert!(text(&folder, "results.json").contains("\"extent\": \"smoke\""));
@@ -107,12 +239,12 @@ fn a_rehearsal_says_so_everywhere() {
 
 #[test]
 fn hostile_text_is_only_text() {
-    let folder = render(&view(), &artifact);
+    let Rendered { folder, terminal } = render(&view(), &artifact);
     let html = text(&folder, "report.html");
     assert!(html.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; | &quot;x&quot; &amp; `y` *z*"));
     assert!(html.contains("ADH &lt;&amp;&gt;") && html.contains("# &lt;b&gt;"));
     assert!(!html.contains("<script"));
-    for output in [html, text(&folder, "report.md"), terminal(&view())] {
+    for output in [html, text(&folder, "report.md"), terminal] {
         assert!(!output.chars().any(|c| c.is_control() && c != '\n'));
     }
     let results: Value = serde_json::from_str(&text(&folder, "results.json")).expect("JSON");
@@ -124,7 +256,7 @@ fn hostile_text_is_only_text() {
 #[test]
 fn results_have_every_cell_once_in_the_order_of_the_plan() {
     let view = view();
-    let results: Value = serde_json::from_str(&text(&render(&view, &artifact), "results.json")).expect("JSON");
+    let results: Value = serde_json::from_str(&text(&folder(&view), "results.json")).expect("JSON");
     let cells = results["cells"].as_array().expect("a list");
     let ids: Vec<&str> = cells.iter().map(|cell| cell["id"].as_str().expect("text")).collect();
     assert_eq!(ids, view.cells.iter().map(|cell| cell.id(&view.id)).collect::<Vec<_>>());
@@ -153,7 +285,7 @@ fn results_have_every_cell_once_in_the_order_of_the_plan() {
 #[test]
 fn points_list_each_stage_once_and_read_back_exactly() {
     let view = view();
-    let csv = text(&render(&view, &artifact), "points.csv");
+    let csv = text(&folder(&view), "points.csv");
     let mut lines = csv.lines();
     assert_eq!(lines.next(), Some("stage,kind,split,metric,epoch,step,value"));
     let expected = view.stages.values().flat_map(|stage| &stage.points).map(|point| point.value);
@@ -167,7 +299,7 @@ fn points_list_each_stage_once_and_read_back_exactly() {
 #[test]
 fn the_folder_holds_curves_splits_and_predictions_under_safe_names() {
     let view = view();
-    let folder = render(&view, &artifact);
+    let folder = folder(&view);
     let paths: BTreeSet<&str> = folder.iter().map(|(path, _)| path).collect();
     assert!(paths.iter().all(|path| path.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c))));
     let below = |start: &str| paths.iter().filter(|path| path.starts_with(start)).count();
@@ -177,7 +309,7 @@ fn the_folder_holds_curves_splits_and_predictions_under_safe_names() {
     assert_eq!(below("predictions/"), view.cells.len() - 4);
     assert_eq!(below("splits/"), 3 + 1, "three seeds have three lists, whatever number of stages used them");
 
-    let nothing_stored = render(&view, &|_| None);
+    let nothing_stored = render(&view, &|_| None).folder;
     let index = text(&nothing_stored, "splits/index.csv");
     assert!(index.lines().skip(1).all(|line| line.ends_with(',')), "lists that are gone keep their hash: {index}");
     let results = text(&nothing_stored, "results.json");
@@ -186,7 +318,7 @@ fn the_folder_holds_curves_splits_and_predictions_under_safe_names() {
 
 #[test]
 fn terminal_tables_align() {
-    let output = terminal(&view());
+    let output = render(&view(), &artifact).terminal;
     let expected = "\
   labels   Supervised         Rotation           Rotation + jitter   SimCLR
   ──────   ────────────────   ────────────────   ─────────────────   ─────────────────
@@ -202,7 +334,7 @@ fn terminal_tables_align() {
 #[test]
 fn writes_the_fixture_where_asked() {
     let target = tempfile::tempdir().expect("a temporary folder");
-    let folder = render(&view(), &artifact);
+    let folder = folder(&view());
     let paths = write(&folder, target.path()).expect("a temporary folder can be written");
     assert_eq!(paths.len(), folder.iter().count());
     assert!(paths.iter().all(|path| path.is_file()));

@@ -7,9 +7,9 @@ use pretext_shared::split::Fraction;
 use pretext_shared::stage::{DownstreamMode, Extent, LrSpec, Method};
 use pretext_shared::sweep::{CellState, SweepView};
 
-use super::aggregate::{Basis, Effort, Entry, Gain, PolicyTable, Protocol, Tables};
-use super::stats::Summary;
-use super::text;
+use super::aggregate::{Basis, Effort, Entry, PolicyTable, Protocol, Tables};
+use super::stats::{Paired, Summary};
+use super::{shortcut, text, verdicts};
 
 /// What stands where the sweep has no cell.
 pub const NO_CELL: &str = "—";
@@ -45,10 +45,10 @@ pub fn score(entry: &Entry) -> Option<String> {
     ))
 }
 
-/// How many seeds a score stands for (where there are several) and what is missing: `n = 2`,
+/// How many seeds a score stands for (where there should be several) and what is missing: `n = 2`,
 /// `1 failed (diverged)`.
 pub fn remarks(entry: &Entry) -> Vec<String> {
-    let seeds = (entry.n() > 1).then(|| format!("n = {}", entry.n()));
+    let seeds = (entry.n() > 0 && entry.runs.len() > 1).then(|| format!("n = {}", entry.n()));
     seeds.into_iter().chain(missing(entry)).collect()
 }
 
@@ -83,7 +83,7 @@ pub fn entry(entry: &Entry) -> String {
 }
 
 /// A paired difference in percentage points: `+2.10 ± 0.30`.
-pub fn gain(gain: &Gain) -> String {
+pub fn gain(gain: &Paired) -> String {
     format!("{:+.2}{}", 100.0 * gain.difference.mean, spread(&gain.difference, percent))
 }
 
@@ -150,11 +150,14 @@ pub fn states(tables: &Tables) -> String {
     counts.collect::<Vec<_>>().join(", ")
 }
 
-/// What a reader must know before the first number: a rehearsal, a cancelled sweep.
+/// What a reader must know before the first number: a rehearsal, a cancelled sweep, a pretext task that was
+/// solved too easily.
 pub fn warnings(view: &SweepView) -> Vec<String> {
     let smoke = matches!(view.provenance.extent, Extent::Smoke).then(|| SMOKE.to_owned());
     let cancelled = view.is_cancelled().then(|| "This sweep was cancelled before all cells had a result.".to_owned());
-    smoke.into_iter().chain(cancelled).collect()
+    let shortcuts = shortcut::shortcuts(view);
+    let shortcuts = shortcuts.iter().map(|found| verdicts::shortcut(view, found));
+    smoke.into_iter().chain(cancelled).chain(shortcuts).collect()
 }
 
 /// What training from scratch reaches, at each fraction: the line to compare every column with.
@@ -182,10 +185,13 @@ pub fn notes(table: &PolicyTable, tables: &Tables) -> Vec<String> {
          model; accuracy is sum(correct) / sum(seen)."
             .to_owned(),
     );
+    notes.extend(verdicts::budget(table));
     notes.push(protocol(table.protocol).to_owned());
     notes.extend(table.modes.iter().map(|mode| downstream_mode(*mode).to_owned()));
     notes.push(test_set(table, tables));
     notes.push(seeds(table).to_owned());
+    notes.extend(verdicts::significance(table));
+    notes.push(verdicts::bootstrap(table));
     notes
 }
 
@@ -246,8 +252,10 @@ fn test_set(table: &PolicyTable, tables: &Tables) -> String {
 
 fn seeds(table: &PolicyTable) -> &'static str {
     if table.most_seeds() > 1 {
-        "± is the sample standard deviation (n − 1) over n seeds; 95 % t-intervals are in results.json and report.html."
+        "± is the sample standard deviation (n − 1) over n seeds; the 95 % t-intervals of the means are in the table of \
+         measures. A single seed has neither."
     } else {
-        "One seed per entry: how much a result moves with the seed cannot be seen in this table."
+        "One seed per entry: how much a result moves with the seed cannot be seen in this table, so there is no standard \
+         deviation, no interval over seeds and no test."
     }
 }

@@ -116,6 +116,16 @@ fn cpu_description() -> String {
     format!("CPU, {}, {threads} threads", feature_level())
 }
 
+/// A device by its name and by what its numbers depend on, `cpu (x86-64 with AVX-512)` or `vulkan:0 (ADAPTER)`: what
+/// the results of a stage say that it ran on.
+pub fn label(device: &DeviceFacts) -> String {
+    let numerics = match device.class {
+        NumericClass::Cpu => feature_level(),
+        NumericClass::Gpu => &device.description,
+    };
+    format!("{} ({numerics})", device.name)
+}
+
 #[cfg(target_arch = "x86_64")]
 fn feature_level() -> &'static str {
     if std::arch::is_x86_feature_detected!("avx512f") {

@@ -60,7 +60,7 @@ pub(super) async fn run(
     shared.held().insert(attempt, Held { device: plan.device.clone(), step: 0, images: 0, verdict });
     let resume_step = granted.resume_from.map(|(_, step)| step);
     tracing::info!(%attempt, kind = granted.stage.spec.kind().as_str(), device = %plan.device, resume_step, "stage begins");
-    let handover = Handover::new(shared, attempt, &plan.device);
+    let handover = Handover::new(shared, attempt, &plan.label);
     let mut course = Course { shared, plan, granted, verdicts, handover };
     let overdue = overdue(shared, course.verdicts.clone());
     let (end, trainer) = tokio::select! {
@@ -153,7 +153,7 @@ impl Course<'_> {
 
     /// Brings what the trainer needs onto this machine's disk.
     async fn prepare(&self) -> Result<Order, TransferError> {
-        let opening = Opening { device: self.plan.device.clone() };
+        let opening = Opening { device: self.plan.label.clone() };
         self.handover.keep(Entry::Begin(self.granted.attempt, opening)).await;
         self.shared.supersede(self.granted.attempt).await;
         let folder = self.handover.folder();

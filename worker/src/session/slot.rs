@@ -11,6 +11,7 @@ use tonic::Code;
 use super::Shared;
 use super::attempt;
 use super::process::Trainer;
+use crate::device::label;
 
 /// How long the coordinator may hold a request for work.
 const LONG_POLL_MS: u64 = 20_000;
@@ -22,6 +23,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct SlotPlan {
     /// The device's name.
     pub(super) device: String,
+    /// The device in results: its name with what its numbers depend on.
+    pub(super) label: String,
     /// CPU threads of the trainer.
     pub(super) threads: usize,
     /// Cores that the trainer is pinned to; empty where there are not enough for all.
@@ -36,14 +39,13 @@ pub(super) fn plan(devices: &[DeviceFacts], threads: usize) -> Vec<SlotPlan> {
 }
 
 fn assign(devices: &[DeviceFacts], threads: usize, cores: Vec<usize>) -> Vec<SlotPlan> {
-    let places =
-        || devices.iter().flat_map(|device| (0..device.slots).map(move |_| (device.name.clone(), device.class)));
-    let wanted = places().filter(|(_, class)| *class == NumericClass::Cpu).count() * threads;
+    let places = || devices.iter().flat_map(|device| (0..device.slots).map(move |_| device));
+    let wanted = places().filter(|device| device.class == NumericClass::Cpu).count() * threads;
     let mut free = if wanted == cores.len() { cores } else { Vec::new() };
     places()
-        .map(|(device, class)| {
-            let own = if class == NumericClass::Cpu { threads.min(free.len()) } else { 0 };
-            SlotPlan { device, threads, cores: free.drain(..own).collect() }
+        .map(|facts| {
+            let own = if facts.class == NumericClass::Cpu { threads.min(free.len()) } else { 0 };
+            SlotPlan { device: facts.name.clone(), label: label(facts), threads, cores: free.drain(..own).collect() }
         })
         .collect()
 }

@@ -36,9 +36,29 @@ const ASK: Duration = Duration::from_millis(100);
 /// After this long somebody wants to know what is going on.
 const SLOW: Duration = Duration::from_secs(10);
 
-/// Runs a sweep to its end, or to where it is interrupted.
+/// Runs a sweep to its end, or to where it is interrupted, and prints its report.
 pub(super) async fn run(args: RunArgs, console: &Console) -> Result<Verdict, CliError> {
     let file = SweepFile::read(&args.file.file)?;
+    let out = args.out.clone();
+    here(args, file, console, async |client, sweep| {
+        let cells = publish(client, sweep, out.as_deref(), console).await?;
+        if cells.verdict() == Verdict::SomeFailed {
+            let without = count(cells.failed + cells.cancelled);
+            console.terminal.say(&format!("{without} without a result; --retry-failed runs what failed again"));
+        }
+        Ok(cells.verdict())
+    })
+    .await
+}
+
+/// Runs the sweep of `file` on this machine to its end, or to where it is interrupted. At its end `finish` gets a
+/// client and the sweep's id, while the coordinator is still there to answer.
+pub(super) async fn here<T>(
+    args: RunArgs,
+    file: SweepFile,
+    console: &Console,
+    finish: impl AsyncFnOnce(&Client, &str) -> Result<T, CliError>,
+) -> Result<T, CliError> {
     let mut signals = Signals::catch()?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let options = Options { listen, state_dir: args.state_dir.clone(), limits: Limits::default() };
@@ -47,7 +67,7 @@ pub(super) async fn run(args: RunArgs, console: &Console) -> Result<Verdict, Cli
 
     let mut run = Run { args, file, url, console, worker: None };
     let outcome = tokio::select! {
-        outcome = Box::pin(run.complete()) => outcome,
+        outcome = Box::pin(run.complete(finish)) => outcome,
         reason = coordinator.broken() => Err(store_lost(reason)),
         () = signals.next() => Err(CliError::Interrupted {
             message: "interrupted: what is done is kept, and the same command goes on where it stopped".to_owned(),
@@ -84,18 +104,16 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn complete(&mut self) -> Result<Verdict, CliError> {
+    async fn complete<T>(
+        &mut self,
+        finish: impl AsyncFnOnce(&Client, &str) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
         let client = Client::connect(&self.url).await?;
         let sweep = match self.finished(&client).await? {
             Some(sweep) => sweep,
             None => self.train(&client).await?,
         };
-        let cells = publish(&client, &sweep, self.args.out.as_deref(), self.console).await?;
-        if cells.verdict() == Verdict::SomeFailed {
-            let without = count(cells.failed + cells.cancelled);
-            self.console.terminal.say(&format!("{without} without a result; --retry-failed runs what failed again"));
-        }
-        Ok(cells.verdict())
+        finish(&client, &sweep).await
     }
 
     /// Starts a worker, submits, and follows until no cell changes any more.

@@ -4,6 +4,8 @@ use pretext_shared::ids::StageId;
 use pretext_shared::stage::StageKind;
 use pretext_shared::sweep::{Cell, CellState, StageStatus, SweepView};
 
+use super::confusion;
+use crate::report::evaluation::Evaluation;
 use crate::report::text::{self, html as escaped};
 use crate::report::{curves, wording};
 
@@ -13,7 +15,7 @@ pub(super) fn anchor(index: usize) -> String {
 }
 
 /// The cell, closed unless it failed.
-pub(super) fn details(view: &SweepView, index: usize, cell: &Cell) -> String {
+pub(super) fn details(view: &SweepView, index: usize, cell: &Cell, evaluation: Option<&Evaluation>) -> String {
     let state = view.state(cell);
     let key = &cell.key;
     let open = if state == CellState::Failed { " open" } else { "" };
@@ -32,7 +34,7 @@ pub(super) fn details(view: &SweepView, index: usize, cell: &Cell) -> String {
     format!(
         "<details class=\"cell\" id=\"{anchor}\"{open}>\n<summary><span class=\"chip {state}\">{state}</span><span \
          class=\"name\">{method} · {fraction} · seed {seed}</span>{test}</summary>\n<div class=\"body\">\n{failure}{stages}\
-         <div class=\"charts\">\n{charts}</div>\n</div>\n</details>\n",
+         {evaluation}<div class=\"charts\">\n{charts}</div>\n</div>\n</details>\n",
         anchor = anchor(index),
         state = state.as_str(),
         method = escaped(key.method.title()),
@@ -40,6 +42,7 @@ pub(super) fn details(view: &SweepView, index: usize, cell: &Cell) -> String {
         seed = key.seed,
         failure = failure(view, cell),
         stages = stages(view, cell),
+        evaluation = evaluation.map_or_else(String::new, |one| confusion::table(one, &view.provenance.dataset.classes)),
     )
 }
 

@@ -2,19 +2,23 @@
 //! policy forbids both) and prints.
 
 mod cell;
+mod confusion;
 mod policy;
 
+use std::collections::BTreeSet;
+
 use pretext_shared::stage::Extent;
-use pretext_shared::sweep::{CellState, SweepView};
+use pretext_shared::sweep::{Build, CellState, SweepView};
 
 use super::aggregate::Tables;
+use super::evaluation::Evaluations;
 use super::text::html as escaped;
 use super::{svg, text, wording};
 
 const STYLE: &str = include_str!("report.css");
 
 /// The whole page.
-pub fn render(view: &SweepView, tables: &Tables) -> String {
+pub fn render(view: &SweepView, tables: &Tables, evaluations: &Evaluations) -> String {
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -29,7 +33,7 @@ pub fn render(view: &SweepView, tables: &Tables) -> String {
         out.push_str(&policy::section(view, table, tables));
     }
     out.push_str(&failures(view));
-    out.push_str(&cells(view, tables));
+    out.push_str(&cells(view, tables, evaluations));
     out.push_str(&provenance(view));
     out.push_str("</main>\n</body>\n</html>\n");
     out
@@ -106,7 +110,7 @@ fn failures(view: &SweepView) -> String {
     )
 }
 
-fn cells(view: &SweepView, tables: &Tables) -> String {
+fn cells(view: &SweepView, tables: &Tables, evaluations: &Evaluations) -> String {
     let mut out = String::from(
         "<section id=\"cells\">\n<h2>Every cell</h2>\n<p class=\"lead\">Open a cell for its curves, budgets and stages. \
          Cells that share a stage show the same curves: it ran once.</p>\n",
@@ -114,7 +118,7 @@ fn cells(view: &SweepView, tables: &Tables) -> String {
     for table in &tables.policies {
         out.push_str(&format!("<h3>Policy {}</h3>\n", escaped(&table.lr)));
         for (index, one) in view.cells.iter().enumerate().filter(|(_, cell)| cell.key.lr == table.lr) {
-            out.push_str(&cell::details(view, index, one));
+            out.push_str(&cell::details(view, index, one, evaluations.get(view, one)));
         }
     }
     out + "</section>\n"
@@ -137,7 +141,9 @@ fn provenance(view: &SweepView) -> String {
     format!(
         "<section id=\"provenance\">\n<h2>Provenance</h2>\n<dl class=\"facts\">\n<dt>Sweep</dt><dd><code>{id}</code></dd>\n\
          <dt>Pretext</dt><dd>{version}</dd>\n<dt>Numeric class</dt><dd>{class}</dd>\n<dt>Data set</dt><dd>{key}</dd>\n\
-         <dt>Fingerprint</dt><dd><code>{fingerprint}</code></dd>\n</dl>\n<details><summary>Classes</summary>\n\
+         <dt>Fingerprint</dt><dd><code>{fingerprint}</code></dd>\n<dt>Ran on</dt><dd>{devices}</dd>\n{build}</dl>\n<p \
+         class=\"small\"><code>coordinator reproduce results.json</code> runs the sweep again and says whether the numbers \
+         agree.</p>\n<details><summary>Classes</summary>\n\
          <table class=\"plain\">\n<thead><tr><th>Class</th><th class=\"number\">Training images</th><th class=\"number\">\
          Test images</th></tr></thead>\n<tbody>\n{classes}</tbody></table>\n</details>\n<details><summary>Sweep file, as \
          submitted</summary>\n<pre>{spec}</pre>\n</details>\n</section>\n",
@@ -146,7 +152,28 @@ fn provenance(view: &SweepView) -> String {
         class = provenance.class,
         key = escaped(&facts.key),
         fingerprint = facts.fingerprint,
+        devices = devices(view),
+        build = provenance.build.as_ref().map_or_else(String::new, build),
         classes = classes.collect::<String>(),
         spec = text::html_lines(provenance.spec.lines()),
+    )
+}
+
+fn devices(view: &SweepView) -> String {
+    let names: BTreeSet<&str> = view.stages.keys().filter_map(|id| Some(view.result(*id)?.device.as_str())).collect();
+    match names.is_empty() {
+        true => wording::NO_CELL.to_owned(),
+        false => names.into_iter().map(escaped).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn build(build: &Build) -> String {
+    let revision = build.revision.as_deref().map_or_else(|| "not known to the build".to_owned(), escaped);
+    format!(
+        "<dt>Revision</dt><dd><code>{revision}</code></dd>\n<dt>Crates</dt><dd><details><summary>{count}, lock file \
+         <code>{lock}</code></summary>{crates}</details></dd>\n",
+        count = build.crates.len(),
+        lock = build.lock.short(),
+        crates = build.crates.iter().map(|name| escaped(name)).collect::<Vec<_>>().join(" · "),
     )
 }

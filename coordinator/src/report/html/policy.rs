@@ -4,8 +4,9 @@ use pretext_shared::sweep::{CellState, SweepView};
 
 use super::cell;
 use crate::report::aggregate::{Basis, Entry, PolicyTable, Tables};
+use crate::report::compare::Verdict;
 use crate::report::text::{self, html as escaped};
-use crate::report::{curves, wording};
+use crate::report::{curves, verdicts, wording};
 
 /// Where links to the section go.
 pub(super) fn anchor(lr: &str) -> String {
@@ -21,12 +22,15 @@ pub(super) fn section(view: &SweepView, table: &PolicyTable, tables: &Tables) ->
          Rows are label fractions, columns are \
          methods. Below each number: what training took.</p>\n{scores}<div class=\"beside\">\n<figure>{chart}<figcaption>Mean \
          over seeds; bars show one standard deviation where there are several seeds.</figcaption></figure>\n<ul \
-         class=\"notes\">\n{notes}</ul>\n</div>\n<details><summary>Budgets in full</summary>\n{budgets}</details>\n</section>\n",
+         class=\"notes\">\n{notes}</ul>\n</div>\n{measures}{comparisons}<details><summary>Budgets in full</summary>\n{budgets}\
+         </details>\n</section>\n",
         anchor = anchor(&table.lr),
         lr = escaped(&table.lr),
         scores = scores(view, table, tables),
         chart = curves::label_efficiency(table, tables).inline(),
         notes = notes.collect::<String>(),
+        measures = measures(table, tables),
+        comparisons = comparisons(table),
         budgets = budgets(table),
     )
 }
@@ -66,13 +70,14 @@ fn entry(view: &SweepView, entry: &Entry, majority: Option<f64>) -> String {
             wording::loss(loss.mean),
             spread(loss.std, wording::loss)
         ));
-        if let Some(ci95) = accuracy.ci95 {
-            out.push_str(&format!(
+        out.push_str(&match accuracy.ci95 {
+            Some(ci95) => format!(
                 "<div class=\"small\">n = {} · 95 % interval ± {} points</div>",
                 entry.n(),
                 wording::percent(ci95)
-            ));
-        }
+            ),
+            None => "<div class=\"small\">n = 1: no interval from one seed</div>".to_owned(),
+        });
     }
     if let Some(gain) = &entry.gain {
         out.push_str(&format!("<div class=\"small\">{} points to supervised</div>", wording::gain(gain)));
@@ -131,25 +136,77 @@ fn missing(view: &SweepView, entry: &Entry) -> String {
     if chips.is_empty() { chips } else { format!("<div class=\"missing\">{chips}</div>") }
 }
 
+/// A table of plain text; `strong` says which rows stand out.
+fn plain(headings: &[&str], rows: &[Vec<String>], strong: impl Fn(usize) -> bool) -> String {
+    let headings: String = headings.iter().map(|heading| format!("<th>{}</th>", escaped(heading))).collect();
+    let rows = rows.iter().enumerate().map(|(place, row)| {
+        let columns: String = row.iter().map(|text| format!("<td>{}</td>", escaped(text))).collect();
+        let class = if strong(place) { " class=\"strong\"" } else { "" };
+        format!("<tr{class}>{columns}</tr>\n")
+    });
+    format!(
+        "<div class=\"scroll\"><table class=\"plain\">\n<thead><tr>{headings}</tr></thead>\n<tbody>\n{}</tbody></table>\
+         </div>\n",
+        rows.collect::<String>()
+    )
+}
+
+/// What the test predictions say, over seeds, and what a classifier scores that always gives one answer.
+fn measures(table: &PolicyTable, tables: &Tables) -> String {
+    let mut rows = Vec::new();
+    for (column, method) in table.methods.iter().enumerate() {
+        for row in table.rows.iter().filter(|row| !row.entries[column].runs.is_empty()) {
+            let names = [method.title().to_owned(), row.fraction.percent()];
+            rows.push(names.into_iter().chain(verdicts::measure_columns(&row.entries[column])).collect());
+        }
+    }
+    if let Some(majority) = &tables.test_set.majority {
+        let names = [format!("Always “{}”", majority.class), wording::NO_CELL.to_owned()];
+        rows.push(names.into_iter().chain(verdicts::majority_columns(majority)).collect());
+    }
+    let headings: Vec<&str> = ["Method", "Labels"].into_iter().chain(verdicts::MEASURE_HEADINGS).collect();
+    format!(
+        "<h3>Measures on the test images</h3>\n<p class=\"small\">Mean ± sample standard deviation over n seeds. NLL, ECE and \
+         Brier: lower is better. Per-class scores and confusion matrices are with each cell below.</p>\n{}",
+        plain(&headings, &rows, |_| false)
+    )
+}
+
+/// Every two methods against each other.
+fn comparisons(table: &PolicyTable) -> String {
+    if table.comparisons.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<Vec<String>> =
+        table.comparisons.iter().map(|one| verdicts::comparison_columns(one).to_vec()).collect();
+    let significant = |place: usize| table.comparisons[place].verdict == Verdict::Significant;
+    let overall: Vec<Vec<String>> =
+        table.overall.iter().filter_map(verdicts::overall_columns).map(|columns| columns.to_vec()).collect();
+    let overall = match overall.is_empty() {
+        true => String::new(),
+        false => plain(&verdicts::OVERALL_HEADINGS, &overall, |_| false),
+    };
+    format!(
+        "<h3>Differences between methods</h3>\n<p class=\"small\">Test accuracy of the first minus that of the second, paired \
+         by seed. McNemar’s test compares two trained models on the same test images; it does not know how much either \
+         moves with the seed.</p>\n{}{overall}",
+        plain(&verdicts::COMPARISON_HEADINGS, &rows, significant),
+    )
+}
+
 fn budgets(table: &PolicyTable) -> String {
-    let headings = ["Method", "Labels", "Stage"].into_iter().chain(wording::EFFORT_HEADINGS);
-    let headings: String = headings.map(|heading| format!("<th>{heading}</th>")).collect();
-    let mut rows = String::new();
+    let mut rows = Vec::new();
     for (column, method) in table.methods.iter().enumerate() {
         for row in &table.rows {
             let entry = &row.entries[column];
             for (kind, effort) in [("pretext", &entry.pretext), ("downstream", &entry.downstream)] {
                 if effort.is_some() {
                     let names = [method.title().to_owned(), row.fraction.percent(), kind.to_owned()];
-                    let columns = names.into_iter().chain(wording::effort_columns(effort.as_ref()));
-                    let columns: String = columns.map(|text| format!("<td>{}</td>", escaped(&text))).collect();
-                    rows.push_str(&format!("<tr>{columns}</tr>\n"));
+                    rows.push(names.into_iter().chain(wording::effort_columns(effort.as_ref())).collect());
                 }
             }
         }
     }
-    format!(
-        "<div class=\"scroll\"><table class=\"plain\">\n<thead><tr>{headings}</tr></thead>\n<tbody>\n{rows}</tbody></table>\
-         </div>\n"
-    )
+    let headings: Vec<&str> = ["Method", "Labels", "Stage"].into_iter().chain(wording::EFFORT_HEADINGS).collect();
+    plain(&headings, &rows, |_| false)
 }
