@@ -10,7 +10,7 @@ BIN := $(CARGO_TARGET_DIR)/release
 # One profile for everything: a clean build of burn is many minutes, and nobody should pay it twice.
 PROFILE := --release --locked --workspace
 
-.PHONY: demo build test verify fix campaign setup-build setup-test setup-verify claim
+.PHONY: demo build test verify fix sbom campaign setup-build setup-test setup-verify setup-sbom claim
 
 ## Build everything and run the main job: four methods, two fractions, two learning-rate policies.
 demo: build
@@ -36,6 +36,10 @@ fix:
 	$(CARGO) fmt --all
 	$(CARGO) clippy $(PROFILE) --all-targets --fix --allow-dirty --allow-staged
 
+## A CycloneDX list of everything that each program links: PROGRAM/PROGRAM.cdx.json.
+sbom: setup-sbom
+	$(CARGO) cyclonedx --format json --spec-version 1.5 --describe binaries
+
 ## The long runs whose results are committed below docs/.
 campaign: build
 	tests/campaign.sh $(BIN)
@@ -45,6 +49,9 @@ setup-build: claim
 
 setup-test: claim
 	@tests/setup.sh test
+
+setup-sbom:
+	@tests/setup.sh sbom
 
 setup-verify: claim
 	@tests/setup.sh verify

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use pretext_identity::Wire;
 use pretext_proto::v1 as pb;
 use pretext_shared::dataset::{DatasetFacts, Source};
 use pretext_shared::device::{DeviceFacts, NumericClass};
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 use worker::data;
 use worker::device::{self, AdapterKind, DeviceName};
+use worker::identity;
 use worker::session::{self, LinkError};
 
 use crate::DaemonArgs;
@@ -177,9 +179,10 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         Ok(datasets) => datasets,
         Err(sentence) => return give_up(BAD_INPUT, sentence),
     };
-    let options = session::Options {
+    let mut options = session::Options {
         worker: WorkerId { name, boot: uuid::Uuid::now_v7() },
         coordinator: args.coordinator,
+        wire: Wire::Plain,
         devices,
         threads: args.threads,
         data_root,
@@ -199,6 +202,16 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         if let Err(error) = stop_on_signals(stop) {
             return give_up(ENVIRONMENT, format!("cannot listen for signals: {error}"));
         }
+        let (urls, name) = (std::slice::from_ref(&options.coordinator), options.worker.name.as_str());
+        let mut told_to_stop = stopping.clone();
+        let prepared = tokio::select! {
+            prepared = identity::prepare(urls, args.token_file.as_deref(), &options.state_dir, name) => prepared,
+            _ = told_to_stop.changed() => return ExitCode::SUCCESS,
+        };
+        options.wire = match prepared {
+            Ok(wire) => wire,
+            Err(error) => return give_up(REFUSED, error),
+        };
         match session::serve(options, stopping).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error @ LinkError::Url { .. }) => give_up(BAD_INPUT, error),

@@ -64,13 +64,13 @@ impl Link {
         if !matches!(endpoint.uri().scheme_str(), Some("http" | "https")) || endpoint.uri().host().is_none() {
             return Err(bad("it must begin with http:// or https:// and name a host".to_owned()));
         }
-        let channel = endpoint
+        let endpoint = endpoint
             .connect_timeout(Duration::from_secs(5))
             .http2_keep_alive_interval(Duration::from_secs(20))
             .keep_alive_timeout(Duration::from_secs(10))
             .keep_alive_while_idle(true)
-            .tcp_nodelay(true)
-            .connect_lazy();
+            .tcp_nodelay(true);
+        let channel = options.wire.connect_lazy(&endpoint);
         let devices = options
             .devices
             .iter()

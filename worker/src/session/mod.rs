@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use pretext_identity::Wire;
 use pretext_proto::v1 as pb;
 use pretext_shared::device::DeviceFacts;
 use pretext_shared::ids::{AttemptId, WorkerId};
@@ -29,6 +30,8 @@ pub struct Options {
     pub worker: WorkerId,
     /// The coordinator's URL.
     pub coordinator: String,
+    /// How it is reached.
+    pub wire: Wire,
     /// Devices with the number of slots on each.
     pub devices: Vec<DeviceFacts>,
     /// CPU threads of each trainer.
