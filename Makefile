@@ -10,7 +10,9 @@ BIN := $(CARGO_TARGET_DIR)/release
 # One profile for everything: a clean build of burn is many minutes, and nobody should pay it twice.
 PROFILE := --release --locked --workspace
 
-.PHONY: demo build test verify fix sbom campaign setup-build setup-test setup-verify setup-sbom claim
+VENV := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pretext/venv
+
+.PHONY: demo build test verify fix sbom campaign campaign-processes bench setup-build setup-test setup-verify setup-sbom claim
 
 ## Build everything and run the main job: four methods, two fractions, two learning-rate policies.
 demo: build
@@ -43,6 +45,21 @@ sbom: setup-sbom
 ## The long runs whose results are committed below docs/.
 campaign: build
 	tests/campaign.sh $(BIN)
+
+## Training steps beside PyTorch's on this machine's CPU, as tables. Takes about ten minutes; wants the machine for itself.
+bench: setup-build
+	@tests/setup.sh bench $(VENV)
+	$(CARGO) build $(PROFILE) --bench step
+	@$(VENV)/bin/python tests/bench/compare.py "$$(ls -t $(BIN)/deps/step-* | grep -v '\.d$$' | head -1)"
+
+## The campaigns with real processes that docs/reliability.md tabulates: hours.
+campaign-processes: build
+	$(BIN)/campaign coordinator-kills --runs 1000
+	$(BIN)/campaign worker-kills --runs 300
+	$(BIN)/campaign zombies --runs 200
+	$(BIN)/campaign stops --runs 50
+	$(BIN)/campaign away --seconds 120
+	$(BIN)/campaign away --seconds 900
 
 setup-build: claim
 	@tests/setup.sh build

@@ -15,6 +15,8 @@ pub enum Purpose {
     TestSplit,
     /// Initial weights.
     Init,
+    /// Images of a pretext control: noise, turns before the turns.
+    Control,
     /// The order of samples in an epoch.
     Order,
     /// Random crop and flip of a sample's view.
@@ -30,6 +32,7 @@ impl Purpose {
             Purpose::Split => 0x53_504c_4954,
             Purpose::TestSplit => 0x5445_5354,
             Purpose::Init => 0x494e_4954,
+            Purpose::Control => 0x4354_524c,
             Purpose::Order => 0x4f_5244_4552,
             Purpose::Augment => 0x4155_474d,
             Purpose::Picture => 0x5049_4354,

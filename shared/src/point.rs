@@ -37,6 +37,8 @@ pub enum Metric {
     StepLoss,
     /// The learning rate that a step really used.
     LearningRate,
+    /// Accuracy of weighted k-nearest-neighbour votes on the encoder's features, in 0–1.
+    KnnAccuracy,
 }
 
 impl Metric {
@@ -47,6 +49,7 @@ impl Metric {
             Metric::Accuracy => "accuracy",
             Metric::StepLoss => "step-loss",
             Metric::LearningRate => "learning-rate",
+            Metric::KnnAccuracy => "knn-accuracy",
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Stages: units of work named by a content hash of everything that determines their output.
 
+mod task;
+mod train;
+
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::DataSpec;
@@ -7,8 +10,11 @@ use crate::device::NumericClass;
 use crate::ids::{ContentHash, StageId};
 use crate::split::SplitSpec;
 
+pub use task::{Chances, CropFlip, KnnSpec, PretextImages, PretextTask};
+pub use train::{Budget, CycleShape, DecayOn, LrSpec, OptimizerSpec, TrainSpec};
+
 /// Raised by hand when a change of code changes the results of pretext or downstream training.
-pub const TRAINING_VERSION: u32 = 1;
+pub const TRAINING_VERSION: u32 = 2;
 /// Raised by hand when a change of code changes the results of evaluation.
 pub const EVALUATION_VERSION: u32 = 1;
 
@@ -24,11 +30,25 @@ pub enum Method {
     RotationJitter,
     /// Contrast two augmented views of an image with all others (Chen et al. 2020).
     Simclr,
+    /// Control: a head on the frozen encoder as it was initialised. The floor: what a method's frozen features have to beat.
+    RandomInit,
+    /// Control: rotation prediction on noise. Its pretext validation accuracy must stay at chance.
+    RotationNoise,
+    /// Control: rotation prediction on images that were turned at random before. As above.
+    RotationPreRotated,
 }
 
 impl Method {
     /// All methods, in the order of the report's columns.
-    pub const ALL: [Method; 4] = [Method::Supervised, Method::Rotation, Method::RotationJitter, Method::Simclr];
+    pub const ALL: [Method; 7] = [
+        Method::Supervised,
+        Method::Rotation,
+        Method::RotationJitter,
+        Method::Simclr,
+        Method::RandomInit,
+        Method::RotationNoise,
+        Method::RotationPreRotated,
+    ];
 
     /// As written in a sweep file.
     pub fn as_str(self) -> &'static str {
@@ -37,6 +57,9 @@ impl Method {
             Method::Rotation => "rotation",
             Method::RotationJitter => "rotation-jitter",
             Method::Simclr => "simclr",
+            Method::RandomInit => "random-init",
+            Method::RotationNoise => "rotation-noise",
+            Method::RotationPreRotated => "rotation-pre-rotated",
         }
     }
 
@@ -47,6 +70,25 @@ impl Method {
             Method::Rotation => "Rotation",
             Method::RotationJitter => "Rotation + jitter",
             Method::Simclr => "SimCLR",
+            Method::RandomInit => "Random init",
+            Method::RotationNoise => "Rotation of noise",
+            Method::RotationPreRotated => "Rotation, pre-rotated",
+        }
+    }
+
+    /// Whether its cells have a pretext stage.
+    pub fn has_pretext(self) -> bool {
+        !matches!(self, Method::Supervised | Method::RandomInit)
+    }
+
+    /// The images that its pretext is shown.
+    pub fn images(self) -> PretextImages {
+        match self {
+            Method::RotationNoise => PretextImages::Noise,
+            Method::RotationPreRotated => PretextImages::PreRotated,
+            Method::Supervised | Method::Rotation | Method::RotationJitter | Method::Simclr | Method::RandomInit => {
+                PretextImages::Given
+            }
         }
     }
 }
@@ -68,6 +110,11 @@ pub enum EncoderSpec {
         /// Residual blocks.
         blocks: u32,
     },
+    /// RotNet's Network in Network (Gidaris et al. 2018): blocks of three convolutions, 192 channels (96 after the first).
+    Nin {
+        /// Blocks, at least 1.
+        blocks: u32,
+    },
     /// ResNet-18 (He et al. 2016).
     Resnet18 {
         /// First layers.
@@ -85,8 +132,30 @@ impl EncoderSpec {
     pub fn features(&self) -> usize {
         match self {
             EncoderSpec::SmallCnn { width, blocks } => (*width as usize) << blocks.saturating_sub(1),
+            EncoderSpec::Nin { blocks: 0 | 1 } => 96,
+            EncoderSpec::Nin { .. } => 192,
             EncoderSpec::Resnet18 { .. } => 512,
             EncoderSpec::Resnet50 { .. } => 2048,
+        }
+    }
+
+    /// The encoder that ends after block `block` (from 1) of this one; `None` where it has no such block.
+    pub fn until(&self, block: u32) -> Option<Self> {
+        match self {
+            EncoderSpec::SmallCnn { width, blocks } => {
+                (1..=*blocks).contains(&block).then_some(EncoderSpec::SmallCnn { width: *width, blocks: block })
+            }
+            EncoderSpec::Nin { blocks } => (1..=*blocks).contains(&block).then_some(EncoderSpec::Nin { blocks: block }),
+            EncoderSpec::Resnet18 { .. } | EncoderSpec::Resnet50 { .. } => None,
+        }
+    }
+
+    /// Whether this is `whole` or ends after a block of it.
+    pub fn begins(&self, whole: &Self) -> bool {
+        match (self, whole) {
+            (EncoderSpec::SmallCnn { blocks, .. }, EncoderSpec::SmallCnn { .. })
+            | (EncoderSpec::Nin { blocks }, EncoderSpec::Nin { .. }) => whole.until(*blocks).as_ref() == Some(self),
+            _ => self == whole,
         }
     }
 }
@@ -102,121 +171,6 @@ pub enum Stem {
     Large,
 }
 
-/// How gradients move weights.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum OptimizerSpec {
-    /// Stochastic gradient descent with momentum, dampening 0 as in PyTorch.
-    Sgd {
-        /// Momentum; 0 for none.
-        momentum: f64,
-        /// L2 penalty added to the gradient of weights (not of biases and normalisation).
-        weight_decay: f64,
-    },
-    /// Adam (Kingma and Ba 2015), betas 0.9 and 0.999, epsilon 1e-8.
-    Adam {
-        /// L2 penalty added to the gradient of weights (not of biases and normalisation).
-        weight_decay: f64,
-    },
-}
-
-/// The learning rate as a function of the step.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum LrSpec {
-    /// The same rate at every step.
-    Constant {
-        /// The rate.
-        base: f64,
-    },
-    /// Linear warm-up from 0, then half a cosine to 0 (SimCLR's form).
-    Cosine {
-        /// The peak rate.
-        base: f64,
-        /// Length of the warm-up in epochs.
-        warmup_epochs: f64,
-    },
-}
-
-/// How long to train.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Budget {
-    /// Passes over the stage's training images: smaller fractions take fewer steps.
-    Epochs(u32),
-    /// Optimizer steps: the same for every fraction.
-    Steps(u64),
-}
-
-/// Training hyper-parameters that pretext and downstream stages share.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrainSpec {
-    /// How long.
-    pub budget: Budget,
-    /// Images per step (before a method makes several views of each).
-    pub batch: u32,
-    /// Optimizer.
-    pub optimizer: OptimizerSpec,
-    /// Learning rate.
-    pub lr: LrSpec,
-}
-
-/// What a pretext stage predicts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum PretextTask {
-    /// Four rotations of one pad-crop-flip-augmented image.
-    Rotation {
-        /// Crop and flip before the rotations.
-        augment: CropFlip,
-    },
-    /// The same with an own colour jitter for each rotated copy.
-    RotationJitter {
-        /// Crop and flip before the rotations.
-        augment: CropFlip,
-        /// Strength of the colour jitter (SimCLR's s).
-        strength: f32,
-    },
-    /// NT-Xent over two views.
-    Simclr {
-        /// Softmax temperature.
-        temperature: f32,
-        /// Output length of the projection head.
-        projection: u32,
-        /// Strength of the colour jitter (s).
-        strength: f32,
-        /// Smallest area of the random crop, as a share of the image.
-        min_crop: f32,
-        /// Whether views are mirrored at random.
-        flip: bool,
-    },
-}
-
-impl PretextTask {
-    /// Network inputs made of each training image.
-    pub fn views(&self) -> u64 {
-        match self {
-            PretextTask::Rotation { .. } | PretextTask::RotationJitter { .. } => 4,
-            PretextTask::Simclr { .. } => 2,
-        }
-    }
-
-    /// Whether a last batch that is not full is left out: the number of negatives is part of
-    /// SimCLR's loss, so its batches are all of one size.
-    pub fn full_batches_only(&self) -> bool {
-        matches!(self, PretextTask::Simclr { .. })
-    }
-}
-
-/// Geometric augmentation of labelled images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CropFlip {
-    /// Pixels of zero padding on each side before a random crop of the original size.
-    pub padding: u32,
-    /// Whether images are mirrored at random.
-    pub flip: bool,
-}
-
 /// Pretext training: learns an encoder without labels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PretextSpec {
@@ -230,6 +184,12 @@ pub struct PretextSpec {
     pub encoder: EncoderSpec,
     /// What is predicted.
     pub task: PretextTask,
+    /// The images that it is shown.
+    #[serde(default, skip_serializing_if = "PretextImages::is_default")]
+    pub images: PretextImages,
+    /// The monitor of its features, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knn: Option<KnnSpec>,
     /// Hyper-parameters.
     pub train: TrainSpec,
 }
@@ -240,8 +200,25 @@ pub struct PretextSpec {
 pub enum DownstreamMode {
     /// Encoder and head.
     FineTune,
-    /// A linear head on features of the frozen encoder, in evaluation mode and without augmentation.
+    /// A head on features of the frozen encoder, in evaluation mode and without augmentation.
     Frozen,
+}
+
+/// The shape of the head that learns the classes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DownstreamHead {
+    /// One linear layer.
+    #[default]
+    Linear,
+    /// Two layers with a ReLU between, the hidden one as long as the features.
+    Mlp,
+}
+
+impl DownstreamHead {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Downstream training: learns the classes.
@@ -253,12 +230,15 @@ pub struct DownstreamSpec {
     pub split: SplitSpec,
     /// Training seed.
     pub seed: u64,
-    /// Network.
+    /// Network; it may end after a block of the pretext stage's.
     pub encoder: EncoderSpec,
-    /// The stage whose encoder is the start; `None` for training from scratch.
+    /// The stage whose encoder is the start; `None` for initial weights.
     pub pretext: Option<StageId>,
     /// What is trained.
     pub mode: DownstreamMode,
+    /// The head.
+    #[serde(default, skip_serializing_if = "DownstreamHead::is_default")]
+    pub head: DownstreamHead,
     /// Augmentation of training images (fine-tuning only).
     pub augment: CropFlip,
     /// Hyper-parameters.

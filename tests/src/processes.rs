@@ -10,10 +10,11 @@ use serde_json::Value;
 /// The longest that any condition is waited for. A test that gets here has failed.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// A program of this build: the tests run from `TARGET/release/deps`, the programs are beside that folder.
+/// A program of this build: tests run from `TARGET/release/deps`, the programs are beside that folder.
 pub fn program(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("tests are programs");
-    let folder = here.parent().and_then(Path::parent).expect("TARGET/PROFILE/deps/test");
+    let folder = here.parent().expect("a program is in a folder");
+    let folder = if folder.ends_with("deps") { folder.parent().expect("TARGET/PROFILE/deps") } else { folder };
     let path = folder.join(name);
     assert!(path.is_file(), "{} is missing: build the programs first (`make test` does)", path.display());
     path
@@ -184,6 +185,51 @@ impl Server {
         });
     }
 
+    /// The same server after its process has ended: at the same address, with the same state.
+    pub fn restart(&mut self, folder: &Scratch, extra: &[&str]) {
+        let listen = self.url.trim_start_matches("http://").to_owned();
+        *self = Self::start_at(folder, &listen, extra);
+    }
+
+    /// Submits a sweep and returns its id.
+    #[track_caller]
+    pub fn submit(&self, folder: &Scratch, text: &str) -> String {
+        let file = folder.file("sweep.yaml", text);
+        let submitted = self.ask(folder, &["submit", file.to_str().expect("a text path"), "--json"]).expect(0).json();
+        submitted["sweep"].as_str().expect("an id").to_owned()
+    }
+
+    /// What `worker` holds, as stage and step.
+    pub fn holds(&self, folder: &Scratch, worker: &str) -> Vec<(String, u64)> {
+        let output = self.ask(folder, &["workers", "--json"]);
+        let Ok(workers) = serde_json::from_str::<Value>(&output.stdout) else { return Vec::new() };
+        let workers = workers["workers"].as_array().cloned().unwrap_or_default();
+        // A worker that was started again is there twice until its former life is forgotten; boots sort by time.
+        let newest = workers
+            .iter()
+            .filter(|other| other["name"] == worker)
+            .max_by_key(|life| life["boot"].as_str().map(str::to_owned));
+        let held = newest.and_then(|worker| worker["holds"].as_array());
+        held.into_iter()
+            .flatten()
+            .filter_map(|held| Some((held["stage"].as_str()?.to_owned(), held["step"].as_u64().unwrap_or(0))))
+            .collect()
+    }
+
+    /// The stage that `worker` holds at a step past `step`.
+    pub fn held_past(&self, folder: &Scratch, worker: &str, step: u64) -> Option<String> {
+        self.holds(folder, worker).into_iter().find(|(_, at)| *at > step).map(|(stage, _)| stage)
+    }
+
+    /// The report of a sweep: its results and its points, as they are in the files.
+    #[track_caller]
+    pub fn report(&self, folder: &Scratch, sweep: &str) -> (Value, String) {
+        let out = folder.path("report");
+        self.ask(folder, &["report", sweep, "--out", out.to_str().expect("a text path")]).expect(0);
+        let results = serde_json::from_str(&read(&out.join("results.json"))).expect("JSON");
+        (results, read(&out.join("points.csv")))
+    }
+
     /// Runs a command against this server.
     pub fn ask(&self, folder: &Scratch, args: &[&str]) -> Output {
         let command = [args, &["--coordinator", &self.url]].concat();
@@ -197,13 +243,51 @@ pub struct Daemon {
     pub process: Guarded,
 }
 
+/// The newest checkpoint that `worker` has on its disk of each stage, as stage and step.
+pub fn saved(folder: &Scratch, worker: &str) -> Vec<(String, u64)> {
+    let stages = std::fs::read_dir(folder.path(worker).join("stages")).into_iter().flatten().flatten();
+    let newest = |stage: std::fs::DirEntry| {
+        let files = std::fs::read_dir(stage.path()).ok()?.flatten();
+        let step = |name: &str| name.strip_prefix("checkpoint-")?.strip_suffix(".bin")?.parse::<u64>().ok();
+        let newest = files.filter_map(|file| step(file.file_name().to_str()?)).max()?;
+        Some((stage.file_name().to_str()?.to_owned(), newest))
+    };
+    stages.filter_map(newest).collect()
+}
+
+/// How often a stage was granted, as the server's log says.
+pub fn grants(folder: &Scratch, stage: &str) -> usize {
+    let log = read(&folder.path("serve.log"));
+    log.lines().filter(|line| line.contains("stage granted") && line.contains(&stage[..12])).count()
+}
+
 impl Daemon {
+    /// The trainer processes that it started and that still run.
+    pub fn trainers(&self) -> Vec<rustix::process::Pid> {
+        let parent = self.process.0.id().to_string();
+        let entries = std::fs::read_dir("/proc").expect("a /proc file system");
+        let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        ids.filter(|id| {
+            // PID (NAME) STATE PARENT …
+            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+            stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)) == Some(parent.as_str())
+        })
+        .filter_map(rustix::process::Pid::from_raw)
+        .collect()
+    }
+
     /// Starts the worker `name` for `url` with `extra` arguments; its state is in `folder/NAME`.
     pub fn start(folder: &Scratch, url: &str, name: &str, extra: &[&str]) -> Self {
+        Self::start_logging(folder, url, name, extra, "info,trainer=debug")
+    }
+
+    /// The same with a filter of its log, which is in `folder/NAME.log`.
+    pub fn start_logging(folder: &Scratch, url: &str, name: &str, extra: &[&str], filter: &str) -> Self {
         let child = Command::new(program("worker"))
             .args(["--coordinator", url, "--name", name, "--device", "cpu", "--state-dir"])
             .arg(folder.path(name))
             .args(extra)
+            .env("PRETEXT_LOG", filter)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log(folder, &format!("{name}.log")))

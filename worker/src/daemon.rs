@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pretext_identity::Wire;
 use pretext_proto::v1 as pb;
@@ -13,11 +13,12 @@ use pretext_shared::ids::{MAX_NAME, WorkerId, is_valid_name};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
 use worker::data;
 use worker::device::{self, AdapterKind, DeviceName};
 use worker::identity;
-use worker::session::{self, LinkError};
+use worker::session::{self, LinkError, ServeError};
 
 use crate::DaemonArgs;
 
@@ -181,28 +182,29 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
     };
     let mut options = session::Options {
         worker: WorkerId { name, boot: uuid::Uuid::now_v7() },
-        coordinator: args.coordinator,
+        coordinators: args.coordinator,
         wire: Wire::Plain,
         devices,
         threads: args.threads,
         data_root,
         datasets,
         state_dir,
+        spool_limit: args.spool_limit << 20,
     };
     // The daemon only waits: two threads do, and leave the cores to the trainers.
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return give_up(ENVIRONMENT, format!("cannot start the runtime: {error}")),
     };
-    runtime.block_on(async {
-        let (stop, stopping) = watch::channel(false);
+    let code = runtime.block_on(async {
+        let (stop, stopping) = watch::channel(None);
         if args.exit_with_stdin {
             stop_at_end_of_input(stop.clone());
         }
         if let Err(error) = stop_on_signals(stop) {
             return give_up(ENVIRONMENT, format!("cannot listen for signals: {error}"));
         }
-        let (urls, name) = (std::slice::from_ref(&options.coordinator), options.worker.name.as_str());
+        let (urls, name) = (&options.coordinators, options.worker.name.as_str());
         let mut told_to_stop = stopping.clone();
         let prepared = tokio::select! {
             prepared = identity::prepare(urls, args.token_file.as_deref(), &options.state_dir, name) => prepared,
@@ -214,10 +216,14 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         };
         match session::serve(options, stopping).await {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error @ LinkError::Url { .. }) => give_up(BAD_INPUT, error),
-            Err(error) => give_up(REFUSED, error),
+            Err(ServeError::Link(error @ LinkError::Url { .. })) => give_up(BAD_INPUT, error),
+            Err(ServeError::Link(error)) => give_up(REFUSED, error),
+            Err(ServeError::Spool(error)) => give_up(ENVIRONMENT, error),
         }
-    })
+    });
+    // A disk or a name server that hangs holds nobody up.
+    runtime.shutdown_background();
+    code
 }
 
 /// Two daemons must not share checkpoints. One that was started by a process that is gone ends within
@@ -247,17 +253,26 @@ fn absolute(path: &Path) -> Result<PathBuf, String> {
 }
 
 /// Standard input ends when the process that started this one is gone, however it went.
-fn stop_at_end_of_input(stop: watch::Sender<bool>) {
+fn stop_at_end_of_input(stop: watch::Sender<Option<Instant>>) {
     std::thread::spawn(move || {
         // Nothing is ever written to it: the copy returns at its end.
         let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
-        stop.send_replace(true);
+        tell(&stop);
+    });
+}
+
+/// The first who says it decides when.
+fn tell(stop: &watch::Sender<Option<Instant>>) {
+    stop.send_if_modified(|since| {
+        let first = since.is_none();
+        since.get_or_insert_with(Instant::now);
+        first
     });
 }
 
 /// The first SIGTERM or SIGINT asks the trainers to stop; a second one ends the process at once, and the
 /// newest checkpoint stands.
-fn stop_on_signals(stop: watch::Sender<bool>) -> std::io::Result<()> {
+fn stop_on_signals(stop: watch::Sender<Option<Instant>>) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::spawn(async move {
@@ -270,7 +285,7 @@ fn stop_on_signals(stop: watch::Sender<bool>) -> std::io::Result<()> {
                 std::process::exit(130);
             }
             tracing::info!("stopping: trainers checkpoint at their next step");
-            stop.send_replace(true);
+            tell(&stop);
         }
     });
     Ok(())

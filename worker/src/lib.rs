@@ -1,9 +1,9 @@
 //! The worker: a daemon that holds leases, and trainer processes that train with burn.
 //!
-//! [`session`] is the daemon: connection, leases, queues; it computes nothing. [`trainer`] is the body of
-//! the process that trains: it touches no network. Everything else is the science, from pictures
-//! ([`data`], [`augment`]) over networks and methods ([`models`], [`methods`], [`optim`], [`schedule`]) to
-//! the loop ([`train`], [`checkpoint`]).
+//! [`session`] is the daemon: connection, leases, queues; it computes nothing, and keeps what trainers hand it in
+//! the [`spool`]. [`trainer`] is the body of the process that trains: it touches no network. Everything else is the
+//! science, from pictures ([`data`], [`augment`]) over networks and methods ([`models`], [`methods`], [`optim`],
+//! [`schedule`]) to the loop ([`train`], [`checkpoint`]).
 
 pub mod augment;
 pub mod checkpoint;
@@ -16,5 +16,6 @@ pub mod models;
 pub mod optim;
 pub mod schedule;
 pub mod session;
+pub mod spool;
 pub mod train;
 pub mod trainer;

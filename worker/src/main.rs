@@ -53,9 +53,9 @@ enum Command {
 
 #[derive(Args)]
 struct DaemonArgs {
-    /// URL of the coordinator.
-    #[arg(long, env = "PRETEXT_COORDINATOR", default_value = "http://127.0.0.1:7878")]
-    coordinator: String,
+    /// URL of the coordinator. Several (separated by commas, or given several times) are tried in turn.
+    #[arg(long, env = "PRETEXT_COORDINATOR", default_value = "http://127.0.0.1:7878", value_delimiter = ',')]
+    coordinator: Vec<String>,
     /// File with the join token, for a coordinator with TLS. Not needed any more once the worker has a certificate.
     #[arg(long, env = "PRETEXT_TOKEN_FILE")]
     token_file: Option<PathBuf>,
@@ -83,9 +83,12 @@ struct DaemonArgs {
     /// Name of this worker [default: the host's name].
     #[arg(long)]
     name: Option<String>,
-    /// Where checkpoints and models are kept.
+    /// Where the spool, checkpoints and models are kept.
     #[arg(long, default_value = ".pretext-worker")]
     state_dir: PathBuf,
+    /// MiB of points that wait on the disk for an unreachable coordinator, at most; then trainers wait.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    spool_limit: u64,
     /// How log lines look.
     #[arg(long, default_value = "text", value_parser = ["text", "json"])]
     log_format: String,

@@ -100,6 +100,7 @@ pub(super) fn point(message: &pb::Point) -> Result<Point, Status> {
         "accuracy" => Metric::Accuracy,
         "step-loss" => Metric::StepLoss,
         "learning-rate" => Metric::LearningRate,
+        "knn-accuracy" => Metric::KnnAccuracy,
         other => return Err(Status::invalid_argument(format!("`{}` is not a metric", other.escape_debug()))),
     };
     if !message.value.is_finite() {

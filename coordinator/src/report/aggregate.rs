@@ -316,7 +316,7 @@ impl Effort {
                 StageSpec::Test(_) => continue,
             };
             if !lr.contains(&train.lr) {
-                lr.push(train.lr);
+                lr.push(train.lr.clone());
             }
         }
         Some(Self {

@@ -116,6 +116,9 @@ fn method_class(method: Method) -> &'static str {
         Method::Rotation => "rotation",
         Method::RotationJitter => "rotation-jitter",
         Method::Simclr => "simclr",
+        Method::RandomInit => "random-init",
+        Method::RotationNoise => "rotation-noise",
+        Method::RotationPreRotated => "rotation-pre-rotated",
     }
 }
 

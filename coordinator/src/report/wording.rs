@@ -122,6 +122,14 @@ pub fn lr(lr: &LrSpec) -> String {
         LrSpec::Constant { base } => format!("constant {}", rate(*base)),
         LrSpec::Cosine { base, warmup_epochs } if *warmup_epochs == 0.0 => format!("cosine from {}", rate(*base)),
         LrSpec::Cosine { base, warmup_epochs } => format!("cosine to {}, warm-up {warmup_epochs} ep.", rate(*base)),
+        LrSpec::Step { base, gamma, milestones } => {
+            let milestones: Vec<String> = milestones.iter().map(u32::to_string).collect();
+            format!("steps from {}, × {gamma} after epochs {}", rate(*base), milestones.join(", "))
+        }
+        LrSpec::OneCycle { base, .. } => format!("one cycle to {}", rate(*base)),
+        LrSpec::Cyclical { base, low, half_cycle_epochs, .. } => {
+            format!("cyclical between {} and {}, half a cycle {half_cycle_epochs} ep.", rate(base * low), rate(*base))
+        }
     }
 }
 
@@ -214,7 +222,7 @@ pub fn protocol(protocol: Protocol) -> &'static str {
 fn downstream_mode(mode: DownstreamMode) -> &'static str {
     match mode {
         DownstreamMode::FineTune => "Downstream: encoder and head are trained (fine-tune).",
-        DownstreamMode::Frozen => "Downstream: a linear head on the frozen encoder.",
+        DownstreamMode::Frozen => "Downstream: a head on the frozen encoder.",
     }
 }
 

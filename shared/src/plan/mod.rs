@@ -158,6 +158,8 @@ impl Expansion<'_> {
                 seed: seeds.seed,
                 encoder: self.sweep.encoder.clone(),
                 task: pretext.task.clone(),
+                images: pretext.images,
+                knn: pretext.knn,
                 train: pretext.train.clone(),
             };
             let cost = || cost::pretext(self.counts.parts(split.fraction), pretext, self.extent);
@@ -167,15 +169,17 @@ impl Expansion<'_> {
             data: self.data.clone(),
             split,
             seed: seeds.seed,
-            encoder: self.sweep.encoder.clone(),
+            encoder: recipe.downstream.encoder.clone(),
             pretext,
             mode: recipe.downstream.mode,
+            head: recipe.downstream.head,
             augment: recipe.downstream.augment,
             train: recipe.downstream.train.clone(),
         };
         let cost = || cost::downstream(self.counts.parts(split.fraction), &recipe.downstream, self.extent);
         let downstream = stages.add(self.stage(StageSpec::Downstream(spec)), cost);
-        let spec = TestSpec { data: self.data.clone(), encoder: self.sweep.encoder.clone(), downstream };
+        let encoder = recipe.downstream.encoder.clone();
+        let spec = TestSpec { data: self.data.clone(), encoder, downstream };
         let test = stages.add(self.stage(StageSpec::Test(spec)), || cost::test(self.counts.test));
         Cell { key, pretext, downstream, test, mode: recipe.downstream.mode }
     }

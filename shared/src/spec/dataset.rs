@@ -28,12 +28,14 @@ pub(super) struct Defaults {
     pub(super) strength: f64,
     /// Smallest share of the image that SimCLR crops.
     pub(super) min_crop: f64,
+    /// Probability that SimCLR blurs a view.
+    pub(super) blur: f64,
 }
 
 impl Defaults {
     /// For a data set that could not be read: refuses nothing that could be right.
     pub(super) fn unknown() -> Self {
-        Self { padding: 4, max_padding: 224, flip: true, strength: 0.5, min_crop: 0.08 }
+        Self { padding: 4, max_padding: 224, flip: true, strength: 0.5, min_crop: 0.08, blur: 0.0 }
     }
 }
 
@@ -47,6 +49,7 @@ impl Dataset {
             flip: !digits,
             strength: if self.image_size <= SMALL_IMAGE { 0.5 } else { 1.0 },
             min_crop: if digits { 0.5 } else { 0.08 },
+            blur: if self.image_size <= SMALL_IMAGE { 0.0 } else { 0.5 },
         }
     }
 }

@@ -8,15 +8,18 @@ use crate::stage::{EncoderSpec, Stem};
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     SmallCnn,
+    Nin,
     Resnet18,
     Resnet50,
 }
 
-const KINDS: [(&str, Kind); 3] =
-    [("small-cnn", Kind::SmallCnn), ("resnet18", Kind::Resnet18), ("resnet50", Kind::Resnet50)];
+const KINDS: [(&str, Kind); 4] =
+    [("small-cnn", Kind::SmallCnn), ("nin", Kind::Nin), ("resnet18", Kind::Resnet18), ("resnet50", Kind::Resnet50)];
 const KIND: &str = "an encoder";
 const DEFAULT_WIDTH: u32 = 16;
 const DEFAULT_BLOCKS: u32 = 3;
+/// RotNet's main model.
+const DEFAULT_NIN_BLOCKS: u32 = 4;
 
 /// Reads the section, or a plain name. `image_size` is absent where it could not be read.
 pub(super) fn read(field: &Field<'_>, image_size: Option<u32>) -> Option<EncoderSpec> {
@@ -24,15 +27,17 @@ pub(super) fn read(field: &Field<'_>, image_size: Option<u32>) -> Option<Encoder
     if !matches!(field.node.value, Value::Map(_)) {
         return Some(match field.choice(KIND, &KINDS)? {
             Kind::SmallCnn => EncoderSpec::SmallCnn { width: DEFAULT_WIDTH, blocks: DEFAULT_BLOCKS },
+            Kind::Nin => EncoderSpec::Nin { blocks: DEFAULT_NIN_BLOCKS },
             Kind::Resnet18 => EncoderSpec::Resnet18 { stem: auto },
             Kind::Resnet50 => EncoderSpec::Resnet50 { stem: auto },
         });
     }
     let section = field.section()?;
-    let help = "one of `small-cnn`, `resnet18`, `resnet50`";
+    let help = "one of `small-cnn`, `nin`, `resnet18`, `resnet50`";
     let kind = section.need("kind", help, |field| field.choice(KIND, &KINDS))?;
     section.only(match kind {
         Kind::SmallCnn => &["kind", "width", "blocks"],
+        Kind::Nin => &["kind", "blocks"],
         Kind::Resnet18 | Kind::Resnet50 => &["kind", "stem"],
     });
     let stem = || {
@@ -55,6 +60,7 @@ pub(super) fn read(field: &Field<'_>, image_size: Option<u32>) -> Option<Encoder
             let blocks = section.or("blocks", DEFAULT_BLOCKS, |field| field.small(1..=5));
             EncoderSpec::SmallCnn { width: width?, blocks: blocks? }
         }
+        Kind::Nin => EncoderSpec::Nin { blocks: section.or("blocks", DEFAULT_NIN_BLOCKS, |field| field.small(1..=5))? },
         Kind::Resnet18 => EncoderSpec::Resnet18 { stem: stem()? },
         Kind::Resnet50 => EncoderSpec::Resnet50 { stem: stem()? },
     })

@@ -51,7 +51,7 @@ fn validate(root: &Field<'_>) -> Option<Sweep> {
     });
     let axes = axes::read(&file);
     let defaults = dataset.as_ref().map_or_else(Defaults::unknown, |dataset| dataset.defaults());
-    let recipes = recipes::read(&file, &axes, &defaults);
+    let recipes = recipes::read(&file, &axes, &defaults, encoder.as_ref());
     let exclude = axes::exclusions(&file, &axes);
     let max_parallel = file.optional("max_parallel", |field| field.small(1..=65_536));
     let checkpoint = file.or("checkpoint", CheckpointPolicy::default(), |field| checkpoint(&field.section()?));

@@ -6,19 +6,26 @@ use super::field::{Field, Section};
 use super::schedule::{self, Base, Policy};
 use super::sweep::{DownstreamRecipe, PretextData, PretextRecipe, Recipe};
 use super::training::{self, Training};
-use crate::stage::{Budget, CropFlip, DownstreamMode, LrSpec, Method, PretextTask, StageKind};
+use crate::stage::{
+    Budget, Chances, CropFlip, DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, LrSpec, Method, PretextTask,
+    StageKind,
+};
 
 /// Keys of `pretext` beyond the common ones that a method reads; `None` where it has no pretext.
 fn task_keys(method: Method) -> Option<&'static [&'static str]> {
     match method {
-        Method::Supervised => None,
-        Method::Rotation => Some(&["data", "padding", "flip"]),
-        Method::RotationJitter => Some(&["data", "padding", "flip", "strength"]),
-        Method::Simclr => Some(&["data", "flip", "strength", "temperature", "projection", "min_crop"]),
+        Method::Supervised | Method::RandomInit => None,
+        Method::Rotation | Method::RotationNoise | Method::RotationPreRotated => {
+            Some(&["data", "padding", "flip", "knn"])
+        }
+        Method::RotationJitter => Some(&["data", "padding", "flip", "strength", "knn"]),
+        Method::Simclr => Some(&SIMCLR_KEYS),
     }
 }
 
-const DOWNSTREAM_KEYS: [&str; 3] = ["mode", "padding", "flip"];
+const SIMCLR_KEYS: [&str; 10] =
+    ["data", "flip", "strength", "temperature", "projection", "min_crop", "jitter", "grayscale", "blur", "knn"];
+const DOWNSTREAM_KEYS: [&str; 5] = ["mode", "head", "block", "padding", "flip"];
 
 /// A method's training before a policy gives it rates.
 struct Draft<'a> {
@@ -33,29 +40,39 @@ struct PretextDraft<'a> {
     section: Section<'a>,
     data: PretextData,
     task: PretextTask,
+    knn: Option<KnnSpec>,
     training: Training,
 }
 
 struct DownstreamDraft<'a> {
     section: Section<'a>,
     mode: DownstreamMode,
+    head: DownstreamHead,
+    encoder: EncoderSpec,
     augment: CropFlip,
     training: Training,
 }
 
 /// All recipes, policy by policy; those that could not be read are left out after a report.
-pub(super) fn read(file: &Section<'_>, axes: &Axes<'_>, defaults: &Defaults) -> Vec<Recipe> {
+/// Without an encoder, which has been reported, there are none, but their problems are found.
+pub(super) fn read(
+    file: &Section<'_>,
+    axes: &Axes<'_>,
+    defaults: &Defaults,
+    encoder: Option<&EncoderSpec>,
+) -> Vec<Recipe> {
     let base = |key: &str| file.get(key).map_or_else(|| Some(file.empty(key)), |field| field.section());
     let (pretext, downstream) = (base("pretext"), base("downstream"));
     let mut known = training::KEYS.to_vec();
-    known.extend(["data", "padding", "flip", "strength", "temperature", "projection", "min_crop"]);
+    known.push("padding");
+    known.extend(SIMCLR_KEYS);
     pretext.iter().for_each(|section| section.only(&known));
     downstream.iter().for_each(|section| section.only(&[&training::KEYS[..], &DOWNSTREAM_KEYS].concat()));
 
     let overrides = file.get("overrides").and_then(|field| field.section());
     overrides.iter().for_each(|section| check_methods(section, axes));
     let (Some(pretext), Some(downstream)) = (pretext, downstream) else { return Vec::new() };
-    let reader = Reader { pretext, downstream, overrides, defaults };
+    let reader = Reader { pretext, downstream, overrides, defaults, encoder };
     let drafts: Vec<Draft<'_>> =
         axes.methods.iter().filter_map(|method| reader.draft(*method, &axes.policies)).collect();
     let of_policy = |(i, policy)| drafts.iter().filter_map(move |draft| draft.recipe(policy, draft.rates[i]));
@@ -81,6 +98,7 @@ struct Reader<'a, 'd> {
     downstream: Section<'a>,
     overrides: Option<Section<'a>>,
     defaults: &'d Defaults,
+    encoder: Option<&'d EncoderSpec>,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -100,7 +118,7 @@ impl<'a> Reader<'a, '_> {
     fn pretext(&self, method: Method, own: Option<Field<'a>>) -> Option<Option<PretextDraft<'a>>> {
         let Some(task_keys) = task_keys(method) else {
             return match own {
-                Some(field) => field.refuse("supervised cells have no pretext stage"),
+                Some(field) => field.refuse(format!("{method} cells have no pretext stage")),
                 None => Some(None),
             };
         };
@@ -109,9 +127,10 @@ impl<'a> Reader<'a, '_> {
             field.choice("a choice of images", &[("fraction", PretextData::Fraction), ("all", PretextData::All)])
         });
         let task = self.task(method, &section);
+        let knn = section.optional("knn", |field| knn(&field));
         // A contrast needs another image to contrast with.
         let training = training::read(&section, if method == Method::Simclr { 2 } else { 1 });
-        Some(Some(PretextDraft { data: data?, task: task?, training: training?, section }))
+        Some(Some(PretextDraft { data: data?, task: task?, knn: knn?, training: training?, section }))
     }
 
     fn task(&self, method: Method, section: &Section<'a>) -> Option<PretextTask> {
@@ -122,31 +141,41 @@ impl<'a> Reader<'a, '_> {
             })
         };
         match method {
-            // Has no task keys, so it is not asked for a task.
-            Method::Supervised => None,
-            Method::Rotation => crop_flip(section, self.defaults).map(|augment| PretextTask::Rotation { augment }),
+            // Have no task keys, so they are not asked for a task.
+            Method::Supervised | Method::RandomInit => None,
+            Method::Rotation | Method::RotationNoise | Method::RotationPreRotated => {
+                crop_flip(section, self.defaults).map(|augment| PretextTask::Rotation { augment })
+            }
             Method::RotationJitter => crop_flip(section, self.defaults)
                 .zip(strength())
                 .map(|(augment, strength)| PretextTask::RotationJitter { augment, strength: strength as f32 }),
-            Method::Simclr => {
-                let temperature = section.or("temperature", 0.5, |field| {
-                    field.number("a temperature from 0.001 to 100", |t| (0.001..=100.0).contains(&t))
-                });
-                let projection = section.or("projection", 128, |field| field.small(2..=4096));
-                let min_crop = section.or("min_crop", self.defaults.min_crop, |field| {
-                    field.number("a share of the image from 0.001 to 1", |share| (0.001..=1.0).contains(&share))
-                });
-                let flip = section.or("flip", self.defaults.flip, |field| field.switch());
-                let strength = strength();
-                Some(PretextTask::Simclr {
-                    temperature: temperature? as f32,
-                    projection: projection?,
-                    strength: strength? as f32,
-                    min_crop: min_crop? as f32,
-                    flip: flip?,
-                })
-            }
+            Method::Simclr => self.simclr(section, strength()),
         }
+    }
+
+    fn simclr(&self, section: &Section<'a>, strength: Option<f64>) -> Option<PretextTask> {
+        let temperature = section.or("temperature", 0.5, |field| {
+            field.number("a temperature from 0.001 to 100", |t| (0.001..=100.0).contains(&t))
+        });
+        let projection = section.or("projection", 128, |field| field.small(2..=4096));
+        let min_crop = section.or("min_crop", self.defaults.min_crop, |field| {
+            field.number("a share of the image from 0.001 to 1", |share| (0.001..=1.0).contains(&share))
+        });
+        let flip = section.or("flip", self.defaults.flip, |field| field.switch());
+        let chance = |key, default| {
+            let number = |field: Field<'_>| field.number("a probability from 0 to 1", |p| (0.0..=1.0).contains(&p));
+            section.or(key, default, number).map(|p| p as f32)
+        };
+        let (jitter, grayscale) = (chance("jitter", 0.8), chance("grayscale", 0.2));
+        let blur = chance("blur", self.defaults.blur);
+        Some(PretextTask::Simclr {
+            temperature: temperature? as f32,
+            projection: projection?,
+            strength: strength? as f32,
+            min_crop: min_crop? as f32,
+            flip: flip?,
+            chances: Chances { jitter: jitter?, grayscale: grayscale?, blur: blur? },
+        })
     }
 
     fn downstream(&self, method: Method, own: Option<Field<'a>>) -> Option<DownstreamDraft<'a>> {
@@ -155,27 +184,67 @@ impl<'a> Reader<'a, '_> {
         let mode = section.or("mode", DownstreamMode::FineTune, |field| {
             field.choice("a mode", &[("fine-tune", DownstreamMode::FineTune), ("frozen", DownstreamMode::Frozen)])
         });
+        let heads = [("linear", DownstreamHead::Linear), ("mlp", DownstreamHead::Mlp)];
+        let head = section.or("head", DownstreamHead::Linear, |field| field.choice("a head", &heads));
+        let encoder = self.encoder.and_then(|encoder| match section.get("block") {
+            Some(field) => until(&field, encoder),
+            None => Some(encoder.clone()),
+        });
         let augment = crop_flip(&section, self.defaults);
         let training = training::read(&section, 1);
-        let mode = match (method, mode?) {
+        let mode = match (method, mode?, own_mode) {
             // Training from scratch has nothing to freeze: the baseline of a frozen sweep trains all.
-            (Method::Supervised, DownstreamMode::Frozen) => match own_mode {
-                Some(field) => {
-                    return field.refuse_with(
-                        "supervised trains from scratch: there is no learned encoder to freeze",
-                        "remove the override",
-                    );
-                }
-                None => DownstreamMode::FineTune,
-            },
-            (_, mode) => mode,
+            (Method::Supervised, DownstreamMode::Frozen, Some(field)) => {
+                return field.refuse_with(
+                    "supervised trains from scratch: there is no learned encoder to freeze",
+                    "remove the override, or name `random-init`, which freezes initial weights",
+                );
+            }
+            (Method::Supervised, ..) => DownstreamMode::FineTune,
+            // The other way round: initial weights that train are the supervised baseline.
+            (Method::RandomInit, DownstreamMode::FineTune, Some(field)) => {
+                return field.refuse_with(
+                    "random-init freezes the encoder's initial weights",
+                    "remove the override, or name `supervised`, which trains them",
+                );
+            }
+            (Method::RandomInit, ..) => DownstreamMode::Frozen,
+            (_, mode, _) => mode,
         };
         let augment = match mode {
             DownstreamMode::FineTune => augment?,
             DownstreamMode::Frozen => CropFlip { padding: 0, flip: false },
         };
-        Some(DownstreamDraft { mode, augment, training: training?, section })
+        Some(DownstreamDraft { mode, head: head?, encoder: encoder?, augment, training: training?, section })
     }
+}
+
+/// The encoder that ends after the block that `field` names.
+fn until(field: &Field<'_>, encoder: &EncoderSpec) -> Option<EncoderSpec> {
+    let block = field.small(1..=1000)?;
+    encoder.until(block).or_else(|| match encoder {
+        EncoderSpec::SmallCnn { blocks, .. } | EncoderSpec::Nin { blocks } => {
+            field.refuse(format!("the encoder has {blocks} blocks"))
+        }
+        EncoderSpec::Resnet18 { .. } | EncoderSpec::Resnet50 { .. } => field.refuse_with(
+            "only the features at the end of a ResNet can be used",
+            "remove `block`, or use `small-cnn` or `nin`",
+        ),
+    })
+}
+
+/// `knn: {k, temperature, every}`; `knn: {}` has the defaults.
+fn knn(field: &Field<'_>) -> Option<KnnSpec> {
+    // k and temperature as in Wu et al. 2018 and lightly's benchmark.
+    let default = KnnSpec { k: 200, temperature: 0.1, every: 1 };
+    let section = field.section()?;
+    section.only(&["k", "temperature", "every"]);
+    let k = section.or("k", default.k, |field| field.small(1..=10_000));
+    let temperature = section.or("temperature", 0.1, |field| {
+        field.number("a temperature from 0.001 to 100", |t| (0.001..=100.0).contains(&t))
+    });
+    let every = section.or("every", default.every, |field| field.small(1..=1_000_000));
+    Some(KnnSpec { k: k?, temperature: temperature? as f32, every: every? })
 }
 
 /// `own` (keys of the method alone) laid over `base`.
@@ -196,7 +265,8 @@ impl Draft<'_> {
     fn recipe(&self, policy: &Policy<'_>, own: Base) -> Option<Recipe> {
         let pretext = self.pretext.as_ref().map(|draft| {
             let lr = rate(policy, StageKind::Pretext, own, &draft.training, &draft.section)?;
-            Some(PretextRecipe { data: draft.data, task: draft.task.clone(), train: draft.training.with(lr) })
+            let (images, train) = (self.method.images(), draft.training.with(lr));
+            Some(PretextRecipe { data: draft.data, task: draft.task.clone(), images, knn: draft.knn, train })
         });
         let draft = &self.downstream;
         let lr = rate(policy, StageKind::Downstream, own, &draft.training, &draft.section);
@@ -204,7 +274,13 @@ impl Draft<'_> {
             Some(pretext) => Some(pretext?),
             None => None,
         };
-        let downstream = DownstreamRecipe { mode: draft.mode, augment: draft.augment, train: draft.training.with(lr?) };
+        let downstream = DownstreamRecipe {
+            mode: draft.mode,
+            head: draft.head,
+            encoder: draft.encoder.clone(),
+            augment: draft.augment,
+            train: draft.training.with(lr?),
+        };
         Some(Recipe { policy: policy.name.clone(), method: self.method, pretext, downstream })
     }
 }
@@ -221,9 +297,9 @@ fn rate(
         if let Budget::Epochs(epochs) = training.budget {
             policy.refuse_long_warmup(epochs, stage)?;
         }
-        return policy.schedule(stage, own);
+        return policy.schedule(stage, own, training.batch);
     }
-    training.own_lr.or_else(|| {
+    training.own_lr.clone().or_else(|| {
         let (policy, stage) = (&policy.name, stage.as_str());
         section.missing(
             "lr",

@@ -5,7 +5,7 @@ use super::field::{Field, Section};
 use super::file::NAME_RULE;
 use super::node::Value;
 use crate::ids::is_valid_name;
-use crate::stage::{LrSpec, Method, StageKind};
+use crate::stage::{CycleShape, LrSpec, Method, StageKind};
 
 /// Each is a table of the report.
 const MAX_POLICIES: usize = 1000;
@@ -14,22 +14,30 @@ const MAX_POLICIES: usize = 1000;
 pub(super) struct Policy<'a> {
     pub(super) name: String,
     field: Field<'a>,
-    shape: Shape,
+    /// The schedule, of any peak.
+    shape: LrSpec,
+    scaling: Scaling,
     base: Base,
     applies: Vec<StageKind>,
 }
 
+/// How the peak follows the batch size.
 #[derive(Debug, Clone, Copy)]
-enum Shape {
-    Constant,
-    Cosine { warmup_epochs: f64 },
+enum Scaling {
+    /// Not at all.
+    None,
+    /// base · batch / 256 (Goyal et al. 2017; SimCLR's default).
+    Linear,
+    /// base · √batch (SimCLR's `learning_rate_scaling=sqrt`).
+    Sqrt,
 }
 
-impl Shape {
-    fn at(self, base: f64) -> LrSpec {
+impl Scaling {
+    fn peak(self, base: f64, batch: u32) -> f64 {
         match self {
-            Shape::Constant => LrSpec::Constant { base },
-            Shape::Cosine { warmup_epochs } => LrSpec::Cosine { base, warmup_epochs },
+            Scaling::None => base,
+            Scaling::Linear => base * f64::from(batch) / 256.0,
+            Scaling::Sqrt => base * f64::from(batch).sqrt(),
         }
     }
 }
@@ -57,10 +65,10 @@ impl Policy<'_> {
         self.applies.contains(&stage)
     }
 
-    /// The schedule of `stage`, where the policy applies to it; `own` is what the method overrides.
-    pub(super) fn schedule(&self, stage: StageKind, own: Base) -> Option<LrSpec> {
+    /// The schedule of `stage` in batches of `batch`, where the policy applies to it; `own` is what the method overrides.
+    pub(super) fn schedule(&self, stage: StageKind, own: Base, batch: u32) -> Option<LrSpec> {
         match own.of(stage).or(self.base.of(stage)) {
-            Some(base) => Some(self.shape.at(base)),
+            Some(base) => Some(self.shape.clone().with_base(self.scaling.peak(base, batch))),
             None => self.field.refuse_with(
                 format!("`base.{}` is missing", stage.as_str()),
                 format!("give a rate for {0}, or leave {0} out of `applies`", stage.as_str()),
@@ -71,7 +79,7 @@ impl Policy<'_> {
     /// Reports that `schedule` warms up for longer than `epochs`, which are all there are.
     pub(super) fn refuse_long_warmup(&self, epochs: u32, stage: StageKind) -> Option<()> {
         match self.shape {
-            Shape::Cosine { warmup_epochs } if warmup_epochs >= f64::from(epochs) => self.field.refuse_with(
+            LrSpec::Cosine { warmup_epochs, .. } if warmup_epochs >= f64::from(epochs) => self.field.refuse_with(
                 format!("a warm-up of {warmup_epochs} epochs leaves nothing of {}, which has {epochs}", stage.as_str()),
                 "shorten `warmup_epochs`",
             ),
@@ -101,41 +109,125 @@ fn policy<'a>(name: &str, field: Field<'a>) -> Option<Policy<'a>> {
         return field.refuse(format!("{} cannot name a policy: {NAME_RULE}", quoted(name)));
     }
     let section = field.section()?;
-    section.only(&["kind", "base", "warmup_epochs", "applies"]);
-    let shape = shape(&section);
+    let shape = shape(&section, &["base", "scale", "applies"]);
+    let scaling = scaling(&section);
     let base = section.need("base", "the (peak) learning rate, for example 1e-3", |field| base(&field));
     let both = vec![StageKind::Pretext, StageKind::Downstream];
     let applies = section.or("applies", both, |field| {
         let choices = [("pretext", StageKind::Pretext), ("downstream", StageKind::Downstream)];
         field.list("stage")?.iter().map(|item| item.choice("a stage with a learning rate", &choices)).collect()
     });
-    Some(Policy { name: name.to_owned(), field, shape: shape?, base: base?, applies: applies? })
+    Some(Policy { name: name.to_owned(), field, shape: shape?, scaling: scaling?, base: base?, applies: applies? })
 }
 
 /// Reads a section's own `lr`: a number, or a schedule as in a policy.
-pub(super) fn own(field: &Field<'_>) -> Option<LrSpec> {
+pub(super) fn own(field: &Field<'_>, batch: u32) -> Option<LrSpec> {
     if !matches!(field.node.value, Value::Map(_)) {
         return rate(field).map(|base| LrSpec::Constant { base });
     }
     let section = field.section()?;
-    section.only(&["kind", "base", "warmup_epochs"]);
-    let shape = shape(&section);
+    let shape = shape(&section, &["base", "scale"]);
+    let scaling = scaling(&section);
     let base = section.need("base", "the (peak) learning rate, for example 1e-3", |field| rate(&field));
-    Some(shape?.at(base?))
+    Some(shape?.with_base(scaling?.peak(base?, batch)))
 }
 
-fn shape(section: &Section<'_>) -> Option<Shape> {
-    let kinds = [("constant", Shape::Constant), ("cosine", Shape::Cosine { warmup_epochs: 0.0 })];
-    let kind = section.need("kind", "`constant` or `cosine`", |field| field.choice("a kind of schedule", &kinds))?;
-    let Some(field) = section.get("warmup_epochs") else { return Some(kind) };
+fn scaling(section: &Section<'_>) -> Option<Scaling> {
+    let choices = [("none", Scaling::None), ("linear", Scaling::Linear), ("sqrt", Scaling::Sqrt)];
+    section.or("scale", Scaling::None, |field| field.choice("a scaling with the batch size", &choices))
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Constant,
+    Cosine,
+    Step,
+    OneCycle,
+    Cyclical,
+}
+
+const KINDS: [(&str, Kind); 5] = [
+    ("constant", Kind::Constant),
+    ("cosine", Kind::Cosine),
+    ("step", Kind::Step),
+    ("one-cycle", Kind::OneCycle),
+    ("cyclical", Kind::Cyclical),
+];
+
+/// The schedule that a section describes, of peak 1. `beside` are the keys that it may have besides.
+fn shape(section: &Section<'_>, beside: &[&str]) -> Option<LrSpec> {
+    let help = "`constant`, `cosine`, `step`, `one-cycle` or `cyclical`";
+    let kind = section.need("kind", help, |field| field.choice("a kind of schedule", &KINDS))?;
+    let own: &[&str] = match kind {
+        // `warmup_epochs` is refused below, with its reason.
+        Kind::Constant | Kind::Cosine => &["kind", "warmup_epochs"],
+        Kind::Step => &["kind", "milestones", "gamma"],
+        Kind::OneCycle => &["kind", "pct_start", "div_factor", "final_div_factor"],
+        Kind::Cyclical => &["kind", "low", "half_cycle_epochs", "shape", "gamma"],
+    };
+    section.only(&[own, beside].concat());
+    let base = 1.0;
     match kind {
-        Shape::Constant => field.refuse_with("a constant rate has no warm-up", "use `kind: cosine`, or remove it"),
-        Shape::Cosine { .. } => {
-            let warmup_epochs =
-                field.number("a number from 0 to 10000", |epochs| (0.0..=10_000.0).contains(&epochs))?;
-            Some(Shape::Cosine { warmup_epochs })
+        Kind::Constant => match section.get("warmup_epochs") {
+            Some(field) => field.refuse_with("a constant rate has no warm-up", "use `kind: cosine`, or remove it"),
+            None => Some(LrSpec::Constant { base }),
+        },
+        Kind::Cosine => {
+            let warmup_epochs = section.or("warmup_epochs", 0.0, |field| {
+                field.number("a number from 0 to 10000", |epochs| (0.0..=10_000.0).contains(&epochs))
+            })?;
+            Some(LrSpec::Cosine { base, warmup_epochs })
         }
+        Kind::Step => {
+            let milestones = section.need("milestones", "the epochs after which the rate drops", |f| milestones(&f));
+            let gamma = section.or("gamma", 0.1, |field| gamma(&field));
+            Some(LrSpec::Step { base, gamma: gamma?, milestones: milestones? })
+        }
+        Kind::OneCycle => {
+            let pct_start = section
+                .or("pct_start", 0.3, |field| field.number("a share above 0 and below 1", |x| x > 0.0 && x < 1.0));
+            let factor = |key, default| {
+                section.or(key, default, |field: Field<'_>| field.number("a number of at least 1", |x| x >= 1.0))
+            };
+            let (div_factor, final_div_factor) = (factor("div_factor", 25.0), factor("final_div_factor", 1e4));
+            let (div_factor, final_div_factor) = (div_factor?, final_div_factor?);
+            Some(LrSpec::OneCycle { base, pct_start: pct_start?, div_factor, final_div_factor })
+        }
+        Kind::Cyclical => cyclical(section, base),
     }
+}
+
+fn cyclical(section: &Section<'_>, base: f64) -> Option<LrSpec> {
+    let low =
+        section.or("low", 0.1, |f| f.number("a share of the upper rate from 0 to 1", |x| (0.0..=1.0).contains(&x)));
+    let half_cycle_epochs = section.need("half_cycle_epochs", "the way up in epochs: 2 to 10 are usual", |field| {
+        field.number("a number above 0 and at most 10000", |epochs| epochs > 0.0 && epochs <= 10_000.0)
+    });
+    let exp_range = CycleShape::ExpRange { gamma: 1.0 };
+    let shapes =
+        [("triangular", CycleShape::Triangular), ("triangular2", CycleShape::Triangular2), ("exp-range", exp_range)];
+    let shape = section.or("shape", CycleShape::Triangular, |field| field.choice("a shape of cycles", &shapes))?;
+    let shape = match (shape, section.get("gamma")) {
+        (CycleShape::ExpRange { .. }, _) => {
+            let help = "the factor of a step, a little below 1, for example 0.9999";
+            section.need("gamma", help, |field| gamma(&field)).map(|gamma| CycleShape::ExpRange { gamma })
+        }
+        (_, Some(field)) => field.refuse_with("only `shape: exp-range` has a gamma", "change the shape, or remove it"),
+        (shape, None) => Some(shape),
+    };
+    Some(LrSpec::Cyclical { base, low: low?, half_cycle_epochs: half_cycle_epochs?, shape: shape? })
+}
+
+fn gamma(field: &Field<'_>) -> Option<f64> {
+    field.number("a factor above 0 and at most 1", |gamma| gamma > 0.0 && gamma <= 1.0)
+}
+
+/// Epochs, ascending.
+fn milestones(field: &Field<'_>) -> Option<Vec<u32>> {
+    let items = field.list("milestone")?;
+    let epochs: Vec<Option<u32>> = items.iter().map(|item| item.small(1..=1_000_000)).collect();
+    let epochs = epochs.into_iter().collect::<Option<Vec<u32>>>()?;
+    if epochs.is_sorted_by(|a, b| a < b) { Some(epochs) } else { field.refuse("milestones must ascend") }
 }
 
 fn base(field: &Field<'_>) -> Option<Base> {
@@ -164,8 +256,8 @@ pub(super) fn overrides(section: Option<Section<'_>>, policies: &[Policy<'_>], m
         section.only(&["base"]);
         let field = section.get("base")?;
         let own = base(&field)?;
-        if method == Method::Supervised && own.downstream.is_none() && own.pretext.is_some() {
-            return field.refuse("supervised cells have no pretext stage");
+        if !method.has_pretext() && own.downstream.is_none() && own.pretext.is_some() {
+            return field.refuse(format!("{method} cells have no pretext stage"));
         }
         Some(own)
     };

@@ -5,7 +5,9 @@ use serde::Serialize;
 use crate::dataset::{DataSpec, DatasetFacts, Normalize, Source};
 use crate::device::NumericClass;
 use crate::split::Fraction;
-use crate::stage::{CropFlip, DownstreamMode, EncoderSpec, Method, PretextTask, TrainSpec};
+use crate::stage::{
+    CropFlip, DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, Method, PretextImages, PretextTask, TrainSpec,
+};
 use crate::sweep::CellKey;
 use crate::trainer::CheckpointPolicy;
 
@@ -59,7 +61,7 @@ pub struct Recipe {
     pub policy: String,
     /// Method.
     pub method: Method,
-    /// Pretext training; `None` for supervised.
+    /// Pretext training; `None` for a method without.
     pub pretext: Option<PretextRecipe>,
     /// Downstream training.
     pub downstream: DownstreamRecipe,
@@ -82,6 +84,10 @@ pub struct PretextRecipe {
     pub data: PretextData,
     /// What is predicted.
     pub task: PretextTask,
+    /// The images that it is shown.
+    pub images: PretextImages,
+    /// The monitor of its features, where there is one.
+    pub knn: Option<KnnSpec>,
     /// Hyper-parameters.
     pub train: TrainSpec,
 }
@@ -91,6 +97,10 @@ pub struct PretextRecipe {
 pub struct DownstreamRecipe {
     /// What is trained.
     pub mode: DownstreamMode,
+    /// The head.
+    pub head: DownstreamHead,
+    /// The encoder, which may end after a block of the sweep's.
+    pub encoder: EncoderSpec,
     /// Augmentation; none for a frozen encoder.
     pub augment: CropFlip,
     /// Hyper-parameters.

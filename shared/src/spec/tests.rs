@@ -3,7 +3,10 @@ use proptest::prelude::*;
 use super::{Exclusion, PretextData, SeedPair, Sweep, parse};
 use crate::dataset::{Normalize, Source};
 use crate::device::NumericClass;
-use crate::stage::{Budget, CropFlip, DownstreamMode, EncoderSpec, LrSpec, Method, OptimizerSpec, PretextTask, Stem};
+use crate::stage::{
+    Budget, Chances, CropFlip, CycleShape, DecayOn, DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, LrSpec,
+    Method, OptimizerSpec, PretextImages, PretextTask, Stem,
+};
 
 const GOOD: &str = "\
 name: quick
@@ -59,8 +62,9 @@ lr:
 seeds: [0, 1, 2]
 split_seeds: [0]
 pretext: {data: all, epochs: 10, batch: 64, optimizer: {kind: sgd, momentum: 0.9, weight_decay: 5e-4}, lr: 1e-3,
-          padding: 4, flip: true, strength: 0.5, temperature: 0.5, projection: 64, min_crop: 0.2}
-downstream: {mode: frozen, steps: 200, batch: 64, optimizer: adam, lr: 1e-3, padding: 4, flip: true}
+          padding: 4, flip: true, strength: 0.5, temperature: 0.5, projection: 64, min_crop: 0.2,
+          jitter: 0.9, grayscale: 0.1, blur: 0.5, knn: {k: 20, temperature: 0.07, every: 5}}
+downstream: {mode: frozen, head: mlp, steps: 200, batch: 64, optimizer: adam, lr: 1e-3, padding: 4, flip: true}
 overrides: {simclr: {lr: {scheduler: {base: {pretext: 1e-3}}}, pretext: {epochs: 20, batch: 128}, downstream: {epochs: 2}}}
 exclude: [{method: simclr, fraction: 5%, lr: fixed, seed: 2}]
 max_parallel: 4
@@ -74,11 +78,20 @@ numeric: cpu
     let simclr = sweep.recipes[3].pretext.as_ref().expect("simclr has pretext");
     assert_eq!(
         simclr.task,
-        PretextTask::Simclr { temperature: 0.5, projection: 64, strength: 0.5, min_crop: 0.2, flip: true }
+        PretextTask::Simclr {
+            temperature: 0.5,
+            projection: 64,
+            strength: 0.5,
+            min_crop: 0.2,
+            flip: true,
+            chances: Chances { jitter: 0.9, grayscale: 0.1, blur: 0.5 },
+        }
     );
     assert_eq!(simclr.train.optimizer, OptimizerSpec::Sgd { momentum: 0.9, weight_decay: 5e-4 });
     assert_eq!(simclr.train.lr, LrSpec::Cosine { base: 1e-3, warmup_epochs: 1.0 });
     assert_eq!((simclr.data, simclr.train.budget), (PretextData::All, Budget::Epochs(20)));
+    assert_eq!(simclr.knn, Some(KnnSpec { k: 20, temperature: 0.07, every: 5 }));
+    assert_eq!(sweep.recipes[3].downstream.head, DownstreamHead::Mlp);
     assert_eq!(sweep.recipes[3].downstream.train.budget, Budget::Epochs(2));
     assert_eq!(sweep.recipes[2].downstream.train.budget, Budget::Steps(200));
 }
@@ -110,15 +123,17 @@ fn defaults_follow_the_images() {
             .replace("small-cnn", "resnet18");
         let sweep = parse(&text).expect("a good sweep");
         match &sweep.recipes[0].pretext.as_ref().expect("simclr has pretext").task {
-            PretextTask::Simclr { strength, min_crop, flip, .. } => (*strength, *min_crop, *flip, sweep.encoder),
+            PretextTask::Simclr { strength, min_crop, flip, chances, .. } => {
+                (*strength, *min_crop, *flip, chances.blur, sweep.encoder)
+            }
             other => panic!("{other:?}"),
         }
     };
     let resnet = |stem| EncoderSpec::Resnet18 { stem };
-    assert_eq!(simclr("{kind: cifar10, path: c}"), (0.5, 0.08, true, resnet(Stem::Small)));
-    assert_eq!(simclr("{kind: idx, path: m}"), (0.5, 0.5, false, resnet(Stem::Small)));
+    assert_eq!(simclr("{kind: cifar10, path: c}"), (0.5, 0.08, true, 0.0, resnet(Stem::Small)));
+    assert_eq!(simclr("{kind: idx, path: m}"), (0.5, 0.5, false, 0.0, resnet(Stem::Small)));
     let large = "{kind: image-folder, path: ./a//b/, image_size: 96, test_fraction: 0.2}";
-    assert_eq!(simclr(large), (1.0, 0.08, true, resnet(Stem::Large)));
+    assert_eq!(simclr(large), (1.0, 0.08, true, 0.5, resnet(Stem::Large)));
     let sweep = good("{kind: procedural, train_per_class: 400, test_per_class: 200}", large);
     assert_eq!(sweep.source, Source::ImageFolder { path: "a/b".into(), test_fraction: Some(0.2) });
 }
@@ -168,13 +183,85 @@ fn a_policy_reaches_the_stages_that_it_applies_to() {
     ] {
         let sweep = own(own_lr).expect("a good sweep");
         let rotation = &sweep.recipes[1];
-        assert_eq!(rotation.pretext.as_ref().map(|pretext| pretext.train.lr), Some(expected));
+        assert_eq!(rotation.pretext.as_ref().map(|pretext| pretext.train.lr.clone()), Some(expected));
         assert_eq!(rotation.downstream.train.lr, LrSpec::Cosine { base: 3.0, warmup_epochs: 1.0 });
     }
     let missing = "9:10: pretext: `lr` is missing (the policy `down` does not apply to pretext, so `pretext.lr` must give its rate)";
     assert_eq!(problems(&text), missing);
     // A sweep without pretext stages needs no rate for them.
     assert_eq!(problems(&text.replace("supervised, rotation", "supervised")), "no problem");
+}
+
+#[test]
+fn every_schedule_is_read_and_follows_the_batch() {
+    let of = |policy: &str| {
+        let text =
+            replaced("{kind: constant, base: 1e-3}", policy).replace("{epochs: 10}", "{epochs: 10, batch: 1024}");
+        let sweep = parse(&text).unwrap_or_else(|errors| panic!("{errors}"));
+        let pretext = sweep.recipes[1].pretext.clone().expect("rotation has a pretext stage");
+        (pretext.train.lr, sweep.recipes[1].downstream.train.lr.clone())
+    };
+    let step = |base| LrSpec::Step { base, gamma: 0.2, milestones: vec![60, 120, 160] };
+    assert_eq!(of("{kind: step, base: 0.1, gamma: 0.2, milestones: [60, 120, 160]}").0, step(0.1));
+    // Batches of 1024 and of 64: base · batch / 256, and base · √batch.
+    let linear = of("{kind: step, base: 0.5, scale: linear, gamma: 0.2, milestones: [60, 120, 160]}");
+    assert_eq!(linear, (step(2.0), step(0.125)));
+    let constant = |base| LrSpec::Constant { base };
+    assert_eq!(of("{kind: constant, base: 0.075, scale: sqrt}"), (constant(2.4), constant(0.6)));
+    let one_cycle = LrSpec::OneCycle { base: 2.0, pct_start: 0.25, div_factor: 25.0, final_div_factor: 1e4 };
+    assert_eq!(of("{kind: one-cycle, base: 2, pct_start: 0.25}").0, one_cycle);
+    let cyclical = |shape| LrSpec::Cyclical { base: 1.0, low: 0.2, half_cycle_epochs: 4.0, shape };
+    assert_eq!(of("{kind: cyclical, base: 1, low: 0.2, half_cycle_epochs: 4}").0, cyclical(CycleShape::Triangular));
+    let exp_range = of("{kind: cyclical, base: 1, low: 0.2, half_cycle_epochs: 4, shape: exp-range, gamma: 0.999}");
+    assert_eq!(exp_range.0, cyclical(CycleShape::ExpRange { gamma: 0.999 }));
+}
+
+#[test]
+fn every_optimizer_is_read() {
+    let of = |optimizer: &str| {
+        let sweep = good("{epochs: 20}", &format!("{{epochs: 20, optimizer: {optimizer}}}"));
+        (sweep.recipes[0].downstream.train.optimizer.clone(), sweep.recipes[0].downstream.train.decay)
+    };
+    let plain = |optimizer| (optimizer, DecayOn::Weights);
+    assert_eq!(of("sgd"), plain(OptimizerSpec::Sgd { momentum: 0.9, weight_decay: 0.0 }));
+    let nesterov = OptimizerSpec::Nesterov { momentum: 0.9, weight_decay: 5e-4 };
+    assert_eq!(of("{kind: sgd, nesterov: true, weight_decay: 5e-4, decay: all}"), (nesterov, DecayOn::All));
+    assert_eq!(of("adamw"), plain(OptimizerSpec::AdamW { weight_decay: 0.01 }));
+    let lars = OptimizerSpec::Lars { momentum: 0.9, weight_decay: 1e-4, trust: 1e-3 };
+    assert_eq!(of("{kind: lars, weight_decay: 1e-4}"), plain(lars));
+}
+
+#[test]
+fn controls_are_methods() {
+    let text = GOOD.replace("rotation]", "random-init, rotation-noise, rotation-pre-rotated]");
+    let sweep = parse(&text).unwrap_or_else(|errors| panic!("{errors}"));
+    let [supervised, floor, noise, turned] = &sweep.recipes[..] else { panic!("{:?}", sweep.recipes) };
+    // The baseline trains what the floor freezes.
+    assert_eq!((supervised.downstream.mode, &supervised.pretext), (DownstreamMode::FineTune, &None));
+    assert_eq!((floor.downstream.mode, &floor.pretext), (DownstreamMode::Frozen, &None));
+    let images = |recipe: &super::Recipe| recipe.pretext.as_ref().map(|pretext| pretext.images);
+    assert_eq!(images(noise), Some(PretextImages::Noise));
+    assert_eq!(images(turned), Some(PretextImages::PreRotated));
+    let own = |mode: &str| problems(&(text.clone() + &format!("overrides: {{random-init: {{{mode}}}}}\n")));
+    assert_eq!(own("downstream: {mode: frozen}"), "no problem");
+    assert_eq!(
+        own("downstream: {mode: fine-tune}"),
+        "11:46: overrides.random-init.downstream.mode: random-init freezes the encoder's initial weights (remove the override, or name `supervised`, which trains them)"
+    );
+    assert_eq!(
+        own("pretext: {epochs: 1}"),
+        "11:36: overrides.random-init.pretext: random-init cells have no pretext stage"
+    );
+}
+
+#[test]
+fn a_block_of_the_encoder_can_be_probed() {
+    let sweep =
+        parse(&GOOD.replace("small-cnn", "nin").replace("{epochs: 20}", "{epochs: 20, mode: frozen, block: 2}"));
+    let sweep = sweep.unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(sweep.encoder, EncoderSpec::Nin { blocks: 4 });
+    assert_eq!(sweep.recipes[1].downstream.encoder, EncoderSpec::Nin { blocks: 2 });
+    refused("{epochs: 20}", "{epochs: 20, block: 4}", "10:33: downstream.block: the encoder has 3 blocks");
 }
 
 #[test]
@@ -271,7 +358,36 @@ fn problems_name_their_place_and_the_way_out() {
     refused(
         "seeds:",
         "overrides: {rotation: {pretext: {temperature: 1}}}\nseeds:",
-        "8:34: overrides.rotation.pretext: unknown key `temperature` (known here: `epochs`, `steps`, `batch`, `optimizer`, `lr`, `data`, `padding`, `flip`)",
+        "8:34: overrides.rotation.pretext: unknown key `temperature` (known here: `epochs`, `steps`, `batch`, `optimizer`, `lr`, `data`, `padding`, `flip`, `knn`)",
+    );
+}
+
+#[test]
+fn problems_of_optimizers_and_schedules() {
+    refused(
+        "{epochs: 10}",
+        "{epochs: 10, optimizer: {kind: sgd, momentum: 0, nesterov: true}}",
+        "9:69: pretext.optimizer.nesterov: there is no Nesterov step without momentum (set `momentum`, or remove `nesterov`)",
+    );
+    refused(
+        "{epochs: 10}",
+        "{epochs: 10, optimizer: {kind: lars, decay: all}}",
+        "9:47: pretext.optimizer: unknown key `decay` (known here: `kind`, `weight_decay`, `momentum`, `trust`)",
+    );
+    refused(
+        "{kind: constant, base: 1e-3}",
+        "{kind: step, base: 1, milestones: [60, 60]}",
+        "7:44: lr.fixed.milestones: milestones must ascend",
+    );
+    refused(
+        "{kind: constant, base: 1e-3}",
+        "{kind: cyclical, base: 1, half_cycle_epochs: 1, gamma: 0.9}",
+        "7:65: lr.fixed.gamma: only `shape: exp-range` has a gamma (change the shape, or remove it)",
+    );
+    refused(
+        "kind: constant",
+        "kind: constant, warmup_epochs: 1",
+        "7:42: lr.fixed.warmup_epochs: a constant rate has no warm-up (use `kind: cosine`, or remove it)",
     );
 }
 
@@ -303,7 +419,7 @@ sweep.yaml:10:22: downstream.epochs: expected a whole number from 1 to 1000000, 
 sweep.yaml:10:25: downstream: unknown key `momentum`
  10 | downstream: {epochs: 0, momentum: 1}
     |                         ^
-    = known here: `epochs`, `steps`, `batch`, `optimizer`, `lr`, `mode`, `padding`, `flip`
+    = known here: `epochs`, `steps`, `batch`, `optimizer`, `lr`, `mode`, `head`, `block`, `padding`, `flip`
 "
     );
 }
@@ -366,7 +482,7 @@ proptest! {
             "name: generated".to_owned(),
             format!("dataset: {{kind: procedural, train_per_class: {train}, seed: {seed}, test_per_class: 9}}"),
             "encoder: {kind: resnet50, stem: auto}".to_owned(),
-            "methods: [supervised, rotation, rotation-jitter, simclr]".to_owned(),
+            "methods: [supervised, rotation, rotation-jitter, simclr, random-init, rotation-noise]".to_owned(),
             format!("fractions: [{}]", f64::from(fraction) / 1e6),
             format!("lr: {{a: {{kind: cosine, base: {base}}}, b: {{kind: constant, base: {{pretext: {base}, downstream: 1}}}}}}"),
             format!("seeds: [{seed}]"),

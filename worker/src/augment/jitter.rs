@@ -15,11 +15,11 @@ pub struct ColorJitter {
 
 /// The draws of one jitter.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Factors {
-    brightness: f32,
-    contrast: f32,
-    saturation: f32,
-    hue: f32,
+pub(super) struct Factors {
+    pub(super) brightness: f32,
+    pub(super) contrast: f32,
+    pub(super) saturation: f32,
+    pub(super) hue: f32,
     /// The operations by number, in the order in which they are carried out.
     order: [u8; 4],
 }
@@ -38,7 +38,7 @@ impl ColorJitter {
         }
     }
 
-    fn draw(&self, place: Place) -> Factors {
+    pub(super) fn draw(&self, place: Place) -> Factors {
         let mut draws = Operation::Jitter.draws(place);
         // A factor below 0 would invert the image.
         let (low, high) = ((1.0 - 0.8 * self.strength).max(0.0), 1.0 + 0.8 * self.strength);

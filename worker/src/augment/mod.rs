@@ -4,8 +4,11 @@
 //! operations are those of torchvision's tensor transforms (v2, float). Every draw is a function of
 //! its [`Place`] and of an [`Operation`], so the result does not depend on threads, order or resume.
 
+mod blur;
 mod color;
 mod crop;
+#[cfg(test)]
+mod golden;
 mod jitter;
 mod normalize;
 mod resize;
@@ -14,6 +17,7 @@ mod simclr;
 
 use pretext_shared::draw::{Draw, Place};
 
+pub use blur::{SIGMAS, blur};
 pub use color::{brightness, contrast, grayscale, hue, saturation};
 pub use crop::{Crop, crop_flip, random_resized};
 pub use jitter::ColorJitter;
@@ -41,6 +45,10 @@ pub enum Operation {
     PaddedCrop = 5,
     /// Whether there is a colour jitter at all.
     JitterChance = 6,
+    /// Whether the image is blurred.
+    BlurChance = 7,
+    /// Standard deviation of the blur.
+    Blur = 8,
 }
 
 impl Operation {

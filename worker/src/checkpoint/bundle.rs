@@ -10,12 +10,13 @@
 //!
 //! A file comes into being under another name, is forced to the disk, and is then renamed: a reader sees all of it or none.
 
-use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use pretext_shared::ids::ContentHash;
 use serde::{Deserialize, Serialize};
+
+use super::disk::{Disk, Os};
 
 const MAGIC: &[u8; 8] = b"PRETEXT1";
 /// Before the manifest: magic, length, hash.
@@ -90,6 +91,11 @@ struct Section {
 impl Bundle {
     /// Writes the bundle to `path`, whole and forced to the disk, or not at all.
     pub fn write(&self, path: &Path) -> Result<(), BundleError> {
+        self.write_to(&Os, path)
+    }
+
+    /// [`Bundle::write`] on `disk`.
+    pub(super) fn write_to(&self, disk: &impl Disk, path: &Path) -> Result<(), BundleError> {
         let sections = self.sections.iter().map(|(name, content)| Section {
             name: name.clone(),
             bytes: content.len() as u64,
@@ -99,7 +105,7 @@ impl Bundle {
         let manifest = serde_json::to_vec(&manifest).expect("strings and integers are always valid JSON");
         let length = u32::try_from(manifest.len()).expect("a manifest has a few short lines");
         let hash = blake3::hash(&manifest);
-        write_whole(path, |file| {
+        write_whole_to(disk, path, |file| {
             file.write_all(MAGIC)?;
             file.write_all(&length.to_le_bytes())?;
             file.write_all(hash.as_bytes())?;
@@ -111,9 +117,13 @@ impl Bundle {
     /// Reads a bundle of kind `kind`. Nothing is allocated by a length that the file does not have, and nothing is
     /// returned that is not, by its hash, what was written.
     pub fn read(path: &Path, kind: &str) -> Result<Self, BundleError> {
+        Self::read_from(&Os, path, kind)
+    }
+
+    /// [`Bundle::read`] from `disk`.
+    pub(super) fn read_from(disk: &impl Disk, path: &Path, kind: &str) -> Result<Self, BundleError> {
         let damaged = |what: &str| BundleError::damaged(path, what);
-        let mut file = File::open(path).map_err(BundleError::io("open", path))?;
-        let total = file.metadata().map_err(BundleError::io("read", path))?.len();
+        let (mut file, total) = disk.open(path).map_err(BundleError::io("open", path))?;
         let mut header = [0; HEADER];
         read_exact(&mut file, &mut header, path)?;
         let (magic, rest) = header.split_at(8);
@@ -159,7 +169,7 @@ impl Bundle {
     }
 }
 
-fn read_exact(file: &mut File, buffer: &mut [u8], path: &Path) -> Result<(), BundleError> {
+fn read_exact(file: &mut impl Read, buffer: &mut [u8], path: &Path) -> Result<(), BundleError> {
     file.read_exact(buffer).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => BundleError::damaged(path, "it ends too early"),
         _ => BundleError::Io { action: "read", path: path.to_owned(), source: error },
@@ -168,20 +178,28 @@ fn read_exact(file: &mut File, buffer: &mut [u8], path: &Path) -> Result<(), Bun
 
 /// Makes the file `path` with the content that `fill` writes: under a temporary name in the same folder, forced to the
 /// disk, renamed, and the folder forced to the disk. After an error the file is what it was before.
-pub fn write_whole(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), BundleError> {
+pub fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), BundleError> {
+    write_whole_to(&Os, path, fill)
+}
+
+fn write_whole_to(
+    disk: &impl Disk,
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), BundleError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(TEMPORARY);
     let temporary = folder.join(name);
     let written = (|| {
-        let mut file = File::create(&temporary).map_err(BundleError::io("create", &temporary))?;
-        fill(&mut file).and_then(|()| file.sync_all()).map_err(BundleError::io("write", path))?;
-        fs::rename(&temporary, path).map_err(BundleError::io("rename to", path))?;
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(BundleError::io("sync", folder))
+        let mut file = disk.create(&temporary).map_err(BundleError::io("create", &temporary))?;
+        fill(&mut file).and_then(|()| disk.sync(&file)).map_err(BundleError::io("write", path))?;
+        disk.rename(&temporary, path).map_err(BundleError::io("rename to", path))?;
+        disk.sync_folder(folder).map_err(BundleError::io("sync", folder))
     })();
     if written.is_err() {
         // Where the disk is full, the half file is what fills it.
-        let _ = fs::remove_file(&temporary);
+        let _ = disk.remove(&temporary);
     }
     written
 }
@@ -191,6 +209,8 @@ pub(super) const TEMPORARY: &str = ".partial";
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn bundle() -> Bundle {

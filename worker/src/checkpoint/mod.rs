@@ -1,15 +1,18 @@
 //! Checkpoints: everything that a resume needs in one file, the last few of them in a folder.
 
 mod bundle;
+#[cfg(test)]
+mod damage;
+mod disk;
 mod position;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use pretext_shared::ids::StageId;
 use pretext_shared::point::Point;
 
 pub use bundle::{Bundle, BundleError, write_whole};
+pub use disk::{Disk, Os};
 pub use position::{Best, Position, Sums};
 
 const KIND: &str = "checkpoint";
@@ -33,10 +36,11 @@ pub struct Snapshot {
 
 /// The checkpoints of one stage in its folder.
 #[derive(Debug, Clone)]
-pub struct Checkpoints {
+pub struct Checkpoints<D = Os> {
     folder: PathBuf,
     stage: StageId,
     keep: usize,
+    disk: D,
 }
 
 /// The name of the checkpoint after `step` steps: names sort as steps do.
@@ -52,7 +56,13 @@ fn step_of(path: &Path) -> Option<u64> {
 impl Checkpoints {
     /// In `folder`, for `stage`; the newest `keep` (at least one) are kept.
     pub fn new(folder: &Path, stage: StageId, keep: u32) -> Self {
-        Self { folder: folder.to_owned(), stage, keep: (keep as usize).max(1) }
+        Self::on(Os, folder, stage, keep)
+    }
+}
+
+impl<D: Disk> Checkpoints<D> {
+    fn on(disk: D, folder: &Path, stage: StageId, keep: u32) -> Self {
+        Self { folder: folder.to_owned(), stage, keep: (keep as usize).max(1), disk }
     }
 
     /// Writes `snapshot` and then removes what is older than the last few.
@@ -64,10 +74,10 @@ impl Checkpoints {
         sections.push(("optimizer".to_owned(), snapshot.optimizer));
         let points = serde_json::to_vec(&snapshot.points).expect("points are finite numbers");
         sections.push(("points".to_owned(), points));
-        Bundle { kind: KIND.to_owned(), sections }.write(&path)?;
+        Bundle { kind: KIND.to_owned(), sections }.write_to(&self.disk, &path)?;
         // From here on nothing may fail: the checkpoint is there.
         for old in self.list().unwrap_or_default().into_iter().skip(self.keep) {
-            if let Err(error) = fs::remove_file(&old) {
+            if let Err(error) = self.disk.remove(&old) {
                 tracing::warn!(path = %old.display(), %error, "an old checkpoint could not be removed");
             }
         }
@@ -87,7 +97,7 @@ impl Checkpoints {
     }
 
     fn load(&self, path: &Path) -> Result<Snapshot, BundleError> {
-        let mut bundle = Bundle::read(path, KIND)?;
+        let mut bundle = Bundle::read_from(&self.disk, path, KIND)?;
         let mut take = |name: &str| {
             bundle.take(name).ok_or_else(|| BundleError::damaged(path, format!("section `{name}` is missing")))
         };
@@ -106,9 +116,8 @@ impl Checkpoints {
 
     /// Newest first.
     fn list(&self) -> Result<Vec<PathBuf>, BundleError> {
-        let entries = fs::read_dir(&self.folder).map_err(BundleError::io("list", &self.folder))?;
-        let mut found: Vec<_> =
-            entries.flatten().map(|entry| entry.path()).filter(|path| step_of(path).is_some()).collect();
+        let mut found = self.disk.list(&self.folder).map_err(BundleError::io("list", &self.folder))?;
+        found.retain(|path| step_of(path).is_some());
         found.sort_by_key(|path| std::cmp::Reverse(step_of(path)));
         Ok(found)
     }
@@ -116,16 +125,18 @@ impl Checkpoints {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use pretext_shared::ids::ContentHash;
     use pretext_shared::point::{Metric, Part};
 
     use super::*;
 
-    fn stage(name: &str) -> StageId {
+    pub(super) fn stage(name: &str) -> StageId {
         StageId(ContentHash::of(name.as_bytes()))
     }
 
-    fn snapshot(step: u64) -> Snapshot {
+    pub(super) fn snapshot(step: u64) -> Snapshot {
         // An f64 that decimal notation would round.
         let sums = Sums { loss: f64::from_bits(0x3fb9_9999_9999_999b), correct: 7, seen: 11 };
         let best = Best { epoch: 1, loss: -0.0, correct: 1, seen: 2 };

@@ -1,7 +1,12 @@
-//! The sizes of a convolution, and its column matrix.
+//! The sizes of a convolution, and where each output pixel reads and writes.
+//!
+//! Both the forward pass and the gradient of the input are *correlations*: every output pixel is a sum over a window of an
+//! input that has a border of zeros. With channels last, a row of the window is one run of consecutive values.
 
-/// The shape of a square-kernel convolution of NCHW images (groups 1, dilation 1).
-#[derive(Clone, Copy, Debug)]
+use super::tile::{Site, Window};
+
+/// The shape of a square-kernel convolution of images with channels last (groups 1, dilation 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Geometry {
     /// Images.
     pub(super) n: usize,
@@ -21,16 +26,6 @@ pub(super) struct Geometry {
     pub(super) pad: usize,
 }
 
-/// The output positions along one axis whose input position lies inside the image.
-struct Reach {
-    /// First output position inside.
-    low: usize,
-    /// One past the last.
-    high: usize,
-    /// Input position of `low`.
-    first: usize,
-}
-
 impl Geometry {
     /// Output rows.
     pub(super) fn oh(&self) -> usize {
@@ -42,16 +37,6 @@ impl Geometry {
         (self.w + 2 * self.pad - self.k) / self.stride + 1
     }
 
-    /// Output positions of one image.
-    pub(super) fn positions(&self) -> usize {
-        self.oh() * self.ow()
-    }
-
-    /// Rows of the column matrix: input channel times kernel offset.
-    pub(super) fn rows(&self) -> usize {
-        self.cin * self.k * self.k
-    }
-
     /// Values of one input image.
     pub(super) fn input(&self) -> usize {
         self.cin * self.h * self.w
@@ -59,79 +44,190 @@ impl Geometry {
 
     /// Values of one output image.
     pub(super) fn output(&self) -> usize {
-        self.cout * self.positions()
+        self.cout * self.oh() * self.ow()
     }
 
-    /// A 1×1 kernel at stride 1: the image itself is its column matrix. Small images are gathered all the same,
-    /// because a product of a few columns is slow.
-    pub(super) fn is_pointwise(&self) -> bool {
-        self.k == 1 && self.stride == 1 && self.pad == 0 && self.positions() >= 256
+    /// The correlation that is the forward pass, over a framed input.
+    pub(super) fn forward(&self) -> (Frame, Correlation) {
+        let frame = Frame {
+            h: self.h,
+            w: self.w,
+            channels: self.cin,
+            top: self.pad,
+            left: self.pad,
+            rows: self.h + 2 * self.pad,
+            columns: self.w + 2 * self.pad,
+        };
+        let pitch = frame.columns * self.cin;
+        let sites = (0..self.oh()).flat_map(|y| (0..self.ow()).map(move |x| (y, x))).map(|(y, x)| {
+            Site::new(y * self.stride * pitch + x * self.stride * self.cin, (y * self.ow() + x) * self.cout)
+        });
+        let taps = |x0: usize| (x0..x0 + self.k).collect::<Vec<_>>();
+        let correlation = Correlation {
+            rows: taps(0),
+            columns: taps(0),
+            window: Window { count: self.k, length: self.k * self.cin, stride: pitch },
+            sites: sites.collect(),
+            size: [self.oh(), self.ow()],
+            dense: self.stride == 1,
+        };
+        (frame, correlation)
     }
 
-    /// Images whose column matrix has about `columns` columns.
-    pub(super) fn images_for(&self, columns: usize) -> usize {
-        columns.div_ceil(self.positions()).clamp(1, self.n)
-    }
-
-    fn reach(&self, offset: usize, inputs: usize, outputs: usize) -> Reach {
-        let low = self.pad.saturating_sub(offset).div_ceil(self.stride).min(outputs);
-        let high = (inputs + self.pad).saturating_sub(offset).div_ceil(self.stride).clamp(low, outputs);
-        Reach { low, high, first: (low * self.stride + offset).saturating_sub(self.pad).min(inputs) }
-    }
-
-    /// Row `r` of the column matrix, counted from channel `c0`, for the images of `x`: `[images, positions]`.
-    pub(super) fn column_row(&self, x: &[f32], c0: usize, r: usize, row: &mut [f32]) {
-        let kk = self.k * self.k;
-        let (c, ky, kx) = (c0 + r / kk, r % kk / self.k, r % self.k);
-        let (oh, ow, stride) = (self.oh(), self.ow(), self.stride);
-        let (rows, columns) = (self.reach(ky, self.h, oh), self.reach(kx, self.w, ow));
-        for (image, out) in x.chunks_exact(self.input()).zip(row.chunks_exact_mut(oh * ow)) {
-            let plane = &image[c * self.h * self.w..][..self.h * self.w];
-            out[..rows.low * ow].fill(0.0);
-            out[rows.high * ow..].fill(0.0);
-            let inside = out[rows.low * ow..rows.high * ow].chunks_exact_mut(ow);
-            for (line, out) in plane[rows.first * self.w..].chunks(self.w).step_by(stride).zip(inside) {
-                out[..columns.low].fill(0.0);
-                out[columns.high..].fill(0.0);
-                let out = &mut out[columns.low..columns.high];
-                if out.is_empty() {
-                    continue;
-                }
-                let line = &line[columns.first..];
-                if stride == 1 {
-                    out.copy_from_slice(&line[..out.len()]);
-                } else {
-                    out.iter_mut().zip(line.iter().step_by(stride)).for_each(|(to, from)| *to = *from);
-                }
+    /// The correlations that together are the gradient of the input, over a framed gradient of the output: one for each
+    /// phase of the stride, because input pixels of different phases see different taps. A phase that no tap reaches has none.
+    pub(super) fn backward(&self) -> (Frame, Vec<Correlation>) {
+        let (oh, ow, s) = (self.oh(), self.ow(), self.stride);
+        let rows: Vec<Phase> = (0..s).map(|phase| Phase::new(phase, self.h, oh, self)).collect();
+        let columns: Vec<Phase> = (0..s).map(|phase| Phase::new(phase, self.w, ow, self)).collect();
+        let before = |phases: &[Phase]| phases.iter().map(|phase| phase.before).max().unwrap_or(0);
+        let after = |phases: &[Phase]| phases.iter().map(|phase| phase.after).max().unwrap_or(0);
+        let (top, left) = (before(&rows), before(&columns));
+        let frame = Frame {
+            h: oh,
+            w: ow,
+            channels: self.cout,
+            top,
+            left,
+            rows: top + oh + after(&rows),
+            columns: left + ow + after(&columns),
+        };
+        let pitch = frame.columns * self.cout;
+        let pairs = rows.iter().flat_map(|row| columns.iter().map(move |column| (row, column)));
+        let reached = pairs.filter(|(row, column)| !row.taps.is_empty() && !column.taps.is_empty());
+        let correlations = reached.map(|(row, column)| {
+            let places = (0..row.count).flat_map(|i| (0..column.count).map(move |j| (i, j)));
+            let sites = places.map(|(i, j)| {
+                let input =
+                    (i + top + row.shift - row.before) * pitch + (j + left + column.shift - column.before) * self.cout;
+                let (y, x) = (row.phase + s * i, column.phase + s * j);
+                Site::new(input, (y * self.w + x) * self.cin)
+            });
+            Correlation {
+                rows: row.taps.clone(),
+                columns: column.taps.clone(),
+                window: Window { count: row.taps.len(), length: column.taps.len() * self.cout, stride: pitch },
+                sites: sites.collect(),
+                size: [row.count, column.count],
+                dense: s == 1 && row.shift + column.shift == 0 && row.before == top && column.before == left,
             }
+        });
+        let correlations = correlations.collect();
+        (frame, correlations)
+    }
+}
+
+/// Along one axis: the input positions `phase`, `phase + stride`, …, and the taps that reach them.
+struct Phase {
+    phase: usize,
+    /// How many input positions there are.
+    count: usize,
+    /// Taps in the order in which they meet rising output positions.
+    taps: Vec<usize>,
+    /// Output positions before 0 that the first input position sees.
+    before: usize,
+    /// First output position that the first input position sees, where that is not negative.
+    shift: usize,
+    /// Output positions past the last that the last input position sees.
+    after: usize,
+}
+
+impl Phase {
+    fn new(phase: usize, inputs: usize, outputs: usize, g: &Geometry) -> Self {
+        let count = inputs.saturating_sub(phase).div_ceil(g.stride);
+        let taps: Vec<usize> = ((phase + g.pad) % g.stride..g.k).step_by(g.stride).collect();
+        let Some((&first, span)) = taps.first().map(|first| (first, taps.len() - 1)) else {
+            return Self { phase, count, taps, before: 0, shift: 0, after: 0 };
+        };
+        // Input position phase + stride i and tap k meet at output (phase + pad - k) / stride + i. The first tap is the
+        // smallest, so it meets the last of the outputs that this position sees; taps beyond phase + pad lie before output 0.
+        let last = (phase + g.pad).checked_sub(first).map_or(0, |distance| distance / g.stride);
+        Self {
+            phase,
+            count,
+            taps: taps.into_iter().rev().collect(),
+            before: span.saturating_sub(last),
+            shift: last.saturating_sub(span),
+            after: (last + count).saturating_sub(outputs),
         }
     }
+}
 
-    /// Adds the column matrix of one image, whose columns begin at `at` in rows of length `length`, back onto
-    /// the image's planes.
-    pub(super) fn add_columns(&self, columns: &[f32], length: usize, at: usize, image: &mut [f32]) {
-        let (oh, ow, stride) = (self.oh(), self.ow(), self.stride);
-        for (c, plane) in image.chunks_exact_mut(self.h * self.w).enumerate() {
-            for ky in 0..self.k {
-                let rows = self.reach(ky, self.h, oh);
-                for kx in 0..self.k {
-                    let reach = self.reach(kx, self.w, ow);
-                    if reach.low == reach.high || rows.low == rows.high {
-                        continue;
-                    }
-                    let row = &columns[((c * self.k + ky) * self.k + kx) * length + at..][..oh * ow];
-                    let inside = row[rows.low * ow..rows.high * ow].chunks_exact(ow);
-                    let lines = plane[rows.first * self.w..].chunks_mut(self.w).step_by(stride);
-                    for (line, source) in lines.zip(inside) {
-                        let (line, source) = (&mut line[reach.first..], &source[reach.low..reach.high]);
-                        if stride == 1 {
-                            line.iter_mut().zip(source).for_each(|(to, from)| *to += *from);
-                        } else {
-                            line.iter_mut().step_by(stride).zip(source).for_each(|(to, from)| *to += *from);
-                        }
-                    }
-                }
-            }
+/// A border of zeros around the maps of an image.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    h: usize,
+    w: usize,
+    channels: usize,
+    top: usize,
+    left: usize,
+    rows: usize,
+    columns: usize,
+}
+
+impl Frame {
+    /// Values of one framed image.
+    pub(super) fn size(&self) -> usize {
+        self.rows * self.columns * self.channels
+    }
+
+    /// Values between the starts of two rows.
+    pub(super) fn pitch(&self) -> usize {
+        self.columns * self.channels
+    }
+
+    /// The frame with more zeros below and on the right, to at least `rows` by `columns`.
+    pub(super) fn grown(&self, [rows, columns]: [usize; 2]) -> Self {
+        Self { rows: self.rows.max(rows), columns: self.columns.max(columns), ..*self }
+    }
+
+    /// Whether there is no border, so that images serve as they are.
+    pub(super) fn is_bare(&self) -> bool {
+        self.rows == self.h && self.columns == self.w
+    }
+
+    /// Copies an image into `out`, `[rows, columns, channels]`, with zeros around it.
+    pub(super) fn copy(&self, image: &[f32], out: &mut [f32]) {
+        let (line, pitch) = (self.w * self.channels, self.columns * self.channels);
+        let left = self.left * self.channels;
+        let (above, out) = out.split_at_mut(self.top * pitch);
+        let (inside, below) = out.split_at_mut(self.h * pitch);
+        above.fill(0.0);
+        below.fill(0.0);
+        for (line, out) in image.chunks_exact(line).zip(inside.chunks_exact_mut(pitch)) {
+            out[..left].fill(0.0);
+            out[left..left + line.len()].copy_from_slice(line);
+            out[left + line.len()..].fill(0.0);
         }
+    }
+}
+
+/// `output[site] = Σ window(site) · weights`, with the weights of the taps `rows` × `columns`.
+#[derive(Clone, Debug)]
+pub(super) struct Correlation {
+    /// Kernel rows, from the top of the window.
+    pub(super) rows: Vec<usize>,
+    /// Kernel columns, from the left of the window.
+    pub(super) columns: Vec<usize>,
+    /// What a site sees.
+    pub(super) window: Window,
+    /// The output pixels of one image.
+    pub(super) sites: Vec<Site>,
+    /// Rows and columns of the output pixels.
+    pub(super) size: [usize; 2],
+    dense: bool,
+}
+
+impl Correlation {
+    /// Whether neighbouring outputs see windows that are one pixel apart, beginning at the corner of the frame.
+    pub(super) fn is_dense(&self) -> bool {
+        self.dense
+    }
+
+    /// The sites of `images` images that lie `input` and `output` values apart.
+    pub(super) fn sites_of(&self, images: usize, input: usize, output: usize) -> Vec<Site> {
+        let all =
+            (0..images).flat_map(|image| self.sites.iter().map(move |site| site.moved(image * input, image * output)));
+        all.collect()
     }
 }

@@ -10,6 +10,7 @@ use pretext_shared::split::set_test_apart;
 use rayon::prelude::*;
 
 use super::decode::{MAX_BYTES, decode};
+use super::derived::FeatureCache;
 use super::error::DataError;
 use super::fit::fit;
 use super::manifest::{Entry, Location, Manifest, Part, scan};
@@ -20,7 +21,7 @@ use crate::augment::Planes;
 const MEMORY_LIMIT: u64 = 16 << 30;
 
 /// A data set that is ready to train with.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Dataset {
     /// Class names in label order.
     pub classes: Vec<String>,
@@ -28,6 +29,8 @@ pub struct Dataset {
     pub train: ImageSet,
     /// Test images.
     pub test: ImageSet,
+    /// Features of these images.
+    pub features: FeatureCache,
 }
 
 /// Images of one part, each under the sample id that the manifest gives it.
@@ -76,7 +79,7 @@ impl Dataset {
         let pictures = Pictures::open(&manifest, source)?;
         let set = |part, ids| ImageSet::read(&manifest, &pictures, part, ids, size as usize);
         let (train, test) = (set(Part::Train, train)?, set(test_part, test)?);
-        Ok(Self { classes: manifest.facts.classes.clone(), train, test })
+        Ok(Self { classes: manifest.facts.classes.clone(), train, test, features: FeatureCache::default() })
     }
 
     /// Mean and standard deviation of each channel that `normalize` asks for, for pixels in [0, 1].
@@ -133,6 +136,16 @@ impl ImageSet {
         let mut members = vec![Vec::new(); self.classes];
         self.ids.iter().zip(&self.labels).for_each(|(id, label)| members[*label as usize].push(*id));
         members
+    }
+
+    /// The same samples and classes with other pictures: `draw` is given each sample's id and image and fills the new one.
+    pub fn map(&self, draw: impl Fn(u32, &[u8], &mut [u8]) + Sync) -> Self {
+        let length = 3 * self.size * self.size;
+        let mut images = vec![0; self.images.len()];
+        let pairs = images.par_chunks_exact_mut(length).zip(self.images.par_chunks_exact(length));
+        pairs.zip(&self.ids).for_each(|((out, image), id)| draw(*id, image, out));
+        let (labels, ids, manifest) = (self.labels.clone(), self.ids.clone(), Arc::clone(&self.manifest));
+        Self { images, labels, ids, manifest, ..*self }
     }
 
     /// How messages and lists call sample `id`: its path in the data set.

@@ -8,6 +8,7 @@
 
 mod cifar;
 mod decode;
+mod derived;
 mod discover;
 mod error;
 mod fingerprint;
@@ -20,6 +21,7 @@ mod manifest;
 mod procedural;
 mod records;
 
+pub use derived::FeatureCache;
 pub use discover::{Found, discover};
 pub use error::DataError;
 pub use images::{Dataset, ImageSet};

@@ -1,29 +1,29 @@
 //! The linear probe: classes from the features of an encoder that does not move.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorReadError};
 
 use super::{Batch, Objective, Samples, Scores, cross_entropy};
-use crate::models::Encoder;
 
-/// Features of the images `ids`, `[ids, features]`, by an encoder on a plain device: evaluation mode, no augmentation, no
+/// Features of the images `ids`, `[ids, features]`, by `features` on a plain device: evaluation mode, no augmentation, no
 /// graph. `None` where `go_on` said no between batches; the error is that of reading the device.
 pub fn encode(
-    encoder: &Encoder,
+    features: impl Fn(Tensor<4>) -> Tensor<2>,
     samples: &Samples<'_>,
     ids: &[u32],
     batch: usize,
     device: &Device,
     mut go_on: impl FnMut() -> bool,
-) -> Result<Option<Vec<f32>>, burn::tensor::TensorReadError> {
+) -> Result<Option<Vec<f32>>, TensorReadError> {
     let mut rows = Vec::new();
     for ids in ids.chunks(batch) {
         if !go_on() {
             return Ok(None);
         }
         let (images, _) = samples.plain(ids).upload(device);
-        rows.extend(encoder.forward(images).try_into_vec_as::<f32>()?);
+        rows.extend(features(images).try_into_vec_as::<f32>()?);
     }
     Ok(Some(rows))
 }
@@ -32,14 +32,14 @@ pub fn encode(
 #[derive(Debug)]
 pub struct FrozenFeatures {
     features: usize,
-    rows: Vec<f32>,
+    rows: Arc<Vec<f32>>,
     /// Row and class of each sample.
     index: BTreeMap<u32, (usize, i64)>,
 }
 
 impl FrozenFeatures {
     /// Of the samples `ids`, whose features are `rows` (`[ids, features]`).
-    pub fn new(samples: &Samples<'_>, ids: &[u32], features: usize, rows: Vec<f32>) -> Self {
+    pub fn new(samples: &Samples<'_>, ids: &[u32], features: usize, rows: Arc<Vec<f32>>) -> Self {
         let index = ids.iter().zip(samples.labels(ids)).enumerate().map(|(row, (id, label))| (*id, (row, label)));
         Self { features, rows, index: index.collect() }
     }

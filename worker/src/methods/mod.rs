@@ -1,8 +1,12 @@
 //! Methods: what a network is trained to do. One file per method, each readable next to its paper, all behind
 //! [`Objective`].
 
+#[cfg(test)]
+mod batch_tests;
+mod control;
 mod cross_entropy;
 mod frozen;
+mod knn;
 mod nt_xent;
 mod rotation;
 mod rotation_jitter;
@@ -12,8 +16,10 @@ mod supervised;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+pub use control::control_images;
 pub use cross_entropy::cross_entropy;
 pub use frozen::{FrozenFeatures, encode};
+pub use knn::Bank;
 pub use nt_xent::nt_xent;
 pub use rotation::Rotation;
 pub use rotation_jitter::RotationJitter;

@@ -4,7 +4,7 @@ use burn::module::{Module, Param, ParamId, RunningState};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer};
 use burn::tensor::{Device, Tensor};
 
-use crate::cpu::convolution;
+use super::maps::{After, Maps};
 
 /// A convolution with a square kernel, padded so that stride 1 keeps the size, without bias: every one here is
 /// followed by batch normalisation, which has its own.
@@ -23,9 +23,9 @@ impl Conv {
         Self { weight: Initializer::Zeros.init([outputs, inputs, k, k], device), stride, padding: k / 2 }
     }
 
-    /// `[batch, in, height, width]` to `[batch, out, ⌈height / stride⌉, ⌈width / stride⌉]`.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        convolution(x, self.weight.val(), self.stride, self.padding)
+    /// Maps of `in` channels to `out` channels of ⌈height / stride⌉ by ⌈width / stride⌉.
+    pub fn forward(&self, x: Maps) -> Maps {
+        x.convolve(self.weight.val(), self.stride, self.padding)
     }
 }
 
@@ -53,8 +53,8 @@ impl ConvBn {
         Self { conv: Conv::blank(inputs, outputs, k, stride, device), bn: batch_norm(outputs, device) }
     }
 
-    /// See [`Conv::forward`].
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.bn.forward(self.conv.forward(x))
+    /// See [`Conv::forward`] and [`Maps::normalize`].
+    pub fn forward(&self, x: Maps, skip: Option<Maps>, after: After) -> Maps {
+        self.conv.forward(x).normalize(&self.bn, skip, after)
     }
 }

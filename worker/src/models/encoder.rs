@@ -4,13 +4,15 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use pretext_shared::stage::EncoderSpec;
 
-use super::{ResNet18, ResNet50, SmallCnn};
+use super::{Maps, Nin, ResNet18, ResNet50, SmallCnn};
 
 /// Turns images into features.
 #[derive(Module, Debug)]
 pub enum Encoder {
     /// See [`SmallCnn`].
     SmallCnn(SmallCnn),
+    /// See [`Nin`].
+    Nin(Nin),
     /// See [`ResNet18`].
     Resnet18(ResNet18),
     /// See [`ResNet50`].
@@ -24,6 +26,7 @@ impl Encoder {
             EncoderSpec::SmallCnn { width, blocks } => {
                 Encoder::SmallCnn(SmallCnn::blank(*width as usize, *blocks as usize, device))
             }
+            EncoderSpec::Nin { blocks } => Encoder::Nin(Nin::blank(*blocks as usize, device)),
             EncoderSpec::Resnet18 { stem } => Encoder::Resnet18(ResNet18::blank(*stem, device)),
             EncoderSpec::Resnet50 { stem } => Encoder::Resnet50(ResNet50::blank(*stem, device)),
         }
@@ -31,12 +34,25 @@ impl Encoder {
 
     /// Images `[batch, 3, size, size]` to features `[batch, features]`: the last maps, averaged.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let images = Maps::of(images);
         let maps = match self {
             Encoder::SmallCnn(encoder) => encoder.forward(images),
+            Encoder::Nin(encoder) => encoder.forward(images),
             Encoder::Resnet18(encoder) => encoder.forward(images),
             Encoder::Resnet50(encoder) => encoder.forward(images),
         };
-        let [batch, features, height, width] = maps.dims();
-        maps.reshape([batch, features, height * width]).mean_dim(2).reshape([batch, features])
+        maps.mean()
+    }
+
+    /// What of this encoder is `spec`, which must begin it (see [`EncoderSpec::begins`]): its first blocks, or all.
+    pub fn beginning(mut self, spec: &EncoderSpec) -> Self {
+        match (&mut self, spec) {
+            (Encoder::SmallCnn(encoder), EncoderSpec::SmallCnn { blocks, .. }) => {
+                encoder.blocks.truncate(*blocks as usize);
+            }
+            (Encoder::Nin(encoder), EncoderSpec::Nin { blocks }) => encoder.blocks.truncate(*blocks as usize),
+            _ => {}
+        }
+        self
     }
 }

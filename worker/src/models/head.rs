@@ -20,6 +20,11 @@ pub enum HeadSpec {
         /// Length of the output.
         outputs: usize,
     },
+    /// Classes by way of a hidden layer: the projection's two layers.
+    Mlp {
+        /// Length of the output.
+        outputs: usize,
+    },
 }
 
 /// See [`HeadSpec`].
@@ -27,7 +32,7 @@ pub enum HeadSpec {
 pub enum Head {
     /// One linear layer.
     Linear(Linear),
-    /// SimCLR's projection.
+    /// SimCLR's projection, or two layers to the classes.
     Projection(Projection),
 }
 
@@ -52,7 +57,7 @@ impl Head {
     pub fn blank(spec: &HeadSpec, features: usize, device: &Device) -> Self {
         match spec {
             HeadSpec::Linear { outputs } => Head::Linear(linear(features, *outputs, device)),
-            HeadSpec::Projection { outputs } => Head::Projection(Projection {
+            HeadSpec::Projection { outputs } | HeadSpec::Mlp { outputs } => Head::Projection(Projection {
                 hidden: linear(features, features, device),
                 output: linear(features, *outputs, device),
             }),

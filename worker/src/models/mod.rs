@@ -5,6 +5,9 @@ mod conv;
 mod encoder;
 mod head;
 mod init;
+mod maps;
+mod nin;
+mod pool;
 mod resnet;
 mod small_cnn;
 
@@ -16,6 +19,9 @@ pub use conv::{Conv, ConvBn};
 pub use encoder::Encoder;
 pub use head::{Head, HeadSpec, Projection};
 pub use init::initialize;
+pub use maps::{After, Maps};
+pub use nin::{Nin, NinBlock};
+pub use pool::{MaxPool, MeanPool};
 pub use resnet::{BasicBlock, Bottleneck, ResNet18, ResNet50};
 pub use small_cnn::{ResidualBlock, SmallCnn};
 
@@ -24,6 +30,9 @@ pub trait Model: Module {
     /// The forward pass. Batch statistics are used, and running statistics moved, where the input is on a
     /// training device; the running statistics are used elsewhere.
     fn forward(&self, input: Tensor<4>) -> Tensor<2>;
+
+    /// What the head is given: features `[batch, features]`.
+    fn features(&self, input: Tensor<4>) -> Tensor<2>;
 }
 
 /// Encoder and head.
@@ -50,7 +59,11 @@ impl Network {
 
 impl Model for Network {
     fn forward(&self, input: Tensor<4>) -> Tensor<2> {
-        self.head.forward(self.encoder.forward(input))
+        self.head.forward(self.features(input))
+    }
+
+    fn features(&self, input: Tensor<4>) -> Tensor<2> {
+        self.encoder.forward(input)
     }
 }
 
@@ -71,7 +84,11 @@ impl Probe {
 
 impl Model for Probe {
     fn forward(&self, input: Tensor<4>) -> Tensor<2> {
-        self.head.forward(input.flatten(1, 3))
+        self.head.forward(self.features(input))
+    }
+
+    fn features(&self, input: Tensor<4>) -> Tensor<2> {
+        input.flatten(1, 3)
     }
 }
 
@@ -111,6 +128,8 @@ mod tests {
         let device = Device::flex();
         for (encoder, size) in [
             (EncoderSpec::SmallCnn { width: 4, blocks: 3 }, 17),
+            (EncoderSpec::Nin { blocks: 1 }, 9),
+            (EncoderSpec::Nin { blocks: 4 }, 13),
             (EncoderSpec::Resnet18 { stem: Stem::Small }, 16),
             (EncoderSpec::Resnet50 { stem: Stem::Large }, 33),
         ] {

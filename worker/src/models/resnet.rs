@@ -2,13 +2,13 @@
 //! `bn1`, `layer1.0.conv1`, …; a shortcut's `downsample.0` and `.1` are `downsample.conv` and `.bn` here.
 
 use burn::module::Module;
-use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
-use burn::nn::{BatchNorm, PaddingConfig2d};
-use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor};
+use burn::nn::BatchNorm;
+use burn::tensor::Device;
 use pretext_shared::stage::Stem;
 
 use super::conv::{Conv, ConvBn, batch_norm};
+use super::maps::{After, Maps};
+use super::pool::MaxPool;
 
 /// Channels of the four stages before a block's expansion.
 const WIDTHS: [usize; 4] = [64, 128, 256, 512];
@@ -21,7 +21,7 @@ pub struct ResNet18 {
     /// Its normalisation.
     pub bn1: BatchNorm,
     /// Of the 7×7 stem only.
-    pub maxpool: Option<MaxPool2d>,
+    pub maxpool: Option<MaxPool>,
     /// 64 channels.
     pub layer1: Vec<BasicBlock>,
     /// 128 channels, half the size.
@@ -40,7 +40,7 @@ pub struct ResNet50 {
     /// Its normalisation.
     pub bn1: BatchNorm,
     /// Of the 7×7 stem only.
-    pub maxpool: Option<MaxPool2d>,
+    pub maxpool: Option<MaxPool>,
     /// 256 channels.
     pub layer1: Vec<Bottleneck>,
     /// 512 channels, half the size.
@@ -85,22 +85,18 @@ pub struct Bottleneck {
     pub downsample: Option<ConvBn>,
 }
 
-fn stem(stem: Stem, device: &Device) -> (Conv, BatchNorm, Option<MaxPool2d>) {
-    let (conv, pool) = match stem {
+fn stem(stem: Stem, device: &Device) -> (Conv, BatchNorm, Option<MaxPool>) {
+    let (conv, maxpool) = match stem {
         Stem::Small => (Conv::blank(3, 64, 3, 1, device), None),
-        Stem::Large => {
-            let pool =
-                MaxPool2dConfig::new([3, 3]).with_strides([2, 2]).with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1));
-            (Conv::blank(3, 64, 7, 2, device), Some(pool.init()))
-        }
+        Stem::Large => (Conv::blank(3, 64, 7, 2, device), Some(MaxPool::halving())),
     };
-    (conv, batch_norm(64, device), pool)
+    (conv, batch_norm(64, device), maxpool)
 }
 
-fn stem_forward(conv: &Conv, bn: &BatchNorm, pool: &Option<MaxPool2d>, images: Tensor<4>) -> Tensor<4> {
-    let x = relu(bn.forward(conv.forward(images)));
-    match pool {
-        Some(pool) => pool.forward(x),
+fn stem_forward(conv: &Conv, bn: &BatchNorm, maxpool: &Option<MaxPool>, images: Maps) -> Maps {
+    let x = conv.forward(images).normalize(bn, None, After::Relu);
+    match maxpool {
+        Some(maxpool) => maxpool.forward(x),
         None => x,
     }
 }
@@ -118,7 +114,7 @@ impl ResNet18 {
     }
 
     /// The maps of the last stage.
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+    pub fn forward(&self, images: Maps) -> Maps {
         let x = stem_forward(&self.conv1, &self.bn1, &self.maxpool, images);
         let blocks = [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten();
         blocks.fold(x, |x, block| block.forward(x))
@@ -140,7 +136,7 @@ impl ResNet50 {
     }
 
     /// The maps of the last stage.
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+    pub fn forward(&self, images: Maps) -> Maps {
         let x = stem_forward(&self.conv1, &self.bn1, &self.maxpool, images);
         let blocks = [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten();
         blocks.fold(x, |x, block| block.forward(x))
@@ -151,9 +147,9 @@ fn shortcut(inputs: usize, outputs: usize, stride: usize, device: &Device) -> Op
     (stride != 1 || inputs != outputs).then(|| ConvBn::blank(inputs, outputs, 1, stride, device))
 }
 
-fn skip(downsample: &Option<ConvBn>, x: &Tensor<4>) -> Tensor<4> {
+fn skip(downsample: &Option<ConvBn>, x: &Maps) -> Maps {
     match downsample {
-        Some(downsample) => downsample.forward(x.clone()),
+        Some(downsample) => downsample.forward(x.clone(), None, After::Nothing),
         None => x.clone(),
     }
 }
@@ -169,10 +165,10 @@ impl BasicBlock {
         }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, x: Maps) -> Maps {
         let skip = skip(&self.downsample, &x);
-        let x = relu(self.bn1.forward(self.conv1.forward(x)));
-        relu(self.bn2.forward(self.conv2.forward(x)) + skip)
+        let x = self.conv1.forward(x).normalize(&self.bn1, None, After::Relu);
+        self.conv2.forward(x).normalize(&self.bn2, Some(skip), After::Relu)
     }
 }
 
@@ -189,10 +185,10 @@ impl Bottleneck {
         }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, x: Maps) -> Maps {
         let skip = skip(&self.downsample, &x);
-        let x = relu(self.bn1.forward(self.conv1.forward(x)));
-        let x = relu(self.bn2.forward(self.conv2.forward(x)));
-        relu(self.bn3.forward(self.conv3.forward(x)) + skip)
+        let x = self.conv1.forward(x).normalize(&self.bn1, None, After::Relu);
+        let x = self.conv2.forward(x).normalize(&self.bn2, None, After::Relu);
+        self.conv3.forward(x).normalize(&self.bn3, Some(skip), After::Relu)
     }
 }

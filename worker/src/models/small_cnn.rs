@@ -1,10 +1,10 @@
 //! A residual network small enough for a CPU.
 
 use burn::module::Module;
-use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 
 use super::conv::ConvBn;
+use super::maps::{After, Maps};
 
 /// A 3×3 stem and residual blocks; each block after the first doubles the width and halves the size.
 #[derive(Module, Debug)]
@@ -39,9 +39,10 @@ impl SmallCnn {
         Self { stem: ConvBn::blank(3, width, 3, 1, device), blocks: (0..blocks).map(&mut block).collect() }
     }
 
-    /// `[batch, 3, size, size]` to the last block's maps.
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        self.blocks.iter().fold(relu(self.stem.forward(images)), |x, block| block.forward(x))
+    /// Images of 3 channels to the last block's maps.
+    pub fn forward(&self, images: Maps) -> Maps {
+        let x = self.stem.forward(images, None, After::Relu);
+        self.blocks.iter().fold(x, |x, block| block.forward(x))
     }
 }
 
@@ -54,11 +55,12 @@ impl ResidualBlock {
         }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, x: Maps) -> Maps {
         let skip = match &self.shortcut {
-            Some(shortcut) => shortcut.forward(x.clone()),
+            Some(shortcut) => shortcut.forward(x.clone(), None, After::Nothing),
             None => x.clone(),
         };
-        relu(self.b.forward(relu(self.a.forward(x))) + skip)
+        let x = self.a.forward(x, None, After::Relu);
+        self.b.forward(x, Some(skip), After::Relu)
     }
 }

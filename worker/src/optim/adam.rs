@@ -4,6 +4,7 @@ use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
 use burn::tensor::{Device, Tensor};
 
 use super::Slot;
+use crate::cpu::{self, AdamStep};
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
@@ -52,25 +53,34 @@ impl Optimizer for Adam {
         mut gradient: Tensor<D>,
         state: Option<AdamState<D>>,
     ) -> (Tensor<D>, Option<AdamState<D>>) {
-        if self.weight_decay != 0.0 {
-            gradient = gradient + weight.clone().mul_scalar(self.weight_decay);
-        }
         let device = gradient.device();
-        let first = gradient.clone().mul_scalar(1.0 - BETA1);
-        let second = gradient.square().mul_scalar(1.0 - BETA2);
-        let (steps, first, second) = match state {
-            Some(state) => (
-                state.steps + 1,
-                state.first.onto(&device).mul_scalar(BETA1) + first,
-                state.second.onto(&device).mul_scalar(BETA2) + second,
-            ),
-            None => (1, first, second),
+        let (steps, moments) = match state {
+            Some(state) => (state.steps + 1, [state.first.onto(&device), state.second.onto(&device)]),
+            None => (1, [gradient.zeros_like(), gradient.zeros_like()]),
         };
         // 0.999^t is 0 in f64 long before t leaves an i32.
         let t = i32::try_from(steps).unwrap_or(i32::MAX);
         let (correction1, correction2) = (1.0 - BETA1.powi(t), 1.0 - BETA2.powi(t));
-        let root = second.clone().sqrt().div_scalar(correction2.sqrt()).add_scalar(EPSILON);
-        let weight = weight - first.clone().div(root).mul_scalar(lr / correction1);
+        let (weight, [first, second]) = if cpu::serves(&device) {
+            let step = AdamStep {
+                lr: (lr / correction1) as f32,
+                beta1: [BETA1 as f32, (1.0 - BETA1) as f32],
+                beta2: [BETA2 as f32, (1.0 - BETA2) as f32],
+                correction: correction2.sqrt() as f32,
+                epsilon: EPSILON as f32,
+                weight_decay: self.weight_decay as f32,
+            };
+            cpu::adam(weight, gradient, moments, step)
+        } else {
+            if self.weight_decay != 0.0 {
+                gradient = gradient + weight.clone().mul_scalar(self.weight_decay);
+            }
+            let [first, second] = moments;
+            let first = first.mul_scalar(BETA1) + gradient.clone().mul_scalar(1.0 - BETA1);
+            let second = second.mul_scalar(BETA2) + gradient.square().mul_scalar(1.0 - BETA2);
+            let root = second.clone().sqrt().div_scalar(correction2.sqrt()).add_scalar(EPSILON);
+            (weight - first.clone().div(root).mul_scalar(lr / correction1), [first, second])
+        };
         (weight, Some(AdamState { steps, first: Slot::Device(first), second: Slot::Device(second) }))
     }
 

@@ -4,6 +4,7 @@ use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
 use burn::tensor::{Device, Tensor};
 
 use super::Slot;
+use crate::cpu::{self, SgdStep};
 
 /// g += wd·w; v = m·v + g; w -= lr·v. The rate is outside the velocity, so a schedule acts on all of it at once.
 #[derive(Clone, Debug)]
@@ -41,6 +42,17 @@ impl Optimizer for Sgd {
         mut gradient: Tensor<D>,
         state: Option<SgdState<D>>,
     ) -> (Tensor<D>, Option<SgdState<D>>) {
+        let device = gradient.device();
+        if cpu::serves(&device) && self.momentum != 0.0 {
+            let velocity = match state {
+                Some(state) => state.velocity.onto(&device),
+                None => gradient.zeros_like(),
+            };
+            let step =
+                SgdStep { lr: lr as f32, momentum: self.momentum as f32, weight_decay: self.weight_decay as f32 };
+            let (weight, velocity) = cpu::sgd(weight, gradient, velocity, step);
+            return (weight, Some(SgdState { velocity: Slot::Device(velocity) }));
+        }
         if self.weight_decay != 0.0 {
             gradient = gradient + weight.clone().mul_scalar(self.weight_decay);
         }
@@ -48,7 +60,7 @@ impl Optimizer for Sgd {
             return (weight - gradient.mul_scalar(lr), None);
         }
         let velocity = match state {
-            Some(state) => state.velocity.onto(&gradient.device()).mul_scalar(self.momentum) + gradient,
+            Some(state) => state.velocity.onto(&device).mul_scalar(self.momentum) + gradient,
             None => gradient,
         };
         let weight = weight - velocity.clone().mul_scalar(lr);

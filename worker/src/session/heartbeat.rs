@@ -29,15 +29,19 @@ pub(super) async fn run(shared: Arc<Shared>, registered: pb::RegisterReply) {
             })
             .unzip();
         let request = pb::HeartbeatRequest { worker: shared.link.worker(), held };
-        let call = async { shared.link.client().heartbeat(request).await };
-        // An answer that takes longer than the pace is as good as none: the next heartbeat asks again.
-        let reply = match tokio::time::timeout(pace.period().max(Duration::from_secs(1)), call).await {
-            Ok(Ok(reply)) => reply.into_inner(),
-            Ok(Err(status)) => {
+        // An answer that takes longer than the pace is as good as none: the next heartbeat asks again, and
+        // another coordinator where there is one.
+        let patience = pace.period().max(Duration::from_secs(1));
+        let call = shared.link.call(|mut client| async move {
+            let answer = tokio::time::timeout(patience, client.heartbeat(request)).await;
+            answer.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("no answer in time")))
+        });
+        let reply = match call.await {
+            Ok(reply) => reply.into_inner(),
+            Err(status) => {
                 tracing::debug!(error = status.message(), "heartbeat failed");
                 continue;
             }
-            Err(_) => continue,
         };
         {
             let held = shared.held();

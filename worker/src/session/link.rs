@@ -1,9 +1,12 @@
-//! The connection to the coordinator: it comes back by itself, and calls are repeated until they are
-//! answered.
+//! The connection to the coordinators: it comes back by itself, calls are repeated until they are answered,
+//! and where several coordinators are named, it stays with the one that serves.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use pretext_identity::Wire;
 use pretext_proto::PROTOCOL;
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::work_client::WorkClient;
@@ -40,15 +43,22 @@ pub enum LinkError {
     },
 }
 
+struct Coordinator {
+    url: String,
+    client: WorkClient<Channel>,
+}
+
 /// See the module.
 #[derive(Clone)]
 pub struct Link {
-    client: WorkClient<Channel>,
+    /// At least one.
+    coordinators: Arc<[Coordinator]>,
+    /// The one that served last.
+    current: Arc<AtomicUsize>,
     register: pb::RegisterRequest,
-    url: String,
 }
 
-/// Whether a call that ended so may be answered another time.
+/// Whether a call that ended so may be answered another time, or by another coordinator.
 pub(super) fn is_passing(status: &Status) -> bool {
     matches!(
         status.code(),
@@ -56,21 +66,33 @@ pub(super) fn is_passing(status: &Status) -> bool {
     )
 }
 
+fn connect(url: &str, wire: &Wire) -> Result<Coordinator, LinkError> {
+    let bad = |cause: String| LinkError::Url { url: url.to_owned(), cause };
+    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| bad(error.to_string()))?;
+    if !matches!(endpoint.uri().scheme_str(), Some("http" | "https")) || endpoint.uri().host().is_none() {
+        return Err(bad("it must begin with http:// or https:// and name a host".to_owned()));
+    }
+    let endpoint = endpoint
+        .connect_timeout(Duration::from_secs(5))
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true);
+    let channel = wire.connect_lazy(&endpoint);
+    Ok(Coordinator { url: url.to_owned(), client: WorkClient::new(channel) })
+}
+
 impl Link {
     /// A link that connects at its first call.
     pub fn new(options: &Options) -> Result<Self, LinkError> {
-        let bad = |cause: String| LinkError::Url { url: options.coordinator.clone(), cause };
-        let endpoint = Endpoint::from_shared(options.coordinator.clone()).map_err(|error| bad(error.to_string()))?;
-        if !matches!(endpoint.uri().scheme_str(), Some("http" | "https")) || endpoint.uri().host().is_none() {
-            return Err(bad("it must begin with http:// or https:// and name a host".to_owned()));
+        let coordinators = options
+            .coordinators
+            .iter()
+            .map(|url| connect(url, &options.wire))
+            .collect::<Result<Arc<[Coordinator]>, _>>()?;
+        if coordinators.is_empty() {
+            return Err(LinkError::Url { url: String::new(), cause: "none is given".to_owned() });
         }
-        let endpoint = endpoint
-            .connect_timeout(Duration::from_secs(5))
-            .http2_keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_timeout(Duration::from_secs(10))
-            .keep_alive_while_idle(true)
-            .tcp_nodelay(true);
-        let channel = options.wire.connect_lazy(&endpoint);
         let devices = options
             .devices
             .iter()
@@ -88,7 +110,7 @@ impl Link {
             devices,
             datasets: options.datasets.clone(),
         };
-        Ok(Self { client: WorkClient::new(channel), register, url: options.coordinator.clone() })
+        Ok(Self { coordinators, current: Arc::new(AtomicUsize::new(0)), register })
     }
 
     /// The worker, as it names itself in messages.
@@ -96,19 +118,14 @@ impl Link {
         self.register.worker.clone()
     }
 
-    /// A client for one call.
-    pub fn client(&self) -> WorkClient<Channel> {
-        self.client.clone()
-    }
-
-    /// Makes the worker known; waits for the coordinator as long as it takes.
+    /// Makes the worker known; waits for a coordinator as long as it takes.
     ///
     /// # Errors
     /// When the coordinator answers that it does not want this worker.
     pub async fn register(&self) -> Result<pb::RegisterReply, LinkError> {
         let reply = self
-            .persist("register", || {
-                let (mut client, request) = (self.client(), self.register.clone());
+            .persist("register", |mut client| {
+                let request = self.register.clone();
                 async move { client.register(request).await }
             })
             .await
@@ -120,23 +137,53 @@ impl Link {
         Ok(reply)
     }
 
+    /// One call. If it is not answered, the next one goes to the next coordinator.
+    ///
+    /// # Errors
+    /// What was answered, or that nothing was.
+    pub async fn call<T, F>(&self, call: impl FnOnce(WorkClient<Channel>) -> F) -> Result<T, Status>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        let current = self.current.load(Ordering::Relaxed);
+        let answer = call(self.coordinators[current].client.clone()).await;
+        if answer.as_ref().is_err_and(is_passing) {
+            self.turn_from(current);
+        }
+        answer
+    }
+
     /// Repeats `call` until it is answered; an answer may be a refusal.
-    pub async fn persist<T, F>(&self, what: &'static str, call: impl Fn() -> F) -> Result<T, Status>
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn persist<T, F>(&self, what: &'static str, call: impl Fn(WorkClient<Channel>) -> F) -> Result<T, Status>
     where
         F: Future<Output = Result<T, Status>>,
     {
         let mut pause = FIRST_PAUSE;
         loop {
-            match call().await {
+            match self.call(&call).await {
                 Err(status) if is_passing(&status) => {
                     if pause == FIRST_PAUSE {
-                        tracing::info!(what, coordinator = %self.url, error = status.message(), "waiting for the coordinator");
+                        let coordinators: Vec<&str> = self.coordinators.iter().map(|each| each.url.as_str()).collect();
+                        let coordinators = coordinators.join(", ");
+                        tracing::info!(what, %coordinators, error = status.message(), "waiting for the coordinator");
                     }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(MAX_PAUSE);
                 }
                 answered => return answered,
             }
+        }
+    }
+
+    /// The coordinator at `current` does not serve: the next one is asked, unless somebody has turned to it already.
+    fn turn_from(&self, current: usize) {
+        let next = (current + 1) % self.coordinators.len();
+        let turned = self.current.compare_exchange(current, next, Ordering::Relaxed, Ordering::Relaxed);
+        if turned.is_ok() && next != current {
+            tracing::debug!(from = %self.coordinators[current].url, to = %self.coordinators[next].url, "turning to another coordinator");
         }
     }
 }

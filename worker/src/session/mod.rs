@@ -1,18 +1,21 @@
 //! The daemon: holds the connection, the leases and the queues, and keeps one trainer process per slot.
 //! It trains nothing itself, so heartbeats never wait for training and a crash of a trainer costs one
-//! attempt, never the daemon.
+//! attempt, never the daemon. What trainers report goes to the spool before it goes anywhere else.
 
 mod attempt;
+mod handover;
 mod heartbeat;
 mod link;
 mod outbox;
 mod process;
+mod registrar;
 mod slot;
 mod transfer;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use pretext_identity::Wire;
 use pretext_proto::v1 as pb;
@@ -20,17 +23,27 @@ use pretext_shared::device::DeviceFacts;
 use pretext_shared::ids::{AttemptId, WorkerId};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
+use crate::spool::{Left, Spool, SpoolError};
 pub use link::{Link, LinkError};
+
+/// How long after it was told to stop a daemon waits for its trainers' last steps and checkpoints.
+const TRAINERS_STOP_WITHIN: Duration = Duration::from_secs(6);
+/// And for the coordinator to hear the ends of their attempts.
+const HANDED_OVER_WITHIN: Duration = Duration::from_secs(9);
+
+/// When the daemon was told to stop; nothing while it was not.
+pub type Stopping = watch::Receiver<Option<Instant>>;
 
 /// What a daemon is started with.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Who it is.
     pub worker: WorkerId,
-    /// The coordinator's URL.
-    pub coordinator: String,
-    /// How it is reached.
+    /// URLs of coordinators, one of which serves.
+    pub coordinators: Vec<String>,
+    /// How they are reached.
     pub wire: Wire,
     /// Devices with the number of slots on each.
     pub devices: Vec<DeviceFacts>,
@@ -40,19 +53,32 @@ pub struct Options {
     pub data_root: PathBuf,
     /// Data sets to announce, in messages.
     pub datasets: Vec<pb::Dataset>,
-    /// Where checkpoints and models are kept.
+    /// Where the spool, checkpoints and models are kept.
     pub state_dir: PathBuf,
+    /// What the spool's points may take of the disk, in bytes.
+    pub spool_limit: u64,
+}
+
+/// Why a daemon cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The coordinator.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// This machine's disk.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
 }
 
 /// What the whole daemon shares.
 struct Shared {
     options: Options,
     link: Link,
+    spool: Spool,
     held: Mutex<BTreeMap<AttemptId, Held>>,
     /// Told whenever an attempt has left `held`.
     ended: Notify,
-    /// True once the daemon is shutting down.
-    stopping: watch::Receiver<bool>,
+    stopping: Stopping,
 }
 
 /// An attempt that a slot works on.
@@ -108,39 +134,75 @@ impl Shared {
     }
 
     fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
+        self.stopping.borrow().is_some()
     }
 }
 
-/// Runs the daemon until `stop` becomes true: then every trainer checkpoints at its next step, leases are
-/// given back, and this returns.
+/// Returns, once the daemon was told to stop, since when.
+async fn stopped(shared: &Shared) -> Instant {
+    let mut stopping = shared.stopping.clone();
+    loop {
+        becomes(&mut stopping, Option::is_some).await;
+        if let Some(since) = *stopping.borrow() {
+            return since;
+        }
+    }
+}
+
+/// Runs the daemon until it is told to stop: then every trainer checkpoints at its next step, leases are given
+/// back, and this returns, at the latest [`HANDED_OVER_WITHIN`] after it was told. What the coordinator has not
+/// heard by then is in the spool.
 ///
 /// # Errors
-/// When the coordinator refuses this worker in words (another protocol, a bad name). An unreachable
-/// coordinator is waited for.
-pub async fn serve(options: Options, mut stop: watch::Receiver<bool>) -> Result<(), LinkError> {
+/// When the spool cannot be opened, or the coordinator refuses this worker in words (another protocol, a bad
+/// name). An unreachable coordinator is waited for.
+pub async fn serve(options: Options, mut stopping: Stopping) -> Result<(), ServeError> {
     let link = Link::new(&options)?;
+    let (spool, left) = Spool::open(&options.state_dir.join("spool.redb"), options.spool_limit)?;
     let registered = tokio::select! {
         registered = link.register() => registered?,
-        () = becomes(&mut stop, |stop| *stop) => return Ok(()),
+        () = becomes(&mut stopping, Option::is_some) => return Ok(()),
     };
     let slots = slot::plan(&options.devices, options.threads);
     tracing::info!(
-        worker = %options.worker, coordinator = %options.coordinator, slots = slots.len(), threads = options.threads,
-        "worker is ready"
+        worker = %options.worker, coordinators = %options.coordinators.join(", "), slots = slots.len(),
+        threads = options.threads, "worker is ready"
     );
-    let shared =
-        Arc::new(Shared { options, link, held: Mutex::new(BTreeMap::new()), ended: Notify::new(), stopping: stop });
+    let held = Mutex::new(BTreeMap::new());
+    let shared = Arc::new(Shared { options, link, spool, held, ended: Notify::new(), stopping });
     let beat = tokio::spawn(heartbeat::run(shared.clone(), registered));
+    tokio::select! {
+        () = work(&shared, left, slots) => {}
+        () = async { tokio::time::sleep_until(stopped(&shared).await + HANDED_OVER_WITHIN).await } => {}
+    }
+    beat.abort();
+    Ok(())
+}
+
+/// Hands over what a former life left, before anything new is asked for: a stage that is done must not be
+/// granted again meanwhile. Then the slots work until the daemon is told to stop.
+async fn work(shared: &Arc<Shared>, left: Vec<Left>, slots: Vec<slot::SlotPlan>) {
     let mut running = JoinSet::new();
+    for attempt in left {
+        let shared = shared.clone();
+        running.spawn(async move {
+            tokio::select! {
+                () = handover::recover(&shared, attempt) => {}
+                _ = stopped(&shared) => {}
+            }
+        });
+    }
+    finish(&mut running).await;
     for plan in slots {
         running.spawn(slot::run(shared.clone(), plan));
     }
+    finish(&mut running).await;
+}
+
+async fn finish(running: &mut JoinSet<()>) {
     while let Some(ended) = running.join_next().await {
         if let Err(error) = ended {
             tracing::error!(%error, "a slot ended unexpectedly");
         }
     }
-    beat.abort();
-    Ok(())
 }

@@ -1,17 +1,18 @@
-//! Points on their way to the coordinator: numbered, kept until they are acknowledged, sent again after
-//! a broken connection.
+//! Points on their way to the coordinator: numbered and spooled first, sent in order, sent again after a broken
+//! connection, and kept on this machine until they are acknowledged.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use pretext_proto::v1 as pb;
 use pretext_shared::ids::AttemptId;
 use pretext_shared::point::Point;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::link::Link;
 use super::transfer::attempt_message;
+use crate::spool::{Batch, Entry, Spool, SpoolError};
 
 /// Points in a batch at most, as the protocol says.
 const BATCH: usize = 1000;
@@ -29,38 +30,41 @@ enum Acknowledged {
 
 /// The points of one attempt.
 pub(super) struct Outbox {
-    batches: mpsc::UnboundedSender<pb::PointBatch>,
-    acknowledged: watch::Receiver<Acknowledged>,
+    spool: Spool,
     attempt: AttemptId,
-    next: u64,
+    /// Batches below this sequence number are spooled.
+    spooled: watch::Sender<u64>,
+    acknowledged: watch::Receiver<Acknowledged>,
+    sender: JoinHandle<()>,
 }
 
 impl Outbox {
-    /// An empty outbox; its sender runs until the outbox is dropped and empty, or refused.
-    pub(super) fn new(link: Link, attempt: AttemptId) -> Self {
-        let (batches, waiting) = mpsc::unbounded_channel();
-        let (sender, acknowledged) = watch::channel(Acknowledged::Below(0));
-        tokio::spawn(send(link, waiting, sender));
-        Self { batches, acknowledged, attempt, next: 0 }
+    /// The outbox of an attempt of which the spool has the batches from the first to below the second of
+    /// `batches`, and whose older ones are acknowledged.
+    pub(super) fn new(link: Link, spool: Spool, attempt: AttemptId, batches: (u64, u64)) -> Self {
+        let (first, next) = batches;
+        let (spooled, known) = watch::channel(next);
+        let (acknowledgements, acknowledged) = watch::channel(Acknowledged::Below(first));
+        let sender = Sender { link, spool: spool.clone(), attempt, spooled: known, acknowledged: acknowledgements };
+        Self { spool, attempt, spooled, acknowledged, sender: tokio::spawn(sender.run()) }
     }
 
-    /// Adds points.
-    pub(super) fn push(&mut self, points: &[Point]) {
+    /// Adds points: they are on this machine's disk when this returns.
+    ///
+    /// # Errors
+    /// When the daemon is ending.
+    pub(super) async fn push(&mut self, points: &[Point]) -> Result<(), SpoolError> {
         for part in points.chunks(BATCH) {
-            let batch = pb::PointBatch {
-                attempt: Some(attempt_message(self.attempt)),
-                sequence: self.next,
-                points: part.iter().map(point_message).collect(),
-            };
-            self.next += 1;
-            // The sender ends early only after a refusal; then the points have nowhere to go.
-            let _ = self.batches.send(batch);
+            let sequence = self.next();
+            self.spool.points(self.attempt, Batch { sequence, points: part.to_vec() }).await?;
+            self.spooled.send_replace(sequence + 1);
         }
+        Ok(())
     }
 
     /// The sequence number that the next batch will have.
     pub(super) fn next(&self) -> u64 {
-        self.next
+        *self.spooled.borrow()
     }
 
     /// Waits until every batch below `sequence` is durable.
@@ -81,6 +85,13 @@ impl Outbox {
     }
 }
 
+impl Drop for Outbox {
+    /// What was not sent stays in the spool.
+    fn drop(&mut self) {
+        self.sender.abort();
+    }
+}
+
 fn point_message(point: &Point) -> pb::Point {
     pb::Point {
         part: point.part.as_str().to_owned(),
@@ -91,90 +102,112 @@ fn point_message(point: &Point) -> pb::Point {
     }
 }
 
-async fn send(
+/// Reads the spool and feeds the coordinator.
+struct Sender {
     link: Link,
-    mut waiting: mpsc::UnboundedReceiver<pb::PointBatch>,
+    spool: Spool,
+    attempt: AttemptId,
+    spooled: watch::Receiver<u64>,
     acknowledged: watch::Sender<Acknowledged>,
-) {
-    let mut unacknowledged: VecDeque<pb::PointBatch> = VecDeque::new();
-    let mut open = true;
-    while open || !unacknowledged.is_empty() {
-        // Nothing to say: no stream is held open for it.
-        if unacknowledged.is_empty() {
-            match waiting.recv().await {
-                Some(batch) => unacknowledged.push_back(batch),
-                None => return,
+}
+
+/// Why a stream ended.
+enum Broken {
+    /// The connection broke: what is not acknowledged is sent again.
+    Passing,
+    /// The attempt is over.
+    Refused(String),
+    /// The outbox or the spool is gone.
+    Closed,
+}
+
+impl From<tonic::Status> for Broken {
+    fn from(status: tonic::Status) -> Self {
+        if super::link::is_passing(&status) { Broken::Passing } else { Broken::Refused(status.message().to_owned()) }
+    }
+}
+
+impl Sender {
+    async fn run(mut self) {
+        loop {
+            // Nothing to say: no stream is held open for it.
+            let from = match &*self.acknowledged.borrow() {
+                Acknowledged::Below(durable) => *durable,
+                Acknowledged::Refused(_) => return,
+            };
+            if self.spooled.wait_for(|next| *next > from).await.is_err() {
+                return;
+            }
+            match self.stream(from).await {
+                Broken::Passing => tokio::time::sleep(PAUSE).await,
+                Broken::Refused(reason) => {
+                    tracing::warn!(attempt = %self.attempt, %reason, "points were refused");
+                    self.acknowledged.send_replace(Acknowledged::Refused(reason));
+                }
+                Broken::Closed => return,
             }
         }
-        match stream(&link, &mut waiting, &mut unacknowledged, &mut open, &acknowledged).await {
-            Stream::Refused => return,
-            Stream::Broken => tokio::time::sleep(PAUSE).await,
-            Stream::Drained => {}
-        }
     }
-}
 
-enum Stream {
-    /// Everything that was sent is durable.
-    Drained,
-    /// The connection broke: what is not acknowledged is sent again.
-    Broken,
-    /// The attempt is over.
-    Refused,
-}
-
-/// One stream: sends what is unacknowledged and what comes, takes acknowledgements.
-async fn stream(
-    link: &Link,
-    waiting: &mut mpsc::UnboundedReceiver<pb::PointBatch>,
-    unacknowledged: &mut VecDeque<pb::PointBatch>,
-    open: &mut bool,
-    acknowledged: &watch::Sender<Acknowledged>,
-) -> Stream {
-    let (sender, batches) = mpsc::channel(64);
-    let mut acks = match link.client().points(ReceiverStream::new(batches)).await {
-        Ok(reply) => reply.into_inner(),
-        Err(status) => return broken(&status, acknowledged),
-    };
-    let mut resend: VecDeque<pb::PointBatch> = unacknowledged.clone();
-    loop {
+    /// One stream: sends from batch `from` what is spooled and what comes, takes acknowledgements.
+    async fn stream(&mut self, from: u64) -> Broken {
+        let (sender, batches) = mpsc::channel(64);
+        let opened = self.link.call(|mut client| async move { client.points(ReceiverStream::new(batches)).await });
+        let acks = match opened.await {
+            Ok(reply) => reply.into_inner(),
+            Err(status) => return status.into(),
+        };
+        let (spool, attempt, spooled) = (self.spool.clone(), self.attempt, self.spooled.clone());
         tokio::select! {
-            permit = sender.reserve(), if !resend.is_empty() => match (permit, resend.pop_front()) {
-                (Ok(permit), Some(batch)) => permit.send(batch),
-                _ => return Stream::Broken,
-            },
-            batch = waiting.recv(), if *open && resend.is_empty() => match batch {
-                Some(batch) => {
-                    unacknowledged.push_back(batch.clone());
-                    resend.push_back(batch);
-                }
-                None => *open = false,
-            },
-            ack = acks.message() => match ack {
-                Ok(Some(ack)) if ack.refused.is_empty() => {
-                    while unacknowledged.front().is_some_and(|batch| batch.sequence <= ack.sequence) {
-                        unacknowledged.pop_front();
-                    }
-                    acknowledged.send_replace(Acknowledged::Below(ack.sequence + 1));
-                }
-                Ok(Some(ack)) => {
-                    acknowledged.send_replace(Acknowledged::Refused(ack.refused));
-                    return Stream::Refused;
-                }
-                Ok(None) => return Stream::Broken,
-                Err(status) => return broken(&status, acknowledged),
-            },
+            broken = feed(&spool, attempt, spooled, from, &sender) => broken,
+            broken = self.listen(acks) => broken,
         }
-        if unacknowledged.is_empty() && resend.is_empty() && !*open {
-            return Stream::Drained;
+    }
+
+    async fn listen(&self, mut acks: tonic::Streaming<pb::PointAck>) -> Broken {
+        loop {
+            match acks.message().await {
+                Ok(Some(ack)) if ack.refused.is_empty() => {
+                    let below = ack.sequence + 1;
+                    tracing::trace!(attempt = %self.attempt, sequence = ack.sequence, "points acknowledged");
+                    self.spool.note(Entry::Acknowledged(self.attempt, below));
+                    self.acknowledged.send_replace(Acknowledged::Below(below));
+                }
+                Ok(Some(ack)) => return Broken::Refused(ack.refused),
+                Ok(None) => return Broken::Passing,
+                Err(status) => return status.into(),
+            }
         }
     }
 }
 
-fn broken(status: &tonic::Status, acknowledged: &watch::Sender<Acknowledged>) -> Stream {
-    if super::link::is_passing(status) {
-        return Stream::Broken;
+/// Sends the spooled batches from number `from`, and those that are spooled meanwhile.
+async fn feed(
+    spool: &Spool,
+    attempt: AttemptId,
+    mut spooled: watch::Receiver<u64>,
+    from: u64,
+    sender: &mpsc::Sender<pb::PointBatch>,
+) -> Broken {
+    let mut next = from;
+    loop {
+        if spooled.wait_for(|spooled| *spooled > next).await.is_err() {
+            return Broken::Closed;
+        }
+        let Ok(batches) = spool.read(attempt, next).await else { return Broken::Closed };
+        if batches.is_empty() {
+            return Broken::Closed;
+        }
+        for batch in batches {
+            next = batch.sequence + 1;
+            let message = pb::PointBatch {
+                attempt: Some(attempt_message(attempt)),
+                sequence: batch.sequence,
+                points: batch.points.iter().map(point_message).collect(),
+            };
+            if sender.send(message).await.is_err() {
+                return Broken::Passing;
+            }
+        }
     }
-    acknowledged.send_replace(Acknowledged::Refused(status.message().to_owned()));
-    Stream::Refused
 }

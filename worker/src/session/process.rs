@@ -59,6 +59,8 @@ impl Trainer {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .env("RAYON_NUM_THREADS", plan.threads.to_string())
+            // A step allocates what the step before freed: pages that stay need not be cleared again.
+            .env("MIMALLOC_PURGE_DELAY", "-1")
             .kill_on_drop(true);
         #[cfg(unix)]
         command.process_group(0);
@@ -102,12 +104,6 @@ impl Trainer {
     /// Forgets the log, before another stage begins.
     pub(super) fn clear_log(&self) {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    /// Ends it at once.
-    pub(super) async fn kill(mut self) {
-        // It may have ended already.
-        let _ = self.child.kill().await;
     }
 
     /// Waits for its end, which it is near, or brings it about, and gives the last lines that it wrote.

@@ -65,7 +65,7 @@ pub(super) async fn run(shared: Arc<Shared>, plan: SlotPlan) {
     while !shared.is_stopping() {
         let grant = tokio::select! {
             grant = lease(&shared, &plan) => grant,
-            () = super::becomes(&mut stopping, |stop| *stop) => break,
+            () = super::becomes(&mut stopping, Option::is_some) => break,
         };
         let (grant, request) = grant;
         let attempt = grant.attempt.clone().unwrap_or_default();
@@ -85,7 +85,8 @@ async fn lease(shared: &Shared, plan: &SlotPlan) -> (pb::Grant, String) {
         request_id: uuid::Uuid::now_v7().to_string(),
     };
     loop {
-        match shared.link.client().lease(request.clone()).await {
+        let request = request.clone();
+        match shared.link.call(|mut client| async move { client.lease(request).await }).await {
             Ok(reply) => {
                 if let Some(grant) = reply.into_inner().grant {
                     return (grant, request.request_id);

@@ -28,7 +28,7 @@ pub(super) enum TransferError {
         cause: std::io::Error,
     },
     /// The coordinator said no.
-    #[error("the coordinator refused: {0}")]
+    #[error("it was refused: {0}")]
     Refused(String),
     /// The content is not what its name says.
     #[error("artifact {} was damaged on the way", .0.short())]
@@ -75,10 +75,12 @@ pub(super) async fn upload(
         artifact: artifact.to_string(),
         length,
     };
-    link.persist("upload", || {
-        let (mut client, header, path) = (link.client(), header.clone(), path.to_owned());
+    link.persist("upload", |mut client| {
+        let (header, path) = (header.clone(), path.to_owned());
         async move {
-            let file = tokio::fs::File::open(&path).await.map_err(|error| Status::internal(error.to_string()))?;
+            // A file that is gone does not come back: a newer checkpoint took its place.
+            let failed = |error: std::io::Error| Status::aborted(format!("cannot open {}: {error}", path.display()));
+            let file = tokio::fs::File::open(&path).await.map_err(failed)?;
             let (parts, stream) = tokio::sync::mpsc::channel(4);
             tokio::spawn(send_file(file, header, parts));
             client.upload(ReceiverStream::new(stream)).await
@@ -120,8 +122,8 @@ pub(super) async fn download(link: &Link, artifact: ArtifactId, path: &Path) -> 
     // Its own for each call: another slot may fetch the same model at the same moment.
     let temporary = path.with_extension(format!("{}.incoming", uuid::Uuid::now_v7()));
     let request = pb::DownloadRequest { artifact: artifact.to_string() };
-    link.persist("download", || {
-        let (mut client, request, temporary) = (link.client(), request.clone(), temporary.clone());
+    link.persist("download", |mut client| {
+        let (request, temporary) = (request.clone(), temporary.clone());
         async move {
             let mut pieces = client.download(request).await?.into_inner();
             let failed =

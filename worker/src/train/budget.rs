@@ -45,13 +45,14 @@ impl Steps {
 
 #[cfg(test)]
 mod tests {
-    use pretext_shared::stage::{LrSpec, OptimizerSpec};
+    use pretext_shared::stage::{DecayOn, LrSpec, OptimizerSpec};
 
     use super::*;
 
     fn steps(images: usize, batch: u32, budget: Budget, full: bool, extent: Extent) -> Option<(u64, u64, u64)> {
         let lr = LrSpec::Constant { base: 0.1 };
-        let spec = TrainSpec { budget, batch, optimizer: OptimizerSpec::Adam { weight_decay: 0.0 }, lr };
+        let (optimizer, decay) = (OptimizerSpec::Adam { weight_decay: 0.0 }, DecayOn::Weights);
+        let spec = TrainSpec { budget, batch, optimizer, decay, lr };
         Steps::new(&spec, images, full, extent).ok().map(|steps| (steps.per_epoch, steps.whole, steps.taken))
     }
 

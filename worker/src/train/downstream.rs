@@ -1,13 +1,17 @@
-//! Downstream training: learns the classes, with the whole network or with a linear head on a frozen encoder.
+//! Downstream training: learns the classes, with the whole network or with a head on a frozen encoder.
+
+use std::sync::Arc;
 
 use burn::module::Module;
+use pretext_shared::ids::ContentHash;
 use pretext_shared::split::{Split, split};
-use pretext_shared::stage::{DownstreamMode, DownstreamSpec, Extent};
+use pretext_shared::stage::{DownstreamHead, DownstreamMode, DownstreamSpec, Extent};
 
 use super::fit::{Fit, Fitted, Trained, epoch_order};
+use super::model_file::record;
 use super::{Context, Description, End, Reporter, StageError, load_encoder};
-use crate::methods::{FrozenFeatures, Objective, Supervised, encode};
-use crate::models::{HeadSpec, Model, Network, Probe};
+use crate::methods::{FrozenFeatures, Objective, Samples, Supervised, encode};
+use crate::models::{Encoder, HeadSpec, Model, Network, Probe};
 
 pub(super) fn run(
     context: &Context<'_>,
@@ -15,7 +19,11 @@ pub(super) fn run(
     reporter: &mut Reporter<'_>,
 ) -> Result<End, StageError> {
     let split = split(&context.data.train.members(), spec.split)?;
-    let head = HeadSpec::Linear { outputs: spec.data.classes as usize };
+    let outputs = spec.data.classes as usize;
+    let head = match spec.head {
+        DownstreamHead::Linear => HeadSpec::Linear { outputs },
+        DownstreamHead::Mlp => HeadSpec::Mlp { outputs },
+    };
     let trained = match spec.mode {
         DownstreamMode::FineTune => fine_tune(context, spec, &head, &split, reporter)?,
         DownstreamMode::Frozen => probe(context, spec, &head, &split, reporter)?,
@@ -47,7 +55,7 @@ fn fine_tune(
     fit(context, spec, split, &objective, start(context, spec, head)?, reporter)
 }
 
-/// Features are computed once, by the encoder in evaluation mode on images as they are; only the head is trained. The
+/// Features are computed once for all heads that a trainer is given on the same images, by the encoder in evaluation mode on images as they are; only the head is trained. The
 /// encoder never comes near a training device, so neither its weights nor its running statistics can move.
 fn probe(
     context: &Context<'_>,
@@ -68,9 +76,18 @@ fn probe(
         validation.truncate(batch);
     }
     ids.extend(validation);
-    let device = context.compute.plain();
-    let Some(rows) = encode(&encoder, &samples, &ids, batch, &device, || !reporter.stop_requested())? else {
-        return Ok(Fitted::Stopped { step: 0 });
+    let key = features_key(&encoder, &samples, &ids, batch)?;
+    let rows = match context.data.features.get(key) {
+        Some(rows) => rows,
+        None => {
+            let (device, forward) = (context.compute.plain(), |images| encoder.forward(images));
+            let Some(rows) = encode(forward, &samples, &ids, batch, &device, || !reporter.stop_requested())? else {
+                return Ok(Fitted::Stopped { step: 0 });
+            };
+            let rows = Arc::new(rows);
+            context.data.features.keep(key, Arc::clone(&rows));
+            rows
+        }
     };
     let objective = FrozenFeatures::new(&samples, &ids, features, rows);
     let probe = Probe::new(features, head, spec.seed, &context.compute.training());
@@ -81,6 +98,20 @@ fn probe(
         }
         Fitted::Stopped { step } => Fitted::Stopped { step },
     })
+}
+
+/// A hash of all that decides the bits of the features of a data set's images on a trainer's device.
+fn features_key(
+    encoder: &Encoder,
+    samples: &Samples<'_>,
+    ids: &[u32],
+    batch: usize,
+) -> Result<ContentHash, StageError> {
+    let mut content = ContentHash::of(&record(encoder, "encoder")?).as_bytes().to_vec();
+    content.extend(samples.mean.iter().chain(&samples.std).flat_map(|value| value.to_le_bytes()));
+    content.extend((batch as u64).to_le_bytes());
+    content.extend(ids.iter().flat_map(|id| id.to_le_bytes()));
+    Ok(ContentHash::of(&content))
 }
 
 fn fit<M: Model, O: Objective>(
@@ -101,6 +132,7 @@ fn fit<M: Model, O: Objective>(
         compute: context.compute,
         checkpoints: &context.checkpoints(),
         policy: context.run.checkpoint,
+        monitor: None,
     };
     fit.run(model, reporter)
 }

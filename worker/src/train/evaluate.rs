@@ -22,7 +22,8 @@ pub(super) fn run(context: &Context<'_>, spec: &TestSpec, reporter: &mut Reporte
     let path = context.parent(spec.downstream)?;
     let (description, network) = load(path, &spec.encoder, &device)?;
     let classes = spec.data.classes as usize;
-    if description.head != (HeadSpec::Linear { outputs: classes }) {
+    let fits = [HeadSpec::Linear { outputs: classes }, HeadSpec::Mlp { outputs: classes }];
+    if !fits.contains(&description.head) {
         let what = format!("its head is {:?} and the test needs {classes} classes", description.head);
         return Err(StageError::Misfit { path: path.to_owned(), what });
     }

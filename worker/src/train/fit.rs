@@ -13,6 +13,7 @@ use pretext_shared::trainer::{CheckpointPolicy, Report};
 use super::budget::Steps;
 use super::ledger::{Entry, Ledger};
 use super::model_file::{apply, record};
+use super::monitor::Monitor;
 use super::{Reporter, StageError};
 use crate::checkpoint::{Best, Checkpoints, Position, Snapshot, Sums};
 use crate::device::Compute;
@@ -39,6 +40,7 @@ pub(super) struct Fit<'a, O> {
     pub(super) compute: &'a Compute,
     pub(super) checkpoints: &'a Checkpoints,
     pub(super) policy: CheckpointPolicy,
+    pub(super) monitor: Option<Monitor<'a>>,
 }
 
 /// How training ended.
@@ -191,6 +193,9 @@ impl<O: Objective> Fit<'_, O> {
             reporter.point(part, Metric::Loss, epoch, step, score.loss);
             reporter.point(part, Metric::Accuracy, epoch, step, score.accuracy);
         }
+        if let Some(monitor) = self.monitor.as_ref().filter(|monitor| monitor.is_due(epoch)) {
+            reporter.point(Part::Validation, Metric::KnnAccuracy, epoch, step, monitor.accuracy(&model)?);
+        }
         if state.position.best.is_none_or(|best| validation.loss < best.loss) {
             let Sums { correct, seen, .. } = sums;
             state.position.best = Some(Best { epoch, loss: validation.loss, correct, seen });
@@ -232,10 +237,10 @@ impl<O: Objective> Fit<'_, O> {
                 sums: Sums::default(),
                 best: None,
             };
-            let optimizer = optim::optimizer(&self.train.optimizer);
+            let optimizer = optim::optimizer(&self.train.optimizer, self.train.decay);
             return Ok((State { model, optimizer, position, best: None }, Vec::new()));
         };
-        let optimizer = optim::restore(&self.train.optimizer, snapshot.optimizer)
+        let optimizer = optim::restore(&self.train.optimizer, self.train.decay, snapshot.optimizer)
             .map_err(|source| StageError::Record { what: "optimizer's state", source })?;
         // `valid` makes a module of its own; a clone would share its running statistics with the model.
         let best = snapshot.best.map(|bytes| apply(model.valid(), bytes, "selected model")).transpose()?;

@@ -7,10 +7,15 @@ mod evaluate;
 mod fit;
 mod ledger;
 mod model_file;
+mod monitor;
 mod outputs;
 mod pretext;
 mod reporter;
 
+#[cfg(test)]
+mod control_tests;
+#[cfg(test)]
+mod evaluation_tests;
 #[cfg(test)]
 pub(crate) mod small;
 #[cfg(test)]

@@ -46,6 +46,22 @@ pub fn save(path: &Path, description: &Description, valid: &Network) -> Result<(
 
 /// Reads the network of `path` onto `device`, which is refused where its encoder is not `encoder`.
 pub fn load(path: &Path, encoder: &EncoderSpec, device: &Device) -> Result<(Description, Network), StageError> {
+    read(path, encoder, device, |found| found == encoder)
+}
+
+/// The encoder of `path` alone, up to the block that `encoder` ends with.
+pub fn load_encoder(path: &Path, encoder: &EncoderSpec, device: &Device) -> Result<Encoder, StageError> {
+    let (_, network) = read(path, encoder, device, |found| encoder.begins(found))?;
+    Ok(network.encoder.beginning(encoder))
+}
+
+/// The network of `path`, whose encoder must pass `fits`.
+fn read(
+    path: &Path,
+    wanted: &EncoderSpec,
+    device: &Device,
+    fits: impl FnOnce(&EncoderSpec) -> bool,
+) -> Result<(Description, Network), StageError> {
     let misfit = |what: String| StageError::Misfit { path: path.to_owned(), what };
     let mut bundle = Bundle::read(path, KIND)?;
     let mut take = |name: &str| {
@@ -54,17 +70,12 @@ pub fn load(path: &Path, encoder: &EncoderSpec, device: &Device) -> Result<(Desc
     let (description, weights) = (take("description")?, take("weights")?);
     let description: Description = serde_json::from_slice(&description)
         .map_err(|error| misfit(format!("its description does not read ({error}): it is of another version")))?;
-    if description.encoder != *encoder {
-        return Err(misfit(format!("its encoder is {:?} and the stage needs {encoder:?}", description.encoder)));
+    if !fits(&description.encoder) {
+        return Err(misfit(format!("its encoder is {:?} and the stage needs {wanted:?}", description.encoder)));
     }
     let blank = Network::blank(&description.encoder, &description.head, device);
     let network = apply(blank, weights, "parent's model").map_err(|error| misfit(error.to_string()))?;
     Ok((description, network))
-}
-
-/// The encoder of `path` alone.
-pub fn load_encoder(path: &Path, encoder: &EncoderSpec, device: &Device) -> Result<Encoder, StageError> {
-    load(path, encoder, device).map(|(_, network)| network.encoder)
 }
 
 #[cfg(test)]

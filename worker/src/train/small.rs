@@ -10,14 +10,14 @@ use pretext_shared::outcome::ArtifactKind;
 use pretext_shared::point::Point;
 use pretext_shared::split::{Fraction, SplitSpec};
 use pretext_shared::stage::{
-    Budget, CropFlip, DownstreamMode, DownstreamSpec, EncoderSpec, Extent, LrSpec, OptimizerSpec, PretextSpec,
-    PretextTask, Stage, StageSpec, TestSpec, TrainSpec,
+    Budget, Chances, CropFlip, DecayOn, DownstreamHead, DownstreamMode, DownstreamSpec, EncoderSpec, Extent, LrSpec,
+    OptimizerSpec, PretextImages, PretextSpec, PretextTask, Stage, StageSpec, TestSpec, TrainSpec,
 };
 use pretext_shared::trainer::{CheckpointPolicy, Finished, Report, Run};
 use tempfile::TempDir;
 
 use super::{End, Events, StageError, run_stage};
-use crate::data::Dataset;
+use crate::data::{Dataset, ImageSet};
 use crate::device::Compute;
 
 /// Training images of each of the three classes: 11 train, 3 validate.
@@ -56,6 +56,12 @@ fn data() -> DataSpec {
     }
 }
 
+/// The training images.
+pub(crate) fn images() -> ImageSet {
+    let folder = std::path::Path::new(".");
+    Dataset::load(folder, &Source::Procedural(source()), &data(), None).expect("drawn pictures").train
+}
+
 /// A fixed name for a parent stage: its model is handed over as a file.
 pub(crate) fn parent_id() -> StageId {
     StageId(ContentHash::of(b"parent"))
@@ -63,13 +69,19 @@ pub(crate) fn parent_id() -> StageId {
 
 pub(crate) const ROTATION: PretextTask = PretextTask::Rotation { augment: AUGMENT };
 pub(crate) const ROTATION_JITTER: PretextTask = PretextTask::RotationJitter { augment: AUGMENT, strength: 0.5 };
-pub(crate) const SIMCLR: PretextTask =
-    PretextTask::Simclr { temperature: 0.5, projection: 8, strength: 0.5, min_crop: 0.3, flip: true };
+pub(crate) const SIMCLR: PretextTask = PretextTask::Simclr {
+    temperature: 0.5,
+    projection: 8,
+    strength: 0.5,
+    min_crop: 0.3,
+    flip: true,
+    chances: Chances { jitter: 0.8, grayscale: 0.2, blur: 0.0 },
+};
 
 /// Three epochs of batches of 8.
 pub(crate) fn train(optimizer: OptimizerSpec) -> TrainSpec {
     let lr = LrSpec::Cosine { base: 0.01, warmup_epochs: 0.5 };
-    TrainSpec { budget: Budget::Epochs(3), batch: 8, optimizer, lr }
+    TrainSpec { budget: Budget::Epochs(3), batch: 8, optimizer, decay: DecayOn::Weights, lr }
 }
 
 pub(crate) const ADAM: OptimizerSpec = OptimizerSpec::Adam { weight_decay: 1e-4 };
@@ -95,8 +107,28 @@ impl Small {
     }
 
     pub(crate) fn pretext(task: PretextTask, train: TrainSpec) -> Self {
-        let spec = PretextSpec { data: data(), split: split(), seed: 5, encoder: encoder(), task, train };
+        let images = PretextImages::Given;
+        let spec =
+            PretextSpec { data: data(), split: split(), seed: 5, encoder: encoder(), task, images, knn: None, train };
         Self::new(StageSpec::Pretext(spec), None)
+    }
+
+    /// The same stage of another specification.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut StageSpec)) -> Self {
+        change(&mut self.run.stage.spec);
+        self
+    }
+
+    /// [`Self::pretext`] of a data set of `per_class` training images a class.
+    pub(crate) fn larger(task: PretextTask, per_class: u32, train: TrainSpec) -> Self {
+        let source = Procedural { train_per_class: per_class, ..source() };
+        let fingerprint = source.facts().fingerprint;
+        let mut small = Self::pretext(task, train).with(|spec| {
+            let StageSpec::Pretext(spec) = spec else { return };
+            spec.data.fingerprint = fingerprint;
+        });
+        small.run.source = Source::Procedural(source);
+        small
     }
 
     pub(crate) fn downstream(mode: DownstreamMode, parent: Option<&Finished>, train: TrainSpec) -> Self {
@@ -107,6 +139,7 @@ impl Small {
             encoder: encoder(),
             pretext: parent.map(|_| parent_id()),
             mode,
+            head: DownstreamHead::Linear,
             augment: AUGMENT,
             train,
         };
@@ -124,12 +157,26 @@ impl Small {
         Self { run: Run { folder: folder.path().to_owned(), ..self.run.clone() }, folder }
     }
 
+    /// The pictures that it reads.
+    pub(crate) fn data(&self) -> Dataset {
+        let data = Dataset::load(self.folder.path(), &self.run.source, self.run.stage.spec.data(), None);
+        data.expect("drawn pictures")
+    }
+
     /// Runs the stage; `stop_at` as in [`Recorder`], 0 for never.
     pub(crate) fn try_run(&self, stop_at: u64) -> (Result<End, StageError>, Vec<Report>) {
         let recorder = Recorder { reports: Mutex::default(), questions: AtomicU64::new(0), stop_at };
-        let data = Dataset::load(self.folder.path(), &self.run.source, self.run.stage.spec.data(), None);
-        let end = run_stage(&self.run, &Compute::cpu(), &data.expect("drawn pictures"), &recorder);
+        let end = run_stage(&self.run, &Compute::cpu(), &self.data(), &recorder);
         (end, recorder.reports.into_inner().expect("no report panicked"))
+    }
+
+    /// Runs the stage to its end on data that other stages ran on; with how often it asked whether to stop.
+    pub(crate) fn finish_on(&self, data: &Dataset) -> (Finished, u64) {
+        let recorder = Recorder { reports: Mutex::default(), questions: AtomicU64::new(0), stop_at: 0 };
+        match run_stage(&self.run, &Compute::cpu(), data, &recorder) {
+            Ok(End::Finished(finished)) => (finished, recorder.questions.into_inner()),
+            other => panic!("the stage did not finish: {other:?}"),
+        }
     }
 
     /// Runs the stage to its end.

@@ -3,7 +3,10 @@
 use burn::optim::GradientsParams;
 use pretext_shared::outcome::{ArtifactKind, FailureCode};
 use pretext_shared::point::{Metric, Part, Point};
-use pretext_shared::stage::{Budget, DownstreamMode, Extent, LrSpec, OptimizerSpec, StageSpec, TrainSpec};
+use pretext_shared::stage::{
+    Budget, Chances, DecayOn, DownstreamMode, Extent, KnnSpec, LrSpec, OptimizerSpec, PretextImages, StageSpec,
+    TrainSpec,
+};
 use pretext_shared::trainer::Report;
 
 use super::model_file::record;
@@ -38,6 +41,17 @@ fn interrupted(stage: &Small, stops: &[u64]) -> (Vec<Point>, Vec<u8>) {
     (points(&reports), model(&finished))
 }
 
+const NESTEROV: OptimizerSpec = OptimizerSpec::Nesterov { momentum: 0.9, weight_decay: 5e-4 };
+const LARS: OptimizerSpec = OptimizerSpec::Lars { momentum: 0.9, weight_decay: 1e-4, trust: 0.01 };
+const ADAMW: OptimizerSpec = OptimizerSpec::AdamW { weight_decay: 0.01 };
+
+/// The control and the monitor together.
+fn noise(spec: &mut StageSpec) {
+    let StageSpec::Pretext(spec) = spec else { return };
+    spec.images = PretextImages::Noise;
+    spec.knn = Some(KnnSpec { k: 3, temperature: 0.1, every: 1 });
+}
+
 #[test]
 fn a_stopped_stage_ends_bit_for_bit_as_if_it_never_stopped() {
     let parent = Small::pretext(ROTATION, train(SGD));
@@ -48,6 +62,9 @@ fn a_stopped_stage_ends_bit_for_bit_as_if_it_never_stopped() {
         ("rotation", Small::pretext(ROTATION, train(ADAM))),
         ("rotation-jitter", Small::pretext(ROTATION_JITTER, train(SGD))),
         ("simclr", Small::pretext(SIMCLR, train(ADAM))),
+        ("noise", Small::pretext(ROTATION, train(NESTEROV)).with(noise)),
+        ("simclr with LARS", Small::pretext(SIMCLR, train(LARS))),
+        ("supervised with AdamW", Small::downstream(DownstreamMode::FineTune, None, train(ADAMW))),
     ] {
         let (finished, reports) = stage.finish();
         let (resumed, resumed_model) = interrupted(&stage, &[3, 4, 4]);
@@ -174,6 +191,20 @@ fn curves_have_every_epoch_and_count_every_sample() {
 }
 
 #[test]
+fn the_epoch_of_lowest_validation_loss_is_selected_wherever_it_is() {
+    // A large constant rate on 33 images: validation loss goes up and down.
+    let lr = LrSpec::Constant { base: 0.02 };
+    let spec = TrainSpec { budget: Budget::Epochs(12), lr, ..train(ADAM) };
+    let (finished, reports) = Small::downstream(DownstreamMode::FineTune, None, spec).finish();
+    let is_loss = |point: &&Point| (point.part, point.metric) == (Part::Validation, Metric::Loss);
+    let points = points(&reports);
+    let losses: Vec<(u32, f64)> = points.iter().filter(is_loss).map(|point| (point.epoch, point.value)).collect();
+    let best = losses.iter().min_by(|a, b| a.1.total_cmp(&b.1)).expect("twelve epochs");
+    assert!(losses.len() == 12 && best.0 < 12, "the last epoch is the best, which shows nothing: {losses:?}");
+    assert_eq!((finished.selected_epoch, finished.score.loss), *best);
+}
+
+#[test]
 fn a_budget_of_steps_may_end_in_mid_epoch() {
     let stage = Small::pretext(SIMCLR, TrainSpec { budget: Budget::Steps(6), ..train(ADAM) });
     let (finished, reports) = stage.finish();
@@ -242,7 +273,7 @@ fn what_does_not_fit_is_said() {
 fn overfit<O: Objective>(objective: &O, head: &HeadSpec, ids: &[u32], steps: usize) -> f32 {
     let device = Compute::cpu().training();
     let mut network = Network::new(&encoder(), head, 1, &device);
-    let mut optimizer = optim::optimizer(&OptimizerSpec::Adam { weight_decay: 0.0 });
+    let mut optimizer = optim::optimizer(&OptimizerSpec::Adam { weight_decay: 0.0 }, DecayOn::Weights);
     let batch = objective.validation(ids);
     let mut last = f32::NAN;
     for _ in 0..steps {
@@ -268,7 +299,8 @@ fn sixteen_images_are_learned_by_heart() {
     assert!(loss < 0.05, "supervised: {loss}");
     let loss = overfit(&Rotation { samples, augment: AUGMENT }, &HeadSpec::Linear { outputs: 4 }, &ids, 100);
     assert!(loss < 0.05, "rotation: {loss}");
-    let simclr = Simclr { samples, view: SimclrView::new(SIZE as usize, 0.5, 0.3, true), temperature: 0.5 };
+    let simclr =
+        Simclr { samples, view: SimclrView::new(SIZE as usize, 0.5, 0.3, true, Chances::default()), temperature: 0.5 };
     let loss = overfit(&simclr, &HeadSpec::Projection { outputs: 16 }, &ids, 200);
     // ln(1 + 30 exp(-(1 + 1/15) / 0.5)): no arrangement of 16 pairs has a smaller loss.
     let optimum = 1.516f32;

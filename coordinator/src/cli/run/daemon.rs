@@ -8,6 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use pretext_shared::dataset::Source;
+use pretext_shared::spec::Sweep;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::{Child, ChildStdin};
 use tokio::time::timeout;
@@ -39,9 +40,12 @@ pub(super) struct Launch {
 
 impl Launch {
     /// A worker for the data of one sweep, that reports to the coordinator at `url`.
-    pub(super) fn new(program: WorkerProgram, args: &RunArgs, source: &Source, url: &str) -> Self {
+    pub(super) fn new(program: WorkerProgram, args: &RunArgs, sweep: &Sweep, url: &str) -> Self {
         let log = args.state_dir.join("worker.log");
-        Self { program, arguments: arguments(args, source, url), log }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let limit = sweep.max_parallel.map_or(usize::MAX, |limit| limit as usize);
+        let threads = threads(cores, args.workers, sweep.cells().count().min(limit));
+        Self { program, arguments: arguments(args, &sweep.source, threads, url), log }
     }
 
     fn start(&self) -> Result<Daemon, CliError> {
@@ -68,11 +72,21 @@ impl Launch {
     }
 }
 
-fn arguments(args: &RunArgs, source: &Source, url: &str) -> Vec<OsString> {
+/// CPU threads of each trainer. Trainers of one thread do more together than fewer trainers of several (docs/benchmarks.md has
+/// both measured), so a trainer gets more only where there are fewer trainers than cores. The numbers do not depend on it.
+fn threads(cores: usize, trainers: Option<u32>, cells: usize) -> usize {
+    let trainers = trainers.map_or(cores, |trainers| trainers as usize).min(cells).max(1);
+    (cores / trainers).max(1)
+}
+
+fn arguments(args: &RunArgs, source: &Source, threads: usize, url: &str) -> Vec<OsString> {
     let mut list: Vec<OsString> =
         ["--coordinator", url, "--device", &args.device, "--name", "local"].map(OsString::from).into();
     if let Some(slots) = args.workers {
         list.extend(["--slots".into(), slots.to_string().into()]);
+    }
+    if threads > 1 {
+        list.extend(["--threads".into(), threads.to_string().into()]);
     }
     list.extend(["--data-root".into(), args.data_root.clone().into()]);
     match source {
@@ -219,7 +233,7 @@ mod tests {
     fn started_with(arguments_of_run: &[&str], source: &Source) -> String {
         let line = ["coordinator", "run", "s.yaml"].iter().chain(arguments_of_run);
         let Command::Run(args) = Cli::try_parse_from(line).expect("good arguments").command else { panic!("not run") };
-        let list = arguments(&args, source, "http://127.0.0.1:1");
+        let list = arguments(&args, source, 1, "http://127.0.0.1:1");
         list.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
@@ -238,6 +252,16 @@ mod tests {
             "--coordinator http://127.0.0.1:1 --device cpu --name local --slots 3 --data-root d --dataset cifar10:c \
              --state-dir s/worker --exit-with-stdin"
         );
+    }
+
+    #[test]
+    fn a_trainer_has_more_threads_only_where_cores_would_be_idle() {
+        // (cores, --workers, cells)
+        let cases =
+            [((2, None, 16), 1), ((2, None, 1), 2), ((8, None, 3), 2), ((8, Some(2), 100), 4), ((2, Some(4), 9), 1)];
+        for ((cores, trainers, cells), expected) in cases {
+            assert_eq!(threads(cores, trainers, cells), expected, "{cores} cores, {trainers:?}, {cells} cells");
+        }
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Run<'_> {
     /// Starts a worker, submits, and follows until no cell changes any more.
     async fn train(&mut self, client: &Client) -> Result<String, CliError> {
         let Run { args, file, url, console, worker } = self;
-        let launch = Launch::new(WorkerProgram::find()?, args, &file.sweep.source, url);
+        let launch = Launch::new(WorkerProgram::find()?, args, &file.sweep, url);
         let worker = worker.insert(Supervisor::start(launch, &console.terminal)?);
         tokio::select! {
             registered = registered(client, console) => registered?,

@@ -75,8 +75,11 @@ const STAGE_HEADINGS: [&str; 8] = [
 fn stages(view: &SweepView, cell: &Cell) -> String {
     let headings: String = STAGE_HEADINGS.map(|heading| format!("<th>{heading}</th>")).concat();
     let rows: String = cell.stages().map(|id| stage_row(view, id)).collect();
-    let note =
-        if cell.pretext.is_none() { "<p class=\"small\">Trained from scratch: no pretext stage.</p>\n" } else { "" };
+    let note = if cell.pretext.is_none() {
+        "<p class=\"small\">No pretext stage: the encoder starts from random weights.</p>\n"
+    } else {
+        ""
+    };
     format!(
         "<div class=\"scroll\"><table class=\"plain\">\n<thead><tr>{headings}</tr></thead>\n<tbody>\n{rows}</tbody></table>\
          </div>\n{note}"

@@ -1,0 +1,118 @@
+//! What pretext training predicts, and how images are augmented.
+
+use serde::{Deserialize, Serialize};
+
+/// What a pretext stage predicts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum PretextTask {
+    /// Four rotations of one pad-crop-flip-augmented image.
+    Rotation {
+        /// Crop and flip before the rotations.
+        augment: CropFlip,
+    },
+    /// The same with an own colour jitter for each rotated copy.
+    RotationJitter {
+        /// Crop and flip before the rotations.
+        augment: CropFlip,
+        /// Strength of the colour jitter (SimCLR's s).
+        strength: f32,
+    },
+    /// NT-Xent over two views.
+    Simclr {
+        /// Softmax temperature.
+        temperature: f32,
+        /// Output length of the projection head.
+        projection: u32,
+        /// Strength of the colour jitter (s).
+        strength: f32,
+        /// Smallest area of the random crop, as a share of the image.
+        min_crop: f32,
+        /// Whether views are mirrored at random.
+        flip: bool,
+        /// How often a view is jittered, grey, blurred.
+        #[serde(default, skip_serializing_if = "Chances::is_default")]
+        chances: Chances,
+    },
+}
+
+impl PretextTask {
+    /// Network inputs made of each training image.
+    pub fn views(&self) -> u64 {
+        match self {
+            PretextTask::Rotation { .. } | PretextTask::RotationJitter { .. } => 4,
+            PretextTask::Simclr { .. } => 2,
+        }
+    }
+
+    /// Whether a last batch that is not full is left out: the number of negatives is part of
+    /// SimCLR's loss, so its batches are all of one size.
+    pub fn full_batches_only(&self) -> bool {
+        matches!(self, PretextTask::Simclr { .. })
+    }
+}
+
+/// Probabilities of the operations on a SimCLR view (Chen et al. 2020, appendix A); 0 leaves one out, 1 always does it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Chances {
+    /// Colour jitter.
+    pub jitter: f32,
+    /// Grayscale.
+    pub grayscale: f32,
+    /// Gaussian blur.
+    pub blur: f32,
+}
+
+impl Default for Chances {
+    /// The paper's for small images: no blur.
+    fn default() -> Self {
+        Self { jitter: 0.8, grayscale: 0.2, blur: 0.0 }
+    }
+}
+
+impl Chances {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Geometric augmentation of labelled images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CropFlip {
+    /// Pixels of zero padding on each side before a random crop of the original size.
+    pub padding: u32,
+    /// Whether images are mirrored at random.
+    pub flip: bool,
+}
+
+/// The images that pretext training is shown. All but the first are controls: nothing about their rotation can be
+/// learned, so validation accuracy above chance is a leak.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PretextImages {
+    /// The data set's.
+    #[default]
+    Given,
+    /// Noise: every byte drawn by itself, uniformly, in place of each image.
+    Noise,
+    /// The data set's, each turned once by 0 to 3 quarter turns, drawn per image.
+    PreRotated,
+}
+
+impl PretextImages {
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Weighted k-nearest-neighbour accuracy of the features, measured while pretext trains (Wu et al. 2018). It uses labels to
+/// watch and never to choose: selection is by the pretext's own validation loss.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct KnnSpec {
+    /// Neighbours that vote; at most as many as there are training images.
+    pub k: u32,
+    /// A neighbour of cosine similarity s votes with weight exp(s / temperature).
+    pub temperature: f32,
+    /// It is measured after every epoch whose number this divides.
+    pub every: u32,
+}

@@ -1,0 +1,32 @@
+//! The campaigns of docs/reliability.md, each for a few faults: that they run, find nothing, and can be run long.
+
+use std::process::Command;
+
+use pretext_tests::Output;
+
+fn campaign(arguments: &str) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_campaign"));
+    let output: Output = command.args(arguments.split(' ')).output().expect("the program starts").into();
+    let row = output.expect(0).stdout;
+    assert!(row.lines().count() == 3, "{row}");
+}
+
+#[test]
+fn a_coordinator_that_is_killed_again_and_again_keeps_what_it_acknowledged() {
+    campaign("coordinator-kills --runs 20 --seed 1");
+}
+
+#[test]
+fn workers_that_are_killed_again_and_again_change_no_number() {
+    campaign("worker-kills --runs 5 --seed 1");
+}
+
+#[test]
+fn workers_that_are_paused_again_and_again_change_no_number() {
+    campaign("zombies --runs 3 --seed 1");
+}
+
+#[test]
+fn workers_that_are_stopped_again_and_again_change_no_number() {
+    campaign("stops --runs 3 --seed 1");
+}

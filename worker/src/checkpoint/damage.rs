@@ -1,0 +1,338 @@
+//! What can happen to checkpoints: power is lost at any moment, the disk is full or refuses, a file is cut or
+//! changed. A load is then a whole checkpoint, and not an older one than the last that was said to be saved.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, Cursor, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use pretext_shared::draw::{Draw, Place, Purpose};
+
+use super::tests::{snapshot, stage};
+use super::{Checkpoints, Disk, file_name};
+
+const FOLDER: &str = "/stage";
+
+/// A step towards a disk's content. Names are changed together or not at all.
+#[derive(Debug, Clone)]
+enum Operation {
+    Names(Vec<(PathBuf, Option<usize>)>),
+    Write { file: usize, offset: usize, data: Vec<u8> },
+    Sync(usize),
+    SyncFolder,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Content {
+    names: BTreeMap<PathBuf, usize>,
+    files: Vec<Vec<u8>>,
+}
+
+impl Content {
+    fn apply(&mut self, operation: &Operation) {
+        match operation {
+            Operation::Names(changes) => {
+                for (name, file) in changes {
+                    match file {
+                        Some(file) => self.names.insert(name.clone(), *file),
+                        None => self.names.remove(name),
+                    };
+                }
+            }
+            Operation::Write { file, offset, data } => {
+                self.files.resize_with(self.files.len().max(file + 1), Vec::new);
+                let content = &mut self.files[*file];
+                content.resize(content.len().max(offset + data.len()), 0);
+                content[*offset..offset + data.len()].copy_from_slice(data);
+            }
+            Operation::Sync(_) | Operation::SyncFolder => {}
+        }
+    }
+}
+
+/// An error that the disk answers with after so many operations, once or from then on.
+#[derive(Debug, Clone, Copy)]
+struct Fault {
+    after: usize,
+    kind: ErrorKind,
+    lasting: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    content: Content,
+    record: Vec<Operation>,
+    fault: Option<Fault>,
+    /// A file that cannot be read.
+    unreadable: Option<PathBuf>,
+}
+
+impl State {
+    fn check(&mut self) -> io::Result<()> {
+        match &mut self.fault {
+            Some(Fault { after: 0, kind, lasting }) => {
+                let error = io::Error::from(*kind);
+                if !*lasting {
+                    self.fault = None;
+                }
+                Err(error)
+            }
+            Some(fault) => {
+                fault.after -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn apply(&mut self, operation: Operation) {
+        self.content.apply(&operation);
+        self.record.push(operation);
+    }
+}
+
+/// The simulated home.
+#[derive(Debug, Clone, Default)]
+struct Simulated(Rc<RefCell<State>>);
+
+struct SimulatedFile {
+    disk: Simulated,
+    file: usize,
+    length: usize,
+}
+
+impl Write for SimulatedFile {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let mut state = self.disk.0.borrow_mut();
+        let whole = state.check();
+        // A disk that is full takes a part first.
+        let taken = if whole.is_ok() { data.len() } else { data.len() / 2 };
+        state.apply(Operation::Write { file: self.file, offset: self.length, data: data[..taken].to_vec() });
+        self.length += taken;
+        whole.map(|()| taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Disk for Simulated {
+    type File = SimulatedFile;
+
+    fn create(&self, path: &Path) -> io::Result<SimulatedFile> {
+        let mut state = self.0.borrow_mut();
+        state.check()?;
+        let file = state.content.files.len();
+        state.content.files.push(Vec::new());
+        state.apply(Operation::Names(vec![(path.to_owned(), Some(file))]));
+        Ok(SimulatedFile { disk: self.clone(), file, length: 0 })
+    }
+
+    fn sync(&self, file: &SimulatedFile) -> io::Result<()> {
+        let mut state = self.0.borrow_mut();
+        state.check()?;
+        state.apply(Operation::Sync(file.file));
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.0.borrow_mut();
+        state.check()?;
+        let file = *state.content.names.get(from).ok_or(ErrorKind::NotFound)?;
+        state.apply(Operation::Names(vec![(from.to_owned(), None), (to.to_owned(), Some(file))]));
+        Ok(())
+    }
+
+    fn sync_folder(&self, _folder: &Path) -> io::Result<()> {
+        let mut state = self.0.borrow_mut();
+        state.check()?;
+        state.apply(Operation::SyncFolder);
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.0.borrow_mut();
+        state.check()?;
+        state.apply(Operation::Names(vec![(path.to_owned(), None)]));
+        Ok(())
+    }
+
+    fn list(&self, _folder: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut state = self.0.borrow_mut();
+        state.check()?;
+        Ok(state.content.names.keys().cloned().collect())
+    }
+
+    fn open(&self, path: &Path) -> io::Result<(impl Read, u64)> {
+        let state = self.0.borrow();
+        if state.unreadable.as_deref() == Some(path) {
+            return Err(io::Error::other("input/output error"));
+        }
+        let file = *state.content.names.get(path).ok_or(ErrorKind::NotFound)?;
+        let content = state.content.files[file].clone();
+        let length = content.len() as u64;
+        Ok((Cursor::new(content), length))
+    }
+}
+
+fn checkpoints(disk: &Simulated) -> Checkpoints<Simulated> {
+    Checkpoints::on(disk.clone(), Path::new(FOLDER), stage("a"), 2)
+}
+
+fn path(step: u64) -> PathBuf {
+    Path::new(FOLDER).join(file_name(step))
+}
+
+/// The step of the newest checkpoint, which must be what was saved.
+#[track_caller]
+fn newest(checkpoints: &Checkpoints<Simulated>, what: &str) -> Option<u64> {
+    let found = checkpoints.newest().unwrap_or_else(|error| panic!("{what}: {error}"))?;
+    assert_eq!(found, snapshot(found.position.step), "{what}");
+    Some(found.position.step)
+}
+
+/// Contents that a disk may have after `pending` was not forced.
+fn survivors(forced: &Content, pending: &[Operation], draw: &mut Draw) -> Vec<Content> {
+    let with = |operations: Vec<Operation>| {
+        let mut content = forced.clone();
+        operations.iter().for_each(|operation| content.apply(operation));
+        content
+    };
+    let mut all = vec![forced.clone(), with(pending.to_vec())];
+    for index in 0..pending.len() {
+        let mut others = pending.to_vec();
+        let one = others.remove(index);
+        all.push(with(others.clone()));
+        all.push(with(vec![one.clone()]));
+        if let Operation::Write { file, offset, data } = one {
+            let cut = draw.below(data.len() + 1);
+            let torn = Operation::Write { file, offset, data: data[..cut].to_vec() };
+            all.push(with([others.clone(), vec![torn.clone()]].concat()));
+            all.push(with([&pending[..index], &[torn]].concat()));
+        }
+    }
+    for _ in 0..16 {
+        all.push(with(pending.iter().filter(|_| draw.chance(0.5)).cloned().collect()));
+    }
+    all
+}
+
+#[test]
+fn power_may_be_lost_at_any_moment_of_a_save() {
+    let disk = Simulated::default();
+    let saved = checkpoints(&disk);
+    // By which operation each step was said to be saved.
+    let mut acknowledged = vec![(0, None)];
+    for step in 1..=5 {
+        saved.save(snapshot(step)).expect("a good disk");
+        acknowledged.push((disk.0.borrow().record.len(), Some(step)));
+    }
+    let record = disk.0.borrow().record.clone();
+    let mut draw = Draw::new(Place { seed: 0, purpose: Purpose::Order, epoch: 0, sample: 0, view: 0 }, 0);
+    let (mut forced, mut pending, mut disks) = (Content::default(), Vec::<Operation>::new(), 0);
+    for (index, operation) in record.iter().enumerate() {
+        let is_forced = |pending: &Operation| match (operation, pending) {
+            (Operation::Sync(synced), Operation::Write { file, .. }) => synced == file,
+            (Operation::SyncFolder, Operation::Names(_)) => true,
+            _ => false,
+        };
+        match operation {
+            Operation::Names(_) | Operation::Write { .. } => pending.push(operation.clone()),
+            Operation::Sync(_) | Operation::SyncFolder => pending.retain(|waiting| {
+                let now = is_forced(waiting);
+                if now {
+                    forced.apply(waiting);
+                }
+                !now
+            }),
+        }
+        let done = index + 1;
+        let at = acknowledged.iter().rposition(|(by, _)| *by <= done).expect("the beginning");
+        let (known, next) = (acknowledged[at].1, acknowledged.get(at + 1).and_then(|(_, step)| *step));
+        for (variant, mut content) in survivors(&forced, &pending, &mut draw).into_iter().enumerate() {
+            let what = format!("power lost after operation {done}, variant {variant}");
+            let last = content.names.values().max().map_or(0, |file| file + 1);
+            content.files.resize_with(content.files.len().max(last), Vec::new);
+            let disk = Simulated(Rc::new(RefCell::new(State { content, ..Default::default() })));
+            let survived = checkpoints(&disk);
+            let found = newest(&survived, &what);
+            assert!(found == known || found == next && next.is_some(), "{what}: found {found:?}, saved {known:?}");
+            // What was left lying around is in nobody's way.
+            survived.save(snapshot(9)).unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert_eq!(newest(&survived, &what), Some(9));
+            disks += 1;
+        }
+    }
+    println!("{} operations, {disks} disks after power loss", record.len());
+    assert!(disks > 1000, "{disks}");
+}
+
+#[test]
+fn a_save_that_fails_leaves_the_one_before() {
+    let mut cases = 0;
+    for kind in [ErrorKind::StorageFull, ErrorKind::Other] {
+        for lasting in [false, true] {
+            for after in 0.. {
+                let disk = Simulated::default();
+                let saved = checkpoints(&disk);
+                (1..=2).for_each(|step| drop(saved.save(snapshot(step)).expect("a good disk")));
+                let operations = disk.0.borrow().record.len();
+                disk.0.borrow_mut().fault = Some(Fault { after, kind, lasting });
+                let result = saved.save(snapshot(3));
+                let unused = disk.0.borrow_mut().fault.take().is_some_and(|fault| fault.after > 0);
+                let what = format!("{kind:?} after {after} operations, lasting: {lasting}");
+                let renamed = disk.0.borrow().record[operations..].iter().any(
+                    |operation| matches!(operation, Operation::Names(names) if names.contains(&(path(3), Some(2)))),
+                );
+                let found = newest(&saved, &what);
+                // Whole under its name, a checkpoint is taken, whether or not the folder could be forced.
+                assert_eq!(found, Some(if renamed { 3 } else { 2 }), "{what}");
+                assert!(result.is_err() || renamed, "{what}");
+                saved.save(snapshot(4)).unwrap_or_else(|error| panic!("{what}: {error}"));
+                assert_eq!(newest(&saved, &what), Some(4), "{what}");
+                cases += 1;
+                if unused {
+                    break;
+                }
+            }
+        }
+    }
+    println!("{cases} saves with a fault");
+    assert!(cases > 40, "{cases}");
+}
+
+#[test]
+fn damage_anywhere_falls_back_to_the_one_before() {
+    let disk = Simulated::default();
+    let saved = checkpoints(&disk);
+    (1..=2).for_each(|step| drop(saved.save(snapshot(step)).expect("a good disk")));
+    assert_eq!(newest(&saved, "whole"), Some(2));
+    let file = disk.0.borrow().content.names[&path(2)];
+    let whole = disk.0.borrow().content.files[file].clone();
+    let mut cases = 0;
+    let mut check = |content: Vec<u8>, what: String| {
+        disk.0.borrow_mut().content.files[file] = content;
+        assert_eq!(newest(&saved, &what), Some(1), "{what}");
+        cases += 1;
+    };
+    for length in 0..whole.len() {
+        check(whole[..length].to_vec(), format!("cut to {length}"));
+    }
+    for byte in 0..whole.len() {
+        for bit in 0..8 {
+            let mut flipped = whole.clone();
+            flipped[byte] ^= 1 << bit;
+            check(flipped, format!("bit {bit} of byte {byte}"));
+        }
+    }
+    check([&whole[..], &[0]].concat(), "a byte more".to_owned());
+    check(vec![0; whole.len()], "zeros".to_owned());
+    disk.0.borrow_mut().content.files[file] = whole;
+    assert_eq!(newest(&saved, "whole again"), Some(2));
+    disk.0.borrow_mut().unreadable = Some(path(2));
+    assert_eq!(newest(&saved, "unreadable"), Some(1));
+    println!("{cases} damaged files");
+    assert!(cases > 5000, "{cases}");
+}

@@ -1,0 +1,17 @@
+//! Memory that is used again from step to step.
+
+use std::cell::RefCell;
+
+thread_local! { static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) }; }
+
+/// Lends `length` values, of whatever was in them, that live as long as the thread. The buffer is taken out while in use,
+/// because the work may ask for another, and rayon may run another task on the same thread while this one waits.
+pub(super) fn with_scratch<R>(length: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    let mut buffer = SCRATCH.with(|scratch| scratch.borrow_mut().pop()).unwrap_or_default();
+    if buffer.len() < length {
+        buffer.resize(length, 0.0);
+    }
+    let result = work(&mut buffer[..length]);
+    SCRATCH.with(|scratch| scratch.borrow_mut().push(buffer));
+    result
+}

@@ -1,0 +1,198 @@
+//! Handing over what an attempt left: its points, its newest checkpoint, its end. The same for an attempt that ends
+//! now and for one that a former life of the daemon left in the spool; the coordinator takes it if the attempt's
+//! fence still holds, and whatever it refuses is over.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use pretext_proto::v1 as pb;
+use pretext_shared::ids::{ArtifactId, AttemptId};
+use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, StageResult};
+use pretext_shared::trainer::Finished;
+
+use super::Shared;
+use super::outbox::Outbox;
+use super::registrar::Registrar;
+use super::transfer::{self, attempt_message};
+use crate::spool::{Ending, Entry, Left, Saved};
+
+/// What is to be handed over of one attempt.
+pub(super) struct Handover<'a> {
+    shared: &'a Shared,
+    attempt: AttemptId,
+    /// The device that it ran on.
+    device: String,
+    pub(super) outbox: Outbox,
+    registrar: Registrar,
+}
+
+impl<'a> Handover<'a> {
+    /// Of an attempt that begins.
+    pub(super) fn new(shared: &'a Shared, attempt: AttemptId, device: &str) -> Self {
+        Self::of(shared, attempt, device.to_owned(), (0, 0), None)
+    }
+
+    fn of(shared: &'a Shared, attempt: AttemptId, device: String, batches: (u64, u64), saved: Option<Saved>) -> Self {
+        let (link, spool) = (&shared.link, &shared.spool);
+        let outbox = Outbox::new(link.clone(), spool.clone(), attempt, batches);
+        let registrar = Registrar::new(link.clone(), spool.clone(), attempt, saved);
+        Self { shared, attempt, device, outbox, registrar }
+    }
+
+    /// Where the stage's checkpoints and outputs are.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.shared.options.state_dir.join("stages").join(self.attempt.stage.to_string())
+    }
+
+    /// Spools a checkpoint and lets it be registered in the background.
+    pub(super) async fn checkpoint(&self, path: PathBuf, step: u64) {
+        let saved = Saved { path, step, next_sequence: self.outbox.next() };
+        self.keep(Entry::Checkpoint(self.attempt, saved.clone())).await;
+        self.registrar.keep(saved);
+    }
+
+    /// Spools `entry`. A spool that is closed means that the daemon is ending, and then nobody goes on.
+    pub(super) async fn keep(&self, entry: Entry) {
+        if let Err(error) = self.shared.spool.write(entry).await {
+            tracing::warn!(attempt = %self.attempt, %error, "too late");
+        }
+    }
+
+    /// Spools the end of the attempt and tells the coordinator.
+    pub(super) async fn end(self, ending: Ending) {
+        self.keep(Entry::End(self.attempt, ending.clone())).await;
+        tracing::info!(attempt = %self.attempt, "the trainer is done; handing over");
+        self.tell(ending).await;
+    }
+
+    async fn tell(self, ending: Ending) {
+        let told = match ending {
+            Ending::Finished { finished, next_sequence } => self.finish(finished, next_sequence).await,
+            Ending::Failed { failure } => {
+                // Points that are on their way belong to the evidence.
+                match self.outbox.flushed(self.outbox.next()).await {
+                    Ok(()) => self.fail(failure).await,
+                    Err(reason) => Err(reason),
+                }
+            }
+        };
+        self.conclude(told).await;
+    }
+
+    /// Gives the lease back, after everything that there is of the attempt.
+    pub(super) async fn release(self) {
+        let told = match self.outbox.flushed(self.outbox.next()).await {
+            Ok(()) => {
+                self.registrar.settled().await;
+                let link = &self.shared.link;
+                let request = pb::ReleaseRequest { attempt: Some(attempt_message(self.attempt)) };
+                link.persist("release", |mut client| {
+                    let request = request.clone();
+                    async move { client.release(request).await }
+                })
+                .await
+                .map(drop)
+                .map_err(|status| status.message().to_owned())
+            }
+            Err(reason) => Err(reason),
+        };
+        self.conclude(told).await;
+    }
+
+    /// Drops the attempt: it is somebody else's, or nobody's any more.
+    pub(super) async fn forget(self) {
+        self.keep(Entry::Forget(self.attempt)).await;
+    }
+
+    async fn conclude(self, told: Result<(), String>) {
+        if let Err(reason) = told {
+            let attempt = self.attempt;
+            tracing::warn!(%attempt, %reason, "the coordinator did not take the end of this attempt");
+        }
+        self.forget().await;
+    }
+
+    /// Uploads the outputs and completes the stage. Outputs that cannot be stored (a full disk there) fail the
+    /// attempt: another one may find room.
+    async fn finish(&self, finished: Finished, next_sequence: u64) -> Result<(), String> {
+        let mut artifacts = BTreeMap::new();
+        for (kind, path) in &finished.files {
+            match transfer::upload(&self.shared.link, self.attempt, *kind, path).await {
+                Ok(artifact) => artifacts.insert(*kind, artifact),
+                Err(error) => {
+                    let message = format!("the {} could not be stored: {error}", kind.as_str());
+                    return self.fail(Failure { code: FailureCode::Storage, message, log: Vec::new() }).await;
+                }
+            };
+        }
+        self.outbox.flushed(next_sequence).await?;
+        self.complete(finished, artifacts, next_sequence).await
+    }
+
+    async fn complete(
+        &self,
+        finished: Finished,
+        artifacts: BTreeMap<ArtifactKind, ArtifactId>,
+        next_sequence: u64,
+    ) -> Result<(), String> {
+        let (link, attempt) = (&self.shared.link, self.attempt);
+        let result = StageResult {
+            selected_epoch: finished.selected_epoch,
+            score: finished.score,
+            steps: finished.steps,
+            images: finished.images,
+            artifacts,
+            device: self.device.clone(),
+            seconds: finished.seconds,
+        };
+        let result_json = serde_json::to_string(&result).map_err(|error| error.to_string())?;
+        let request = pb::CompleteRequest { attempt: Some(attempt_message(attempt)), result_json, next_sequence };
+        link.persist("complete", |mut client| {
+            let request = request.clone();
+            async move { client.complete(request).await }
+        })
+        .await
+        .map_err(|status| status.message().to_owned())?;
+        tracing::info!(%attempt, seconds = finished.seconds, "stage done");
+        // The results are with the coordinator; what is left here is only in the way. The spool goes first: it
+        // names files of the folder.
+        self.keep(Entry::Forget(attempt)).await;
+        if let Err(error) = tokio::fs::remove_dir_all(self.folder()).await {
+            tracing::warn!(%error, "could not remove the folder of a finished stage");
+        }
+        Ok(())
+    }
+
+    async fn fail(&self, failure: Failure) -> Result<(), String> {
+        let link = &self.shared.link;
+        let request = pb::FailRequest {
+            attempt: Some(attempt_message(self.attempt)),
+            code: failure.code.as_str().to_owned(),
+            message: failure.message,
+            log: failure.log,
+        };
+        link.persist("fail", |mut client| {
+            let request = request.clone();
+            async move { client.fail(request).await }
+        })
+        .await
+        .map(drop)
+        .map_err(|status| status.message().to_owned())
+    }
+}
+
+/// Hands over what a former life of the daemon left. Its leases are not renewed: they are not this life's. An
+/// attempt that had not come to its end is given back, so that the stage goes on at once from its newest
+/// checkpoint, here or elsewhere.
+pub(super) async fn recover(shared: &Shared, left: Left) {
+    let Left { attempt, opening, batches, checkpoint, ending } = left;
+    tracing::info!(
+        %attempt, points = batches.1 - batches.0, checkpoint = checkpoint.as_ref().map(|saved| saved.step),
+        ended = ending.is_some(), "handing over what a former life of this worker left"
+    );
+    let handover = Handover::of(shared, attempt, opening.device, batches, checkpoint);
+    match ending {
+        Some(ending) => handover.tell(ending).await,
+        None => handover.release().await,
+    }
+}

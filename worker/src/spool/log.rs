@@ -1,0 +1,237 @@
+//! The spool's file: a redb database. A vital entry is in a transaction that was forced to the disk
+//! before anybody heard of it; redb's copy-on-write tree is what makes a half-written one invisible.
+
+use std::path::{Path, PathBuf};
+
+use pretext_shared::ids::AttemptId;
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::record::{Batch, Ending, Entry, Left, Saved, attempt_key, attempt_of, batch_key, sequence_of};
+
+/// Raised when the meaning of a record changes.
+const FORMAT: u64 = 1;
+/// Memory for pages: the spool is written once and read once, soon after.
+const CACHE: usize = 4 << 20;
+/// What one reading returns at most.
+const READ_BATCHES: usize = 64;
+
+type Bytes = &'static [u8];
+const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
+const OPENINGS: TableDefinition<'static, &[u8; 40], Bytes> = TableDefinition::new("openings");
+const POINTS: TableDefinition<'static, &[u8; 48], Bytes> = TableDefinition::new("points");
+const CHECKPOINTS: TableDefinition<'static, &[u8; 40], Bytes> = TableDefinition::new("checkpoints");
+const ENDINGS: TableDefinition<'static, &[u8; 40], Bytes> = TableDefinition::new("endings");
+
+/// Why the spool could not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// It cannot be opened.
+    #[error("cannot open the spool {}: {cause}; move the file away to go on without what it holds", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        cause: String,
+    },
+    /// It was written by a version that this one does not know.
+    #[error("the spool has format {found}, this version reads format {FORMAT}: use the version that wrote it")]
+    Format {
+        /// Its format.
+        found: u64,
+    },
+    /// The disk, or the database on it.
+    #[error("the spool could not be written or read: {0}")]
+    Disk(String),
+    /// A record is not what it should be.
+    #[error("a record of {table} in the spool is damaged: {cause}")]
+    Damaged {
+        /// Where.
+        table: &'static str,
+        /// Why.
+        cause: String,
+    },
+    /// The daemon is ending.
+    #[error("the spool is closed")]
+    Closed,
+}
+
+/// Bytes of points that a commit added and removed.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moved {
+    pub(super) added: u64,
+    pub(super) removed: u64,
+}
+
+impl Moved {
+    /// Counts `content` as removed, and keeps nothing.
+    fn remove(&mut self, content: &[u8]) -> bool {
+        self.removed += content.len() as u64;
+        false
+    }
+}
+
+fn disk(error: impl std::fmt::Display) -> SpoolError {
+    SpoolError::Disk(error.to_string())
+}
+
+/// The open file.
+pub(super) struct Log {
+    db: Database,
+}
+
+impl Log {
+    /// Opens the file at `path`, or makes it.
+    pub(super) fn open(path: &Path) -> Result<Self, SpoolError> {
+        let failed = |cause: String| SpoolError::Open { path: path.to_owned(), cause };
+        let db = Database::builder().set_cache_size(CACHE).create(path).map_err(|error| failed(error.to_string()))?;
+        Self::prepare(db)
+    }
+
+    /// The same over another storage.
+    #[cfg(test)]
+    pub(super) fn over(storage: impl redb::StorageBackend) -> Result<Self, SpoolError> {
+        Self::prepare(Database::builder().set_cache_size(CACHE).create_with_backend(storage).map_err(disk)?)
+    }
+
+    fn prepare(db: Database) -> Result<Self, SpoolError> {
+        let transaction = db.begin_write().map_err(disk)?;
+        {
+            let mut meta = transaction.open_table(META).map_err(disk)?;
+            let found = meta.get("format").map_err(disk)?.map(|format| format.value());
+            match found {
+                None => drop(meta.insert("format", FORMAT).map_err(disk)?),
+                Some(FORMAT) => {}
+                Some(found) => return Err(SpoolError::Format { found }),
+            }
+            // All tables exist from the beginning, so that readers need no special case.
+            transaction.open_table(OPENINGS).map_err(disk)?;
+            transaction.open_table(POINTS).map_err(disk)?;
+            transaction.open_table(CHECKPOINTS).map_err(disk)?;
+            transaction.open_table(ENDINGS).map_err(disk)?;
+        }
+        transaction.commit().map_err(disk)?;
+        Ok(Self { db })
+    }
+
+    /// Writes all `entries` or none, and forces them to the disk if one of them is vital. Returns by how many
+    /// bytes the points have grown and shrunk.
+    pub(super) fn write(&self, entries: &[Entry]) -> Result<Moved, SpoolError> {
+        let mut moved = Moved::default();
+        let mut transaction = self.db.begin_write().map_err(disk)?;
+        if !entries.iter().any(Entry::is_vital) {
+            transaction.set_durability(Durability::None).map_err(disk)?;
+        }
+        {
+            let mut openings = transaction.open_table(OPENINGS).map_err(disk)?;
+            let mut points = transaction.open_table(POINTS).map_err(disk)?;
+            let mut checkpoints = transaction.open_table(CHECKPOINTS).map_err(disk)?;
+            let mut endings = transaction.open_table(ENDINGS).map_err(disk)?;
+            for entry in entries {
+                match entry {
+                    Entry::Begin(attempt, opening) => {
+                        openings.insert(&attempt_key(*attempt), encode(opening)?.as_slice()).map_err(disk)?;
+                    }
+                    Entry::Points(attempt, batch) => {
+                        let content = encode(&batch.points)?;
+                        let key = batch_key(*attempt, batch.sequence);
+                        let old = points.insert(&key, content.as_slice()).map_err(disk)?;
+                        moved.added += content.len() as u64;
+                        moved.removed += old.map_or(0, |old| old.value().len() as u64);
+                    }
+                    Entry::Checkpoint(attempt, saved) => {
+                        checkpoints.insert(&attempt_key(*attempt), encode(saved)?.as_slice()).map_err(disk)?;
+                    }
+                    Entry::End(attempt, ending) => {
+                        endings.insert(&attempt_key(*attempt), encode(ending)?.as_slice()).map_err(disk)?;
+                    }
+                    Entry::Acknowledged(attempt, below) => {
+                        let (first, end) = (batch_key(*attempt, 0), batch_key(*attempt, *below));
+                        let remove = |_: &[u8; 48], content: &[u8]| moved.remove(content);
+                        points.retain_in::<&[u8; 48], _>(&first..&end, remove).map_err(disk)?;
+                    }
+                    Entry::Settled(attempt, step) => {
+                        let key = attempt_key(*attempt);
+                        let settled = match checkpoints.get(&key).map_err(disk)? {
+                            Some(saved) => decode::<Saved>("checkpoints", saved.value())?.step <= *step,
+                            None => false,
+                        };
+                        if settled {
+                            checkpoints.remove(&key).map_err(disk)?;
+                        }
+                    }
+                    Entry::Forget(attempt) => {
+                        let key = attempt_key(*attempt);
+                        openings.remove(&key).map_err(disk)?;
+                        checkpoints.remove(&key).map_err(disk)?;
+                        endings.remove(&key).map_err(disk)?;
+                        let (first, last) = (batch_key(*attempt, 0), batch_key(*attempt, u64::MAX));
+                        let remove = |_: &[u8; 48], content: &[u8]| moved.remove(content);
+                        points.retain_in::<&[u8; 48], _>(&first..=&last, remove).map_err(disk)?;
+                    }
+                }
+            }
+        }
+        transaction.commit().map_err(disk)?;
+        Ok(moved)
+    }
+
+    /// The batches of `attempt` from number `from`, the first few.
+    pub(super) fn batches(&self, attempt: AttemptId, from: u64) -> Result<Vec<Batch>, SpoolError> {
+        let transaction = self.db.begin_read().map_err(disk)?;
+        let table = transaction.open_table(POINTS).map_err(disk)?;
+        let (first, last) = (batch_key(attempt, from), batch_key(attempt, u64::MAX));
+        let rows = table.range::<&[u8; 48]>(&first..=&last).map_err(disk)?;
+        rows.take(READ_BATCHES)
+            .map(|row| {
+                let (key, value) = row.map_err(disk)?;
+                Ok(Batch { sequence: sequence_of(key.value()), points: decode("points", value.value())? })
+            })
+            .collect()
+    }
+
+    /// Everything that was not handed over, oldest fence of a stage first.
+    pub(super) fn left(&self) -> Result<Vec<Left>, SpoolError> {
+        let transaction = self.db.begin_read().map_err(disk)?;
+        let points = transaction.open_table(POINTS).map_err(disk)?;
+        let checkpoints = transaction.open_table(CHECKPOINTS).map_err(disk)?;
+        let endings = transaction.open_table(ENDINGS).map_err(disk)?;
+        let mut left = Vec::new();
+        for row in transaction.open_table(OPENINGS).map_err(disk)?.iter().map_err(disk)? {
+            let (key, opening) = row.map_err(disk)?;
+            let attempt = attempt_of(key.value());
+            let checkpoint = checkpoints.get(key.value()).map_err(disk)?;
+            let checkpoint: Option<Saved> = checkpoint.map(|saved| decode("checkpoints", saved.value())).transpose()?;
+            let ending = endings.get(key.value()).map_err(disk)?;
+            let ending: Option<Ending> = ending.map(|ending| decode("endings", ending.value())).transpose()?;
+            let (first, last) = (batch_key(attempt, 0), batch_key(attempt, u64::MAX));
+            let mut batches = points.range::<&[u8; 48]>(&first..=&last).map_err(disk)?;
+            let first = batches.next().transpose().map_err(disk)?.map(|(key, _)| sequence_of(key.value()));
+            let last = batches.next_back().transpose().map_err(disk)?.map(|(key, _)| sequence_of(key.value()));
+            // Where no batch is here, all that the records count on are acknowledged.
+            let counted =
+                checkpoint.iter().map(|saved| saved.next_sequence).chain(ending.iter().map(Ending::counts_on));
+            let counted = counted.max().unwrap_or(0);
+            let batches = (first.unwrap_or(counted), last.or(first).map_or(counted, |last| last + 1));
+            let opening = decode("openings", opening.value())?;
+            left.push(Left { attempt, opening, batches, checkpoint, ending });
+        }
+        Ok(left)
+    }
+
+    /// Bytes of all points.
+    pub(super) fn size(&self) -> Result<u64, SpoolError> {
+        let transaction = self.db.begin_read().map_err(disk)?;
+        let table = transaction.open_table(POINTS).map_err(disk)?;
+        table.iter().map_err(disk)?.try_fold(0, |sum, row| Ok(sum + row.map_err(disk)?.1.value().len() as u64))
+    }
+}
+
+fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, SpoolError> {
+    serde_json::to_vec(value).map_err(disk)
+}
+
+fn decode<T: DeserializeOwned>(table: &'static str, bytes: &[u8]) -> Result<T, SpoolError> {
+    serde_json::from_slice(bytes).map_err(|cause| SpoolError::Damaged { table, cause: cause.to_string() })
+}

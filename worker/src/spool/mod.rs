@@ -1,0 +1,322 @@
+//! The spool: what a trainer handed to the daemon is on this machine's disk before it is on its way to the
+//! coordinator, and stays there until the coordinator has it. An outage of any length stops no training, and a
+//! daemon that dies during one loses nothing: its successor hands over what it finds.
+//!
+//! One thread owns the file. It takes all entries that wait, writes them in one transaction, and only then
+//! answers (group commit). A disk that refuses is tried again until it does not: meanwhile nobody is answered,
+//! reports of trainers are not read, and trainers wait at their pipe.
+//!
+//! **Bound.** Points may take so many bytes ([`Spool::open`]); from there on [`Spool::points`] waits until the
+//! coordinator has taken some. The file takes about three times as much (pages that are rewritten exist twice).
+//! A stage makes at most 400 points plus four an epoch, below 100 bytes each, and without a coordinator no slot
+//! gets another stage: only attempts of former lives of the daemon add to those that run. Checkpoints and models
+//! are files of their own, as many as the stage's policy keeps.
+
+mod log;
+#[cfg(test)]
+mod power_loss;
+mod record;
+
+use std::path::Path;
+use std::time::Duration;
+
+use pretext_shared::ids::AttemptId;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use log::Log;
+pub use log::SpoolError;
+pub use record::{Batch, Ending, Entry, Left, Opening, Saved};
+
+/// Entries that share a transaction at most.
+const GROUP: usize = 256;
+/// Pause before a disk that refused is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+enum Message {
+    Write(Entry, oneshot::Sender<()>),
+    /// Written when something else is, or when there is nothing else to do.
+    Note(Entry),
+    Read(AttemptId, u64, oneshot::Sender<Vec<Batch>>),
+}
+
+/// A handle to the spool. See the module.
+#[derive(Clone)]
+pub struct Spool {
+    messages: mpsc::UnboundedSender<Message>,
+    /// Bytes of points.
+    used: watch::Receiver<u64>,
+    limit: u64,
+}
+
+impl Spool {
+    /// Opens the spool at `path`, or makes it, and says what a former life of the daemon left there. Its points
+    /// may take `limit` bytes.
+    ///
+    /// # Errors
+    /// When it cannot be opened or was written by another version.
+    pub fn open(path: &Path, limit: u64) -> Result<(Self, Vec<Left>), SpoolError> {
+        let path = path.to_owned();
+        Self::with(Box::new(move || Log::open(&path)), limit)
+    }
+
+    fn with(
+        open: Box<dyn Fn() -> Result<Log, SpoolError> + Send>,
+        limit: u64,
+    ) -> Result<(Self, Vec<Left>), SpoolError> {
+        let log = open()?;
+        let left = log.left()?;
+        let (used, receiver) = watch::channel(log.size()?);
+        let (messages, inbox) = mpsc::unbounded_channel();
+        let writer = Writer { open, log: Some(log), used };
+        std::thread::Builder::new()
+            .name("spool".to_owned())
+            .spawn(move || writer.run(inbox))
+            .map_err(|error| SpoolError::Disk(format!("cannot start a thread: {error}")))?;
+        Ok((Self { messages, used: receiver, limit }, left))
+    }
+
+    /// Keeps `entry`: it is on the disk when this returns.
+    ///
+    /// # Errors
+    /// [`SpoolError::Closed`] when the daemon is ending.
+    pub async fn write(&self, entry: Entry) -> Result<(), SpoolError> {
+        let (done, written) = oneshot::channel();
+        self.messages.send(Message::Write(entry, done)).map_err(|_| SpoolError::Closed)?;
+        written.await.map_err(|_| SpoolError::Closed)
+    }
+
+    /// Keeps points as [`Spool::write`] does, once there is room for them.
+    ///
+    /// # Errors
+    /// As [`Spool::write`].
+    pub async fn points(&self, attempt: AttemptId, batch: Batch) -> Result<(), SpoolError> {
+        if !self.has_room() {
+            tracing::warn!(
+                %attempt, limit = self.limit,
+                "the spool is full: its trainers wait until the coordinator has taken points"
+            );
+            let mut used = self.used.clone();
+            used.wait_for(|used| *used < self.limit).await.map_err(|_| SpoolError::Closed)?;
+        }
+        self.write(Entry::Points(attempt, batch)).await
+    }
+
+    fn has_room(&self) -> bool {
+        *self.used.borrow() < self.limit
+    }
+
+    /// Notes what need not be there after a crash: it would only be handed over once more.
+    pub fn note(&self, entry: Entry) {
+        debug_assert!(!entry.is_vital());
+        // A spool that is closed has nobody who would miss it.
+        let _ = self.messages.send(Message::Note(entry));
+    }
+
+    /// The batches of `attempt` from number `from`, the first few.
+    ///
+    /// # Errors
+    /// [`SpoolError::Closed`] when the daemon is ending.
+    pub async fn read(&self, attempt: AttemptId, from: u64) -> Result<Vec<Batch>, SpoolError> {
+        let (reply, batches) = oneshot::channel();
+        self.messages.send(Message::Read(attempt, from, reply)).map_err(|_| SpoolError::Closed)?;
+        batches.await.map_err(|_| SpoolError::Closed)
+    }
+}
+
+struct Writer {
+    open: Box<dyn Fn() -> Result<Log, SpoolError> + Send>,
+    /// Nothing while the disk refuses.
+    log: Option<Log>,
+    used: watch::Sender<u64>,
+}
+
+impl Writer {
+    fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Message>) {
+        while let Some(first) = inbox.blocking_recv() {
+            let (mut entries, mut waiting, mut reads) = (Vec::new(), Vec::new(), Vec::new());
+            let mut next = Some(first);
+            while let Some(message) = next {
+                match message {
+                    Message::Write(entry, done) => {
+                        entries.push(entry);
+                        waiting.push(done);
+                    }
+                    Message::Note(entry) => entries.push(entry),
+                    Message::Read(attempt, from, reply) => reads.push((attempt, from, reply)),
+                }
+                next = if entries.len() < GROUP { inbox.try_recv().ok() } else { None };
+            }
+            if !entries.is_empty() {
+                let moved = self.insist(|log| log.write(&entries));
+                self.used.send_modify(|used| *used = (*used + moved.added).saturating_sub(moved.removed));
+            }
+            // Whoever has gone away meanwhile does not need the answer.
+            for done in waiting {
+                let _ = done.send(());
+            }
+            for (attempt, from, reply) in reads {
+                let _ = reply.send(self.insist(|log| log.batches(attempt, from)));
+            }
+        }
+    }
+
+    /// Does `work`, as often as it takes: after an error the database is opened anew, and all entries can be
+    /// written twice.
+    fn insist<T>(&mut self, work: impl Fn(&Log) -> Result<T, SpoolError>) -> T {
+        let mut refused = false;
+        loop {
+            let log = match self.log.take() {
+                Some(log) => Ok(log),
+                None => (self.open)(),
+            };
+            match log.and_then(|log| work(&log).map(|done| (log, done))) {
+                Ok((log, done)) => {
+                    self.log = Some(log);
+                    if refused {
+                        tracing::info!("the spool can be written again");
+                    }
+                    return done;
+                }
+                Err(error) => {
+                    if !refused {
+                        tracing::error!(%error, "trainers wait until the spool can be written");
+                    }
+                    refused = true;
+                    std::thread::sleep(AGAIN);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretext_shared::ids::{ContentHash, Fence, StageId};
+    use pretext_shared::outcome::{Failure, FailureCode};
+    use pretext_shared::point::{Metric, Part, Point};
+
+    use super::*;
+
+    pub(super) fn attempt(fence: u64) -> AttemptId {
+        AttemptId { stage: StageId(ContentHash::of(b"stage")), fence: Fence(fence) }
+    }
+
+    pub(super) fn batch(sequence: u64) -> Batch {
+        let value = f64::from_bits(0x3fb9_9999_9999_999b) + sequence as f64;
+        let point = Point { part: Part::Train, metric: Metric::Loss, epoch: 1, step: sequence, value };
+        Batch { sequence, points: vec![point; 3] }
+    }
+
+    fn saved(step: u64) -> Saved {
+        Saved { path: format!("/stages/checkpoint-{step}").into(), step, next_sequence: step }
+    }
+
+    fn opening() -> Opening {
+        Opening { device: "cpu".to_owned() }
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+    }
+
+    #[test]
+    fn what_a_dead_daemon_was_handed_is_found_by_the_next() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("spool.redb");
+        let failure = Failure { code: FailureCode::Crashed, message: "gone".to_owned(), log: vec!["a".to_owned()] };
+        runtime().block_on(async {
+            let (spool, left) = Spool::open(&path, 1 << 20).expect("opens");
+            assert_eq!(left, []);
+            for (fence, count) in [(1, 70), (2, 3)] {
+                spool.write(Entry::Begin(attempt(fence), opening())).await.expect("open");
+                for sequence in 0..count {
+                    spool.points(attempt(fence), batch(sequence)).await.expect("open");
+                }
+            }
+            spool.write(Entry::Checkpoint(attempt(1), saved(5))).await.expect("open");
+            spool.write(Entry::Checkpoint(attempt(1), saved(9))).await.expect("open");
+            spool.note(Entry::Settled(attempt(1), 5));
+            spool.note(Entry::Acknowledged(attempt(1), 4));
+            // Twice is once.
+            spool.points(attempt(2), batch(1)).await.expect("open");
+            spool.write(Entry::End(attempt(2), Ending::Failed { failure: failure.clone() })).await.expect("open");
+            let read = spool.read(attempt(1), 0).await.expect("open");
+            assert_eq!(read.first(), Some(&batch(4)), "what was acknowledged is gone");
+            let rest = spool.read(attempt(1), read.last().expect("some").sequence + 1).await.expect("open");
+            assert_eq!([read, rest].concat(), (4..70).map(batch).collect::<Vec<_>>());
+        });
+        let (spool, left) = reopened(&path);
+        let first = Left {
+            attempt: attempt(1),
+            opening: opening(),
+            batches: (4, 70),
+            checkpoint: Some(saved(9)),
+            ending: None,
+        };
+        let second = Left {
+            attempt: attempt(2),
+            opening: opening(),
+            batches: (0, 3),
+            checkpoint: None,
+            ending: Some(Ending::Failed { failure }),
+        };
+        assert_eq!(left, [first, second.clone()]);
+        runtime().block_on(async {
+            spool.note(Entry::Settled(attempt(1), 9));
+            spool.write(Entry::Forget(attempt(1))).await.expect("open");
+            assert_eq!(spool.read(attempt(1), 0).await.expect("open"), []);
+        });
+        drop(spool);
+        assert_eq!(reopened(&path).1, [second]);
+    }
+
+    /// The thread of a spool that was dropped closes the file soon after.
+    fn reopened(path: &Path) -> (Spool, Vec<Left>) {
+        loop {
+            match Spool::open(path, 1 << 20) {
+                Err(SpoolError::Open { cause, .. }) if cause.contains("already open") => std::thread::yield_now(),
+                other => return other.expect("opens"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_spool_holds_its_trainers_until_points_are_taken() {
+        const LIMIT: u64 = 64 << 10;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("spool.redb");
+        let (spool, _) = Spool::open(&path, LIMIT).expect("opens");
+        runtime().block_on(async {
+            spool.write(Entry::Begin(attempt(1), opening())).await.expect("open");
+            let mut next = 0;
+            for _ in 0..5 {
+                while spool.has_room() {
+                    spool.points(attempt(1), batch(next)).await.expect("open");
+                    next += 1;
+                }
+                let mut held = Box::pin(spool.points(attempt(1), batch(next)));
+                let polled = tokio::select! {
+                    biased;
+                    _ = &mut held => "written",
+                    _ = spool.read(attempt(1), 0) => "held",
+                };
+                assert_eq!(polled, "held");
+                spool.note(Entry::Acknowledged(attempt(1), next));
+                held.await.expect("open");
+                next += 1;
+            }
+            assert!(next > 500, "{next}");
+        });
+        let bytes = std::fs::metadata(&path).expect("there").len();
+        assert!(bytes < 3 * LIMIT + (4 << 20), "the file has {bytes} bytes");
+    }
+
+    #[test]
+    fn a_file_that_is_no_spool_is_refused_in_words() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("spool.redb");
+        std::fs::write(&path, b"not a database at all, but long enough to be looked at").expect("writes");
+        let Err(error) = Spool::open(&path, 1) else { panic!("it opened") };
+        assert!(error.to_string().contains("move the file away"), "{error}");
+    }
+}

@@ -1,0 +1,291 @@
+//! A disk that loses power, and that is full or broken for a while. Every operation of a run is recorded; then
+//! power is lost after each of them, with everything that was not synced lost, kept, torn or reordered, and the
+//! spool must open with all that it had acknowledged.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use pretext_shared::draw::{Draw, Place, Purpose};
+
+use super::log::{Log, SpoolError};
+use super::tests::{attempt, batch};
+use super::{Ending, Entry, Opening, Saved, Spool};
+
+/// Disks write sectors: a write that is torn ends or begins at a multiple of this.
+const SECTOR: usize = 512;
+
+#[derive(Debug, Clone)]
+enum Operation {
+    Write { offset: usize, data: Vec<u8> },
+    SetLength(usize),
+    Sync,
+}
+
+#[derive(Debug, Default)]
+struct Platter {
+    content: Vec<u8>,
+    operations: Vec<Operation>,
+    /// Writes and syncs that succeed before the disk refuses the next `refusals`.
+    good: usize,
+    refusals: usize,
+}
+
+/// The simulated home of the spool's file.
+#[derive(Debug, Clone, Default)]
+struct Disk(Arc<Mutex<Platter>>);
+
+impl Disk {
+    fn with(content: Vec<u8>) -> Self {
+        Self(Arc::new(Mutex::new(Platter { content, good: usize::MAX, ..Default::default() })))
+    }
+
+    fn platter(&self) -> MutexGuard<'_, Platter> {
+        self.0.lock().expect("nobody panics with it")
+    }
+
+    fn recorded(&self) -> usize {
+        self.platter().operations.len()
+    }
+
+    fn apply(&self, operation: Operation) -> io::Result<()> {
+        let mut platter = self.platter();
+        match platter.good.checked_sub(1) {
+            Some(good) => platter.good = good,
+            None if platter.refusals > 0 => {
+                platter.refusals -= 1;
+                return Err(io::Error::from(io::ErrorKind::StorageFull));
+            }
+            None => {}
+        }
+        operation.apply(&mut platter.content);
+        platter.operations.push(operation);
+        Ok(())
+    }
+}
+
+impl Operation {
+    fn apply(&self, content: &mut Vec<u8>) {
+        match self {
+            Operation::Write { offset, data } => {
+                let end = offset + data.len();
+                if content.len() < end {
+                    content.resize(end, 0);
+                }
+                content[*offset..end].copy_from_slice(data);
+            }
+            Operation::SetLength(length) => content.resize(*length, 0),
+            Operation::Sync => {}
+        }
+    }
+}
+
+impl redb::StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.platter().content.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let offset = offset as usize;
+        let platter = self.platter();
+        let content = platter.content.get(offset..offset + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        out.copy_from_slice(content);
+        Ok(())
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.apply(Operation::SetLength(length as usize))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.apply(Operation::Sync)
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.apply(Operation::Write { offset: offset as usize, data: data.to_vec() })
+    }
+}
+
+fn saved(step: u64) -> Saved {
+    Saved { path: format!("/checkpoint-{step}").into(), step, next_sequence: step }
+}
+
+fn ending() -> Ending {
+    let score = pretext_shared::outcome::Score { loss: 0.1, accuracy: 0.9, seen: 10 };
+    let files = BTreeMap::new();
+    let finished =
+        pretext_shared::trainer::Finished { selected_epoch: 1, score, steps: 40, images: 160, seconds: 1.5, files };
+    Ending::Finished { finished, next_sequence: 40 }
+}
+
+/// Two attempts, one of which is handed over while the other goes on.
+fn run() -> Vec<Vec<Entry>> {
+    let mut groups = vec![vec![Entry::Begin(attempt(1), Opening { device: "cpu".to_owned() })]];
+    for n in 0..40 {
+        groups.push(vec![Entry::Points(attempt(1), batch(n))]);
+        if n % 8 == 7 {
+            groups.push(vec![Entry::Checkpoint(attempt(1), saved(n)), Entry::Acknowledged(attempt(1), n / 2)]);
+            groups.push(vec![Entry::Settled(attempt(1), n), Entry::Acknowledged(attempt(1), n / 2 + 1)]);
+        }
+        if n == 20 {
+            groups.push(vec![Entry::Begin(attempt(2), Opening { device: "cpu".to_owned() })]);
+        }
+        if n > 20 {
+            groups.push(vec![Entry::Points(attempt(2), batch(n - 21))]);
+        }
+    }
+    groups.push(vec![Entry::End(attempt(1), ending())]);
+    groups.push(vec![Entry::Forget(attempt(1))]);
+    groups.push(vec![Entry::Points(attempt(2), batch(19))]);
+    groups
+}
+
+/// What the spool holds, as far as anybody relies on it.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Held {
+    open: bool,
+    /// Batches below this number may be gone.
+    acknowledged: u64,
+    next: u64,
+    checkpoint: Option<Saved>,
+    settled: bool,
+    ending: Option<Ending>,
+}
+
+type Ledger = BTreeMap<u64, Held>;
+
+fn book(ledger: &mut Ledger, entry: &Entry) {
+    match entry {
+        Entry::Begin(attempt, _) => ledger.entry(attempt.fence.0).or_default().open = true,
+        Entry::Points(attempt, batch) => ledger.entry(attempt.fence.0).or_default().next = batch.sequence + 1,
+        Entry::Checkpoint(attempt, saved) => {
+            let held = ledger.entry(attempt.fence.0).or_default();
+            (held.checkpoint, held.settled) = (Some(saved.clone()), false);
+        }
+        Entry::End(attempt, ending) => ledger.entry(attempt.fence.0).or_default().ending = Some(ending.clone()),
+        Entry::Acknowledged(attempt, below) => ledger.entry(attempt.fence.0).or_default().acknowledged = *below,
+        Entry::Settled(attempt, _) => ledger.entry(attempt.fence.0).or_default().settled = true,
+        Entry::Forget(attempt) => drop(ledger.remove(&attempt.fence.0)),
+    }
+}
+
+/// The spool over `content` holds what was acknowledged (`before`), or what was being written (`after`).
+fn check(content: Vec<u8>, before: &Ledger, after: &Ledger, what: &str) {
+    let log = Log::over(Disk::with(content)).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let left = log.left().unwrap_or_else(|error| panic!("{what}: {error}"));
+    let found: BTreeMap<u64, _> = left.into_iter().map(|left| (left.attempt.fence.0, left)).collect();
+    for fence in [1, 2] {
+        let holds = |held: Option<&Held>| match (held, found.get(&fence)) {
+            (None, None) => true,
+            (Some(held), Some(left)) => {
+                let mut batches = log.batches(attempt(fence), 0).expect("readable");
+                batches.extend(
+                    log.batches(attempt(fence), batches.last().map_or(0, |last| last.sequence + 1)).expect("readable"),
+                );
+                let first = batches.first().map_or(held.next, |first| first.sequence);
+                let whole: Vec<_> = (first..held.next).map(batch).collect();
+                let checkpoint = left.checkpoint == held.checkpoint || (held.settled && left.checkpoint.is_none());
+                first <= held.acknowledged && batches == whole && checkpoint && left.ending == held.ending
+            }
+            _ => false,
+        };
+        assert!(
+            holds(before.get(&fence)) || holds(after.get(&fence)),
+            "{what}: fence {fence}\nfound {:#?}\nbefore {before:#?}\nafter {after:#?}",
+            found.get(&fence)
+        );
+    }
+}
+
+/// Contents that a disk may have after `pending` was not synced.
+fn survivors(synced: &[u8], pending: &[Operation], draw: &mut Draw) -> Vec<Vec<u8>> {
+    let content = |operations: &mut dyn Iterator<Item = Operation>| {
+        let mut content = synced.to_vec();
+        operations.for_each(|operation| operation.apply(&mut content));
+        content
+    };
+    let mut all = vec![content(&mut std::iter::empty()), content(&mut pending.iter().cloned())];
+    for skipped in 0..pending.len() {
+        // All but one, one alone, and one that is torn after all others or after those before it.
+        let others = pending.iter().enumerate().filter(|(index, _)| *index != skipped).map(|(_, other)| other);
+        all.push(content(&mut others.clone().cloned()));
+        all.push(content(&mut pending[skipped..=skipped].iter().cloned()));
+        if let Operation::Write { offset, data } = &pending[skipped]
+            && data.len() > SECTOR
+        {
+            let cut = SECTOR * (1 + draw.below(data.len() / SECTOR)).min(data.len() / SECTOR);
+            let head = Operation::Write { offset: *offset, data: data[..cut].to_vec() };
+            let tail = Operation::Write { offset: offset + cut, data: data[cut..].to_vec() };
+            all.push(content(&mut others.clone().cloned().chain([head.clone()])));
+            all.push(content(&mut others.cloned().chain([tail])));
+            all.push(content(&mut pending[..skipped].iter().cloned().chain([head])));
+        }
+    }
+    for _ in 0..8 {
+        all.push(content(&mut pending.iter().filter(|_| draw.below(2) == 0).cloned().collect::<Vec<_>>().into_iter()));
+    }
+    all
+}
+
+#[test]
+fn power_may_be_lost_at_any_moment() {
+    let disk = Disk::with(Vec::new());
+    let log = Log::over(disk.clone()).expect("opens");
+    // Ledgers after each group, with the operation by which the group was acknowledged.
+    let mut ledgers = vec![(disk.recorded(), Ledger::new())];
+    for group in run() {
+        log.write(&group).expect("a good disk");
+        let mut ledger = ledgers.last().expect("one").1.clone();
+        group.iter().for_each(|entry| book(&mut ledger, entry));
+        ledgers.push((disk.recorded(), ledger));
+    }
+    let operations = disk.platter().operations.clone();
+    let opened = ledgers[0].0;
+    let mut draw = Draw::new(Place { seed: 0, purpose: Purpose::Order, epoch: 0, sample: 0, view: 0 }, 0);
+    let (mut synced, mut pending): (Vec<u8>, Vec<Operation>) = (Vec::new(), Vec::new());
+    let (mut images, mut boundaries) = (0, 0);
+    for (index, operation) in operations.iter().enumerate() {
+        match operation {
+            Operation::Sync => {
+                pending.drain(..).for_each(|operation| operation.apply(&mut synced));
+                boundaries += 1;
+            }
+            other => pending.push(other.clone()),
+        }
+        let done = index + 1;
+        // Before the file was opened for the first time nothing was promised, not even a file.
+        if done < opened || pending.is_empty() && !matches!(operation, Operation::Sync) {
+            continue;
+        }
+        let at = ledgers.iter().rposition(|(recorded, _)| *recorded <= done).expect("it is open");
+        // Entries that are not vital may be missing: the ledger says so itself.
+        let (before, after) = (&ledgers[at].1, &ledgers[(at + 1).min(ledgers.len() - 1)].1);
+        for (variant, content) in survivors(&synced, &pending, &mut draw).into_iter().enumerate() {
+            check(content, before, after, &format!("power lost after operation {done}, variant {variant}"));
+            images += 1;
+        }
+    }
+    println!("{boundaries} sync boundaries, {} operations, {images} disks after power loss", operations.len());
+    assert!(boundaries > 70 && images > 10_000, "{boundaries} boundaries, {images} images");
+}
+
+#[test]
+fn a_disk_that_refuses_for_a_while_loses_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let disk = Disk::with(Vec::new());
+    let opened = disk.clone();
+    let open = move || -> Result<Log, SpoolError> { Log::over(opened.clone()) };
+    let (spool, _) = Spool::with(Box::new(open), 1 << 20).expect("opens");
+    runtime.block_on(async {
+        spool.write(Entry::Begin(attempt(1), Opening { device: "cpu".to_owned() })).await.expect("open");
+        for sequence in 0..12 {
+            if sequence % 6 == 3 {
+                let mut platter = disk.platter();
+                (platter.good, platter.refusals) = (sequence as usize / 3, 2);
+            }
+            spool.points(attempt(1), batch(sequence)).await.expect("open");
+        }
+        assert_eq!(disk.platter().refusals, 0, "the disk did refuse");
+        assert_eq!(spool.read(attempt(1), 0).await.expect("open"), (0..12).map(batch).collect::<Vec<_>>());
+    });
+}
