@@ -15,7 +15,7 @@ PROFILE := --release --locked --workspace
 
 VENV := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pretext/venv
 
-.PHONY: demo build test verify fix campaign campaign-processes bench setup-build setup-test setup-verify claim
+.PHONY: demo build test verify fix sbom campaign campaign-processes bench setup-build setup-test setup-verify setup-sbom claim
 
 ## Build everything and run the main job: four methods, two fractions, two learning-rate policies.
 demo: build
@@ -41,6 +41,10 @@ fix:
 	$(CARGO) fmt --all
 	$(CARGO) clippy $(PROFILE) --all-targets --fix --allow-dirty --allow-staged
 
+## A CycloneDX list of everything that each program links: PROGRAM/PROGRAM.cdx.json.
+sbom: setup-sbom
+	$(CARGO) cyclonedx --format json --spec-version 1.5 --describe binaries
+
 ## The long runs whose results are committed below docs/.
 campaign: build
 	tests/campaign.sh $(BIN)
@@ -65,6 +69,9 @@ setup-build: claim
 
 setup-test: claim
 	@tests/setup.sh test
+
+setup-sbom:
+	@tests/setup.sh sbom
 
 setup-verify: claim
 	@tests/setup.sh verify

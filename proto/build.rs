@@ -6,7 +6,13 @@ use std::path::PathBuf;
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let files = ["pretext/v1/types.proto", "pretext/v1/sweeps.proto", "pretext/v1/work.proto"];
+    let files = [
+        "pretext/v1/types.proto",
+        "pretext/v1/sweeps.proto",
+        "pretext/v1/work.proto",
+        "pretext/v1/identity.proto",
+        "externalscaler/externalscaler.proto",
+    ];
     let descriptors = protox::compile(files, ["."])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;

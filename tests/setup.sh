@@ -8,13 +8,14 @@ packages=()
 need() { dpkg -s "$1" >/dev/null 2>&1 || packages+=("$1"); }
 
 case "$1" in
-build | verify)
+build | verify | sbom)
     command -v cc >/dev/null || need build-essential
     ;;
 test)
     command -v cc >/dev/null || need build-essential
     need mesa-vulkan-drivers
     need libvulkan1
+    python3 -c "import ensurepip" 2>/dev/null || need python3-venv
     ;;
 bench)
     # PyTorch, to be compared with.
@@ -45,4 +46,22 @@ if [ "$1" = verify ] && ! cargo deny --version >/dev/null 2>&1; then
     echo "installing: cargo-deny" >&2
     # In its own target folder: its dependencies have nothing to do with ours.
     env -u CARGO_TARGET_DIR cargo install --locked cargo-deny --version 0.20.2 --quiet
+fi
+
+# The programs that check the manifests, in an environment of their own; made again when their list changes.
+if [ "$1" = test ]; then
+    tools="${XDG_CACHE_HOME:-$HOME/.cache}/pretext/manifest-tools"
+    wanted="$(dirname "$0")/manifests/requirements.txt"
+    if ! cmp -s "$wanted" "$tools/requirements.txt"; then
+        echo "installing: the programs that check manifests" >&2
+        rm -rf "$tools"
+        python3 -m venv "$tools"
+        "$tools/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$wanted"
+        cp "$wanted" "$tools/requirements.txt"
+    fi
+fi
+
+if [ "$1" = sbom ] && ! cargo cyclonedx --version >/dev/null 2>&1; then
+    echo "installing: cargo-cyclonedx" >&2
+    env -u CARGO_TARGET_DIR cargo install --locked cargo-cyclonedx --version 0.5.7 --quiet
 fi

@@ -5,17 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pretext_proto::v1::sweeps_server::SweepsServer;
-use pretext_proto::v1::work_server::WorkServer;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::core::{Core, CoreThread};
 use crate::engine::Limits;
-use crate::grpc::{MAX_MESSAGE, SweepsService, WorkService};
+use crate::exposure::{Exposure, ExposureError};
+use crate::grpc::{self, DescriptorError, Parts};
+use crate::metrics::{Metrics, MonitorError, serve_monitor};
 use crate::store::{RedbStore, StoreError};
 
 /// How long streams may take to end at a shutdown before they are cut.
@@ -30,6 +29,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// Times and limits.
     pub limits: Limits,
+    /// Who can reach it, and how.
+    pub exposure: Exposure,
 }
 
 /// Why a coordinator did not start.
@@ -59,14 +60,23 @@ pub enum StartError {
     /// The artifact store does not open.
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),
-    /// Reflection could not be built: a broken build.
-    #[error("the descriptors of this build are damaged: {0}")]
-    Descriptors(String),
+    /// TLS or identities cannot be had.
+    #[error(transparent)]
+    Exposure(#[from] ExposureError),
+    /// There is no monitoring port.
+    #[error(transparent)]
+    Monitor(#[from] MonitorError),
+    /// A broken build.
+    #[error(transparent)]
+    Descriptors(#[from] DescriptorError),
 }
 
 /// A coordinator that serves.
 pub struct Coordinator {
     address: SocketAddr,
+    monitor: Option<SocketAddr>,
+    /// What goes on beside the server; ends with this.
+    _beside: JoinSet<()>,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
     core: CoreThread,
@@ -90,40 +100,36 @@ impl Coordinator {
         let store = Arc::new(RedbStore::open(&options.state_dir.join("state.redb"))?);
         let (core, thread) = Core::start(store, options.limits)?;
 
-        let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_serving::<SweepsServer<SweepsService>>().await;
-        health.set_serving::<WorkServer<WorkService>>().await;
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(pretext_proto::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()
-            .map_err(|error| StartError::Descriptors(error.to_string()))?;
-        let sweeps = SweepsServer::new(SweepsService::new(core.clone(), artifacts.clone()))
-            .max_decoding_message_size(MAX_MESSAGE);
-        let work = WorkServer::new(WorkService::new(core.clone(), artifacts, options.limits))
-            .max_decoding_message_size(MAX_MESSAGE);
+        let metrics = Arc::new(Metrics::new());
+        let mut beside = JoinSet::new();
+        let monitor = match options.exposure.monitor {
+            None => None,
+            Some(address) => {
+                let health = grpc::health().await;
+                Some(serve_monitor(address, health, metrics.clone(), core.clone(), &mut beside).await?)
+            }
+        };
+        let guard = options.exposure.guard(address, &metrics, &mut beside)?;
+        let parts =
+            Parts { core: core.clone(), artifacts, limits: options.limits, gate: guard.gate, identity: guard.identity };
         let (stop, stopped) = oneshot::channel();
-        let server = tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(Duration::from_secs(20)))
-            .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-            .tcp_nodelay(true)
-            .max_concurrent_streams(Some(1024))
-            .add_service(health_service)
-            .add_service(reflection)
-            .add_service(sweeps)
-            .add_service(work)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
-                // A dropped sender means the same as a sent stop.
-                let _ = stopped.await;
-            });
-        let server = tokio::spawn(server);
+        let stopped = async {
+            // A dropped sender means the same as a sent stop.
+            let _ = stopped.await;
+        };
+        let server = grpc::serve(listener, guard.ports, parts, stopped).await?;
         tracing::info!(%address, state = %options.state_dir.display(), "coordinator serves");
-        Ok(Self { address, stop, server, core: thread, handle: core })
+        Ok(Self { address, monitor, _beside: beside, stop, server, core: thread, handle: core })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where health checks and metrics are, if anywhere.
+    pub fn monitor(&self) -> Option<SocketAddr> {
+        self.monitor
     }
 
     /// Returns when the store can no longer be written, with the reason. Then only [`Coordinator::stop`] is

@@ -1,4 +1,4 @@
-//! The wire: generated code of `pretext/v1/*.proto`, and nothing else but its version and descriptors.
+//! The wire: generated code of `pretext/v1/*.proto` and of the autoscaler's interface, and nothing else but its version and descriptors.
 
 /// The protocol that this build speaks. Raised when a message changes its meaning; worker and
 /// coordinator refuse each other in words when theirs differ.
@@ -8,6 +8,12 @@ pub const PROTOCOL: u32 = 1;
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 pub mod v1 {
     tonic::include_proto!("pretext.v1");
+}
+
+/// KEDA's package `externalscaler`: its name is KEDA's, not ours.
+#[allow(missing_docs, unreachable_pub, clippy::all)]
+pub mod externalscaler {
+    tonic::include_proto!("externalscaler");
 }
 
 /// The encoded descriptor set, for gRPC reflection.

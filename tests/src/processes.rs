@@ -145,6 +145,8 @@ pub struct Server {
     pub process: Guarded,
     /// Where it listens.
     pub url: String,
+    /// Where health checks and metrics are, with `--monitor`.
+    pub monitoring: Option<String>,
 }
 
 impl Server {
@@ -170,7 +172,8 @@ impl Server {
         BufReader::new(stdout).read_line(&mut line).expect("readable");
         let address: Value = serde_json::from_str(&line)
             .unwrap_or_else(|error| panic!("`{line}`: {error}\n{}", read(&folder.path("serve.log"))));
-        Self { process, url: address["listening"].as_str().expect("an address").to_owned() }
+        let text = |key: &str| address[key].as_str().map(str::to_owned);
+        Self { process, url: text("listening").expect("an address"), monitoring: text("monitoring") }
     }
 
     /// Waits until `count` workers have registered.

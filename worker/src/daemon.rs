@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use pretext_identity::Wire;
 use pretext_proto::v1 as pb;
 use pretext_shared::dataset::{DatasetFacts, Source};
 use pretext_shared::device::{DeviceFacts, NumericClass};
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
 use worker::data;
 use worker::device::{self, AdapterKind, DeviceName};
+use worker::identity;
 use worker::session::{self, LinkError, ServeError};
 
 use crate::DaemonArgs;
@@ -178,9 +180,10 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         Ok(datasets) => datasets,
         Err(sentence) => return give_up(BAD_INPUT, sentence),
     };
-    let options = session::Options {
+    let mut options = session::Options {
         worker: WorkerId { name, boot: uuid::Uuid::now_v7() },
         coordinators: args.coordinator,
+        wire: Wire::Plain,
         devices,
         threads: args.threads,
         data_root,
@@ -201,6 +204,16 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         if let Err(error) = stop_on_signals(stop) {
             return give_up(ENVIRONMENT, format!("cannot listen for signals: {error}"));
         }
+        let (urls, name) = (&options.coordinators, options.worker.name.as_str());
+        let mut told_to_stop = stopping.clone();
+        let prepared = tokio::select! {
+            prepared = identity::prepare(urls, args.token_file.as_deref(), &options.state_dir, name) => prepared,
+            _ = told_to_stop.changed() => return ExitCode::SUCCESS,
+        };
+        options.wire = match prepared {
+            Ok(wire) => wire,
+            Err(error) => return give_up(REFUSED, error),
+        };
         match session::serve(options, stopping).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(ServeError::Link(error @ LinkError::Url { .. })) => give_up(BAD_INPUT, error),

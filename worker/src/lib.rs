@@ -10,6 +10,7 @@ pub mod checkpoint;
 pub mod cpu;
 pub mod data;
 pub mod device;
+pub mod identity;
 pub mod methods;
 pub mod models;
 pub mod optim;

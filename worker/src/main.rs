@@ -56,6 +56,9 @@ struct DaemonArgs {
     /// URL of the coordinator. Several (separated by commas, or given several times) are tried in turn.
     #[arg(long, env = "PRETEXT_COORDINATOR", default_value = "http://127.0.0.1:7878", value_delimiter = ',')]
     coordinator: Vec<String>,
+    /// File with the join token, for a coordinator with TLS. Not needed any more once the worker has a certificate.
+    #[arg(long, env = "PRETEXT_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
     /// Devices to offer, separated by commas: auto, cpu, vulkan[:N], cuda[:N], rocm[:N], metal[:N].
     #[arg(long, default_value = "auto", value_delimiter = ',')]
     device: Vec<String>,

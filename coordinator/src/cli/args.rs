@@ -1,10 +1,13 @@
 //! What can be written on the command line.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pretext_shared::stage::Extent;
+
+use super::exposure::ExposureArgs;
+use super::identity::{CertifyArgs, InitCaArgs, JoinArgs, TokenArgs};
 
 /// Where `serve` listens and the other commands look, unless told otherwise.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:7878";
@@ -20,6 +23,7 @@ Exit codes:
 
 Environment:
   PRETEXT_COORDINATOR  the coordinator's URL, where --coordinator is not given
+  PRETEXT_CREDENTIALS  the folder of the certificate, where --credentials is not given
   PRETEXT_LOG          what is logged to stderr, for example `info` or `coordinator=debug`";
 
 /// Runs label-efficiency studies: takes a sweep file, spreads it over workers, prints the table.
@@ -71,6 +75,14 @@ pub(super) enum Command {
     Reproduce(ReproduceArgs),
     /// List workers: devices, slots, data sets, what they run
     Workers(WorkersArgs),
+    /// Make the certificate authority with which `serve --tls` knows its workers and users
+    InitCa(InitCaArgs),
+    /// Make, list and revoke join tokens
+    Token(TokenArgs),
+    /// Make a certificate for a program that cannot join by itself (a scraper, an autoscaler)
+    Certify(CertifyArgs),
+    /// Exchange a join token for the certificate that the other commands use
+    Join(JoinArgs),
 }
 
 impl Command {
@@ -89,9 +101,18 @@ pub(super) struct Remote {
     /// The coordinator's URL [default: http://127.0.0.1:7878]
     #[arg(long = "coordinator", env = "PRETEXT_COORDINATOR", value_name = "URL")]
     coordinator: Option<String>,
+    /// Where `coordinator join` put the certificate for a coordinator with TLS
+    /// [default: ~/.config/pretext/identity]
+    #[arg(long, env = "PRETEXT_CREDENTIALS", value_name = "DIR")]
+    credentials: Option<PathBuf>,
 }
 
 impl Remote {
+    /// Where the credentials are.
+    pub(super) fn credentials(&self) -> Option<&Path> {
+        self.credentials.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
     /// The URL that was named; an empty one names nothing.
     pub(super) fn named(&self) -> Option<&str> {
         self.coordinator.as_deref().filter(|url| !url.is_empty())
@@ -153,15 +174,14 @@ pub(super) struct ServeArgs {
     /// Where state and artifacts are kept
     #[arg(long, value_name = "DIR", default_value = ".pretext")]
     pub(super) state_dir: PathBuf,
-    /// Listen beyond this machine without encryption or password
-    #[arg(long)]
-    pub(super) insecure: bool,
+    #[command(flatten)]
+    pub(super) exposure: ExposureArgs,
     /// How long a lease lasts without a sign of life
     #[arg(long, value_name = "MS", hide = true, value_parser = clap::value_parser!(u64).range(50..=3_600_000))]
     pub(super) lease_ms: Option<u64>,
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("write an IP address and a port, for example {DEFAULT_ADDRESS} or [::1]:0"))
 }
 

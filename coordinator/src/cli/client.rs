@@ -1,7 +1,8 @@
 //! The client's side of the wire: questions in, answers or a [`CliError`] out.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use pretext_identity::Wire;
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::sweeps_client::SweepsClient;
 use pretext_shared::ids::ArtifactId;
@@ -12,7 +13,9 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 use uuid::Uuid;
 
+use super::args::Remote;
 use super::error::{CliError, innermost};
+use super::identity;
 
 /// How long a coordinator may take to answer a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -29,22 +32,40 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Connects to the coordinator at `url`.
-    pub(super) async fn connect(url: &str) -> Result<Self, CliError> {
+    /// Connects to the coordinator that `remote` names.
+    pub(super) async fn connect(remote: &Remote) -> Result<Self, CliError> {
+        let url = remote.url();
+        Self::dial(&url, &identity::wire(&url, remote.credentials())?).await
+    }
+
+    /// Connects to the coordinator of this process.
+    pub(super) async fn connect_here(url: &str) -> Result<Self, CliError> {
+        Self::dial(url, &Wire::Plain).await
+    }
+
+    async fn dial(url: &str, wire: &Wire) -> Result<Self, CliError> {
         let endpoint = Endpoint::from_shared(url.to_owned())
             .ok()
-            .filter(|endpoint| endpoint.uri().scheme_str() == Some("http") && endpoint.uri().host().is_some())
+            .filter(|endpoint| {
+                matches!(endpoint.uri().scheme_str(), Some("http" | "https")) && endpoint.uri().host().is_some()
+            })
             .ok_or_else(|| CliError::Input {
                 message: format!("`{}` is not the URL of a coordinator", url.escape_debug()),
-                help: Some("it reads http://HOST:PORT".to_owned()),
+                help: Some("it reads http://HOST:PORT, or https://HOST:PORT where it serves with TLS".to_owned()),
             })?
             .connect_timeout(CONNECT)
             .http2_keep_alive_interval(SILENCE)
             .keep_alive_timeout(SILENCE);
-        let channel = endpoint
-            .connect()
+        let channel = wire
+            .connect(&endpoint)
             .await
             .map_err(|error| CliError::Unreachable { url: url.to_owned(), cause: innermost(&error) })?;
+        if let Wire::Tls(session) = wire
+            && session.credentials().renewal() <= SystemTime::now()
+            && let Err(error) = pretext_identity::renew(session, channel.clone()).await
+        {
+            tracing::warn!(%error, "the certificate could not be renewed; it is good still");
+        }
         Ok(Self { rpc: SweepsClient::new(channel).max_decoding_message_size(MAX_ANSWER), url: url.to_owned() })
     }
 

@@ -27,7 +27,7 @@ impl Show for Cancelled {
 
 /// Cancels a sweep.
 pub(super) async fn cancel(args: SweepArgs, console: &Console) -> Result<Verdict, CliError> {
-    let reply = Client::connect(&args.remote.url()).await?.cancel(&args.sweep).await?;
+    let reply = Client::connect(&args.remote).await?.cancel(&args.sweep).await?;
     console.show(&Cancelled { sweep: reply.sweep, cells: reply.cells, stages: reply.stages })?;
     Ok(Verdict::Good)
 }
@@ -49,7 +49,7 @@ impl Show for Retried {
 
 /// Lets stages of a sweep run again.
 pub(super) async fn retry(args: RetryArgs, console: &Console) -> Result<Verdict, CliError> {
-    let client = Client::connect(&args.sweep.remote.url()).await?;
+    let client = Client::connect(&args.sweep.remote).await?;
     if args.failed {
         let view = client.sweep(&args.sweep.sweep).await?;
         if view.is_cancelled() {

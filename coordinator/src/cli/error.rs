@@ -132,6 +132,8 @@ impl CliError {
             | Code::FailedPrecondition
             | Code::OutOfRange
             | Code::AlreadyExists
+            | Code::Unauthenticated
+            | Code::PermissionDenied
             | Code::Aborted => CliError::input(message),
             Code::Unavailable if message == CoreError::Stopped.to_string() => unreachable(message),
             Code::DeadlineExceeded | Code::Cancelled => unreachable(message),

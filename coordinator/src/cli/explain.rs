@@ -23,7 +23,7 @@ impl Show for Explanation {
 
 /// Says why a cell is not running, or what happened to it.
 pub(super) async fn explain(args: ExplainArgs, console: &Console) -> Result<Verdict, CliError> {
-    let lines = Client::connect(&args.remote.url()).await?.explain(&args.cell).await?;
+    let lines = Client::connect(&args.remote).await?.explain(&args.cell).await?;
     console.show(&Explanation { cell: args.cell, lines })?;
     Ok(Verdict::Good)
 }

@@ -10,6 +10,8 @@ mod console;
 mod control;
 mod error;
 mod explain;
+mod exposure;
+mod identity;
 mod logging;
 mod plan;
 mod progress;
@@ -107,5 +109,9 @@ async fn dispatch(command: Command, console: &Console) -> Result<Verdict, CliErr
         Command::Report(args) => Box::pin(report::report(args, console)).await,
         Command::Reproduce(args) => Box::pin(reproduce::reproduce(args, console)).await,
         Command::Workers(args) => Box::pin(workers::workers(args, console)).await,
+        Command::InitCa(args) => identity::init_ca(&args, console),
+        Command::Token(args) => identity::token(&args, console),
+        Command::Certify(args) => identity::certify(&args, console),
+        Command::Join(args) => Box::pin(identity::join(args, console)).await,
     }
 }

@@ -114,7 +114,7 @@ fn counts(view: &SweepView) -> Counts {
 
 /// Writes the report of a sweep as far as it is.
 pub(super) async fn report(args: ReportArgs, console: &Console) -> Result<Verdict, CliError> {
-    let client = Client::connect(&args.sweep.remote.url()).await?;
+    let client = Client::connect(&args.sweep.remote).await?;
     let cells = publish(&client, &args.sweep.sweep, args.out.as_deref(), console).await?;
     if !cells.is_final() {
         console.terminal.say(&format!("not done yet: {}", count(cells.pending + cells.running)));

@@ -14,11 +14,18 @@ use crate::serve::{Coordinator, Options};
 #[derive(Debug, Serialize)]
 struct Listening {
     listening: String,
+    /// Where health checks and metrics are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monitoring: Option<String>,
 }
 
 impl Show for Listening {
     fn text(&self) -> String {
-        format!("listening on {}", self.listening)
+        let mut text = format!("listening on {}", self.listening);
+        if let Some(monitoring) = &self.monitoring {
+            text.push_str(&format!("\nhealth and metrics on {monitoring}"));
+        }
+        text
     }
 }
 
@@ -27,8 +34,12 @@ pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict,
     let options = options(&args)?;
     // Caught before anything is open, so that no moment is left in which a signal kills.
     let mut signals = Signals::catch()?;
+    let scheme = options.exposure.scheme();
     let coordinator = Coordinator::start(options).await?;
-    console.show(&Listening { listening: format!("http://{}", coordinator.address()) })?;
+    console.show(&Listening {
+        listening: format!("{scheme}://{}", coordinator.address()),
+        monitoring: coordinator.monitor().map(|address| format!("http://{address}")),
+    })?;
     let broken = tokio::select! {
         () = signals.next() => None,
         reason = coordinator.broken() => Some(reason),
@@ -54,21 +65,12 @@ pub(super) fn store_lost(reason: String) -> CliError {
 }
 
 fn options(args: &ServeArgs) -> Result<Options, CliError> {
-    if !args.listen.ip().is_loopback() && !args.insecure {
-        return Err(CliError::Input {
-            message: format!(
-                "{} can be reached from other machines, and anyone there could submit sweeps and read results: \
-                 connections are neither encrypted nor checked",
-                args.listen
-            ),
-            help: Some("listen on 127.0.0.1 and tunnel, or say --insecure on a network that you trust".to_owned()),
-        });
-    }
     let mut limits = Limits::default();
     if let Some(lease_ms) = args.lease_ms {
         limits.lease_ms = lease_ms;
     }
-    Ok(Options { listen: args.listen, state_dir: args.state_dir.clone(), limits })
+    let exposure = args.exposure.resolve(args.listen, &args.state_dir)?;
+    Ok(Options { listen: args.listen, state_dir: args.state_dir.clone(), limits, exposure })
 }
 
 #[cfg(test)]
@@ -87,15 +89,10 @@ mod tests {
     }
 
     #[test]
-    fn other_machines_are_let_in_only_in_words() {
-        for address in ["0.0.0.0:7878", "192.0.2.1:0", "[::]:7878"] {
-            let error = parsed(&["--listen", address]).expect_err(address);
-            assert_eq!(error.exit_code(), 2);
-            assert!(error.to_string().contains(address), "{error}");
-            assert!(error.help().is_some_and(|help| help.contains("--insecure")));
-            assert!(parsed(&["--listen", address, "--insecure"]).is_ok());
-        }
-        assert!(parsed(&["--listen", "[::1]:0"]).is_ok());
-        assert_eq!(parsed(&["--lease-ms", "500"]).expect("loopback").limits.lease_ms, 500);
+    fn options_are_taken_over() {
+        let options = parsed(&["--lease-ms", "500", "--monitor", "127.0.0.1:0"]).expect("loopback");
+        assert_eq!(options.limits.lease_ms, 500);
+        assert!(options.exposure.monitor.is_some());
+        assert_eq!(parsed(&["--listen", "0.0.0.0:0"]).expect_err("open to all").exit_code(), 2);
     }
 }

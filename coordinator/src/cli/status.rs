@@ -232,7 +232,7 @@ impl Show for SweepStatus {
 
 /// Lists sweeps, or shows one.
 pub(super) async fn status(args: StatusArgs, console: &Console) -> Result<Verdict, CliError> {
-    let client = Client::connect(&args.remote.url()).await?;
+    let client = Client::connect(&args.remote).await?;
     match &args.sweep {
         Some(sweep) => console.show(&SweepStatus::of(&client.sweep(sweep).await?))?,
         None => {

@@ -54,7 +54,7 @@ impl Show for Submitted {
 /// Submits, and follows where that is asked for.
 pub(super) async fn submit(args: SubmitArgs, console: &Console) -> Result<Verdict, CliError> {
     let file = SweepFile::read(&args.file.file)?;
-    let client = Client::connect(&args.remote.url()).await?;
+    let client = Client::connect(&args.remote).await?;
     let reply = client.submit(&file.text, args.file.extent()).await?;
     console.show(&Submitted::new(&reply, args.file.extent()))?;
     if args.watch {

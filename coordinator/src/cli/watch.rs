@@ -207,6 +207,6 @@ pub(super) async fn follow_to_the_end(client: Client, sweep: String, console: &C
 
 /// Follows a sweep.
 pub(super) async fn watch(args: SweepArgs, console: &Console) -> Result<Verdict, CliError> {
-    let client = Client::connect(&args.remote.url()).await?;
+    let client = Client::connect(&args.remote).await?;
     follow_to_the_end(client, args.sweep, console).await
 }

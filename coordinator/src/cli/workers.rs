@@ -138,7 +138,7 @@ impl Show for Workers {
 
 /// Lists workers.
 pub(super) async fn workers(args: WorkersArgs, console: &Console) -> Result<Verdict, CliError> {
-    let workers = Client::connect(&args.remote.url()).await?.workers().await?;
+    let workers = Client::connect(&args.remote).await?.workers().await?;
     console.show(&Workers { workers: workers.into_iter().map(WorkerLine::from).collect() })?;
     Ok(Verdict::Good)
 }

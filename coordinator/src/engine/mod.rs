@@ -3,6 +3,7 @@
 //! effects are the [`Change`]s that [`Engine::take_changes`] hands out; a reply may leave the process
 //! only after they are committed.
 
+mod backlog;
 mod lease;
 mod placement;
 mod record;
@@ -12,10 +13,11 @@ mod work;
 mod workers;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use backlog::{Backlog, ClassBacklog};
 pub use lease::Grant;
 use pretext_shared::ids::{Fence, StageId, SweepId, WorkerId};
 use pretext_shared::stage::StageKind;

@@ -12,7 +12,7 @@ use pretext_shared::stage::{Extent, StageKind};
 use super::*;
 use crate::submission::Planned;
 
-const SWEEP: &str = "
+pub(crate) const SWEEP: &str = "
 name: small
 dataset: {kind: procedural, train_per_class: 40, test_per_class: 10, seed: 0, image_size: 16}
 encoder: {kind: small-cnn, width: 4, blocks: 2}

@@ -2,9 +2,14 @@
 //! decided here.
 
 mod convert;
+mod gate;
+pub mod limits;
+mod server;
 mod sweeps;
 mod work;
 
+pub use gate::Gate;
+pub use server::{DescriptorError, Parts, health, serve};
 pub use sweeps::SweepsService;
 pub use work::WorkService;
 
@@ -12,8 +17,6 @@ use crate::artifacts::ArtifactError;
 use crate::core::CoreError;
 use crate::engine::Refusal;
 
-/// Largest message that is accepted or sent: point batches, plans and pieces of artifacts fit easily.
-pub const MAX_MESSAGE: usize = 4 << 20;
 /// Size of the pieces in which artifacts and views are sent.
 const PIECE: usize = 256 << 10;
 

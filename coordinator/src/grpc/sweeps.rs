@@ -14,6 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::convert::{self, parsed};
+use super::limits::MAX_SPEC;
 use super::work::send_artifact;
 use super::{PIECE, refused, unavailable};
 use crate::artifacts::Artifacts;
@@ -39,6 +40,14 @@ impl SweepsService {
     }
 }
 
+/// A sweep file that is not too long to be read.
+fn bounded(spec: String) -> Result<String, Status> {
+    if spec.len() <= MAX_SPEC {
+        return Ok(spec);
+    }
+    Err(Status::invalid_argument(format!("a sweep file has at most {MAX_SPEC} bytes, this one has {}", spec.len())))
+}
+
 fn extent(smoke: bool) -> Extent {
     if smoke { Extent::Smoke } else { Extent::Whole }
 }
@@ -54,6 +63,7 @@ fn merge(batches: Vec<Batch>) -> Vec<Point> {
 impl Sweeps for SweepsService {
     async fn submit(&self, request: Request<pb::SubmitRequest>) -> Result<Response<pb::SubmitReply>, Status> {
         let pb::SubmitRequest { spec, smoke, request_id } = request.into_inner();
+        let spec = bounded(spec)?;
         let reply = self
             .core
             .call(move |engine, now| {
@@ -80,6 +90,7 @@ impl Sweeps for SweepsService {
 
     async fn plan(&self, request: Request<pb::PlanRequest>) -> Result<Response<pb::PlanReply>, Status> {
         let pb::PlanRequest { spec, smoke } = request.into_inner();
+        let spec = bounded(spec)?;
         let (plan, cached) = self
             .core
             .call(move |engine, now| {

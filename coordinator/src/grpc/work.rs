@@ -14,10 +14,13 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::convert::{self, parsed, required};
+use super::gate::{Gate, peer};
 use super::{PIECE, artifact_failed, refused, unavailable};
 use crate::artifacts::Artifacts;
 use crate::core::Core;
 use crate::engine::{Checkpoint, Directive, Grant, Limits};
+use crate::identity::Peer;
+use crate::metrics::Outcome;
 
 /// Longest long poll.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -31,14 +34,15 @@ pub struct WorkService {
     core: Core,
     artifacts: Artifacts,
     limits: Limits,
+    gate: Gate,
 }
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl WorkService {
     /// The service over this core and these artifacts.
-    pub fn new(core: Core, artifacts: Artifacts, limits: Limits) -> Self {
-        Self { core, artifacts, limits }
+    pub fn new(core: Core, artifacts: Artifacts, limits: Limits, gate: Gate) -> Self {
+        Self { core, artifacts, limits, gate }
     }
 
     /// Removes an artifact that nothing refers to any more.
@@ -66,6 +70,7 @@ fn grant_message(grant: Grant) -> Result<pb::Grant, Status> {
 #[tonic::async_trait]
 impl Work for WorkService {
     async fn register(&self, request: Request<pb::RegisterRequest>) -> Result<Response<pb::RegisterReply>, Status> {
+        let caller = peer(&request);
         let request = request.into_inner();
         if request.protocol != PROTOCOL {
             return Err(Status::failed_precondition(format!(
@@ -77,6 +82,7 @@ impl Work for WorkService {
             )));
         }
         let worker = convert::worker(request.worker.clone())?;
+        self.gate.speaks_for(&caller, &worker)?;
         let offer = convert::offer(request)?;
         tracing::info!(worker = %worker, devices = offer.devices.len(), datasets = offer.datasets.len(), "worker registered");
         self.core.call(move |engine, now| engine.register(worker, offer, now.mono)).await.map_err(unavailable)?;
@@ -89,22 +95,27 @@ impl Work for WorkService {
     }
 
     async fn lease(&self, request: Request<pb::LeaseRequest>) -> Result<Response<pb::LeaseReply>, Status> {
+        let caller = peer(&request);
         let request = request.into_inner();
         let worker = convert::worker(request.worker)?;
+        self.gate.speaks_for(&caller, &worker)?;
         let wait = Duration::from_millis(request.wait_ms).min(MAX_WAIT);
         let deadline = tokio::time::Instant::now() + wait;
         let mut changes = self.core.changes();
         loop {
             changes.mark_unchanged();
-            let (worker, device, id) = (worker.clone(), request.device.clone(), request.request_id.clone());
+            let (asker, device, id) = (worker.clone(), request.device.clone(), request.request_id.clone());
             let grant = self
                 .core
-                .call(move |engine, now| engine.lease(&worker, &device, &id, now.mono, now.wall))
+                .call(move |engine, now| engine.lease(&asker, &device, &id, now.mono, now.wall))
                 .await
                 .map_err(unavailable)?
                 .map_err(refused)?;
             if let Some(grant) = grant {
-                tracing::info!(attempt = %grant.attempt, kind = grant.stage.spec.kind().as_str(), "stage granted");
+                let AttemptId { stage, fence } = grant.attempt;
+                let kind = grant.stage.spec.kind().as_str();
+                tracing::info!(%stage, fence = fence.0, kind, worker = %worker, grant_request = %request.request_id, "stage granted");
+                self.gate.metrics().attempt(Outcome::Granted);
                 return Ok(Response::new(pb::LeaseReply { grant: Some(grant_message(grant)?) }));
             }
             // Woken by any change; at most ten times a second, so that waiting slots cost nothing.
@@ -121,13 +132,16 @@ impl Work for WorkService {
     }
 
     async fn heartbeat(&self, request: Request<pb::HeartbeatRequest>) -> Result<Response<pb::HeartbeatReply>, Status> {
+        let caller = peer(&request);
         let request = request.into_inner();
         let worker = convert::worker(request.worker)?;
+        self.gate.speaks_for(&caller, &worker)?;
         let held: Vec<(AttemptId, u64, u64)> = request
             .held
             .into_iter()
             .map(|held| Ok((convert::attempt(held.attempt)?, held.step, held.images)))
             .collect::<Result<_, Status>>()?;
+        self.gate.owns(&caller, held.iter().map(|(attempt, ..)| *attempt).collect(), &self.core).await?;
         let (directives, known) = self
             .core
             .call(move |engine, now| (engine.heartbeat(&worker, &held, now.mono), engine.knows(&worker)))
@@ -150,12 +164,13 @@ impl Work for WorkService {
         &self,
         request: Request<Streaming<pb::PointBatch>>,
     ) -> Result<Response<Self::PointsStream>, Status> {
+        let caller = peer(&request);
         let mut batches = request.into_inner();
-        let core = self.core.clone();
+        let (core, gate) = (self.core.clone(), self.gate.clone());
         let (acks, stream) = tokio::sync::mpsc::channel(64);
         tokio::spawn(async move {
             while let Some(Ok(batch)) = batches.next().await {
-                let ack = accept(&core, batch).await;
+                let ack = accept(&core, &gate, &caller, batch).await;
                 let over = ack.is_err();
                 if acks.send(ack).await.is_err() || over {
                     return;
@@ -166,6 +181,7 @@ impl Work for WorkService {
     }
 
     async fn upload(&self, request: Request<Streaming<pb::UploadPart>>) -> Result<Response<pb::UploadReply>, Status> {
+        let caller = peer(&request);
         let mut parts = request.into_inner();
         let first = parts.message().await?.and_then(|part| part.part);
         let Some(pb::upload_part::Part::Header(header)) = first else {
@@ -179,6 +195,7 @@ impl Work for WorkService {
                 header.kind.escape_debug()
             )));
         }
+        self.gate.owns(&caller, vec![attempt], &self.core).await?;
         self.core.call(move |engine, _| engine.check(attempt)).await.map_err(unavailable)?.map_err(refused)?;
         if self.artifacts.has(artifact) {
             return Ok(Response::new(pb::UploadReply { existed: true }));
@@ -198,6 +215,7 @@ impl Work for WorkService {
         if length != header.length {
             return Err(Status::invalid_argument(format!("{length} bytes came, the header says {}", header.length)));
         }
+        self.gate.metrics().uploaded(length);
         tokio::task::spawn_blocking(move || incoming.finish())
             .await
             .map_err(|error| Status::internal(error.to_string()))?
@@ -216,8 +234,10 @@ impl Work for WorkService {
         &self,
         request: Request<pb::RegisterCheckpointRequest>,
     ) -> Result<Response<pb::RegisterCheckpointReply>, Status> {
+        let caller = peer(&request);
         let request = request.into_inner();
         let attempt = convert::attempt(request.attempt)?;
+        self.gate.owns(&caller, vec![attempt], &self.core).await?;
         let artifact: ArtifactId = parsed(&request.artifact, "artifact")?;
         if !self.artifacts.has(artifact) {
             return Err(Status::failed_precondition(format!("checkpoint {} was not uploaded", artifact.short())));
@@ -234,8 +254,10 @@ impl Work for WorkService {
     }
 
     async fn complete(&self, request: Request<pb::CompleteRequest>) -> Result<Response<pb::CompleteReply>, Status> {
+        let caller = peer(&request);
         let request = request.into_inner();
         let attempt = convert::attempt(request.attempt)?;
+        self.gate.owns(&caller, vec![attempt], &self.core).await?;
         let result: StageResult = serde_json::from_str(&request.result_json)
             .map_err(|error| Status::invalid_argument(format!("`result_json`: {error}")))?;
         if let Some((kind, missing)) = result.artifacts.iter().find(|(_, id)| !self.artifacts.has(**id)) {
@@ -249,49 +271,65 @@ impl Work for WorkService {
             .await
             .map_err(unavailable)?
             .map_err(refused)?;
-        tracing::info!(%attempt, "stage succeeded");
+        tracing::info!(stage = %attempt.stage, fence = attempt.fence.0, "stage succeeded");
+        self.gate.metrics().attempt(Outcome::Succeeded);
         self.discard(checkpoint);
         Ok(Response::new(pb::CompleteReply {}))
     }
 
     async fn fail(&self, request: Request<pb::FailRequest>) -> Result<Response<pb::FailReply>, Status> {
+        let caller = peer(&request);
         let request = request.into_inner();
         let attempt = convert::attempt(request.attempt)?;
+        self.gate.owns(&caller, vec![attempt], &self.core).await?;
         let code = FailureCode::parse(&request.code).ok_or_else(|| {
             Status::invalid_argument(format!("`{}` is not a failure code", request.code.escape_debug()))
         })?;
         let surplus = request.log.len().saturating_sub(MAX_LOG.0);
         let log = request.log.into_iter().skip(surplus).map(|line| line.chars().take(MAX_LOG.1).collect()).collect();
         let message: String = request.message.chars().take(4 * MAX_LOG.1).collect();
-        tracing::warn!(%attempt, code = code.as_str(), %message, "attempt failed");
+        tracing::warn!(stage = %attempt.stage, fence = attempt.fence.0, code = code.as_str(), %message, "attempt failed");
         let failure = Failure { code, message, log };
         self.core
             .call(move |engine, now| engine.fail(attempt, failure, now.mono))
             .await
             .map_err(unavailable)?
             .map_err(refused)?;
+        self.gate.metrics().attempt(Outcome::Failed(code));
         Ok(Response::new(pb::FailReply {}))
     }
 
     async fn release(&self, request: Request<pb::ReleaseRequest>) -> Result<Response<pb::ReleaseReply>, Status> {
+        let caller = peer(&request);
         let attempt = convert::attempt(request.into_inner().attempt)?;
-        tracing::info!(%attempt, "lease given back");
+        self.gate.owns(&caller, vec![attempt], &self.core).await?;
         self.core.call(move |engine, _| engine.release(attempt)).await.map_err(unavailable)?.map_err(refused)?;
+        tracing::info!(stage = %attempt.stage, fence = attempt.fence.0, "lease given back");
+        self.gate.metrics().attempt(Outcome::Released);
         Ok(Response::new(pb::ReleaseReply {}))
     }
 }
 
 /// One batch: acknowledged when durable, refused in words when it never will be.
-async fn accept(core: &Core, batch: pb::PointBatch) -> Result<pb::PointAck, Status> {
+async fn accept(core: &Core, gate: &Gate, caller: &Peer, batch: pb::PointBatch) -> Result<pb::PointAck, Status> {
     let message = required(batch.attempt, "attempt")?;
     let attempt = convert::attempt(Some(message.clone()))?;
     if batch.points.len() > MAX_POINTS {
         return Err(Status::invalid_argument(format!("a batch has at most {MAX_POINTS} points")));
     }
+    gate.owns(caller, vec![attempt], core).await?;
+    let count = batch.points.len();
     let points = batch.points.iter().map(convert::point).collect::<Result<Vec<_>, _>>()?;
     let sequence = batch.sequence;
     let accepted =
         core.call(move |engine, now| engine.points(attempt, sequence, points, now.mono)).await.map_err(unavailable)?;
+    match &accepted {
+        Ok(()) => gate.metrics().points(count),
+        Err(refusal) => {
+            gate.metrics().refused_batch();
+            tracing::info!(stage = %attempt.stage, fence = attempt.fence.0, sequence, %refusal, "batch of points refused");
+        }
+    }
     let refused = accepted.err().map(|refusal| refusal.to_string()).unwrap_or_default();
     Ok(pb::PointAck { attempt: Some(message), sequence, refused })
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use pretext_identity::Wire;
 use pretext_proto::PROTOCOL;
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::work_client::WorkClient;
@@ -65,27 +66,30 @@ pub(super) fn is_passing(status: &Status) -> bool {
     )
 }
 
-fn connect(url: &str) -> Result<Coordinator, LinkError> {
+fn connect(url: &str, wire: &Wire) -> Result<Coordinator, LinkError> {
     let bad = |cause: String| LinkError::Url { url: url.to_owned(), cause };
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| bad(error.to_string()))?;
     if !matches!(endpoint.uri().scheme_str(), Some("http" | "https")) || endpoint.uri().host().is_none() {
         return Err(bad("it must begin with http:// or https:// and name a host".to_owned()));
     }
-    let channel = endpoint
+    let endpoint = endpoint
         .connect_timeout(Duration::from_secs(5))
         .http2_keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10))
         .keep_alive_while_idle(true)
-        .tcp_nodelay(true)
-        .connect_lazy();
+        .tcp_nodelay(true);
+    let channel = wire.connect_lazy(&endpoint);
     Ok(Coordinator { url: url.to_owned(), client: WorkClient::new(channel) })
 }
 
 impl Link {
     /// A link that connects at its first call.
     pub fn new(options: &Options) -> Result<Self, LinkError> {
-        let coordinators =
-            options.coordinators.iter().map(|url| connect(url)).collect::<Result<Arc<[Coordinator]>, _>>()?;
+        let coordinators = options
+            .coordinators
+            .iter()
+            .map(|url| connect(url, &options.wire))
+            .collect::<Result<Arc<[Coordinator]>, _>>()?;
         if coordinators.is_empty() {
             return Err(LinkError::Url { url: String::new(), cause: "none is given".to_owned() });
         }

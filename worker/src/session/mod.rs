@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use pretext_identity::Wire;
 use pretext_proto::v1 as pb;
 use pretext_shared::device::DeviceFacts;
 use pretext_shared::ids::{AttemptId, WorkerId};
@@ -42,6 +43,8 @@ pub struct Options {
     pub worker: WorkerId,
     /// URLs of coordinators, one of which serves.
     pub coordinators: Vec<String>,
+    /// How they are reached.
+    pub wire: Wire,
     /// Devices with the number of slots on each.
     pub devices: Vec<DeviceFacts>,
     /// CPU threads of each trainer.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use pretext_proto::v1 as pb;
 use pretext_shared::device::{DeviceFacts, NumericClass};
 use tonic::Code;
+use tracing::Instrument;
 
 use super::Shared;
 use super::attempt;
@@ -68,13 +69,17 @@ pub(super) async fn run(shared: Arc<Shared>, plan: SlotPlan) {
             grant = lease(&shared, &plan) => grant,
             () = super::becomes(&mut stopping, Option::is_some) => break,
         };
-        trainer = attempt::run(&shared, &plan, trainer, grant).await;
+        let (grant, request) = grant;
+        let attempt = grant.attempt.clone().unwrap_or_default();
+        let span =
+            tracing::info_span!("attempt", stage = %attempt.stage, fence = attempt.fence, grant_request = %request);
+        trainer = attempt::run(&shared, &plan, trainer, grant).instrument(span).await;
     }
 }
 
 /// Asks for a stage until there is one. The same request id goes with every repetition, so that a grant
-/// whose reply was lost is not lost.
-async fn lease(shared: &Shared, plan: &SlotPlan) -> pb::Grant {
+/// whose reply was lost is not lost. The id is returned too, for the log.
+async fn lease(shared: &Shared, plan: &SlotPlan) -> (pb::Grant, String) {
     let request = pb::LeaseRequest {
         worker: shared.link.worker(),
         device: plan.device.clone(),
@@ -82,11 +87,11 @@ async fn lease(shared: &Shared, plan: &SlotPlan) -> pb::Grant {
         request_id: uuid::Uuid::now_v7().to_string(),
     };
     loop {
-        let request = request.clone();
-        match shared.link.call(|mut client| async move { client.lease(request).await }).await {
+        let asked = request.clone();
+        match shared.link.call(|mut client| async move { client.lease(asked).await }).await {
             Ok(reply) => {
                 if let Some(grant) = reply.into_inner().grant {
-                    return grant;
+                    return (grant, request.request_id);
                 }
             }
             Err(status) => {

@@ -51,8 +51,8 @@ pub(super) async fn plan(args: PlanArgs, console: &Console) -> Result<Verdict, C
     let file = SweepFile::read(&args.file.file)?;
     let chains = if args.cells { Chains::Shown } else { Chains::Hidden };
     let shown = match args.remote.named() {
-        Some(url) => {
-            let client = Client::connect(url).await?;
+        Some(_) => {
+            let client = Client::connect(&args.remote).await?;
             let reply = client.plan(&file.text, args.file.extent()).await?;
             // An id that this version cannot read belongs to no stage of the plan.
             let cached = reply.cached.iter().filter_map(|id| id.parse().ok()).collect();

@@ -28,6 +28,7 @@ use super::sweep_file::SweepFile;
 use super::watch::{Events, Go, follow};
 use super::worker_program::WorkerProgram;
 use crate::engine::Limits;
+use crate::exposure::Exposure;
 use crate::serve::{Coordinator, Options};
 use crate::submission::SubmissionError;
 
@@ -61,7 +62,8 @@ pub(super) async fn here<T>(
 ) -> Result<T, CliError> {
     let mut signals = Signals::catch()?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let options = Options { listen, state_dir: args.state_dir.clone(), limits: Limits::default() };
+    let options =
+        Options { listen, state_dir: args.state_dir.clone(), limits: Limits::default(), exposure: Exposure::default() };
     let coordinator = Coordinator::start(options).await?;
     let url = format!("http://{}", coordinator.address());
 
@@ -108,7 +110,7 @@ impl Run<'_> {
         &mut self,
         finish: impl AsyncFnOnce(&Client, &str) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
-        let client = Client::connect(&self.url).await?;
+        let client = Client::connect_here(&self.url).await?;
         let sweep = match self.finished(&client).await? {
             Some(sweep) => sweep,
             None => self.train(&client).await?,

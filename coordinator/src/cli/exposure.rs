@@ -1,0 +1,124 @@
+//! The arguments of `serve` that say who can reach it. Nothing listens beyond this machine without TLS unless that is
+//! said in words.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::args::address;
+use super::error::CliError;
+use super::identity::duration;
+use crate::exposure::{Door, Exposure};
+use crate::grpc::limits::MAX_CONNECTIONS;
+
+/// Where authority and register are, below the state directory.
+pub(super) const IDENTITY: &str = "identity";
+
+#[derive(Debug, Args)]
+pub(super) struct ExposureArgs {
+    /// Serve with TLS, to callers with a certificate (`coordinator init-ca` first)
+    #[arg(long, conflicts_with = "insecure")]
+    pub(super) tls: bool,
+    /// Listen beyond this machine without encryption or password
+    #[arg(long)]
+    pub(super) insecure: bool,
+    /// Where the authority is [default: identity in the state directory]
+    #[arg(long, value_name = "DIR", requires = "tls")]
+    pub(super) identity_dir: Option<PathBuf>,
+    /// A name or address by which callers reach this coordinator; may be given several times
+    #[arg(long, value_name = "NAME", requires = "tls")]
+    pub(super) tls_name: Vec<String>,
+    /// How long certificates last; they are renewed while programs run
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration, requires = "tls")]
+    pub(super) certificate_life: Duration,
+    /// Serve health checks and metrics here, in plain text
+    #[arg(long, value_name = "IP:PORT", value_parser = address, num_args = 0..=1,
+          default_missing_value = "127.0.0.1:7879")]
+    pub(super) monitor: Option<SocketAddr>,
+    /// Let other machines reach the monitoring port too
+    #[arg(long, requires = "monitor")]
+    pub(super) insecure_monitor: bool,
+    /// Connections at a time
+    #[arg(long, value_name = "N", default_value_t = MAX_CONNECTIONS)]
+    pub(super) max_connections: usize,
+}
+
+impl ExposureArgs {
+    /// What is meant, if it is safe or said in words.
+    pub(super) fn resolve(&self, listen: SocketAddr, state_dir: &Path) -> Result<Exposure, CliError> {
+        if !listen.ip().is_loopback() && !self.insecure && !self.tls {
+            return Err(CliError::Input {
+                message: format!(
+                    "{listen} can be reached from other machines, and anyone there could submit sweeps and read \
+                     results: connections are neither encrypted nor checked"
+                ),
+                help: Some(
+                    "run `coordinator init-ca` and serve with --tls, or listen on 127.0.0.1 and tunnel, or say \
+                     --insecure on a network that you trust"
+                        .to_owned(),
+                ),
+            });
+        }
+        if let Some(monitor) = self.monitor.filter(|monitor| !monitor.ip().is_loopback() && !self.insecure_monitor) {
+            return Err(CliError::Input {
+                message: format!(
+                    "{monitor} can be reached from other machines, and anyone there could read the metrics"
+                ),
+                help: Some("monitor on 127.0.0.1, or say --insecure-monitor on a network that you trust".to_owned()),
+            });
+        }
+        let door = if self.tls {
+            let folder = self.identity_dir.clone().unwrap_or_else(|| state_dir.join(IDENTITY));
+            Door::Tls { folder, names: self.tls_name.clone(), life: self.certificate_life }
+        } else {
+            Door::Plain
+        };
+        Ok(Exposure { door, monitor: self.monitor, max_connections: self.max_connections })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+
+    fn parsed(arguments: &[&str]) -> Result<Exposure, CliError> {
+        let line = ["coordinator", "serve"].iter().chain(arguments);
+        let Command::Serve(args) = Cli::try_parse_from(line).expect("good arguments").command else {
+            panic!("not serve")
+        };
+        args.exposure.resolve(args.listen, &args.state_dir)
+    }
+
+    #[test]
+    fn other_machines_are_let_in_only_with_tls_or_in_words() {
+        for address in ["0.0.0.0:7878", "192.0.2.1:0", "[::]:7878"] {
+            let error = parsed(&["--listen", address]).expect_err(address);
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(address), "{error}");
+            assert!(error.help().is_some_and(|help| help.contains("--insecure") && help.contains("--tls")));
+            assert_eq!(parsed(&["--listen", address, "--insecure"]).expect("in words").scheme(), "http");
+            assert_eq!(parsed(&["--listen", address, "--tls"]).expect("with TLS").scheme(), "https");
+            let monitor = parsed(&["--monitor", address]).expect_err(address);
+            assert!(monitor.help().is_some_and(|help| help.contains("--insecure-monitor")));
+            assert!(parsed(&["--monitor", address, "--insecure-monitor"]).is_ok());
+        }
+        assert_eq!(parsed(&["--listen", "[::1]:0"]).expect("loopback"), Exposure::default());
+        assert!(parsed(&["--monitor"]).is_ok_and(|it| it.monitor.is_some_and(|address| address.port() == 7879)));
+        assert!(Cli::try_parse_from(["coordinator", "serve", "--tls", "--insecure"]).is_err());
+    }
+
+    #[test]
+    fn the_authority_is_in_the_state_directory_unless_told_otherwise() {
+        let folder = |arguments: &[&str]| match parsed(arguments).expect("good").door {
+            Door::Tls { folder, .. } => folder,
+            Door::Plain => panic!("no TLS"),
+        };
+        assert_eq!(folder(&["--tls", "--state-dir", "s"]), Path::new("s/identity"));
+        assert_eq!(folder(&["--tls", "--identity-dir", "i"]), Path::new("i"));
+    }
+}

@@ -1,0 +1,141 @@
+//! How much there is to do, by device class: for autoscalers and monitoring. And who holds a stage.
+
+use std::collections::BTreeMap;
+
+use pretext_shared::device::NumericClass;
+use pretext_shared::ids::{AttemptId, StageId, SweepId};
+
+use super::{Engine, Holder, Millis, StageEntry, State, SweepMark, Waiting};
+
+/// Stages and slots of one device class.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClassBacklog {
+    /// Needed stages that wait for nothing but a slot (or the end of a back-off), as far as their sweeps'
+    /// `max_parallel` lets them run beside those that run now.
+    pub ready: usize,
+    /// Needed stages that wait for another stage or for room in their sweep.
+    pub blocked: usize,
+    /// Stages under a lease.
+    pub running: usize,
+    /// Stages that failed for good.
+    pub failed: usize,
+    /// Stages whose lease expired and that nobody has taken over yet; part of `ready` where they are needed.
+    pub expired: usize,
+    /// Slots of connected workers.
+    pub slots: usize,
+}
+
+/// Everything by class, and what is counted once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// `cpu`.
+    pub cpu: ClassBacklog,
+    /// `gpu`.
+    pub gpu: ClassBacklog,
+    /// Workers heard of within the lease time.
+    pub connected: usize,
+    /// Workers that registered and have fallen silent.
+    pub silent: usize,
+    /// Sweeps that have cells whose outcome is open.
+    pub open_sweeps: usize,
+}
+
+impl Backlog {
+    /// The part of one class.
+    pub fn class(&self, class: NumericClass) -> ClassBacklog {
+        match class {
+            NumericClass::Cpu => self.cpu,
+            NumericClass::Gpu => self.gpu,
+        }
+    }
+
+    fn class_mut(&mut self, class: NumericClass) -> &mut ClassBacklog {
+        match class {
+            NumericClass::Cpu => &mut self.cpu,
+            NumericClass::Gpu => &mut self.gpu,
+        }
+    }
+}
+
+impl Engine {
+    /// How much there is to do.
+    pub fn backlog(&self, now: Millis) -> Backlog {
+        let mut backlog = Backlog::default();
+        let mut room = self.room();
+        for (id, entry) in &self.stages {
+            let counts = backlog.class_mut(entry.record.stage.class);
+            match &entry.progress.state {
+                State::Leased(_) => counts.running += 1,
+                State::Failed(_) => counts.failed += 1,
+                State::Succeeded(_) | State::Cancelled => {}
+                State::Waiting(waiting) => {
+                    counts.expired += usize::from(matches!(waiting, Waiting::Expired(_)));
+                    if !self.is_needed(*id) {
+                        continue;
+                    }
+                    if self.waits_for_a_slot(entry) && self.take_room(*id, &mut room) {
+                        counts.ready += 1;
+                    } else {
+                        counts.blocked += 1;
+                    }
+                }
+            }
+        }
+        for entry in self.workers.values() {
+            if !self.is_connected(entry, now) {
+                backlog.silent += 1;
+                continue;
+            }
+            backlog.connected += 1;
+            for device in &entry.offer.devices {
+                backlog.class_mut(device.class).slots += device.slots as usize;
+            }
+        }
+        backlog.open_sweeps =
+            self.sweeps.keys().filter(|id| self.cell_counts(id).is_some_and(|cells| !cells.is_final())).count();
+        backlog
+    }
+
+    /// Who holds an attempt, or held it until its lease expired. `None` for one that is over or never was.
+    pub fn holder(&self, attempt: AttemptId) -> Option<&Holder> {
+        let progress = &self.stages.get(&attempt.stage)?.progress;
+        match &progress.state {
+            State::Leased(holder) | State::Waiting(Waiting::Expired(holder)) => {
+                (progress.fence == attempt.fence).then_some(holder)
+            }
+            _ => None,
+        }
+    }
+
+    /// A back-off ends by itself and soon: a worker that is started for it finds it over.
+    fn waits_for_a_slot(&self, entry: &StageEntry) -> bool {
+        entry.record.stage.spec.parent().is_none_or(|parent| {
+            self.stages.get(&parent).is_some_and(|parent| matches!(parent.progress.state, State::Succeeded(_)))
+        })
+    }
+
+    /// Stages that each active sweep may start beside those that it runs.
+    fn room(&self) -> BTreeMap<SweepId, usize> {
+        let active = self.sweeps.iter().filter(|(_, sweep)| sweep.mark == SweepMark::Active);
+        active
+            .map(|(id, sweep)| {
+                let room = sweep.record.max_parallel.map_or(usize::MAX, |most| {
+                    let stages = sweep.stages.iter().filter_map(|stage| self.stages.get(stage));
+                    let running = stages.filter(|entry| matches!(entry.progress.state, State::Leased(_))).count();
+                    (most as usize).saturating_sub(running)
+                });
+                (id.clone(), room)
+            })
+            .collect()
+    }
+
+    fn take_room(&self, stage: StageId, room: &mut BTreeMap<SweepId, usize>) -> bool {
+        for sweep in self.needed_by.get(&stage).into_iter().flatten() {
+            if let Some(left) = room.get_mut(sweep).filter(|left| **left > 0) {
+                *left -= 1;
+                return true;
+            }
+        }
+        false
+    }
+}

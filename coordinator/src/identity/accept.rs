@@ -1,0 +1,195 @@
+//! Connections: accepted up to a limit, put through the TLS handshake within a time, and ended with the certificate
+//! that they came with.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Sleep;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::Connected;
+
+use super::Peer;
+use super::authority::peer_of;
+use crate::metrics::{Denial, Metrics};
+
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Pause after the system refused to accept (no file descriptors are left).
+const PAUSE: Duration = Duration::from_millis(100);
+/// Connections that wait to be served.
+const WAITING: usize = 64;
+
+/// How connections are taken.
+#[derive(Clone)]
+pub struct Ports {
+    /// TLS, or `None` for plain text.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Connections at a time.
+    pub most: usize,
+    /// Where they are counted.
+    pub metrics: Arc<Metrics>,
+}
+
+enum Io {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A connection whose peer is known.
+pub struct Connection {
+    io: Io,
+    peer: Peer,
+    /// When the peer's certificate ends.
+    end: Option<Pin<Box<Sleep>>>,
+    _place: Place,
+}
+
+/// One of the places for connections, free again when this is dropped.
+struct Place {
+    permit: Option<OwnedSemaphorePermit>,
+    places: Arc<Semaphore>,
+    ports: Ports,
+}
+
+impl Place {
+    fn take(places: &Arc<Semaphore>, ports: &Ports) -> Option<Self> {
+        let permit = places.clone().try_acquire_owned().ok()?;
+        let place = Self { permit: Some(permit), places: places.clone(), ports: ports.clone() };
+        place.count();
+        Some(place)
+    }
+
+    fn count(&self) {
+        self.ports.metrics.connections(self.ports.most.saturating_sub(self.places.available_permits()));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        drop(self.permit.take());
+        self.count();
+    }
+}
+
+/// The connections that come in at `listener`, until the stream is dropped.
+pub fn accept(listener: TcpListener, ports: Ports) -> ReceiverStream<io::Result<Connection>> {
+    let (ready, stream) = mpsc::channel(WAITING);
+    let places = Arc::new(Semaphore::new(ports.most));
+    tokio::spawn(async move {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = ready.closed() => return,
+            };
+            match accepted {
+                Ok((socket, address)) => match Place::take(&places, &ports) {
+                    Some(place) => {
+                        let ready = ready.clone();
+                        tokio::spawn(async move {
+                            match tokio::time::timeout(HANDSHAKE, open(socket, place)).await {
+                                // A server that is stopping takes no more.
+                                Ok(Ok(connection)) => drop(ready.send(Ok(connection)).await),
+                                Ok(Err((error, metrics))) => {
+                                    metrics.denied(Denial::Handshake);
+                                    tracing::info!(%address, %error, "a connection was refused in the handshake");
+                                }
+                                Err(_) => tracing::info!(%address, "a handshake took too long"),
+                            }
+                        });
+                    }
+                    None => {
+                        ports.metrics.denied(Denial::Connections);
+                        tracing::warn!(%address, most = ports.most, "a connection was refused: all places are taken");
+                    }
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "could not accept a connection");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    });
+    ReceiverStream::new(stream)
+}
+
+async fn open(socket: TcpStream, place: Place) -> Result<Connection, (io::Error, Arc<Metrics>)> {
+    let metrics = place.ports.metrics.clone();
+    let failed = |error: io::Error| (error, metrics.clone());
+    socket.set_nodelay(true).map_err(failed)?;
+    let Some(tls) = place.ports.tls.clone() else {
+        return Ok(Connection { io: Io::Plain(socket), peer: Peer::Open, end: None, _place: place });
+    };
+    let stream = TlsAcceptor::from(tls).accept(socket).await.map_err(failed)?;
+    let peer = peer_of(stream.get_ref().1.peer_certificates())
+        .ok_or_else(|| failed(io::Error::new(io::ErrorKind::InvalidData, "the certificate names no identity")))?;
+    let end = match &peer {
+        Peer::Known(identity) => {
+            let left = identity.not_after.duration_since(SystemTime::now()).unwrap_or_default();
+            Some(Box::pin(tokio::time::sleep(left)))
+        }
+        Peer::Open | Peer::Stranger => None,
+    };
+    Ok(Connection { io: Io::Tls(Box::new(stream)), peer, end, _place: place })
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some(end) = &mut self.end
+            && end.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "the peer's certificate has ended",
+            )));
+        }
+        match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Io::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Io::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Io::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Io::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}

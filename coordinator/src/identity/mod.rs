@@ -1,0 +1,18 @@
+//! Identities: the authority that certifies, the register of tokens and names, who may call what, and the
+//! connections that carry a peer's identity.
+
+mod accept;
+pub mod access;
+mod authority;
+mod peer;
+mod register;
+mod service;
+
+#[cfg(test)]
+mod tests;
+
+pub use accept::{Connection, Ports, accept};
+pub use authority::{Authority, AuthorityError, CERTIFICATE_LIFE, ServerTls, write_new};
+pub use peer::{Identity, Peer};
+pub use register::{Register, RegisterError, TokenRecord, Uses};
+pub use service::IdentityService;

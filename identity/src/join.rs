@@ -1,0 +1,175 @@
+//! From a token to a certificate, and from a certificate to the next one.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use pretext_proto::v1 as pb;
+use pretext_proto::v1::identity_client::IdentityClient;
+use rcgen::{CertificateParams, KeyPair};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use crate::credentials::{CredentialsError, millis};
+use crate::{Credentials, Folder, JoinToken, Pin, TlsSession, wire};
+
+/// How long a coordinator may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Pause after a renewal that failed.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// Nobody answers there, or it is not the coordinator of the token's authority.
+    #[error("cannot reach the coordinator at {url}, or it is not the one that made the token: {cause}")]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// What happened.
+        cause: String,
+    },
+    /// The coordinator said no.
+    #[error("the coordinator refused: {0}")]
+    Refused(String),
+    /// What it answered does not fit.
+    #[error("the coordinator's answer cannot be used: {0}")]
+    Answer(String),
+    /// No key could be made.
+    #[error("cannot make a key: {0}")]
+    Key(String),
+    /// The credentials could not be kept.
+    #[error(transparent)]
+    Keep(#[from] CredentialsError),
+}
+
+impl JoinError {
+    /// Whether another attempt may help.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, JoinError::Unreachable { .. })
+    }
+}
+
+/// A key and the request to certify it.
+struct Request {
+    key: KeyPair,
+    csr: Vec<u8>,
+}
+
+impl Request {
+    fn new() -> Result<Self, JoinError> {
+        let failed = |error: rcgen::Error| JoinError::Key(error.to_string());
+        let key = KeyPair::generate().map_err(failed)?;
+        let csr = CertificateParams::default().serialize_request(&key).map_err(failed)?;
+        Ok(Self { csr: csr.der().to_vec(), key })
+    }
+
+    fn certified(&self, name: &str, reply: pb::JoinReply) -> Result<Credentials, JoinError> {
+        Ok(Credentials {
+            role: reply.role.parse().map_err(JoinError::Answer)?,
+            name: name.to_owned(),
+            since_ms: millis(SystemTime::now()),
+            not_after_ms: reply.not_after_ms,
+            authority: reply.authority,
+            certificate: reply.certificate,
+            key: self.key.serialize_der(),
+        })
+    }
+}
+
+fn failed(url: &str, status: &Status) -> JoinError {
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
+            JoinError::Unreachable { url: url.to_owned(), cause: status.message().to_owned() }
+        }
+        _ => JoinError::Refused(status.message().to_owned()),
+    }
+}
+
+/// A token about to be exchanged for a certificate. The same request goes with every attempt, so that an answer that
+/// was lost costs no second use of the token.
+pub struct Enrollment {
+    token: JoinToken,
+    name: String,
+    request: Request,
+}
+
+impl Enrollment {
+    /// With this token, in the name of `name`.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn new(token: JoinToken, name: &str) -> Result<Self, JoinError> {
+        Ok(Self { token, name: name.to_owned(), request: Request::new()? })
+    }
+
+    /// Asks the coordinator at `url`, and keeps the certificate in `folder`.
+    ///
+    /// # Errors
+    /// See [`JoinError`]. The token's secret was sent to nobody but the pinned authority's coordinator.
+    pub async fn attempt(&self, url: &str, folder: &Folder) -> Result<Credentials, JoinError> {
+        let unreachable = |cause: String| JoinError::Unreachable { url: url.to_owned(), cause };
+        let endpoint = Endpoint::from_shared(url.to_owned())
+            .map_err(|error| unreachable(error.to_string()))?
+            .connect_timeout(PATIENCE)
+            .timeout(PATIENCE);
+        let config = wire::pinned(self.token.pin).map_err(JoinError::Key)?;
+        let channel = wire::dial(&endpoint, config).await.map_err(|error| unreachable(innermost(&error)))?;
+        let join = pb::JoinRequest {
+            credentials: self.token.credentials.clone(),
+            name: self.name.clone(),
+            csr: self.request.csr.clone(),
+        };
+        let reply = IdentityClient::new(channel).join(join).await.map_err(|status| failed(url, &status))?.into_inner();
+        if Pin::of(&reply.authority) != self.token.pin {
+            return Err(JoinError::Answer("its authority is not the one that the token names".to_owned()));
+        }
+        let credentials = self.request.certified(&self.name, reply)?;
+        folder.save(&credentials)?;
+        Ok(credentials)
+    }
+}
+
+/// Obtains the next certificate, keeps it and takes it into use.
+///
+/// # Errors
+/// See [`JoinError`]; the present certificate stays in use.
+pub async fn renew(session: &TlsSession, channel: Channel) -> Result<(), JoinError> {
+    let request = Request::new()?;
+    let old = session.credentials();
+    let mut message = tonic::Request::new(pb::RenewRequest { csr: request.csr.clone() });
+    message.set_timeout(PATIENCE);
+    let reply = IdentityClient::new(channel).renew(message).await.map_err(|status| failed("", &status))?.into_inner();
+    if reply.authority != old.authority {
+        return Err(JoinError::Answer("its authority is another one than before".to_owned()));
+    }
+    let credentials = request.certified(&old.name, reply)?;
+    session.folder().save(&credentials)?;
+    session.replace(credentials).map_err(JoinError::Answer)
+}
+
+/// Renews the certificate whenever two thirds of its life are over, for ever. Where several coordinators are named,
+/// the next one is asked when one does not answer.
+pub async fn keep_fresh(session: Arc<TlsSession>, channels: Vec<Channel>) {
+    let mut turn = channels.iter().cycle();
+    let Some(mut channel) = turn.next() else { return };
+    loop {
+        let due = session.credentials().renewal().duration_since(SystemTime::now()).unwrap_or_default();
+        tokio::time::sleep(due).await;
+        match renew(&session, channel.clone()).await {
+            Ok(()) => tracing::info!(name = %session.credentials().name, "certificate renewed"),
+            Err(error) => {
+                tracing::warn!(%error, "the certificate could not be renewed; trying again");
+                channel = turn.next().unwrap_or(channel);
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+}
+
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

@@ -1,0 +1,66 @@
+//! A worker that trains nothing: it speaks the protocol and completes what it is granted.
+
+use std::collections::BTreeMap;
+
+use pretext_proto::PROTOCOL;
+use pretext_proto::v1 as pb;
+use pretext_proto::v1::work_client::WorkClient;
+use pretext_shared::outcome::{Score, StageResult};
+use tonic::transport::Channel;
+
+/// See the module.
+pub struct Stub {
+    /// The connection, for calls of one's own.
+    pub client: WorkClient<Channel>,
+    worker: pb::Worker,
+}
+
+impl Stub {
+    /// Registers as `name`, with `slots` on its CPU.
+    pub async fn register(url: &str, name: &str, slots: u32) -> Self {
+        let mut client = WorkClient::connect(url.to_owned()).await.expect("a coordinator");
+        let worker = pb::Worker { name: name.to_owned(), boot: uuid::Uuid::now_v7().to_string() };
+        let device = pb::Device {
+            name: "cpu".to_owned(),
+            description: "stub".to_owned(),
+            numeric_class: "cpu".to_owned(),
+            slots,
+        };
+        let request = pb::RegisterRequest {
+            protocol: PROTOCOL,
+            worker: Some(worker.clone()),
+            version: "stub".to_owned(),
+            devices: vec![device],
+            datasets: vec![],
+        };
+        client.register(request).await.expect("a good worker");
+        Self { client, worker }
+    }
+
+    /// Asks for a stage, once.
+    pub async fn lease(&mut self, request_id: &str) -> Option<pb::Grant> {
+        let request = pb::LeaseRequest {
+            worker: Some(self.worker.clone()),
+            device: "cpu".to_owned(),
+            wait_ms: 0,
+            request_id: request_id.to_owned(),
+        };
+        self.client.lease(request).await.expect("a registered worker").into_inner().grant
+    }
+
+    /// Hands over a result.
+    pub async fn complete(&mut self, grant: pb::Grant) {
+        let result = StageResult {
+            selected_epoch: 1,
+            score: Score { loss: 1.0, accuracy: 0.5, seen: 2 },
+            steps: 1,
+            images: 8,
+            artifacts: BTreeMap::new(),
+            device: "cpu".to_owned(),
+            seconds: 0.1,
+        };
+        let result_json = serde_json::to_string(&result).expect("plain data");
+        let request = pb::CompleteRequest { attempt: grant.attempt, result_json, next_sequence: 0 };
+        self.client.complete(request).await.expect("the holder completes");
+    }
+}

@@ -1,0 +1,156 @@
+//! Everything below deploy/: rendered and checked without a cluster, and every command line in it given to the real
+//! programs. Images cannot be built here; that they start is not shown.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use pretext_tests::processes::{Guarded, coordinator_command, program, read};
+use pretext_tests::{Output, Scratch, coordinator, until};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+/// The Python of the environment that `tests/setup.sh test` makes.
+fn python() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let home = || Path::new(&std::env::var_os("HOME").expect("a home")).join(".cache");
+    cache.unwrap_or_else(home).join("pretext/manifest-tools/bin/python")
+}
+
+/// Runs the checks; the command lines that are in the manifests, by where they are.
+fn checked() -> Option<BTreeMap<String, Vec<String>>> {
+    if Command::new("kubectl").args(["version", "--client"]).output().is_err() {
+        println!("skipped: there is no kubectl to render the manifests with");
+        return None;
+    }
+    let python = python();
+    assert!(python.is_file(), "{} is missing: `tests/setup.sh test` makes it", python.display());
+    let script = root().join("tests/manifests/check.py");
+    let output: Output = Command::new(python).arg(script).arg(root()).output().expect("Python").into();
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    Some(serde_json::from_value(output.json()).expect("command lines"))
+}
+
+/// A server that was started with arguments from a manifest.
+struct Served {
+    _process: Guarded,
+    url: String,
+    log: PathBuf,
+}
+
+impl Served {
+    fn start(folder: &Scratch, arguments: &[String]) -> Self {
+        let state = folder.path("state");
+        let state = state.to_str().expect("text");
+        if arguments.iter().any(|argument| argument == "--tls") {
+            coordinator(folder, &["init-ca", "--if-missing", "--state-dir", state]).expect(0);
+        }
+        // Another place and other ports; all else is as it is written.
+        let arguments: Vec<String> = arguments
+            .iter()
+            .map(|argument| argument.replace("/var/lib/pretext", state))
+            .map(|argument| argument.replace("0.0.0.0:7878", "127.0.0.1:0").replace("0.0.0.0:7879", "127.0.0.1:0"))
+            .map(|argument| if argument == "--monitor" { "--monitor=127.0.0.1:0".to_owned() } else { argument })
+            .collect();
+        let (out, log) = (folder.path("serve.out"), folder.path("serve.log"));
+        let file = |path: &Path| {
+            Stdio::from(OpenOptions::new().create(true).append(true).open(path).expect("a writable folder"))
+        };
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut command = coordinator_command(folder, &arguments);
+        command.env_remove("PRETEXT_STORE").stdout(file(&out)).stderr(file(&log));
+        let mut process = Guarded(command.spawn().expect("the program starts"));
+        let url = until("it listens", || {
+            let ended = process.0.try_wait().expect("a child of ours");
+            assert!(ended.is_none(), "{arguments:?}: {}", read(&log));
+            Some(read(&out).lines().next()?.strip_prefix("listening on ")?.to_owned())
+        });
+        Self { _process: process, url, log }
+    }
+}
+
+#[test]
+fn manifests_are_valid_and_the_programs_take_their_arguments() {
+    let Some(lines) = checked() else { return };
+    let count = |prefix: &str| lines.keys().filter(|name| name.starts_with(prefix)).count();
+    for (place, least) in
+        [("compose/", 2), ("systemd/", 2), ("single-node/", 3), ("nvidia/", 3), ("spot/", 3), ("high-availability/", 3)]
+    {
+        assert!(count(place) >= least, "{place}: {:?}", lines.keys());
+    }
+    // Many places say the same: each is tried once.
+    let distinct: BTreeMap<&[String], &str> =
+        lines.iter().map(|(place, line)| (line.as_slice(), place.as_str())).collect();
+    for (line, place) in &distinct {
+        let (name, arguments) = line.split_first().expect("a program");
+        let folder = Scratch::new();
+        match (name.as_str(), arguments.first().map(String::as_str)) {
+            ("coordinator", Some("init-ca")) => {
+                let state = folder.path("state");
+                let state = state.to_str().expect("text");
+                let line: Vec<String> =
+                    arguments.iter().map(|argument| argument.replace("/var/lib/pretext", state)).collect();
+                let line: Vec<&str> = line.iter().map(String::as_str).collect();
+                // At every start of the pod.
+                for _ in 0..2 {
+                    coordinator(&folder, &line).expect(0);
+                }
+            }
+            ("coordinator", _) => {
+                let served = Served::start(&folder, arguments);
+                let tls = arguments.iter().any(|argument| argument == "--tls");
+                assert_eq!(served.url.starts_with("https://"), tls, "{place}");
+            }
+            ("worker", _) => registers(&folder, place, arguments),
+            other => panic!("{place}: {other:?}"),
+        }
+    }
+}
+
+/// Starts a worker as it is written, against a coordinator of this machine, and waits until it has registered.
+fn registers(folder: &Scratch, place: &str, arguments: &[String]) {
+    let tls = arguments.iter().any(|argument| argument.starts_with("--token-file"));
+    let serve = ["serve", "--listen", "0.0.0.0:7878", if tls { "--tls" } else { "--insecure" }, "--state-dir"];
+    let mut serve: Vec<String> = serve.map(str::to_owned).into();
+    serve.push("/var/lib/pretext".to_owned());
+    let served = Served::start(folder, &serve);
+    let (state, token) = (folder.path("state"), folder.path("join-token"));
+    if tls {
+        let state = state.to_str().expect("text");
+        let made = coordinator(folder, &["token", "create", "--role", "worker", "--state-dir", state]).expect(0);
+        std::fs::write(&token, made.stdout).expect("a writable folder");
+    }
+    let mut line: Vec<String> = arguments
+        .iter()
+        .map(|argument| argument.replace("/etc/pretext/join/token", token.to_str().expect("text")))
+        .map(|argument| argument.replace("${CREDENTIALS_DIRECTORY}/join-token", token.to_str().expect("text")))
+        .map(|argument| argument.replace("/var/lib/pretext", folder.path("worker").to_str().expect("text")))
+        .map(|argument| argument.replace("--device=cuda", "--device=cpu"))
+        .map(|argument| if argument == "auto" { "cpu".to_owned() } else { argument })
+        .collect();
+    // Units name the coordinator in the environment.
+    match line.iter_mut().find(|argument| argument.starts_with("--coordinator=")) {
+        Some(argument) => *argument = format!("--coordinator={}", served.url),
+        None => line.push(format!("--coordinator={}", served.url)),
+    }
+    let log = folder.path("worker.log");
+    let child = Command::new(program("worker"))
+        .args(&line)
+        .env_remove("PRETEXT_COORDINATOR")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(OpenOptions::new().create(true).append(true).open(&log).expect("a writable folder"))
+        .spawn()
+        .expect("the program starts");
+    let mut worker = Guarded(child);
+    until("the worker has registered", || {
+        let ended = worker.0.try_wait().expect("a child of ours");
+        assert!(ended.is_none(), "{place}: {line:?}: {}", read(&log));
+        read(&served.log).contains("worker registered").then_some(())
+    });
+    worker.signal(rustix::process::Signal::TERM);
+    assert_eq!(worker.ended(), 0, "{place}: {}", read(&log));
+}
