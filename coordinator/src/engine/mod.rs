@@ -6,6 +6,7 @@
 mod lease;
 mod placement;
 mod record;
+mod rollback;
 mod sweeps;
 mod view;
 mod work;
@@ -135,6 +136,8 @@ pub struct Engine {
     /// Which sweeps need a stage.
     needed_by: BTreeMap<StageId, BTreeSet<SweepId>>,
     workers: BTreeMap<WorkerId, workers::WorkerEntry>,
+    /// The lowest fence of a new grant, see [`Engine::raise_fences`].
+    first_fence: Fence,
     changes: Vec<Change>,
 }
 
@@ -148,6 +151,7 @@ impl Engine {
             stages: BTreeMap::new(),
             needed_by: BTreeMap::new(),
             workers: BTreeMap::new(),
+            first_fence: Fence(1),
             changes: Vec::new(),
         };
         for (id, (record, progress)) in snapshot.stages {
