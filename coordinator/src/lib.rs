@@ -8,5 +8,6 @@ pub mod engine;
 pub mod grpc;
 pub mod report;
 pub mod serve;
+pub mod standby;
 pub mod store;
 pub mod submission;
