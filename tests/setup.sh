@@ -3,7 +3,8 @@
 set -euo pipefail
 
 # Debian packages: a C compiler (hashing and compression crates) and, for tests, Mesa's software Vulkan,
-# on which the GPU path is trained where there is no GPU.
+# on which the GPU path is trained where there is no GPU, and Redis, against which the store is tested (the
+# tests start their own servers).
 packages=()
 need() { dpkg -s "$1" >/dev/null 2>&1 || packages+=("$1"); }
 
@@ -15,6 +16,8 @@ test)
     command -v cc >/dev/null || need build-essential
     need mesa-vulkan-drivers
     need libvulkan1
+    need redis-server
+    need redis-sentinel
     python3 -c "import ensurepip" 2>/dev/null || need python3-venv
     ;;
 bench)

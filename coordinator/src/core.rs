@@ -10,6 +10,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use pretext_shared::ids::Fence;
 use tokio::sync::{oneshot, watch};
 
 use crate::engine::{Engine, Limits, Millis};
@@ -19,6 +20,8 @@ use crate::store::{Store, StoreError};
 const GROUP: usize = 512;
 /// How often time passes when nobody asks.
 const TICK: Duration = Duration::from_millis(250);
+/// The first fence that a coordinator grants is the milliseconds since then (the beginning of 2026).
+const FENCES_BEGIN: u64 = 1_767_225_600_000;
 
 /// The time at which a request is applied.
 #[derive(Debug, Clone, Copy)]
@@ -75,10 +78,13 @@ impl CoreThread {
 }
 
 impl Core {
-    /// Restores the engine from the store and starts the thread.
+    /// Restores the engine from the store and starts the thread. What it grants from now on has fences above
+    /// all that were granted before, even by coordinators whose grants the store has lost since: see
+    /// [`Engine::raise_fences`].
     pub fn start(store: Arc<dyn Store>, limits: Limits) -> Result<(Self, CoreThread), StoreError> {
         let clock = Clock { start: Instant::now() };
-        let engine = Engine::restore(limits, store.load()?, clock.now().mono);
+        let mut engine = Engine::restore(limits, store.load()?, clock.now().mono);
+        engine.raise_fences(Fence(clock.now().wall.saturating_sub(FENCES_BEGIN)));
         let (requests, inbox) = mpsc::sync_channel(4 * GROUP);
         let (version, changes) = watch::channel(0);
         let (failure, broken) = watch::channel(None);
@@ -183,12 +189,13 @@ impl Writer {
                 reply(durable.clone());
             }
             if let Err(reason) = durable {
-                tracing::error!(%reason, "could not write the store; nothing of this was acknowledged");
+                tracing::error!(%reason, "the store is lost to this coordinator; nothing of this was acknowledged");
                 self.failure.send_replace(Some(reason));
                 return;
             }
             self.version.send_modify(|version| *version += 1);
             if stop {
+                self.store.close();
                 return;
             }
         }

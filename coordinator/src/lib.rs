@@ -13,5 +13,6 @@ pub mod metrics;
 pub mod report;
 pub mod scaler;
 pub mod serve;
+pub mod standby;
 pub mod store;
 pub mod submission;

@@ -15,7 +15,7 @@ use crate::engine::Limits;
 use crate::exposure::{Exposure, ExposureError};
 use crate::grpc::{self, DescriptorError, Parts};
 use crate::metrics::{Metrics, MonitorError, serve_monitor};
-use crate::store::{RedbStore, StoreError};
+use crate::store::{RedbStore, Store, StoreError};
 
 /// How long streams may take to end at a shutdown before they are cut.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -66,6 +66,9 @@ pub enum StartError {
     /// There is no monitoring port.
     #[error(transparent)]
     Monitor(#[from] MonitorError),
+    /// A thread ended before its work: a broken build.
+    #[error("a thread of the coordinator ended: {0}")]
+    Thread(String),
     /// A broken build.
     #[error(transparent)]
     Descriptors(#[from] DescriptorError),
@@ -83,21 +86,40 @@ pub struct Coordinator {
     handle: Core,
 }
 
+/// Binds `address`.
+pub(crate) fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
+    let failed = |cause: std::io::Error| {
+        let hint = match cause.kind() {
+            std::io::ErrorKind::AddrInUse => ": another program has the port, choose another with --listen",
+            _ => "",
+        };
+        StartError::Listen { address, cause, hint }
+    };
+    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
+}
+
 impl Coordinator {
-    /// Opens the state, listens and serves until [`Coordinator::stop`].
+    /// Opens the state on the embedded store, listens and serves until [`Coordinator::stop`].
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let listener = TcpListener::bind(options.listen).await.map_err(|cause| {
-            let hint = match cause.kind() {
-                std::io::ErrorKind::AddrInUse => ": another program has the port, choose another with --listen",
-                _ => "",
-            };
-            StartError::Listen { address: options.listen, cause, hint }
-        })?;
-        let address =
-            listener.local_addr().map_err(|cause| StartError::Listen { address: options.listen, cause, hint: "" })?;
+        let listener = listen(options.listen)?;
+        make_dir(&options.state_dir)?;
+        let store = Arc::new(RedbStore::open(&options.state_dir.join("state.redb"))?);
+        Self::serve(listener, store, options).await
+    }
+
+    /// Serves on a store that is open.
+    pub(crate) async fn serve(
+        listener: std::net::TcpListener,
+        store: Arc<dyn Store>,
+        options: Options,
+    ) -> Result<Self, StartError> {
+        let failed = |cause| StartError::Listen { address: options.listen, cause, hint: "" };
+        let address = listener.local_addr().map_err(failed)?;
+        let listener = TcpListener::from_std(listener).map_err(failed)?;
         make_dir(&options.state_dir)?;
         let artifacts = Artifacts::open(&options.state_dir.join("artifacts"))?;
-        let store = Arc::new(RedbStore::open(&options.state_dir.join("state.redb"))?);
         let (core, thread) = Core::start(store, options.limits)?;
 
         let metrics = Arc::new(Metrics::new());

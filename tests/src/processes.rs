@@ -100,7 +100,8 @@ impl From<std::process::Output> for Output {
 /// The `coordinator` program with `args`, in `folder`.
 pub fn coordinator_command(folder: &Scratch, args: &[&str]) -> Command {
     let mut command = Command::new(program("coordinator"));
-    command.args(args).current_dir(folder.0.path()).env_remove("PRETEXT_COORDINATOR").stdin(Stdio::null());
+    command.args(args).current_dir(folder.0.path()).stdin(Stdio::null());
+    command.env_remove("PRETEXT_COORDINATOR").env_remove("PRETEXT_STORE");
     command
 }
 

@@ -24,6 +24,7 @@ Exit codes:
 Environment:
   PRETEXT_COORDINATOR  the coordinator's URL, where --coordinator is not given
   PRETEXT_CREDENTIALS  the folder of the certificate, where --credentials is not given
+  PRETEXT_STORE        the address of the store of `serve`, where --store is not given
   PRETEXT_LOG          what is logged to stderr, for example `info` or `coordinator=debug`";
 
 /// Runs label-efficiency studies: takes a sweep file, spreads it over workers, prints the table.
@@ -171,11 +172,27 @@ pub(super) struct ServeArgs {
     /// Where to listen; port 0 lets the system choose
     #[arg(long, value_name = "IP:PORT", default_value = DEFAULT_ADDRESS, value_parser = address)]
     pub(super) listen: SocketAddr,
-    /// Where state and artifacts are kept
+    /// Where state and artifacts are kept; with --store artifacts alone, in a folder that all coordinators share
     #[arg(long, value_name = "DIR", default_value = ".pretext")]
     pub(super) state_dir: PathBuf,
     #[command(flatten)]
     pub(super) exposure: ExposureArgs,
+    /// Keep job state on a Redis server (7.0 or newer) instead: redis://[USER:PASSWORD@]HOST:PORT, rediss:// for TLS,
+    /// redis+sentinel://HOST:PORT,…/SERVICE. A second coordinator on the same store stands by
+    #[arg(long, env = "PRETEXT_STORE", hide_env_values = true, value_name = "URL")]
+    pub(super) store: Option<String>,
+    /// A file with the password of the store's user, instead of one in the URL
+    #[arg(long, value_name = "FILE", requires = "store")]
+    pub(super) store_password_file: Option<PathBuf>,
+    /// Acknowledge nothing that fewer replicas than these have received
+    #[arg(long, value_name = "N", requires = "store", default_value_t = 0)]
+    pub(super) store_replicas: u32,
+    /// How long a store that fails is tried again before the coordinator ends
+    #[arg(long, value_name = "S", requires = "store", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) store_patience: u64,
+    /// How long the lead among coordinators lasts without a sign of life
+    #[arg(long, value_name = "MS", hide = true, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    pub(super) lead_ms: Option<u64>,
     /// How long a lease lasts without a sign of life
     #[arg(long, value_name = "MS", hide = true, value_parser = clap::value_parser!(u64).range(50..=3_600_000))]
     pub(super) lease_ms: Option<u64>,

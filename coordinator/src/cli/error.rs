@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::core::CoreError;
 use crate::report::{WriteError, text};
 use crate::serve::StartError;
+use crate::standby::STANDS_BY;
 use crate::submission::SubmissionError;
 
 /// Why a command did not do what it should.
@@ -136,6 +137,7 @@ impl CliError {
             | Code::PermissionDenied
             | Code::Aborted => CliError::input(message),
             Code::Unavailable if message == CoreError::Stopped.to_string() => unreachable(message),
+            Code::Unavailable if message.starts_with(STANDS_BY) => unreachable(message),
             Code::DeadlineExceeded | Code::Cancelled => unreachable(message),
             Code::Unimplemented => CliError::Environment {
                 message: format!("the program at {url} does not know this question: {message}"),
@@ -193,6 +195,7 @@ mod tests {
         assert_eq!(exit(&Status::invalid_argument("no such data")), 2);
         assert_eq!(exit(&Status::not_found("no sweep")), 2);
         assert_eq!(exit(&Status::unavailable(CoreError::Stopped.to_string())), 3);
+        assert_eq!(exit(&Status::unavailable(format!("{STANDS_BY}: the coordinator at x leads"))), 3);
         assert_eq!(exit(&Status::unavailable(CoreError::NotDurable("the disk is full".to_owned()).to_string())), 4);
         assert_eq!(exit(&Status::resource_exhausted("no room")), 4);
         let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");

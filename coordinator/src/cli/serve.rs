@@ -1,5 +1,7 @@
 //! `coordinator serve`.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::Verdict;
@@ -9,6 +11,8 @@ use super::error::CliError;
 use super::signals::Signals;
 use crate::engine::Limits;
 use crate::serve::{Coordinator, Options};
+use crate::standby::Standby;
+use crate::store::{Durability, Level, RedisOptions, StoreAddress};
 
 /// Where it listens: the first line on stdout, for people and for scripts that chose port 0.
 #[derive(Debug, Serialize)]
@@ -17,6 +21,16 @@ struct Listening {
     /// Where health checks and metrics are.
     #[serde(skip_serializing_if = "Option::is_none")]
     monitoring: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<StoreWords>,
+}
+
+/// A store on a server, and what it promises.
+#[derive(Debug, Serialize)]
+struct StoreWords {
+    address: String,
+    #[serde(flatten)]
+    durability: Durability,
 }
 
 impl Show for Listening {
@@ -25,21 +39,61 @@ impl Show for Listening {
         if let Some(monitoring) = &self.monitoring {
             text.push_str(&format!("\nhealth and metrics on {monitoring}"));
         }
+        if let Some(store) = &self.store {
+            text.push_str(&format!("\nstore {} (Redis {}):", store.address, store.durability.version));
+            store.durability.sentences.iter().for_each(|sentence| text.push_str(&format!("\n  {sentence}")));
+        }
         text
+    }
+}
+
+/// The second line on stdout of a coordinator whose store is on a server: it leads from here on.
+#[derive(Debug, Serialize)]
+struct Leading {
+    leading: Term,
+}
+
+#[derive(Debug, Serialize)]
+struct Term {
+    term: u64,
+}
+
+impl Show for Leading {
+    fn text(&self) -> String {
+        format!("leading (term {})", self.leading.term)
     }
 }
 
 /// Serves until it is told to stop.
 pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict, CliError> {
-    let options = options(&args)?;
+    let (options, redis) = (options(&args)?, redis(&args)?);
     // Caught before anything is open, so that no moment is left in which a signal kills.
     let mut signals = Signals::catch()?;
-    let scheme = options.exposure.scheme();
-    let coordinator = Coordinator::start(options).await?;
-    console.show(&Listening {
-        listening: format!("{scheme}://{}", coordinator.address()),
-        monitoring: coordinator.monitor().map(|address| format!("http://{address}")),
-    })?;
+    let coordinator = match redis {
+        None => {
+            let scheme = options.exposure.scheme();
+            let coordinator = Coordinator::start(options).await?;
+            console.show(&Listening {
+                listening: format!("{scheme}://{}", coordinator.address()),
+                monitoring: coordinator.monitor().map(|address| format!("http://{address}")),
+                store: None,
+            })?;
+            coordinator
+        }
+        Some(redis) => {
+            let standby = tokio::select! {
+                standby = Standby::start(options, redis) => standby?,
+                () = signals.next() => return Ok(Verdict::Good),
+            };
+            announce(&standby, console)?;
+            let (coordinator, term) = tokio::select! {
+                led = standby.lead() => led?,
+                () = signals.next() => return Ok(Verdict::Good),
+            };
+            console.show(&Leading { leading: Term { term } })?;
+            coordinator
+        }
+    };
     let broken = tokio::select! {
         () = signals.next() => None,
         reason = coordinator.broken() => Some(reason),
@@ -56,11 +110,46 @@ pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict,
     }
 }
 
+/// Says where it listens and what its store promises.
+fn announce(standby: &Standby, console: &Console) -> Result<(), CliError> {
+    let durability = standby.durability();
+    for sentence in &durability.sentences {
+        match durability.level {
+            Level::EveryCommit => tracing::info!(store = %standby.store(), "{sentence}"),
+            _ => tracing::warn!(store = %standby.store(), "{sentence}"),
+        }
+    }
+    let store = StoreWords { address: standby.store(), durability: durability.clone() };
+    let listening = format!("{}://{}", standby.scheme(), standby.address());
+    console.show(&Listening { listening, monitoring: None, store: Some(store) })
+}
+
+/// The store on a server, if one was named. What is wrong with its address is said without repeating it.
+fn redis(args: &ServeArgs) -> Result<Option<RedisOptions>, CliError> {
+    let Some(url) = args.store.as_deref().filter(|url| !url.is_empty()) else { return Ok(None) };
+    let mut address: StoreAddress = url.parse().map_err(|error| CliError::Input {
+        message: format!("--store: {error}"),
+        help: Some("for example redis://127.0.0.1:6379; without --store, state is kept in --state-dir".to_owned()),
+    })?;
+    if let Some(path) = &args.store_password_file {
+        let password = std::fs::read_to_string(path)
+            .map_err(|error| CliError::environment(format!("cannot read {}: {error}", path.display())))?;
+        address = address.with_password(password.trim_end_matches(['\r', '\n']));
+    }
+    let mut options = RedisOptions::new(address);
+    options.replicas = args.store_replicas;
+    options.patience.budget = Duration::from_secs(args.store_patience);
+    if let Some(ms) = args.lead_ms {
+        options.lease = Duration::from_millis(ms);
+    }
+    Ok(Some(options))
+}
+
 /// A store that cannot be written ends a coordinator.
 pub(super) fn store_lost(reason: String) -> CliError {
     CliError::Environment {
         message: reason,
-        help: Some("nothing that was acknowledged is lost: make room, and start again".to_owned()),
+        help: Some("nothing more is acknowledged: mend what is said here, and start again (docs/store.md)".to_owned()),
     }
 }
 
@@ -79,6 +168,17 @@ mod tests {
 
     use super::*;
     use crate::cli::args::{Cli, Command};
+
+    #[test]
+    fn a_bad_address_of_a_store_is_refused_without_its_secret() {
+        let line = ["coordinator", "serve", "--store", "redis://lab:geheim@h/not-a-number"];
+        let Command::Serve(args) = Cli::try_parse_from(line).expect("good arguments").command else {
+            panic!("not serve")
+        };
+        let error = redis(&args).expect_err("a bad address");
+        assert_eq!(error.exit_code(), 2);
+        assert!(!error.to_string().contains("geheim"), "{error}");
+    }
 
     fn parsed(arguments: &[&str]) -> Result<Options, CliError> {
         let line = ["coordinator", "serve"].iter().chain(arguments);

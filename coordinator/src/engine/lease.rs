@@ -55,11 +55,12 @@ impl Engine {
             }
             let holder = Holder { worker: worker.clone(), device: device.to_owned(), request: request.to_owned() };
             let log = GrantRecord { holder: holder.clone(), granted_ms: wall_ms };
+            let first_fence = self.first_fence;
             self.transition(id, now + self.limits.lease_ms, |progress| {
                 if matches!(progress.state, State::Waiting(Waiting::Expired(_))) {
                     progress.lost += 1;
                 }
-                progress.fence = progress.fence.next();
+                progress.fence = progress.fence.next().max(first_fence);
                 progress.batches = 0;
                 progress.state = State::Leased(holder);
             });

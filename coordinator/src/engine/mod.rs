@@ -7,6 +7,7 @@ mod backlog;
 mod lease;
 mod placement;
 mod record;
+mod rollback;
 mod sweeps;
 mod view;
 mod work;
@@ -137,6 +138,8 @@ pub struct Engine {
     /// Which sweeps need a stage.
     needed_by: BTreeMap<StageId, BTreeSet<SweepId>>,
     workers: BTreeMap<WorkerId, workers::WorkerEntry>,
+    /// The lowest fence of a new grant, see [`Engine::raise_fences`].
+    first_fence: Fence,
     changes: Vec<Change>,
 }
 
@@ -150,6 +153,7 @@ impl Engine {
             stages: BTreeMap::new(),
             needed_by: BTreeMap::new(),
             workers: BTreeMap::new(),
+            first_fence: Fence(1),
             changes: Vec::new(),
         };
         for (id, (record, progress)) in snapshot.stages {

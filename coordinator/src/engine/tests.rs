@@ -368,3 +368,36 @@ fn two_workers_of_one_name_are_two_workers() {
     engine.register(twin(3), offer(), 20_001);
     assert!(!engine.knows(&twin(1)) && engine.knows(&twin(2)));
 }
+
+#[test]
+fn a_store_that_went_back_never_grants_again_unseen() {
+    let mut engine = engine_with(&[("a", 2), ("bb", 1)]);
+    engine.submit(submission(SWEEP, 1));
+    let first = lease(&mut engine, "a", "r1", 0).expect("ready");
+    engine.take_changes();
+    // The holder has an attempt that this store knows nothing of: a later grant than the first.
+    let lost = AttemptId { fence: Fence(first.attempt.fence.0 + 5), ..first.attempt };
+    assert_eq!(engine.heartbeat(&worker("bb"), &[(lost, 7, 8)], 1), [Directive::Superseded]);
+    let changes = engine.take_changes();
+    assert!(
+        matches!(changes.as_slice(), [
+            Change::SetProgress(stage, progress),
+            Change::LogGrant(_, Fence(6), GrantRecord { holder, granted_ms: 0 }),
+        ] if *stage == lost.stage && progress.fence == lost.fence && holder.worker.name == "bb"
+            && matches!(&progress.state, State::Failed(failure) if failure.message.contains("older state"))),
+        "{changes:?}"
+    );
+    assert!(matches!(engine.check(first.attempt), Err(Refusal::Superseded { .. })));
+    // A fence that nobody can have been granted changes nothing.
+    let absurd = AttemptId { fence: Fence(u64::MAX), ..first.attempt };
+    engine.heartbeat(&worker("bb"), &[(absurd, 7, 8)], 2);
+    assert_eq!(engine.take_changes(), []);
+
+    // After a restart on the older state every new grant is above what was granted before.
+    let mut engine = engine_with(&[("a", 2)]);
+    engine.raise_fences(Fence(1000));
+    engine.submit(submission(SWEEP, 1));
+    assert_eq!(lease(&mut engine, "a", "r1", 0).expect("ready").attempt.fence, Fence(1000));
+    engine.release(AttemptId { stage: first.attempt.stage, fence: Fence(1000) }).expect("held");
+    assert_eq!(lease(&mut engine, "a", "r2", 0).expect("ready").attempt.fence, Fence(1001));
+}

@@ -26,6 +26,9 @@ impl Engine {
         if let Some(entry) = self.workers.get_mut(worker) {
             entry.last_seen = now;
         }
+        for (attempt, ..) in held {
+            self.quarantine_lost_grant(*attempt, worker);
+        }
         held.iter().map(|(attempt, step, images)| self.keep_alive(*attempt, *step, *images, now)).collect()
     }
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use pretext_shared::ids::{ContentHash, Fence, StageId};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 
+use super::row::{Guard, Row, Rows, Table, decode};
 use super::{Store, StoreError};
 use crate::engine::{Batch, Change, GrantRecord, Snapshot, SweepMark};
 
@@ -54,7 +54,9 @@ impl RedbStore {
             match found {
                 None => drop(meta.insert("format", FORMAT).map_err(write)?),
                 Some(FORMAT) => {}
-                Some(found) => return Err(StoreError::Format { path: PathBuf::from(path), found, known: FORMAT }),
+                Some(found) => {
+                    return Err(StoreError::Format { store: path.display().to_string(), found, known: FORMAT });
+                }
             }
             // All tables exist from the beginning, so that readers need no special case.
             transaction.open_table(SWEEPS).map_err(write)?;
@@ -67,8 +69,8 @@ impl RedbStore {
         transaction.commit().map_err(write)
     }
 
-    /// One transaction with all `changes`.
-    fn write_all(&self, changes: &[Change]) -> Result<(), StoreError> {
+    /// One transaction with all of `rows`: the guards first, then everything.
+    fn write_all(&self, all: &Rows) -> Result<(), StoreError> {
         let transaction = self.db.begin_write().map_err(write)?;
         {
             let mut sweeps = transaction.open_table(SWEEPS).map_err(write)?;
@@ -77,32 +79,52 @@ impl RedbStore {
             let mut progress = transaction.open_table(PROGRESS).map_err(write)?;
             let mut points = transaction.open_table(POINTS).map_err(write)?;
             let mut grants = transaction.open_table(GRANTS).map_err(write)?;
-            for change in changes {
-                match change {
-                    Change::AddSweep(sweep) => {
-                        sweeps.insert(sweep.id.as_str(), encode(sweep)?.as_slice()).map_err(write)?;
+            for Guard { stage, lowest, .. } in &all.guards {
+                let standing = progress.get(stage.0.as_bytes()).map_err(write)?;
+                let stored = match standing {
+                    Some(standing) => decode::<Fenced>("progress", standing.value())?.fence,
+                    None => continue,
+                };
+                if stored > *lowest {
+                    return Err(StoreError::StaleFence { stage: *stage, presented: *lowest, stored });
+                }
+            }
+            for Row { table, key, value } in &all.rows {
+                let value = value.as_slice();
+                match table {
+                    Table::Sweeps => drop(sweeps.insert(name(key)?, value).map_err(write)?),
+                    Table::Marks => drop(marks.insert(name(key)?, value).map_err(write)?),
+                    Table::Stages => drop(stages.insert(&bytes(key)?, value).map_err(write)?),
+                    Table::Progress => drop(progress.insert(&bytes(key)?, value).map_err(write)?),
+                    Table::Points(stage) => {
+                        drop(points.insert(&bytes(&[&stage.0.as_bytes()[..], key].concat())?, value).map_err(write)?);
                     }
-                    Change::MarkSweep(id, mark) => {
-                        marks.insert(id.as_str(), encode(mark)?.as_slice()).map_err(write)?;
+                    Table::Grants(stage) => {
+                        drop(grants.insert(&bytes(&[&stage.0.as_bytes()[..], key].concat())?, value).map_err(write)?);
                     }
-                    Change::AddStage(id, stage) => {
-                        stages.insert(id.0.as_bytes(), encode(stage)?.as_slice()).map_err(write)?;
-                    }
-                    Change::SetProgress(id, standing) => {
-                        progress.insert(id.0.as_bytes(), encode(standing)?.as_slice()).map_err(write)?;
-                    }
-                    Change::LogGrant(id, fence, grant) => {
-                        grants.insert(&grant_key(*id, *fence), encode(grant)?.as_slice()).map_err(write)?;
-                    }
-                    Change::AppendPoints(id, batch) => {
-                        let key = point_key(*id, batch.fence, batch.sequence);
-                        points.insert(&key, encode(&batch.points)?.as_slice()).map_err(write)?;
-                    }
+                    // Part of the progress here.
+                    Table::Fences => {}
                 }
             }
         }
         transaction.commit().map_err(write)
     }
+}
+
+/// What of a stage's progress is compared at a commit.
+#[derive(Deserialize)]
+struct Fenced {
+    fence: Fence,
+}
+
+/// The key of a table with names.
+fn name(key: &[u8]) -> Result<&str, StoreError> {
+    std::str::from_utf8(key).map_err(write)
+}
+
+/// The key of a table with keys of `N` bytes.
+fn bytes<const N: usize>(key: &[u8]) -> Result<[u8; N], StoreError> {
+    key.try_into().map_err(write)
 }
 
 /// The path is filled in where it is known, see [`RedbStore::commit`].
@@ -112,14 +134,6 @@ fn write(error: impl std::fmt::Display) -> StoreError {
 
 fn read(error: impl std::fmt::Display) -> StoreError {
     StoreError::Read { cause: error.to_string() }
-}
-
-fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(value).map_err(write)
-}
-
-fn decode<T: DeserializeOwned>(table: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
-    serde_json::from_slice(bytes).map_err(|cause| StoreError::Damaged { table, cause: cause.to_string() })
 }
 
 fn grant_key(stage: StageId, fence: Fence) -> [u8; 40] {
@@ -166,7 +180,7 @@ impl Store for RedbStore {
         if changes.is_empty() {
             return Ok(());
         }
-        self.write_all(changes).map_err(|error| match error {
+        self.write_all(&Rows::of(changes)?).map_err(|error| match error {
             StoreError::Write { cause, .. } => StoreError::Write { path: self.path.clone(), cause },
             other => other,
         })
@@ -207,33 +221,11 @@ impl Store for RedbStore {
 
 #[cfg(test)]
 mod tests {
-    use super::super::conformance;
     use super::*;
-
-    fn folder() -> tempfile::TempDir {
-        tempfile::tempdir().expect("a temporary folder")
-    }
-
-    #[test]
-    fn what_was_committed_is_there() {
-        let folder = folder();
-        let path = folder.path().join("state.redb");
-        let open = || RedbStore::open(&path).expect("opens");
-        conformance::what_was_committed_is_there(open(), |store| {
-            drop(store);
-            open()
-        });
-    }
-
-    #[test]
-    fn readers_see_whole_commits() {
-        let folder = folder();
-        conformance::readers_see_whole_commits(&RedbStore::open(&folder.path().join("state.redb")).expect("opens"));
-    }
 
     #[test]
     fn a_second_opener_and_another_format_are_refused_in_words() {
-        let folder = folder();
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("state.redb");
         let store = RedbStore::open(&path).expect("opens");
         let Err(second) = RedbStore::open(&path) else { panic!("two openers") };

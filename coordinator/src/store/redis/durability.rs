@@ -1,0 +1,202 @@
+//! What a server can and cannot promise, in words: asked once, before anything is written.
+
+use std::collections::HashMap;
+
+use redis::Connection;
+use serde::Serialize;
+
+use super::link::Trouble;
+
+/// The oldest server whose scripts can refuse before they begin.
+const OLDEST: (u32, u32) = (7, 0);
+
+/// What survives what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// What was acknowledged survives power loss.
+    EveryCommit,
+    /// The last second or two may be lost with the power; nothing with the process alone.
+    EverySecond,
+    /// Minutes may be lost.
+    Snapshots,
+    /// Everything is lost when the server ends.
+    Nothing,
+    /// The server does not say.
+    Unknown,
+}
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Durability {
+    /// The server's version.
+    pub version: String,
+    /// What survives what.
+    pub level: Level,
+    /// The same for people, with what follows from replicas and eviction.
+    pub sentences: Vec<String>,
+}
+
+/// What the server said about itself.
+#[derive(Debug, Default)]
+struct Facts {
+    info: HashMap<String, String>,
+    config: HashMap<String, String>,
+    /// Why its configuration cannot be read.
+    closed: Option<String>,
+}
+
+impl Facts {
+    fn ask(connection: &mut Connection) -> Result<Self, Trouble> {
+        let info: String = redis::cmd("INFO").query(connection)?;
+        let pair = |line: &str| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
+        let info = info.lines().filter_map(pair).collect();
+        let mut command = redis::cmd("CONFIG");
+        command.arg("GET").arg(&["appendonly", "appendfsync", "maxmemory-policy", "save", "min-replicas-to-write"][..]);
+        // Managed services and strict ACLs forbid it, each in its own way.
+        let (config, closed) = match command.query(connection) {
+            Ok(config) => (config, None),
+            Err(error) if error.is_io_error() => return Err(error.into()),
+            Err(error) => (HashMap::new(), Some(error.to_string())),
+        };
+        Ok(Self { info, config, closed })
+    }
+
+    fn info(&self, name: &str) -> &str {
+        self.info.get(name).map_or("", String::as_str)
+    }
+
+    fn config(&self, name: &str) -> Option<&str> {
+        self.config.get(name).map(String::as_str)
+    }
+}
+
+impl Durability {
+    /// Asks the server, and refuses one on which a store would lose what it should keep.
+    pub(super) fn check(connection: &mut Connection) -> Result<Self, Trouble> {
+        judge(&Facts::ask(connection)?).map_err(Trouble::last)
+    }
+}
+
+fn judge(facts: &Facts) -> Result<Durability, String> {
+    let version = facts.info("redis_version").to_owned();
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if found < OLDEST {
+        return Err(format!("it is Redis {version}, and a store needs {}.{} or newer", OLDEST.0, OLDEST.1));
+    }
+    let policy = facts.config("maxmemory-policy").unwrap_or(facts.info("maxmemory_policy"));
+    if !policy.is_empty() && policy != "noeviction" {
+        return Err(format!(
+            "its maxmemory-policy is {policy}, so it would throw job state away when memory is short: \
+             set `maxmemory-policy noeviction`"
+        ));
+    }
+    let (level, promise) = promise(facts);
+    let mut sentences = vec![promise.to_owned()];
+    if let Some(cause) = &facts.closed {
+        sentences
+            .push(format!("its configuration cannot be read ({cause}), so what it promises is taken from INFO alone"));
+    }
+    if policy.is_empty() {
+        sentences.push("its eviction policy cannot be read: make sure that it is noeviction".to_owned());
+    }
+    let replicas: u32 = facts.info("connected_slaves").parse().unwrap_or(0);
+    if replicas > 0 {
+        let least = facts.config("min-replicas-to-write").and_then(|least| least.parse::<u32>().ok()).unwrap_or(0);
+        sentences.push(format!(
+            "{replicas} replicas follow it asynchronously: a fail-over may go back to a state without the last \
+             commits, which is noticed and not repaired; --store-replicas N makes a commit wait for N of them"
+        ));
+        if least == 0 {
+            sentences.push(
+                "min-replicas-to-write is 0: cut off from its replicas it goes on taking commits that a fail-over \
+                 throws away"
+                    .to_owned(),
+            );
+        }
+    }
+    Ok(Durability { version, level, sentences })
+}
+
+fn promise(facts: &Facts) -> (Level, &'static str) {
+    let append = match facts.config("appendonly") {
+        Some(value) => Some(value == "yes"),
+        None => facts.info.get("aof_enabled").map(|value| value == "1"),
+    };
+    match (append, facts.config("appendfsync"), facts.config("save")) {
+        (Some(true), Some("always"), _) => {
+            (Level::EveryCommit, "what is acknowledged is on its disk (appendfsync always): it survives power loss")
+        }
+        (Some(true), Some("everysec"), _) => (
+            Level::EverySecond,
+            "what is acknowledged survives the end of its process, but power loss may take the last second or two \
+             (appendfsync everysec): set `appendfsync always` to keep all",
+        ),
+        (Some(true), Some(_), _) => (
+            Level::Snapshots,
+            "what is acknowledged survives the end of its process, but power loss may take half a minute or more \
+             (appendfsync no): set `appendfsync always` to keep all",
+        ),
+        (Some(true), None, _) => (
+            Level::Unknown,
+            "it appends to a file, but does not say how often it syncs it: make sure that it is `appendfsync always`",
+        ),
+        (Some(false), _, Some("")) => (
+            Level::Nothing,
+            "it writes nothing to disk: all sweeps are lost when its process ends; set `appendonly yes` and \
+             `appendfsync always`",
+        ),
+        (Some(false), ..) => (
+            Level::Snapshots,
+            "it writes snapshots only: minutes of acknowledged work are lost when its process is killed; set \
+             `appendonly yes` and `appendfsync always`",
+        ),
+        (None, ..) => (Level::Unknown, "it does not say what it writes to disk: nothing can be promised"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(info: &[(&str, &str)], config: &[(&str, &str)]) -> Facts {
+        let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        let closed = config.is_empty().then(|| "NOPERM".to_owned());
+        Facts { info: map(info), config: map(config), closed }
+    }
+
+    #[test]
+    fn what_a_server_promises_is_said_and_what_it_must_be_is_asked() {
+        let level = |appendonly, appendfsync, save| {
+            let config = [("appendonly", appendonly), ("appendfsync", appendfsync), ("save", save)];
+            judge(&facts(&[("redis_version", "7.0.15")], &config)).expect("good enough").level
+        };
+        assert_eq!(level("yes", "always", ""), Level::EveryCommit);
+        assert_eq!(level("yes", "everysec", "3600 1"), Level::EverySecond);
+        assert_eq!(level("yes", "no", ""), Level::Snapshots);
+        assert_eq!(level("no", "always", "3600 1"), Level::Snapshots);
+        assert_eq!(level("no", "always", ""), Level::Nothing);
+
+        let old = judge(&facts(&[("redis_version", "6.2.1")], &[])).expect_err("too old");
+        assert!(old.contains("6.2.1") && old.contains("7.0"), "{old}");
+        for evicting in [
+            facts(&[("redis_version", "7.2.0")], &[("maxmemory-policy", "allkeys-lru")]),
+            facts(&[("redis_version", "7.2.0"), ("maxmemory_policy", "volatile-ttl")], &[]),
+        ] {
+            let refused = judge(&evicting).expect_err("evicts");
+            assert!(refused.contains("noeviction"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_too() {
+        let closed = judge(&facts(&[("redis_version", "7.4.0"), ("aof_enabled", "1"), ("connected_slaves", "2")], &[]));
+        let closed = closed.expect("may serve");
+        assert_eq!(closed.level, Level::Unknown);
+        let words = closed.sentences.join("\n");
+        for word in ["how often it syncs", "cannot be read (NOPERM)", "2 replicas", "min-replicas-to-write is 0"] {
+            assert!(words.contains(word), "{word}: {words}");
+        }
+    }
+}

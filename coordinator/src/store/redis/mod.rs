@@ -1,0 +1,454 @@
+//! The home on a Redis server (7.0 or newer). A commit is one script: it checks the leader's term, the
+//! sequence and the stages' fences, then writes. A commit too large for one script is put aside in pieces
+//! and published by one small script; until its pieces are folded into the tables, readers lay them over.
+//!
+//! Only the leader writes. The lead is a lease that commits and signs of life renew; taking it raises the
+//! term, and every script compares the term, so a leader that was paused and comes back cannot write.
+
+mod address;
+mod durability;
+mod keys;
+mod link;
+mod piece;
+mod scripts;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use pretext_shared::ids::{ContentHash, Fence, StageId};
+use redis::Connection;
+use uuid::Uuid;
+
+pub use self::address::{InvalidAddress, StoreAddress};
+pub use self::durability::{Durability, Level};
+use self::keys::Keys;
+pub use self::link::Patience;
+use self::link::{Link, Trouble};
+use self::piece::{Piece, pack, split, unpack};
+use self::scripts::{Call, Script, Scripts, number, text};
+use super::row::{Guard, Row, Rows, Table, decode, number as key_number};
+use super::{Store, StoreError};
+use crate::engine::{Batch, Change, GrantRecord, Snapshot, SweepMark};
+
+/// Raised when the meaning of a stored record changes.
+const FORMAT: u64 = 1;
+/// Connections for readers that are kept.
+const READERS: usize = 4;
+
+type Hash = HashMap<Vec<u8>, Vec<u8>>;
+
+/// How to use a server.
+#[derive(Debug, Clone)]
+pub struct RedisOptions {
+    /// Where it is.
+    pub address: StoreAddress,
+    /// What this coordinator is called by those that stand by.
+    pub name: String,
+    /// The lead ends this long after its last renewal.
+    pub lease: Duration,
+    /// Time-outs and retries.
+    pub patience: Patience,
+    /// Replicas that must have a commit before it is acknowledged.
+    pub replicas: u32,
+}
+
+impl RedisOptions {
+    /// The usual ones.
+    pub fn new(address: StoreAddress) -> Self {
+        let name = "unnamed".to_owned();
+        Self { address, name, lease: Duration::from_secs(10), patience: Patience::default(), replicas: 0 }
+    }
+}
+
+/// A server that was found good, and on which this process does not lead.
+pub struct RedisHome {
+    link: Link,
+    keys: Keys,
+    scripts: Scripts,
+    options: RedisOptions,
+    durability: Durability,
+    /// Identifies this process among all that ever led.
+    holder: Uuid,
+}
+
+/// Who leads.
+pub enum Lead {
+    /// This process.
+    Leads(Box<RedisStore>),
+    /// Another one, whose lease lasts so long unless it is renewed.
+    Held {
+        /// Its name.
+        by: String,
+        /// What is left of its lease.
+        left: Duration,
+    },
+}
+
+/// The store on a server on which this process took the lead.
+pub struct RedisStore {
+    home: Arc<RedisHome>,
+    /// Drawn when the store was made: a store that was emptied and made anew is another one.
+    store: String,
+    term: u64,
+    writer: Mutex<Writer>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+struct Writer {
+    connection: Option<Connection>,
+    /// Of the last commit.
+    sequence: u64,
+    /// When the last script was sent that proved the lead.
+    confirmed: Instant,
+}
+
+impl RedisHome {
+    /// Connects, and checks that the server can be a store's home.
+    pub fn open(options: RedisOptions) -> Result<Self, StoreError> {
+        let link = Link::new(options.address.clone(), options.patience);
+        let durability = link.persist(&mut None, Durability::check)?;
+        let keys = Keys::new(options.address.namespace());
+        Ok(Self { link, keys, scripts: Scripts::new(), options, durability, holder: Uuid::now_v7() })
+    }
+
+    /// What the server can and cannot promise.
+    pub fn durability(&self) -> &Durability {
+        &self.durability
+    }
+
+    /// Its address, without secrets.
+    pub fn address(&self) -> String {
+        self.options.address.to_string()
+    }
+
+    /// How long the lead lasts without a sign of life.
+    pub fn lease(&self) -> Duration {
+        self.options.lease
+    }
+
+    /// Takes the lead, unless another coordinator has it.
+    pub fn lead(self: Arc<Self>) -> Result<Lead, StoreError> {
+        let call = Call::default()
+            .key(self.keys.meta())
+            .key(self.keys.leader())
+            .arg(Uuid::now_v7().to_string())
+            .arg(self.holder.to_string())
+            .arg(self.options.name.as_str())
+            .arg(self.options.lease.as_millis().to_string())
+            .arg(FORMAT.to_string());
+        let mut connection = None;
+        let (mut confirmed, script) = (Instant::now(), &self.scripts.lead);
+        let answer = self.link.persist(&mut connection, |connection| {
+            confirmed = Instant::now();
+            script.run(connection, &call)
+        })?;
+        match text(&answer, 0).as_str() {
+            "leads" => {
+                let store = RedisStore {
+                    store: text(&answer, 1),
+                    term: number(&answer, 2),
+                    writer: Mutex::new(Writer { connection, sequence: number(&answer, 3), confirmed }),
+                    readers: Mutex::new(Vec::new()),
+                    home: self,
+                };
+                store.fold_all(&mut store.writer())?;
+                Ok(Lead::Leads(Box::new(store)))
+            }
+            "held" => Ok(Lead::Held { by: text(&answer, 1), left: Duration::from_millis(number(&answer, 2)) }),
+            "format" => Err(StoreError::Format { store: self.address(), found: number(&answer, 1), known: FORMAT }),
+            other => Err(self.odd(other)),
+        }
+    }
+
+    fn odd(&self, answer: &str) -> StoreError {
+        StoreError::Server { store: self.address(), cause: format!("a script answered `{}`", answer.escape_debug()) }
+    }
+}
+
+impl RedisStore {
+    /// The term under which this process leads: higher than all before.
+    pub fn term(&self) -> u64 {
+        self.term
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        // A writer that panicked left a connection in an unknown state at worst: every script checks anew.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call with what every script of a leader begins with.
+    fn call(&self) -> Call {
+        let home = &self.home;
+        Call::default()
+            .key(home.keys.meta())
+            .key(home.keys.leader())
+            .arg(self.store.as_str())
+            .arg(home.holder.to_string())
+            .arg(self.term.to_string())
+            .arg(home.options.lease.as_millis().to_string())
+    }
+
+    /// Runs a script until it answers, and says what its answer means. The same call again, after a reply
+    /// that was lost, changes nothing more.
+    fn run(&self, writer: &mut Writer, script: &Script, call: &Call, replicas: u32) -> Result<(), StoreError> {
+        let home = &self.home;
+        let mut sent = Instant::now();
+        let answer = home.link.persist(&mut writer.connection, |connection| {
+            sent = Instant::now();
+            let answer = script.run(connection, call)?;
+            wait_for(connection, replicas, home.options.patience.response / 2)?;
+            Ok(answer)
+        })?;
+        self.judge(&answer, writer.sequence)?;
+        writer.confirmed = sent;
+        Ok(())
+    }
+
+    /// What an answer means, when the last commit that is known had `sequence`.
+    fn judge(&self, answer: &[Vec<u8>], sequence: u64) -> Result<(), StoreError> {
+        let store = || self.home.address();
+        let rolled_back = |found| StoreError::RolledBack { store: store(), known: sequence, found };
+        match text(answer, 0).as_str() {
+            "done" => Ok(()),
+            "not-leader" if text(answer, 1) == self.store && number(answer, 2) > self.term => {
+                Err(StoreError::Superseded {
+                    store: store(),
+                    term: self.term,
+                    by: text(answer, 4),
+                    theirs: number(answer, 2),
+                })
+            }
+            "not-leader" => Err(rolled_back(number(answer, 3))),
+            "sequence" if number(answer, 1) < sequence => Err(rolled_back(number(answer, 1))),
+            "fence" => {
+                let bytes = answer.get(1).and_then(|stage| <[u8; 32]>::try_from(stage.as_slice()).ok());
+                let stage = StageId(ContentHash::from_bytes(bytes.unwrap_or_default()));
+                let (presented, stored) = (Fence(number(answer, 2)), Fence(number(answer, 3)));
+                Err(StoreError::StaleFence { stage, presented, stored })
+            }
+            "foreign" => Err(StoreError::Server {
+                store: store(),
+                cause: format!(
+                    "its key {} is a {} of another program: choose another ?namespace=",
+                    text(answer, 1).escape_debug(),
+                    text(answer, 2)
+                ),
+            }),
+            other => Err(self.home.odd(&format!("{other} {}", text(answer, 1)))),
+        }
+    }
+
+    fn commit_small(&self, writer: &mut Writer, sequence: u64, piece: &Piece) -> Result<(), StoreError> {
+        let keys = &self.home.keys;
+        let call = self.call().key(keys.redo()).key(keys.table(Table::Fences));
+        let call = call.arg(sequence.to_string()).arg(Uuid::now_v7().to_string());
+        let call = self.with_rows(with_guards(call, &piece.guards), &fenced(piece));
+        self.run(writer, &self.home.scripts.commit, &call, self.home.options.replicas)
+    }
+
+    fn commit_large(&self, writer: &mut Writer, sequence: u64, pieces: &[Piece]) -> Result<(), StoreError> {
+        let (keys, scripts) = (&self.home.keys, &self.home.scripts);
+        for (place, piece) in pieces.iter().enumerate() {
+            let call = self.call().key(keys.staged()).key(keys.table(Table::Fences));
+            let call = call.arg(place.to_string()).arg(pack(&fenced(piece)));
+            self.run(writer, &scripts.stage, &with_guards(call, &piece.guards), 0)?;
+        }
+        let call = self.call().key(keys.redo()).key(keys.staged());
+        let call = call.arg(sequence.to_string()).arg(Uuid::now_v7().to_string()).arg(pieces.len().to_string());
+        self.run(writer, &scripts.publish, &call, self.home.options.replicas)?;
+        writer.sequence = sequence;
+        self.fold_all(writer)
+    }
+
+    /// Brings what was published into the tables.
+    fn fold_all(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        let redo = self.home.keys.redo();
+        let places: Vec<String> = self
+            .home
+            .link
+            .persist(&mut writer.connection, |connection| Ok(redis::cmd("HKEYS").arg(&redo).query(connection)?))?;
+        for place in places {
+            let piece: Option<Vec<u8>> = self.home.link.persist(&mut writer.connection, |connection| {
+                Ok(redis::cmd("HGET").arg(&redo).arg(&place).query(connection)?)
+            })?;
+            let Some(bytes) = piece else { continue };
+            let call = self.with_rows(self.call().key(redo.as_str()).arg(place), &unpack(&bytes)?);
+            self.run(writer, &self.home.scripts.fold, &call, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Adds keys and rows to a call.
+    fn with_rows(&self, mut call: Call, rows: &[Row]) -> Call {
+        let mut places = HashMap::new();
+        for row in rows {
+            let place = *places.entry(row.table).or_insert_with(|| {
+                call.keys.push(self.home.keys.table(row.table).into_bytes());
+                call.keys.len()
+            });
+            call.args.extend([place.to_string().into_bytes(), row.key.clone(), row.value.clone()]);
+        }
+        call
+    }
+
+    fn renew(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        let call = self.call().arg(writer.sequence.to_string());
+        self.run(writer, &self.home.scripts.renew, &call, 0)
+    }
+
+    /// Reads with a connection that no writer waits for.
+    fn read<T>(&self, operation: impl FnMut(&mut Connection) -> Result<T, Trouble>) -> Result<T, StoreError> {
+        let mut slot = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let answer = self.home.link.persist(&mut slot, operation);
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < READERS {
+            readers.extend(slot);
+        }
+        answer
+    }
+
+    /// The rows of one stage in `table`, those of a commit that is being folded in included.
+    fn rows_of(&self, table: Table) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StoreError> {
+        let (key, redo) = (self.home.keys.table(table), self.home.keys.redo());
+        let read = |command: &str| {
+            let mut pipe = redis::pipe();
+            pipe.atomic().cmd("HGETALL").arg(&key).cmd(command).arg(&redo);
+            pipe
+        };
+        let (rows, folding): (Hash, bool) = self.read(|connection| Ok(read("EXISTS").query(connection)?))?;
+        let mut all: BTreeMap<_, _> = rows.into_iter().collect();
+        if folding {
+            let (rows, redo): (Hash, Hash) = self.read(|connection| Ok(read("HGETALL").query(connection)?))?;
+            all.extend(rows);
+            for row in published(redo)? {
+                if row.table == table {
+                    all.insert(row.key, row.value);
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Adds what the stages' fences must not be above.
+fn with_guards(mut call: Call, guards: &[Guard]) -> Call {
+    call.args.push(guards.len().to_string().into_bytes());
+    for guard in guards {
+        call.args.extend([guard.stage.0.as_bytes().to_vec(), guard.lowest.to_string().into_bytes()]);
+    }
+    call
+}
+
+/// The rows of a piece, and those of the fences that it raises.
+fn fenced(piece: &Piece) -> Vec<Row> {
+    let granted = piece.guards.iter().filter(|guard| guard.highest > Fence(0));
+    let fences = granted.map(|guard| Row {
+        table: Table::Fences,
+        key: guard.stage.0.as_bytes().to_vec(),
+        value: guard.highest.to_string().into_bytes(),
+    });
+    piece.rows.iter().cloned().chain(fences).collect()
+}
+
+fn published(redo: Hash) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    for piece in redo.values() {
+        rows.extend(unpack(piece)?);
+    }
+    Ok(rows)
+}
+
+fn wait_for(connection: &mut Connection, replicas: u32, patience: Duration) -> Result<(), Trouble> {
+    if replicas == 0 {
+        return Ok(());
+    }
+    let have: u32 = redis::cmd("WAIT").arg(replicas).arg(patience.as_millis() as u64).query(connection)?;
+    if have >= replicas {
+        return Ok(());
+    }
+    Err(Trouble::passing_still(format!("{have} of {replicas} replicas have the last commit")))
+}
+
+impl Store for RedisStore {
+    fn load(&self) -> Result<Snapshot, StoreError> {
+        let keys = &self.home.keys;
+        let tables = [Table::Sweeps, Table::Marks, Table::Stages, Table::Progress];
+        let mut pipe = redis::pipe();
+        pipe.atomic();
+        for key in tables.map(|table| keys.table(table)).into_iter().chain([keys.redo()]) {
+            pipe.cmd("HGETALL").arg(key);
+        }
+        let (sweeps, marks, stages, progress, redo): (Hash, Hash, Hash, Hash, Hash) =
+            self.read(|connection| Ok(pipe.query(connection)?))?;
+        let mut all = [sweeps, marks, stages, progress];
+        for row in published(redo)? {
+            if let Some(place) = tables.iter().position(|table| *table == row.table) {
+                all[place].insert(row.key, row.value);
+            }
+        }
+        snapshot(all)
+    }
+
+    fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+        let mut writer = self.writer();
+        if changes.is_empty() {
+            if writer.confirmed.elapsed() < self.home.options.lease / 4 {
+                return Ok(());
+            }
+            return self.renew(&mut writer);
+        }
+        let pieces = split(Rows::of(changes)?);
+        let sequence = writer.sequence + 1;
+        match pieces.as_slice() {
+            [piece] => self.commit_small(&mut writer, sequence, piece)?,
+            pieces => self.commit_large(&mut writer, sequence, pieces)?,
+        }
+        writer.sequence = sequence;
+        Ok(())
+    }
+
+    fn points(&self, stage: StageId) -> Result<Vec<Batch>, StoreError> {
+        let batch = |(key, value): (Vec<u8>, Vec<u8>)| {
+            let (fence, sequence) = (key_number("points", &key, 0)?, key_number("points", &key, 8)?);
+            Ok(Batch { fence: Fence(fence), sequence, points: decode("points", &value)? })
+        };
+        self.rows_of(Table::Points(stage))?.into_iter().map(batch).collect()
+    }
+
+    fn grants(&self, stage: StageId) -> Result<Vec<(Fence, GrantRecord)>, StoreError> {
+        let grant =
+            |(key, value): (Vec<u8>, Vec<u8>)| Ok((Fence(key_number("grants", &key, 0)?), decode("grants", &value)?));
+        self.rows_of(Table::Grants(stage))?.into_iter().map(grant).collect()
+    }
+
+    fn close(&self) {
+        let mut writer = self.writer();
+        // One try on the connection that is there: the lease ends by itself too.
+        if let Some(connection) = &mut writer.connection
+            && let Err(trouble) = self.home.scripts.resign.run(connection, &self.call())
+        {
+            tracing::warn!(?trouble, "could not give the lead up; it ends with its lease");
+        }
+    }
+}
+
+fn snapshot([sweeps, marks, stages, mut progress]: [Hash; 4]) -> Result<Snapshot, StoreError> {
+    let mut snapshot = Snapshot::default();
+    let sweeps: BTreeMap<_, _> = sweeps.into_iter().collect();
+    for (id, record) in sweeps {
+        let mark = match marks.get(&id) {
+            Some(mark) => decode("sweep-marks", mark)?,
+            None => SweepMark::Active,
+        };
+        snapshot.sweeps.push((decode("sweeps", &record)?, mark));
+    }
+    for (id, record) in stages {
+        let damaged = |table, cause: &str| StoreError::Damaged { table, cause: cause.to_owned() };
+        let bytes: [u8; 32] = id.as_slice().try_into().map_err(|_| damaged("stages", "a key is not a stage's id"))?;
+        let standing = progress.remove(&id).ok_or_else(|| damaged("progress", "a stage has no progress"))?;
+        let stage = StageId(ContentHash::from_bytes(bytes));
+        snapshot.stages.insert(stage, (decode("stages", &record)?, decode("progress", &standing)?));
+    }
+    Ok(snapshot)
+}

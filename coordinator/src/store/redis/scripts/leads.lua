@@ -1,0 +1,36 @@
+-- Begins every script that writes: only the leader may, and only on the store that it took.
+-- KEYS[1] meta, KEYS[2] leader; ARGV[1] store, ARGV[2] holder, ARGV[3] term, ARGV[4] lease in ms.
+local meta = redis.call('HMGET', KEYS[1], 'store', 'holder', 'term', 'sequence', 'commit', 'name')
+for i = 1, 6 do
+  meta[i] = meta[i] or ''
+end
+if meta[1] ~= ARGV[1] or meta[2] ~= ARGV[2] or meta[3] ~= ARGV[3] then
+  return { 'not-leader', meta[1], meta[3], meta[4], meta[6] }
+end
+local function renew()
+  redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[4])
+end
+-- A write to a key of another type would fail half way: scripts are not rolled back.
+local function foreign(first)
+  for i = first, #KEYS do
+    local kind = redis.call('TYPE', KEYS[i]).ok
+    if kind ~= 'none' and kind ~= 'hash' then
+      return { 'foreign', KEYS[i], kind }
+    end
+  end
+end
+-- Fences from ARGV[at] on: their number, then stage and fence. Refuses a stage that has a higher one.
+local function stale(fences, at)
+  for i = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
+    local stored = redis.call('HGET', fences, ARGV[i])
+    if stored and tonumber(stored) > tonumber(ARGV[i + 1]) then
+      return { 'fence', ARGV[i], ARGV[i + 1], stored }
+    end
+  end
+end
+-- Rows from ARGV[at] on: number of the key, field, value.
+local function write(at)
+  for i = at, #ARGV, 3 do
+    redis.call('HSET', KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2])
+  end
+end
