@@ -187,3 +187,50 @@ impl Link {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pretext_shared::ids::WorkerId;
+
+    use super::*;
+
+    fn link(urls: &[&str]) -> Result<Link, LinkError> {
+        Link::new(&Options {
+            worker: WorkerId { name: "w".to_owned(), boot: uuid::Uuid::nil() },
+            coordinators: urls.iter().map(|url| (*url).to_owned()).collect(),
+            devices: Vec::new(),
+            threads: 1,
+            data_root: ".".into(),
+            datasets: Vec::new(),
+            state_dir: ".".into(),
+            spool_limit: 0,
+        })
+    }
+
+    #[tokio::test]
+    async fn the_coordinator_that_serves_is_kept() {
+        let link = link(&["http://a:1", "http://b:2", "http://c:3"]).expect("three URLs");
+        let current = || link.current.load(Ordering::Relaxed);
+        let answer = |answer: Result<(), Status>| link.call(|_| async move { answer });
+        assert!(answer(Ok(())).await.is_ok() && current() == 0);
+        // A refusal is an answer.
+        assert!(answer(Err(Status::failed_precondition("no"))).await.is_err() && current() == 0);
+        assert!(answer(Err(Status::unavailable("down"))).await.is_err() && current() == 1);
+        // Two calls that find the same one gone turn once.
+        let gone = || link.call(|_| async { Err::<(), _>(Status::deadline_exceeded("no answer in time")) });
+        let both = tokio::join!(gone(), async {
+            link.turn_from(1);
+        });
+        assert!(both.0.is_err() && current() == 2, "{}", current());
+        assert!(answer(Err(Status::unavailable("down"))).await.is_err() && current() == 0, "after the last the first");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_url_is_refused_in_words() {
+        for url in ["127.0.0.1:7878", "ftp://a", "http://", ""] {
+            let Err(error) = link(&["http://a:1", url]) else { panic!("`{url}` is no URL of a coordinator") };
+            assert!(error.to_string().starts_with(&format!("`{url}` is not the URL of a coordinator")), "{error}");
+        }
+        assert!(link(&[]).is_err());
+    }
+}

@@ -17,6 +17,8 @@ const LONGEST_GAP: f64 = 0.5;
 const BAND: f64 = 0.05;
 /// Unit of times in /proc: USER_HZ, the same on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
+/// Epochs of the two runs from which the length of an epoch is known.
+const TRIALS: [u64; 2] = [4, 64];
 /// Seconds over which a speed is measured.
 const WINDOW: f64 = 10.0;
 
@@ -78,7 +80,11 @@ impl Speed {
             match from {
                 Some(begin) if when(sample.0) && sample.1 >= begin.1 => {
                     if (sample.0 - begin.0).as_secs_f64() >= WINDOW {
-                        speeds.push((sample.1 - begin.1) as f64 / (sample.2 - begin.2).max(1e-9));
+                        let (images, seconds) = ((sample.1 - begin.1) as f64, sample.2 - begin.2);
+                        // Between stages nobody trains.
+                        if images > 0.0 && seconds > 0.0 {
+                            speeds.push(images / seconds);
+                        }
                         from = Some(*sample);
                     }
                 }
@@ -96,11 +102,14 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 
 pub(crate) fn run(seconds: u64) -> Row {
     let begin = Instant::now();
-    let trial = Instant::now();
-    undisturbed(&sweep(4));
+    let [short, long] = TRIALS.map(|epochs| {
+        let trial = Instant::now();
+        undisturbed(&sweep(epochs));
+        trial.elapsed().as_secs_f64()
+    });
+    let epoch = ((long - short) / (TRIALS[1] - TRIALS[0]) as f64).max(0.01);
     // The stage of all labels is to last one and a half times the outage, so that of half the labels ends in it.
-    let epoch = (trial.elapsed().as_secs_f64() / 5.0).max(0.05);
-    let epochs = ((seconds as f64 + 10.0) * 1.5 / epoch).ceil() as u64;
+    let epochs = ((seconds as f64 + 2.5 * WINDOW) * 1.5 / epoch).ceil() as u64;
     let folder = Scratch::new();
     let mut server = Server::start(&folder, &[]);
     let workers = NAMES.map(|name| start(&folder, &server, name));
