@@ -3,5 +3,6 @@
 
 pub mod pictures;
 pub mod processes;
+pub mod simulation;
 
 pub use processes::{Daemon, Output, Scratch, Server, coordinator, until};

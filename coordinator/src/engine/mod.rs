@@ -3,6 +3,7 @@
 //! effects are the [`Change`]s that [`Engine::take_changes`] hands out; a reply may leave the process
 //! only after they are committed.
 
+mod curve;
 mod lease;
 mod placement;
 mod record;
@@ -16,6 +17,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use curve::curve;
 pub use lease::Grant;
 use pretext_shared::ids::{Fence, StageId, SweepId, WorkerId};
 use pretext_shared::stage::StageKind;

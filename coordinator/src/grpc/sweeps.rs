@@ -18,7 +18,7 @@ use super::work::send_artifact;
 use super::{PIECE, refused, unavailable};
 use crate::artifacts::Artifacts;
 use crate::core::Core;
-use crate::engine::{Batch, Refusal};
+use crate::engine::{Refusal, curve};
 use crate::submission;
 
 /// Shortest time between two events of a watch.
@@ -41,13 +41,6 @@ impl SweepsService {
 
 fn extent(smoke: bool) -> Extent {
     if smoke { Extent::Smoke } else { Extent::Whole }
-}
-
-/// The curves of a stage: the points of the newest attempt that sent any. An attempt that resumes
-/// begins with all points up to the step of its checkpoint, so nothing of the curve is missing.
-fn merge(batches: Vec<Batch>) -> Vec<Point> {
-    let Some(newest) = batches.iter().map(|batch| batch.fence).max() else { return Vec::new() };
-    batches.into_iter().filter(|batch| batch.fence == newest).flat_map(|batch| batch.points).collect()
 }
 
 #[tonic::async_trait]
@@ -117,7 +110,8 @@ impl Sweeps for SweepsService {
                     let mut curves: BTreeMap<StageId, Vec<Point>> = BTreeMap::new();
                     for id in view.stages.keys() {
                         let batches = store.points(*id).map_err(|error| Status::unavailable(error.to_string()))?;
-                        curves.insert(*id, merge(batches));
+                        let grants = store.grants(*id).map_err(|error| Status::unavailable(error.to_string()))?;
+                        curves.insert(*id, curve(&batches, &grants));
                     }
                     for (id, stage) in &mut view.stages {
                         stage.points = curves.remove(id).unwrap_or_default();
