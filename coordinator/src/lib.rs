@@ -2,6 +2,7 @@
 //! prints the table. It knows nothing of burn.
 
 pub mod artifacts;
+pub mod backup;
 pub mod cli;
 pub mod core;
 pub mod engine;
@@ -10,3 +11,4 @@ pub mod report;
 pub mod serve;
 pub mod store;
 pub mod submission;
+pub mod verify;

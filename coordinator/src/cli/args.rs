@@ -67,6 +67,12 @@ pub(super) enum Command {
     Retry(RetryArgs),
     /// Write the report of a sweep, as far as it is, and print its tables
     Report(ReportArgs),
+    /// Check what a sweep was promised from the store and its grant log: nothing lost, nothing doubled
+    Verify(VerifyArgs),
+    /// Copy the store into one file, while it is in use
+    Backup(BackupArgs),
+    /// Make a state directory of a backup
+    Restore(RestoreArgs),
     /// List workers: devices, slots, data sets, what they run
     Workers(WorkersArgs),
 }
@@ -232,6 +238,40 @@ pub(super) struct ReportArgs {
     /// Where the report goes [default: pretext-report/SWEEP]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The sweep's id, or an unambiguous beginning of it
+    #[arg(value_name = "SWEEP")]
+    pub(super) sweep: String,
+    /// Check the store of this state directory, which no coordinator serves
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BackupArgs {
+    /// Where the copy goes
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Copy the store of this state directory, which no coordinator serves
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RestoreArgs {
+    /// What `coordinator backup` wrote
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// The new state directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@
 //! `CliError`; the exit code follows from that alone.
 
 mod args;
+mod backup;
 mod client;
 mod columns;
 mod console;
@@ -20,6 +21,7 @@ mod signals;
 mod status;
 mod submit;
 mod sweep_file;
+mod verify;
 mod watch;
 mod worker_program;
 mod workers;
@@ -104,6 +106,9 @@ async fn dispatch(command: Command, console: &Console) -> Result<Verdict, CliErr
         Command::Cancel(args) => Box::pin(control::cancel(args, console)).await,
         Command::Retry(args) => Box::pin(control::retry(args, console)).await,
         Command::Report(args) => Box::pin(report::report(args, console)).await,
+        Command::Verify(args) => Box::pin(verify::verify(args, console)).await,
+        Command::Backup(args) => Box::pin(backup::backup(args, console)).await,
+        Command::Restore(args) => Box::pin(backup::restore(args, console)).await,
         Command::Workers(args) => Box::pin(workers::workers(args, console)).await,
     }
 }

@@ -55,7 +55,7 @@ pub(super) fn what_was_committed_is_there<S: Store>(store: S, reopen: impl FnOnc
         request: "r".to_owned(),
     };
     let progress = Progress { fence: Fence(300), state: State::Leased(holder.clone()), batches: 2, ..Progress::new() };
-    let grant = |ms| GrantRecord { holder: holder.clone(), granted_ms: ms };
+    let grant = |ms| GrantRecord { holder: holder.clone(), granted_ms: ms, resume_step: 0 };
     // A value that decimal notation would round, and fences and sequences that text order would misplace.
     let exact = f64::from_bits(0x3fb9_9999_9999_999b);
     store

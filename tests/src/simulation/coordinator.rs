@@ -1,7 +1,7 @@
 //! The coordinator's process: the real engine, the core's loop around it, and the moments at which it may die.
 
 use coordinator::engine::{Change, Directive, Engine, Millis, Refusal, State, SweepMark, Waiting};
-use pretext_shared::ids::{ArtifactId, StageId};
+use pretext_shared::ids::{ArtifactId, AttemptId, StageId};
 
 use super::event::{Answer, Envelope, Event, Op, Origin};
 use super::machine::worker;
@@ -72,6 +72,8 @@ impl World<'_> {
         self.process.started_at = self.now;
         self.process.jump = 0;
         self.process.heard_at = self.now;
+        self.known.used.clear();
+        self.known.registered.clear();
         self.process.engine = Some(Engine::restore(self.limits, self.store.snapshot.clone(), 0));
         for (id, (_, progress)) in &self.store.snapshot.stages {
             match progress.state {
@@ -143,8 +145,11 @@ impl World<'_> {
             }
             return Ok(());
         }
-        // What passes for silence: time in which the coordinator listened.
-        self.known.attentive += (self.now - self.process.heard_at).min(1_500);
+        // What counts as silence of others: time in which the coordinator listened.
+        let gap = self.now - self.process.heard_at;
+        if gap <= self.limits.lease_ms / 4 {
+            self.known.attentive += gap;
+        }
         self.process.heard_at = self.now;
         let now = self.mono();
         engine.tick(now);
@@ -178,7 +183,7 @@ impl World<'_> {
             self.store.crowded(self.slots)?;
         }
         for answered in &answered {
-            self.acknowledge(&answered.op, &answered.answer, now)?;
+            self.acknowledge(answered.origin, &answered.op, &answered.answer, now)?;
         }
         for artifact in discards {
             self.artifacts.remove(&artifact);
@@ -213,6 +218,7 @@ impl World<'_> {
     ) -> Answer {
         let over = |refusal: Refusal| match refusal {
             Refusal::Gap { .. } => Answer::Early,
+            Refusal::FromTheFuture { .. } => Answer::Forgotten,
             other => Answer::Over(other.to_string()),
         };
         let wall = 1_700_000_000_000 + self.now + self.process.wall;
@@ -293,6 +299,10 @@ impl World<'_> {
             Seen::Granted { stage, fence } => {
                 self.stats.grants += 1;
                 self.note(|| format!("grant {}@{fence}", stage.short()));
+                let lost = self.known.losses.get(&stage).copied().unwrap_or(0);
+                if lost >= self.limits.max_lost {
+                    return violation("I8", format!("grant {}@{fence} after {lost} lost workers", stage.short()));
+                }
                 if let Some((at, wait)) = self.known.back_off.remove(&stage)
                     && now < at + wait
                 {
@@ -306,6 +316,11 @@ impl World<'_> {
                 let lost = self.known.losses.get(&stage).copied().unwrap_or(0);
                 if lost < self.limits.max_lost {
                     return violation("quarantine", format!("{} after {lost} workers", stage.short()));
+                }
+                if let Some(State::Failed(failure)) = self.store.progress(stage).map(|progress| &progress.state)
+                    && failure.log.len() < self.limits.max_lost as usize
+                {
+                    return violation("quarantine", format!("{} without evidence: {failure:?}", stage.short()));
                 }
             }
             Seen::BackedOff { stage } => {
@@ -323,8 +338,23 @@ impl World<'_> {
         Ok(())
     }
 
+    /// A stage whose attempt the store has forgotten is given to nobody until a person asks for it.
+    fn is_quarantined(&self, attempt: AttemptId) -> Result<(), Violation> {
+        let Some(progress) = self.store.progress(attempt.stage) else { return Ok(()) };
+        let is_open = matches!(progress.state, State::Waiting(_) | State::Leased(_));
+        let was_retried = progress.fence.count() > attempt.fence.count();
+        let is_final = matches!(progress.state, State::Succeeded(_));
+        if (is_open && !was_retried) || (progress.fence < attempt.fence && !is_final) {
+            return violation("I2", format!("{attempt} was forgotten, and its stage is {:?}", progress.state));
+        }
+        Ok(())
+    }
+
     /// Enters into the ledger what is acknowledged, and checks that the store has it.
-    fn acknowledge(&mut self, op: &Op, answer: &Answer, now: Millis) -> Result<(), Violation> {
+    fn acknowledge(&mut self, origin: Origin, op: &Op, answer: &Answer, now: Millis) -> Result<(), Violation> {
+        if let (Op::Register, Origin::Worker(life)) = (op, origin) {
+            self.known.registered.insert(life);
+        }
         let (attempt, request) = match (op, answer) {
             (Op::Heartbeat(_), Answer::Directives(directives, _)) => {
                 for (attempt, directive) in directives {
@@ -343,6 +373,14 @@ impl World<'_> {
                 | Op::Release { attempt, request },
                 Answer::Done,
             ) => (*attempt, request),
+            (
+                Op::Points { attempt, .. }
+                | Op::Checkpoint { attempt, .. }
+                | Op::Complete { attempt, .. }
+                | Op::Fail { attempt, .. }
+                | Op::Release { attempt, .. },
+                Answer::Forgotten,
+            ) => return self.is_quarantined(*attempt),
             (Op::Submit(index), Answer::Done) => {
                 self.known.ledger.sweeps.insert(self.workload.submissions[*index].sweep.id.clone());
                 return Ok(());
@@ -365,9 +403,27 @@ impl World<'_> {
         let Some(progress) = self.store.progress(attempt.stage) else {
             return violation("I5", format!("{attempt} was accepted of a stage that is not there"));
         };
+        // A repetition of what is over tells the coordinator nothing of the request.
+        let is_news = match op {
+            Op::Points { sequence, .. } => !self.known.ledger.points.contains_key(&(attempt, *sequence)),
+            Op::Complete { .. } => !self.known.ledger.results.contains_key(&attempt.stage),
+            Op::Fail { .. } => !self.known.failed.contains(&attempt),
+            Op::Checkpoint { .. } | Op::Release { .. } => true,
+            _ => false,
+        };
+        if let Origin::Worker(life) = origin
+            && is_news
+            && grant.is_some_and(|grant| grant.holder.worker == worker(life))
+            && self.known.registered.contains(&life)
+        {
+            self.known.used.insert(request.clone());
+        }
         match op {
             Op::Lease { .. } => {
                 if let Answer::Granted(Some(grant)) = answer {
+                    if self.known.used.contains(request) && !self.known.resumes.contains_key(&attempt) {
+                        return violation("lease", format!("{attempt} is granted to {request}, which had its answer"));
+                    }
                     let step = grant.resume_from.as_ref().map_or(0, |checkpoint| checkpoint.step);
                     self.known.resumes.entry(attempt).or_insert(step);
                 }
@@ -384,7 +440,10 @@ impl World<'_> {
             }
             Op::Checkpoint { checkpoint, .. } => {
                 let step = self.known.ledger.checkpoints.entry(attempt.stage).or_default();
-                *step = (*step).max(checkpoint.step);
+                if checkpoint.step > *step {
+                    *step = checkpoint.step;
+                    self.known.losses.remove(&attempt.stage);
+                }
                 self.known.contact.insert(attempt.stage, self.known.attentive);
                 self.points_up_to(attempt.stage, checkpoint.step)?;
             }
@@ -396,7 +455,6 @@ impl World<'_> {
                 self.points_up_to(attempt.stage, super::workload::steps(attempt.stage))?;
             }
             Op::Fail { failure, .. } => {
-                self.known.contact.remove(&attempt.stage);
                 let was_reset = matches!(progress.state, State::Waiting(Waiting::Open) | State::Leased(_));
                 if !self.known.failed.insert(attempt) || was_reset {
                     return Ok(());

@@ -9,7 +9,7 @@ use pretext_shared::outcome::{Failure, StageResult};
 use pretext_shared::point::Point;
 
 /// One life of a machine's daemon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Life {
     pub(super) machine: usize,
     pub(super) boot: u64,
@@ -51,6 +51,8 @@ pub(super) enum Answer {
     Directives(Vec<(AttemptId, Directive)>, bool),
     /// Something must come first.
     Early,
+    /// Never: the store does not know the attempt.
+    Forgotten,
     /// Never: the attempt is over.
     Over(String),
 }

@@ -411,7 +411,7 @@ impl World<'_> {
             (
                 Op::Points { attempt, .. } | Op::Checkpoint { attempt, .. } | Op::Complete { attempt, .. }
                 | Op::Fail { attempt, .. } | Op::Release { attempt, .. },
-                Answer::Over(_),
+                Answer::Over(_) | Answer::Forgotten,
             )
             | (Op::Complete { attempt, .. } | Op::Fail { attempt, .. } | Op::Release { attempt, .. }, Answer::Done)
             // Points that the coordinator acknowledged and no longer has: nothing can be built on this attempt.

@@ -9,6 +9,7 @@ mod event;
 mod faults;
 mod ledger;
 mod machine;
+pub mod model;
 mod oracle;
 mod store;
 mod workload;

@@ -8,6 +8,7 @@ use pretext_shared::outcome::FailureCode;
 use pretext_shared::point::{Metric, Point};
 use pretext_shared::sweep::CellState;
 
+use super::event::Life;
 use super::ledger::Ledger;
 use super::machine;
 use super::store::{Violation, violation};
@@ -22,7 +23,11 @@ pub(super) struct Known {
     pub(super) attentive: Millis,
     /// When a holder was last heard of, in that time.
     pub(super) contact: BTreeMap<StageId, Millis>,
-    /// Holders lost since the stage was last reset.
+    /// Requests whose grant was worked on since the coordinator started.
+    pub(super) used: BTreeSet<String>,
+    /// Workers that the coordinator knows.
+    pub(super) registered: BTreeSet<Life>,
+    /// Holders lost since the stage was last reset or got further.
     pub(super) losses: BTreeMap<StageId, u32>,
     /// Failures since the stage was last reset.
     pub(super) failures: BTreeMap<(StageId, FailureCode), u32>,
@@ -41,7 +46,7 @@ impl World<'_> {
         let Some(progress) = self.store.progress(attempt.stage) else { return Ok(()) };
         let allowed = match code {
             FailureCode::Crashed => self.limits.max_failed,
-            FailureCode::OutOfMemory => out_of_memory(&self.limits),
+            FailureCode::OutOfMemory => self.limits.max_out_of_memory,
             _ => 1,
         };
         match &progress.state {
@@ -155,9 +160,4 @@ impl World<'_> {
         }
         Ok(())
     }
-}
-
-/// Attempts that may run out of memory before the stage fails.
-fn out_of_memory(_: &coordinator::engine::Limits) -> u32 {
-    1
 }

@@ -61,11 +61,11 @@ impl Default for Workload {
 }
 
 /// Steps that a stage takes in the simulation: a function of its id.
-pub fn steps(stage: StageId) -> u64 {
+pub(super) fn steps(stage: StageId) -> u64 {
     2 + u64::from(stage.0.as_bytes()[0] % 5)
 }
 
 /// The value that training computes at a step: a function of stage and step, as training is.
-pub fn value(stage: StageId, step: u64) -> f64 {
+pub(super) fn value(stage: StageId, step: u64) -> f64 {
     f64::from(stage.0.as_bytes()[1]) + step as f64 / 16.0
 }

@@ -290,6 +290,7 @@ fn outcome(op: &Op, answer: &Answer) -> String {
         Answer::Granted(grant) => grant.as_ref().map_or_else(|| "none".to_owned(), |grant| grant.attempt.to_string()),
         Answer::Directives(..) => "directives".to_owned(),
         Answer::Early => "something must come first".to_owned(),
+        Answer::Forgotten => "the store has forgotten it".to_owned(),
         Answer::Over(reason) => reason.clone(),
     };
     format!("{}: {answer}", brief(op))
