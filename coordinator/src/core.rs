@@ -20,7 +20,7 @@ use crate::store::{Store, StoreError};
 const GROUP: usize = 512;
 /// How often time passes when nobody asks.
 const TICK: Duration = Duration::from_millis(250);
-/// The first fence that a coordinator grants is the milliseconds since then (the beginning of 2026).
+/// The fences that a coordinator grants count from the seconds since then (the beginning of 2026), in milliseconds.
 const FENCES_BEGIN: u64 = 1_767_225_600_000;
 
 /// The time at which a request is applied.
@@ -84,7 +84,7 @@ impl Core {
     pub fn start(store: Arc<dyn Store>, limits: Limits) -> Result<(Self, CoreThread), StoreError> {
         let clock = Clock { start: Instant::now() };
         let mut engine = Engine::restore(limits, store.load()?, clock.now().mono);
-        engine.raise_fences(Fence(clock.now().wall.saturating_sub(FENCES_BEGIN)));
+        engine.raise_fences(Fence::of_count(clock.now().wall.saturating_sub(FENCES_BEGIN) / 1_000));
         let (requests, inbox) = mpsc::sync_channel(4 * GROUP);
         let (version, changes) = watch::channel(0);
         let (failure, broken) = watch::channel(None);

@@ -2,6 +2,7 @@
 //! prints the table. It knows nothing of burn.
 
 pub mod artifacts;
+pub mod backup;
 pub mod build;
 pub mod cli;
 pub mod core;
@@ -16,3 +17,4 @@ pub mod serve;
 pub mod standby;
 pub mod store;
 pub mod submission;
+pub mod verify;

@@ -201,20 +201,52 @@ impl fmt::Display for WorkerId {
 }
 
 /// The fencing number of an attempt. It only rises, and only a grant raises it.
+///
+/// Its upper 40 bits count the grants of the stage. The lower [`Fence::MARK_BITS`] are taken from the request that was
+/// granted: a store that was set back to an older state and grants a second time under the same count gives another
+/// fence, so that two holders never have the same one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fence(pub u64);
 
 impl Fence {
-    /// The fence of the next grant.
-    pub fn next(self) -> Self {
-        Self(self.0 + 1)
+    /// Width of the mark.
+    pub const MARK_BITS: u32 = 24;
+
+    /// The fence of the next grant, to this request.
+    pub fn next(self, request: &str) -> Self {
+        let hash = ContentHash::of(request.as_bytes());
+        let mark = hash.as_bytes().iter().take(3).fold(0, |mark, byte| mark << 8 | u64::from(*byte));
+        Self((self.count() + 1) << Self::MARK_BITS | mark)
+    }
+
+    /// The fence that is below every one of the grants after the first `count` of a stage. Counts beyond any clock
+    /// are cut, so that no fence overflows.
+    pub fn of_count(count: u64) -> Self {
+        Self(count.min(1 << 35) << Self::MARK_BITS)
+    }
+
+    /// Grants so far.
+    pub fn count(self) -> u64 {
+        self.0 >> Self::MARK_BITS
+    }
+
+    /// The least fence above all of this count.
+    pub fn above(self) -> Self {
+        Self((self.count() + 1) << Self::MARK_BITS)
+    }
+
+    /// The fence that this one becomes when a person sets the store back to an older state: above every fence that may
+    /// have been granted since.
+    pub fn beyond_recall(self) -> Self {
+        Self((self.count() + (1 << 20)) << Self::MARK_BITS)
     }
 }
 
+/// The count and the mark: `4.1f03a2`.
 impl fmt::Display for Fence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        write!(f, "{}.{:06x}", self.count(), self.0 & ((1 << Self::MARK_BITS) - 1))
     }
 }
 

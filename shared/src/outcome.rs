@@ -89,14 +89,32 @@ pub enum FailureCode {
     Storage,
     /// The worker was lost: its lease expired.
     Lost,
+    /// A worker holds an attempt that the store does not know: the store was set back to an older state.
+    RolledBack,
+}
+
+/// Which budget an attempt that failed is charged to. Each has its own limit: a bad network must not use up the
+/// attempts that a crashing program has, nor the other way round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Budget {
+    /// Machines, disks, drivers.
+    Infrastructure,
+    /// The program.
+    Code,
+    /// The memory of a device: a neighbour on the same device may have taken it, the stage alone may fit.
+    Memory,
+    /// None: the same again would end the same.
+    None,
 }
 
 impl FailureCode {
-    /// Whether another attempt may end otherwise.
-    pub fn is_retryable(self) -> bool {
+    /// Which budget it is charged to.
+    pub fn budget(self) -> Budget {
         match self {
-            FailureCode::Diverged | FailureCode::Data | FailureCode::Invalid | FailureCode::OutOfMemory => false,
-            FailureCode::Device | FailureCode::Crashed | FailureCode::Storage | FailureCode::Lost => true,
+            FailureCode::Device | FailureCode::Storage | FailureCode::Lost => Budget::Infrastructure,
+            FailureCode::Crashed => Budget::Code,
+            FailureCode::OutOfMemory => Budget::Memory,
+            FailureCode::Diverged | FailureCode::Data | FailureCode::Invalid | FailureCode::RolledBack => Budget::None,
         }
     }
 
@@ -111,13 +129,14 @@ impl FailureCode {
             FailureCode::Crashed => "crashed",
             FailureCode::Storage => "storage",
             FailureCode::Lost => "lost",
+            FailureCode::RolledBack => "rolled-back",
         }
     }
 
     /// The code that [`FailureCode::as_str`] wrote.
     pub fn parse(text: &str) -> Option<Self> {
         use FailureCode::*;
-        [Diverged, Data, Invalid, OutOfMemory, Device, Crashed, Storage, Lost]
+        [Diverged, Data, Invalid, OutOfMemory, Device, Crashed, Storage, Lost, RolledBack]
             .into_iter()
             .find(|code| code.as_str() == text)
     }

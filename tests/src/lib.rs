@@ -3,6 +3,7 @@
 
 pub mod pictures;
 pub mod processes;
+pub mod simulation;
 pub mod stub;
 
 pub use processes::{Daemon, Output, Scratch, Server, coordinator, until};

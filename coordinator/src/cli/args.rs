@@ -74,6 +74,12 @@ pub(super) enum Command {
     Report(ReportArgs),
     /// Run the sweep of a results.json again and say whether the numbers agree
     Reproduce(ReproduceArgs),
+    /// Check what a sweep was promised from the store and its grant log: nothing lost, nothing doubled
+    Verify(VerifyArgs),
+    /// Copy the store into one file, while it is in use
+    Backup(BackupArgs),
+    /// Make a state directory of a backup
+    Restore(RestoreArgs),
     /// List workers: devices, slots, data sets, what they run
     Workers(WorkersArgs),
     /// Make the certificate authority with which `serve --tls` knows its workers and users
@@ -301,6 +307,40 @@ pub(super) struct ReproduceArgs {
 fn points(text: &str) -> Result<f64, String> {
     let points: f64 = text.parse().map_err(|_| "write a number of percentage points, for example 1.5".to_owned())?;
     if (0.0..=100.0).contains(&points) { Ok(points) } else { Err("percentage points are between 0 and 100".to_owned()) }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The sweep's id, or an unambiguous beginning of it
+    #[arg(value_name = "SWEEP")]
+    pub(super) sweep: String,
+    /// Check the store of this state directory, which no coordinator serves
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BackupArgs {
+    /// Where the copy goes
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Copy the store of this state directory, which no coordinator serves
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RestoreArgs {
+    /// What `coordinator backup` wrote
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// The new state directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: PathBuf,
 }
 
 #[derive(Debug, Args)]

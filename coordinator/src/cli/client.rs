@@ -14,8 +14,10 @@ use tonic::{Code, Request, Status, Streaming};
 use uuid::Uuid;
 
 use super::args::Remote;
+use super::backup::write_piece;
 use super::error::{CliError, innermost};
 use super::identity;
+use crate::verify::Verification;
 
 /// How long a coordinator may take to answer a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -157,6 +159,23 @@ impl Client {
     pub(super) async fn workers(&self) -> Result<Vec<pb::WorkerSummary>, CliError> {
         let reply = self.rpc.clone().workers(pb::WorkersRequest {}).await.map_err(|status| self.failed(&status))?;
         Ok(reply.into_inner().workers)
+    }
+
+    /// What the coordinator finds when it checks a sweep against its store.
+    pub(super) async fn verify(&self, sweep: &str) -> Result<Verification, CliError> {
+        let request = pb::VerifyRequest { sweep: sweep.to_owned() };
+        let reply = self.rpc.clone().verify(request).await.map_err(|status| self.failed(&status))?;
+        self.decode(reply.into_inner().verification_json.as_bytes())
+    }
+
+    /// Writes a copy of the coordinator's store to `out`.
+    pub(super) async fn backup(&self, out: &mut (dyn std::io::Write + Send)) -> Result<(), CliError> {
+        let pieces = self.rpc.clone().backup(pb::BackupRequest {}).await.map_err(|status| self.failed(&status))?;
+        let mut pieces = pieces.into_inner();
+        while let Some(piece) = pieces.message().await.map_err(|status| self.failed(&status))? {
+            write_piece(out, &piece.data)?;
+        }
+        Ok(())
     }
 
     /// The content of an artifact; `None` where it is not stored (any more).

@@ -4,6 +4,7 @@
 //! `CliError`; the exit code follows from that alone.
 
 mod args;
+mod backup;
 mod client;
 mod columns;
 mod console;
@@ -23,6 +24,7 @@ mod signals;
 mod status;
 mod submit;
 mod sweep_file;
+mod verify;
 mod watch;
 mod worker_program;
 mod workers;
@@ -108,6 +110,9 @@ async fn dispatch(command: Command, console: &Console) -> Result<Verdict, CliErr
         Command::Retry(args) => Box::pin(control::retry(args, console)).await,
         Command::Report(args) => Box::pin(report::report(args, console)).await,
         Command::Reproduce(args) => Box::pin(reproduce::reproduce(args, console)).await,
+        Command::Verify(args) => Box::pin(verify::verify(args, console)).await,
+        Command::Backup(args) => Box::pin(backup::backup(args, console)).await,
+        Command::Restore(args) => Box::pin(backup::restore(args, console)).await,
         Command::Workers(args) => Box::pin(workers::workers(args, console)).await,
         Command::InitCa(args) => identity::init_ca(&args, console),
         Command::Token(args) => identity::token(&args, console),

@@ -6,7 +6,7 @@ use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode};
 use pretext_shared::stage::Stage;
 use pretext_shared::trainer::CheckpointPolicy;
 
-use super::{Change, Checkpoint, Engine, GrantRecord, Holder, Millis, Refusal, State, Waiting};
+use super::{Change, Checkpoint, Engine, GrantRecord, Holder, Millis, Refusal, State, Waiting, rollback};
 
 /// What a worker gets with a stage.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +27,8 @@ pub struct Grant {
 
 impl Engine {
     /// Grants a stage to a free slot on `device`, or nothing if none fits. The same request again gets
-    /// the same grant: its first reply may have been lost.
+    /// the same grant, as long as that may be worked on: its first reply may have been lost. After that it gets
+    /// nothing: whoever sent it has had its answer.
     pub fn lease(
         &mut self,
         worker: &WorkerId,
@@ -38,68 +39,91 @@ impl Engine {
     ) -> Result<Option<Grant>, Refusal> {
         let entry = self.workers.get_mut(worker).ok_or_else(|| Refusal::UnknownWorker(worker.clone()))?;
         entry.last_seen = now;
-        if let Some(id) = self.granted_to(worker, request) {
-            return self.grant(id).map(Some);
+        if let Some(attempt) = self.granted_to(worker, request) {
+            self.extend(attempt, now);
+            return self.grant(attempt.stage).map(Some);
         }
         loop {
             let entry = self.workers.get(worker).ok_or_else(|| Refusal::UnknownWorker(worker.clone()))?;
             let facts = entry
                 .device(device)
                 .ok_or_else(|| Refusal::UnknownDevice { worker: worker.clone(), device: device.to_owned() })?;
-            if self.held_on(worker, device) >= facts.slots as usize {
+            if entry.was_answered(request) {
                 return Ok(None);
             }
-            let Some(id) = self.choose(entry, facts, now) else { return Ok(None) };
-            if self.quarantine(id) {
+            let (held, owed) = self.held_on(worker, device);
+            let slots = facts.slots as usize;
+            // A device whose slots are taken by leases that expired gets one of these again or nothing: their holder
+            // may still come back with them, and then there would be one stage too many on it.
+            let among = if held >= slots {
+                return Ok(None);
+            } else if held + owed.len() >= slots {
+                Some(owed.as_slice())
+            } else {
+                None
+            };
+            let Some(id) = self.choose(entry, facts, among, now) else { return Ok(None) };
+            self.charge_loss(id);
+            if self.is_over(id) {
                 continue;
             }
-            let holder = Holder { worker: worker.clone(), device: device.to_owned(), request: request.to_owned() };
-            let log = GrantRecord { holder: holder.clone(), granted_ms: wall_ms };
-            let first_fence = self.first_fence;
-            self.transition(id, now + self.limits.lease_ms, |progress| {
-                if matches!(progress.state, State::Waiting(Waiting::Expired(_))) {
-                    progress.lost += 1;
-                }
-                progress.fence = progress.fence.next().max(first_fence);
-                progress.batches = 0;
-                progress.state = State::Leased(holder);
-            });
-            let grant = self.grant(id)?;
-            self.changes.push(Change::LogGrant(id, grant.attempt.fence, log));
-            if let Some(entry) = self.stages.get_mut(&id) {
-                (entry.step, entry.images) = (0, 0);
-            }
-            return Ok(Some(grant));
+            return self.hand_out(id, worker, device, request, now, wall_ms).map(Some);
         }
     }
 
-    /// Fails a stage whose workers were lost too often, instead of granting it once more.
-    fn quarantine(&mut self, id: StageId) -> bool {
-        let max_lost = self.limits.max_lost;
-        let Some(entry) = self.stages.get(&id) else { return false };
-        let State::Waiting(Waiting::Expired(holder)) = &entry.progress.state else { return false };
-        if entry.progress.lost + 1 < max_lost {
-            return false;
-        }
-        let failure = Failure {
-            code: FailureCode::Lost,
-            message: format!(
-                "{max_lost} workers were lost while they ran this stage, the last one {} on {}: quarantined, `retry` lets it run again",
-                holder.worker.name, holder.device
-            ),
-            log: Vec::new(),
-        };
-        self.transition(id, 0, |progress| {
-            progress.lost = max_lost;
-            progress.history.push((progress.fence, failure.clone()));
-            progress.state = State::Failed(failure);
+    /// The one place where a fence rises for a holder.
+    fn hand_out(
+        &mut self,
+        id: StageId,
+        worker: &WorkerId,
+        device: &str,
+        request: &str,
+        now: Millis,
+        wall_ms: u64,
+    ) -> Result<Grant, Refusal> {
+        let holder = Holder { worker: worker.clone(), device: device.to_owned(), request: request.to_owned() };
+        let resume_step = self.entry(id)?.progress.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.step);
+        let log = GrantRecord { holder: holder.clone(), granted_ms: wall_ms, resume_step };
+        let first_fence = self.first_fence;
+        self.transition(id, now + self.limits.lease_ms, |progress| {
+            progress.fence = progress.fence.max(first_fence).next(request);
+            progress.batches = 0;
+            progress.state = State::Leased(holder);
         });
-        true
+        let grant = self.grant(id)?;
+        self.changes.push(Change::LogGrant(id, grant.attempt.fence, log));
+        if let Some(entry) = self.stages.get_mut(&id) {
+            (entry.step, entry.images) = (0, 0);
+        }
+        Ok(grant)
     }
 
-    fn granted_to(&self, worker: &WorkerId, request: &str) -> Option<StageId> {
+    /// A holder whose lease has expired is lost now that the stage would go to another: infrastructure's budget pays,
+    /// and where that is spent the stage is quarantined with the evidence.
+    fn charge_loss(&mut self, id: StageId) {
+        let Some(entry) = self.stages.get(&id) else { return };
+        let State::Waiting(Waiting::Expired(holder)) = &entry.progress.state else { return };
+        let seen = match entry.step {
+            0 => "before it reported a step".to_owned(),
+            step => format!("after step {step} of {}", entry.record.cost.steps),
+        };
+        let message = format!("worker {} fell silent on {} {seen}", holder.worker, holder.device);
+        let failure = Failure { code: FailureCode::Lost, message, log: Vec::new() };
+        self.charge(id, failure, 0);
+    }
+
+    fn is_over(&self, id: StageId) -> bool {
+        self.stages.get(&id).is_none_or(|entry| matches!(entry.progress.state, State::Failed(_)))
+    }
+
+    /// The attempt that a request was granted, if its holder may still work on it.
+    fn granted_to(&self, worker: &WorkerId, request: &str) -> Option<AttemptId> {
         self.stages.iter().find_map(|(id, entry)| match &entry.progress.state {
-            State::Leased(holder) if holder.worker == *worker && holder.request == request => Some(*id),
+            State::Leased(holder) | State::Waiting(Waiting::Expired(holder))
+                if holder.worker == *worker && holder.request == request =>
+            {
+                Some(AttemptId { stage: *id, fence: entry.progress.fence })
+            }
             _ => None,
         })
     }
@@ -132,17 +156,30 @@ impl Engine {
     /// A holder shows that it is alive. After expiry it goes on with the same fence, unless the stage was
     /// granted again.
     pub(super) fn renew(&mut self, attempt: AttemptId, now: Millis) -> Result<(), Refusal> {
-        self.check(attempt)?;
+        self.renew_from(attempt, None, now)
+    }
+
+    /// The same, where it is known who shows it.
+    pub(super) fn renew_from(
+        &mut self,
+        attempt: AttemptId,
+        worker: Option<&WorkerId>,
+        now: Millis,
+    ) -> Result<(), Refusal> {
+        self.check_from(attempt, worker)?;
+        self.extend(attempt, now);
+        Ok(())
+    }
+
+    /// Gives an attempt that may be worked on a whole lease.
+    fn extend(&mut self, attempt: AttemptId, now: Millis) {
         let until = now + self.limits.lease_ms;
-        let Some(entry) = self.stages.get_mut(&attempt.stage) else {
-            return Err(Refusal::UnknownStage(attempt.stage));
-        };
+        let Some(entry) = self.stages.get_mut(&attempt.stage) else { return };
         entry.until = until;
         if let State::Waiting(Waiting::Expired(holder)) = &entry.progress.state {
             let holder = holder.clone();
             self.transition(attempt.stage, until, |progress| progress.state = State::Leased(holder));
         }
-        Ok(())
     }
 
     pub(super) fn expire(&mut self, id: StageId) {
@@ -160,13 +197,48 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether a write by `attempt` may be accepted.
-    pub fn check(&self, attempt: AttemptId) -> Result<(), Refusal> {
+    /// Whether a write by `attempt` may be accepted. A fence from the future quarantines its stage.
+    pub fn check(&mut self, attempt: AttemptId) -> Result<(), Refusal> {
+        self.check_from(attempt, None)
+    }
+
+    /// The same, where it is known who says that it has the attempt.
+    fn check_from(&mut self, attempt: AttemptId, worker: Option<&WorkerId>) -> Result<(), Refusal> {
+        let judged = self.judge(attempt);
+        match &judged {
+            Ok(()) => self.hears_of(attempt.stage),
+            Err(refusal @ Refusal::FromTheFuture { known, .. }) => {
+                let failure = rollback::forgotten(refusal, worker);
+                self.quarantine_forgotten(attempt, *known, failure);
+            }
+            Err(_) => {}
+        }
+        judged
+    }
+
+    fn judge(&self, attempt: AttemptId) -> Result<(), Refusal> {
         let AttemptId { stage, fence } = attempt;
         let progress = &self.entry(stage)?.progress;
-        if fence > progress.fence {
-            return Err(Refusal::FromTheFuture { stage, fence, known: progress.fence });
+        let known = progress.fence;
+        if fence > known && !rollback::is_credible(fence) {
+            return Err(Refusal::Superseded { stage, fence });
+        }
+        // Another grant under the same count: one of the two is of a history that the store has forgotten.
+        let is_twin = fence.count() > 0 && fence.count() == known.count() && fence != known;
+        if fence > known || is_twin {
+            return Err(Refusal::FromTheFuture { stage, fence, known });
         }
         if progress.admits(fence) { Ok(()) } else { Err(Refusal::Superseded { stage, fence }) }
+    }
+
+    /// Notes that a holder has its grant: its request needs no answer any more.
+    fn hears_of(&mut self, id: StageId) {
+        let Some(entry) = self.stages.get(&id) else { return };
+        if let State::Leased(holder) | State::Waiting(Waiting::Expired(holder)) = &entry.progress.state
+            && let Some(worker) = self.workers.get_mut(&holder.worker)
+            && !worker.was_answered(&holder.request)
+        {
+            worker.answer(&holder.request);
+        }
     }
 }

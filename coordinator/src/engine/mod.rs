@@ -4,6 +4,8 @@
 //! only after they are committed.
 
 mod backlog;
+mod curve;
+mod fingerprint;
 mod lease;
 mod placement;
 mod record;
@@ -19,6 +21,7 @@ pub(crate) mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use backlog::{Backlog, ClassBacklog};
+pub use curve::curve;
 pub use lease::Grant;
 use pretext_shared::ids::{Fence, StageId, SweepId, WorkerId};
 use pretext_shared::stage::StageKind;
@@ -36,21 +39,26 @@ pub use workers::{Announcement, Offer};
 pub struct Limits {
     /// A lease ends this long after its last renewal.
     pub lease_ms: Millis,
-    /// Grants of a stage whose workers were lost before the stage is quarantined.
+    /// Attempts in a row that infrastructure may end, without a newer checkpoint, before the stage is quarantined.
     pub max_lost: u32,
-    /// Failed attempts (of the kind that may pass) before the stage fails.
+    /// Attempts that the program may fail (in a way that may pass) before the stage fails.
     pub max_failed: u32,
+    /// Attempts that may run out of memory before the stage fails.
+    pub max_out_of_memory: u32,
     /// Back-off after the first failure; doubled for each further one.
     pub back_off_ms: Millis,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { lease_ms: 15_000, max_lost: 3, max_failed: 3, back_off_ms: 1_000 }
+        Self { lease_ms: 15_000, max_lost: 3, max_failed: 3, max_out_of_memory: 2, back_off_ms: 1_000 }
     }
 }
 
-/// Why an operation was refused. Nothing has changed.
+/// A round of the core that takes longer than this was no ordinary one.
+const LONGEST_ROUND: Millis = 1_000;
+
+/// Why an operation was refused. Nothing has changed, but for [`Refusal::FromTheFuture`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The attempt's fence has been superseded, or the stage is over.
@@ -64,7 +72,8 @@ pub enum Refusal {
     /// The stage is not known.
     #[error("no stage {}", .0.short())]
     UnknownStage(StageId),
-    /// A fence above the store's: the store was rolled back. Never granted again silently.
+    /// A fence that the store never gave: it was set back to an older state. The stage is quarantined and its fence
+    /// raised above the one that was presented: it is never granted again silently.
     #[error("attempt {stage}@{fence} is newer than this store knows ({known}): the store was set back to an older state", stage = stage.short())]
     FromTheFuture {
         /// The stage.
@@ -111,6 +120,7 @@ pub enum Refusal {
     },
 }
 
+#[derive(Debug, Clone)]
 struct StageEntry {
     record: StageRecord,
     progress: Progress,
@@ -123,6 +133,7 @@ struct StageEntry {
     weight: u64,
 }
 
+#[derive(Debug, Clone)]
 struct SweepEntry {
     record: SweepRecord,
     mark: SweepMark,
@@ -131,6 +142,7 @@ struct SweepEntry {
 }
 
 /// The state machine.
+#[derive(Debug, Clone)]
 pub struct Engine {
     limits: Limits,
     sweeps: BTreeMap<SweepId, SweepEntry>,
@@ -138,8 +150,10 @@ pub struct Engine {
     /// Which sweeps need a stage.
     needed_by: BTreeMap<StageId, BTreeSet<SweepId>>,
     workers: BTreeMap<WorkerId, workers::WorkerEntry>,
-    /// The lowest fence of a new grant, see [`Engine::raise_fences`].
+    /// Below every fence of a new grant, see [`Engine::raise_fences`].
     first_fence: Fence,
+    /// When the engine was last told the time.
+    heard: Millis,
     changes: Vec<Change>,
 }
 
@@ -153,7 +167,8 @@ impl Engine {
             stages: BTreeMap::new(),
             needed_by: BTreeMap::new(),
             workers: BTreeMap::new(),
-            first_fence: Fence(1),
+            first_fence: Fence(0),
+            heard: now,
             changes: Vec::new(),
         };
         for (id, (record, progress)) in snapshot.stages {
@@ -176,8 +191,14 @@ impl Engine {
         std::mem::take(&mut self.changes)
     }
 
-    /// Lets time pass: leases whose end has come expire.
+    /// Lets time pass: leases whose end has come expire. A long while in which the coordinator looked at no clock (it
+    /// was paused, its disk stalled, the clock jumped) is not held against the workers: it heard none of them.
     pub fn tick(&mut self, now: Millis) {
+        let deaf = now.saturating_sub(self.heard);
+        self.heard = self.heard.max(now);
+        if deaf > (self.limits.lease_ms / 4).max(LONGEST_ROUND) {
+            self.make_up_for(deaf);
+        }
         let expired: Vec<StageId> = self
             .stages
             .iter()
@@ -186,6 +207,18 @@ impl Engine {
             .collect();
         for id in expired {
             self.expire(id);
+        }
+    }
+
+    /// Moves the end of every lease, and the last sign of life of every worker.
+    fn make_up_for(&mut self, deaf: Millis) {
+        for entry in self.stages.values_mut() {
+            if matches!(entry.progress.state, State::Leased(_)) {
+                entry.until += deaf;
+            }
+        }
+        for worker in self.workers.values_mut() {
+            worker.last_seen += deaf;
         }
     }
 
@@ -230,6 +263,19 @@ impl Engine {
             entry.until = until;
             self.changes.push(Change::SetProgress(id, Box::new(entry.progress.clone())));
         }
+    }
+
+    /// Where a stage stands.
+    pub fn progress(&self, stage: StageId) -> Option<&Progress> {
+        self.stages.get(&stage).map(|entry| &entry.progress)
+    }
+
+    /// When the lease of a stage ends, if somebody holds it.
+    pub fn leased_until(&self, stage: StageId) -> Option<Millis> {
+        self.stages
+            .get(&stage)
+            .filter(|entry| matches!(entry.progress.state, State::Leased(_)))
+            .map(|entry| entry.until)
     }
 
     fn entry(&self, stage: StageId) -> Result<&StageEntry, Refusal> {

@@ -2,11 +2,11 @@
 
 use pretext_shared::dataset::Source;
 use pretext_shared::device::DeviceFacts;
-use pretext_shared::ids::{StageId, SweepId};
+use pretext_shared::ids::{StageId, SweepId, WorkerId};
 use pretext_shared::stage::StageKind;
 
 use super::workers::WorkerEntry;
-use super::{Engine, Millis, StageEntry, State, SweepMark, Waiting};
+use super::{Engine, Holder, Millis, StageEntry, State, SweepMark, Waiting};
 
 impl Engine {
     /// Whether the stage waits for nothing but a slot.
@@ -49,24 +49,37 @@ impl Engine {
         None
     }
 
-    /// Leases on a device of a worker.
-    pub(super) fn held_on(&self, worker: &pretext_shared::ids::WorkerId, device: &str) -> usize {
-        self.stages
-            .values()
-            .filter(|entry| match &entry.progress.state {
-                State::Leased(holder) => holder.worker == *worker && holder.device == device,
-                _ => false,
-            })
-            .count()
+    /// Leases on a device of a worker, and the stages whose leases on it have expired.
+    pub(super) fn held_on(&self, worker: &WorkerId, device: &str) -> (usize, Vec<StageId>) {
+        let is_here = |holder: &Holder| holder.worker == *worker && holder.device == device;
+        let mut held = 0;
+        let mut owed = Vec::new();
+        for (id, entry) in &self.stages {
+            match &entry.progress.state {
+                State::Leased(holder) if is_here(holder) => held += 1,
+                State::Waiting(Waiting::Expired(holder)) if is_here(holder) => owed.push(*id),
+                _ => {}
+            }
+        }
+        (held, owed)
     }
 
     /// The stage that a free slot on `device` should run: of the oldest sweep; within it tests first
     /// (they are short and give results), then the stage with the longest chain waiting for it, so that
-    /// no long chain starts last.
-    pub(super) fn choose(&self, worker: &WorkerEntry, device: &DeviceFacts, now: Millis) -> Option<StageId> {
+    /// no long chain starts last. Where `among` is given, one of these.
+    pub(super) fn choose(
+        &self,
+        worker: &WorkerEntry,
+        device: &DeviceFacts,
+        among: Option<&[StageId]>,
+        now: Millis,
+    ) -> Option<StageId> {
         let mut best: Option<(Rank, StageId)> = None;
         for (id, entry) in &self.stages {
-            if !self.is_ready(entry, now) || self.unfit(entry, worker, device).is_some() {
+            if among.is_some_and(|among| !among.contains(id))
+                || !self.is_ready(entry, now)
+                || self.unfit(entry, worker, device).is_some()
+            {
                 continue;
             }
             let Some(submitted) = self.oldest_with_room(*id) else { continue };

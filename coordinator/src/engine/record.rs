@@ -11,6 +11,9 @@ use pretext_shared::sweep::{Cell, Cost, Provenance};
 use pretext_shared::trainer::CheckpointPolicy;
 use serde::{Deserialize, Serialize};
 
+/// Failed and lost attempts that are kept with a stage: as many as all budgets together allow.
+const HISTORY: usize = 8;
+
 /// Milliseconds on the coordinator's monotonic clock. Never stored: a restart begins a new clock.
 pub type Millis = u64;
 
@@ -51,15 +54,19 @@ pub struct Progress {
     pub fence: Fence,
     /// State.
     pub state: State,
-    /// Grants whose worker was lost: infrastructure's budget.
+    /// Attempts in a row that infrastructure ended (a worker that fell silent, a disk, a driver) without a newer
+    /// checkpoint: infrastructure's budget.
     pub lost: u32,
     /// Attempts that failed in a way that may pass: the code's budget.
     pub failed: u32,
+    /// Attempts that ran out of memory.
+    #[serde(default)]
+    pub out_of_memory: u32,
     /// The checkpoint that a new holder resumes from.
     pub checkpoint: Option<Checkpoint>,
     /// Point batches of the last grant that are durable: the next sequence number.
     pub batches: u64,
-    /// Failed attempts, oldest first, the last few.
+    /// Failed and lost attempts, oldest first, the last few: the evidence.
     pub history: Vec<(Fence, Failure)>,
 }
 
@@ -71,6 +78,7 @@ impl Progress {
             state: State::Waiting(Waiting::Open),
             lost: 0,
             failed: 0,
+            out_of_memory: 0,
             checkpoint: None,
             batches: 0,
             history: Vec::new(),
@@ -82,6 +90,13 @@ impl Progress {
     pub fn admits(&self, fence: Fence) -> bool {
         let held = matches!(self.state, State::Leased(_) | State::Waiting(Waiting::Expired(_)));
         held && fence == self.fence
+    }
+
+    /// Keeps a failed attempt as evidence.
+    pub(super) fn remember(&mut self, fence: Fence, failure: Failure) {
+        self.history.push((fence, failure));
+        let surplus = self.history.len().saturating_sub(HISTORY);
+        self.history.drain(..surplus);
     }
 }
 
@@ -144,6 +159,10 @@ pub struct GrantRecord {
     pub holder: Holder,
     /// Milliseconds since the Unix epoch.
     pub granted_ms: u64,
+    /// The step of the checkpoint that the attempt was told to resume from; 0 for none. Points of older attempts past
+    /// it are superseded.
+    #[serde(default)]
+    pub resume_step: u64,
 }
 
 /// Points of an attempt.
@@ -157,8 +176,9 @@ pub struct Batch {
     pub points: Vec<Point>,
 }
 
-/// One durable step. The engine emits them; a store commits those of one call together or not at all.
-#[derive(Debug, Clone, PartialEq)]
+/// One durable step. The engine emits them; a store commits those of one call together or not at all. Backups are made
+/// of them too.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Change {
     /// A new sweep.
     AddSweep(Box<SweepRecord>),

@@ -1,58 +1,54 @@
 //! A store that has gone back to an older state: a fail-over to a replica that lagged, a restored backup.
-//! Grants that it has forgotten are still held. Two things keep such a grant from being made a second time
-//! unseen: fences of one coordinator begin above those of all before it, and an attempt that is newer than
-//! anything the store knows quarantines its stage.
+//! Grants that it has forgotten are still held. Three things keep such a grant from being made a second time
+//! unseen: fences of one coordinator begin above those of all before it; a fence carries a mark of the request
+//! that was granted, so that two grants never share one; and an attempt that this store never granted
+//! quarantines its stage, whatever call it comes with.
 
 use pretext_shared::ids::{AttemptId, Fence, WorkerId};
 use pretext_shared::outcome::{Failure, FailureCode};
 
-use super::{Change, Engine, GrantRecord, Holder, State, Waiting};
+use super::{Engine, Refusal, State};
 
 /// A fence above this was never granted, and is not believed.
-const CREDIBLE: Fence = Fence(1 << 52);
+const CREDIBLE: Fence = Fence(1 << 60);
+
+/// Whether a fence can have been granted.
+pub(super) fn is_credible(fence: Fence) -> bool {
+    fence <= CREDIBLE
+}
+
+/// The failure of a stage whose grant was forgotten.
+pub(super) fn forgotten(refusal: &Refusal, worker: Option<&WorkerId>) -> Failure {
+    let holder = worker.map(|worker| format!("; worker {} holds it", worker.name)).unwrap_or_default();
+    let message = format!("{refusal}{holder}; nothing more is accepted of it, `retry` lets it run again");
+    Failure { code: FailureCode::RolledBack, message, log: Vec::new() }
+}
 
 impl Engine {
-    /// Lets new grants have fences from `first` on. A coordinator that starts passes a number above every
-    /// fence that any coordinator before it can have granted (its wall clock, in milliseconds), so that a
-    /// forgotten grant and a new one never have the same fence: the forgotten one is refused.
+    /// Lets new grants have fences above `first`. A coordinator that starts passes a number above every
+    /// fence that any coordinator before it can have granted (its wall clock, in seconds), so that a
+    /// forgotten grant is below a new one: it is refused.
     pub fn raise_fences(&mut self, first: Fence) {
         self.first_fence = self.first_fence.max(first);
     }
 
-    /// Quarantines the stage of an attempt that this store never granted: its grant was lost. The stage
-    /// fails with what is known, its fence rises to the one that was used, and the grant log says who had
-    /// it; only `retry` lets it run again. A stage that has its result keeps it.
-    pub(super) fn quarantine_lost_grant(&mut self, attempt: AttemptId, worker: &WorkerId) {
-        let AttemptId { stage, fence } = attempt;
-        let Some(entry) = self.stages.get(&stage) else { return };
-        let known = entry.progress.fence;
-        let open = matches!(&entry.progress.state, State::Leased(_) | State::Waiting(_) | State::Failed(_));
-        if fence <= known || fence > CREDIBLE || !open {
-            return;
-        }
-        let failure = Failure {
-            code: FailureCode::Lost,
-            message: format!(
-                "the store has gone back to an older state: {} holds attempt {fence} of this stage, and the store \
-                 knows only {known}: quarantined, `retry` lets it run again",
-                worker.name
-            ),
-            log: Vec::new(),
+    /// Quarantines the stage of an attempt that this store never granted. The stage fails with what is known, and
+    /// its fence rises above the one that was used; only `retry` lets it run again.
+    pub(super) fn quarantine_forgotten(&mut self, attempt: AttemptId, known: Fence, failure: Failure) {
+        let Some(entry) = self.stages.get(&attempt.stage) else { return };
+        let runs = match entry.progress.state {
+            State::Waiting(_) | State::Leased(_) => true,
+            State::Failed(_) | State::Cancelled => false,
+            // A result is never taken back, and its stage never granted again.
+            State::Succeeded(_) => return,
         };
-        let (device, request) = match &entry.progress.state {
-            State::Leased(holder) | State::Waiting(Waiting::Expired(holder)) if holder.worker == *worker => {
-                (holder.device.clone(), holder.request.clone())
-            }
-            _ => (String::new(), String::new()),
-        };
-        self.transition(stage, 0, |progress| {
-            progress.fence = fence;
+        self.transition(attempt.stage, 0, |progress| {
+            progress.fence = known.max(attempt.fence).above();
             progress.batches = 0;
-            progress.history.push((fence, failure.clone()));
-            progress.state = State::Failed(failure);
+            if runs {
+                progress.remember(known, failure.clone());
+                progress.state = State::Failed(failure);
+            }
         });
-        // When it was granted is not known any more.
-        let holder = Holder { worker: worker.clone(), device, request };
-        self.changes.push(Change::LogGrant(stage, fence, GrantRecord { holder, granted_ms: 0 }));
     }
 }

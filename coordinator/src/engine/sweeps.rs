@@ -75,7 +75,7 @@ impl Engine {
     fn reset(&mut self, id: StageId) {
         self.transition(id, 0, |progress| {
             progress.state = State::Waiting(Waiting::Open);
-            (progress.lost, progress.failed) = (0, 0);
+            (progress.lost, progress.failed, progress.out_of_memory) = (0, 0, 0);
         });
     }
 

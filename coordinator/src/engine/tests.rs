@@ -57,6 +57,14 @@ fn lease(engine: &mut Engine, name: &str, request: &str, now: Millis) -> Option<
     engine.lease(&worker(name), "cpu", request, now, 0).expect("a registered worker")
 }
 
+/// Lets time pass as it does for a coordinator that listens.
+fn pass(engine: &mut Engine, until: Millis) {
+    while engine.heard < until {
+        let next = until.min(engine.heard + 250);
+        engine.tick(next);
+    }
+}
+
 fn result() -> StageResult {
     StageResult {
         selected_epoch: 1,
@@ -136,16 +144,16 @@ fn an_expired_holder_comes_back_with_its_fence_unless_the_stage_was_granted_agai
     let mut engine = engine_with(&[("a", 1), ("bb", 1)]);
     engine.submit(submission(SWEEP, 1));
     let grant = lease(&mut engine, "a", "r", 0).expect("work");
-    engine.tick(20_000);
+    pass(&mut engine, 20_000);
     // Not granted again: the same fence goes on.
     let beat = engine.heartbeat(&worker("a"), &[(grant.attempt, 3, 24)], 20_001);
     assert_eq!(beat, [Directive::Continue]);
     engine.points(grant.attempt, 0, vec![point(3)], 20_002).expect("accepted");
     // Expired and granted again: refused everywhere.
-    engine.tick(50_000);
+    pass(&mut engine, 50_000);
     let again = lease(&mut engine, "bb", "r", 50_000).expect("work");
     assert_eq!(again.attempt.stage, grant.attempt.stage);
-    assert_eq!(again.attempt.fence, grant.attempt.fence.next());
+    assert_eq!(again.attempt.fence, grant.attempt.fence.next("r"));
     assert_eq!(engine.heartbeat(&worker("a"), &[(grant.attempt, 4, 0)], 50_001), [Directive::Superseded]);
     let checkpoint = Checkpoint { artifact: pretext_shared::ids::ArtifactId(ContentHash::of(b"x")), step: 3 };
     assert!(engine.points(grant.attempt, 1, vec![point(4)], 50_001).is_err());
@@ -157,7 +165,7 @@ fn an_expired_holder_comes_back_with_its_fence_unless_the_stage_was_granted_agai
     // One result, and only one.
     assert_eq!(engine.complete(again.attempt, result(), 0), Ok(None), "said again by the holder");
     assert!(engine.complete(grant.attempt, result(), 0).is_err());
-    let future = AttemptId { fence: Fence(99), ..again.attempt };
+    let future = AttemptId { fence: Fence(99 << Fence::MARK_BITS), ..again.attempt };
     assert!(matches!(engine.check(future), Err(Refusal::FromTheFuture { .. })));
 }
 
@@ -194,7 +202,7 @@ fn failures_that_may_pass_are_tried_again_after_a_back_off_and_others_are_not() 
     assert_eq!(engine.cell_counts(&id).expect("known").failed, 1);
     assert_eq!(engine.retry(&id).expect("known"), Retried { stages: 1 });
     let grant = lease(&mut engine, "a", "again", now).expect("work");
-    assert_eq!(grant.attempt.fence, Fence(4), "fences only rise");
+    assert_eq!(grant.attempt.fence.count(), 4, "fences only rise");
     engine.fail(grant.attempt, failure(FailureCode::Diverged), now).expect("the holder fails");
     assert!(lease(&mut engine, "a", "no", now + 600_000).is_none(), "diverged is not tried again");
 }
@@ -209,7 +217,7 @@ fn a_stage_that_loses_its_workers_is_quarantined() {
     for n in 0..Limits::default().max_lost {
         lease(&mut engine, "a", &format!("r{n}"), now).expect("work");
         now += 60_000;
-        engine.tick(now);
+        pass(&mut engine, now);
     }
     assert!(lease(&mut engine, "a", "once more", now).is_none());
     assert_eq!(engine.cell_counts(&id).expect("known").failed, 1);
@@ -246,7 +254,7 @@ fn a_restart_forgets_nothing_durable_and_gives_holders_time() {
     persist(&mut snapshot, engine.take_changes());
     let mut engine = Engine::restore(Limits::default(), snapshot, 0);
     assert!(!engine.knows(&worker("a")));
-    engine.tick(14_000);
+    pass(&mut engine, 14_000);
     assert_eq!(engine.heartbeat(&worker("a"), &[(grant.attempt, 2, 0)], 14_001), [Directive::Continue]);
     engine.points(grant.attempt, 1, vec![point(2)], 14_002).expect("goes on where it was");
     engine.complete(grant.attempt, result(), 2).expect("completes");
@@ -379,12 +387,14 @@ fn a_store_that_went_back_never_grants_again_unseen() {
     let lost = AttemptId { fence: Fence(first.attempt.fence.0 + 5), ..first.attempt };
     assert_eq!(engine.heartbeat(&worker("bb"), &[(lost, 7, 8)], 1), [Directive::Superseded]);
     let changes = engine.take_changes();
+    // The fence rises above the one that was used, not to it: whoever has that one is refused even after `retry`. The
+    // grant log has what this store granted, and so nothing of the attempt.
     assert!(
         matches!(changes.as_slice(), [
             Change::SetProgress(stage, progress),
-            Change::LogGrant(_, Fence(6), GrantRecord { holder, granted_ms: 0 }),
-        ] if *stage == lost.stage && progress.fence == lost.fence && holder.worker.name == "bb"
-            && matches!(&progress.state, State::Failed(failure) if failure.message.contains("older state"))),
+        ] if *stage == lost.stage && progress.fence > lost.fence
+            && matches!(&progress.state, State::Failed(failure)
+                if failure.message.contains("older state") && failure.message.contains("worker bb holds it"))),
         "{changes:?}"
     );
     assert!(matches!(engine.check(first.attempt), Err(Refusal::Superseded { .. })));
@@ -395,9 +405,128 @@ fn a_store_that_went_back_never_grants_again_unseen() {
 
     // After a restart on the older state every new grant is above what was granted before.
     let mut engine = engine_with(&[("a", 2)]);
-    engine.raise_fences(Fence(1000));
+    engine.raise_fences(Fence::of_count(1000));
     engine.submit(submission(SWEEP, 1));
-    assert_eq!(lease(&mut engine, "a", "r1", 0).expect("ready").attempt.fence, Fence(1000));
-    engine.release(AttemptId { stage: first.attempt.stage, fence: Fence(1000) }).expect("held");
-    assert_eq!(lease(&mut engine, "a", "r2", 0).expect("ready").attempt.fence, Fence(1001));
+    let raised = lease(&mut engine, "a", "r1", 0).expect("ready").attempt;
+    assert_eq!((raised.stage, raised.fence.count()), (first.attempt.stage, 1001));
+    // What was granted before and forgotten is below it, and refused: the new holder goes on.
+    assert!(matches!(engine.check(lost), Err(Refusal::Superseded { .. })));
+    engine.release(raised).expect("held");
+    assert_eq!(lease(&mut engine, "a", "r2", 0).expect("ready").attempt.fence.count(), 1002);
+}
+
+#[test]
+fn time_in_which_the_coordinator_heard_nobody_is_not_held_against_workers() {
+    let mut engine = engine_with(&[("a", 1), ("bb", 1)]);
+    engine.submit(submission(&SWEEP.replace("methods: [supervised, rotation]", "methods: [rotation]"), 1));
+    let grant = lease(&mut engine, "a", "r", 0).expect("work");
+    pass(&mut engine, 5_000);
+    engine.tick(125_000);
+    assert!(lease(&mut engine, "bb", "r", 125_000).is_none(), "the holder could not be heard");
+    assert_eq!(engine.heartbeat(&worker("a"), &[(grant.attempt, 1, 8)], 125_001), [Directive::Continue]);
+}
+
+#[test]
+fn budgets_are_apart_and_a_quarantine_shows_its_evidence() {
+    let mut engine = engine_with(&[("a", 1)]);
+    let text = SWEEP.replace("methods: [supervised, rotation]", "methods: [rotation]");
+    let id = submission(&text, 1).sweep.id;
+    engine.submit(submission(&text, 1));
+    let mut now = 0;
+    let mut lose = |engine: &mut Engine, request: &str| {
+        now += 60_000;
+        pass(engine, now);
+        let grant = lease(engine, "a", request, now).expect("work");
+        now += 60_000;
+        (grant, now)
+    };
+    // Two crashes, an exhausted memory and two losses spend no budget.
+    for (n, code) in [FailureCode::Crashed, FailureCode::OutOfMemory, FailureCode::Crashed].into_iter().enumerate() {
+        let (grant, now) = lose(&mut engine, &format!("f{n}"));
+        engine.fail(grant.attempt, failure(code), now).expect("the holder fails");
+    }
+    for n in 0..2 {
+        lose(&mut engine, &format!("l{n}"));
+    }
+    // A newer checkpoint: the stage gets on, and the count of losses begins anew.
+    let (grant, now) = lose(&mut engine, "c");
+    let checkpoint = Checkpoint { artifact: pretext_shared::ids::ArtifactId(ContentHash::of(b"x")), step: 3 };
+    engine.register_checkpoint(grant.attempt, checkpoint, 0, now).expect("registered");
+    assert_eq!(engine.progress(grant.attempt.stage).expect("known").lost, 0);
+    lose(&mut engine, "m");
+    let (_, now) = lose(&mut engine, "last");
+    pass(&mut engine, now);
+    assert!(lease(&mut engine, "a", "none", now).is_none());
+    let Some(State::Failed(failure)) = engine.progress(grant.attempt.stage).map(|progress| &progress.state) else {
+        panic!("not quarantined")
+    };
+    assert_eq!(failure.code, FailureCode::Lost);
+    assert_eq!(failure.log.len(), 3, "a line for each loss: {:?}", failure.log);
+    assert!(failure.log[0].contains("fell silent on cpu"), "{:?}", failure.log);
+    assert_eq!(engine.cell_counts(&id).expect("known").failed, 1);
+}
+
+#[test]
+fn a_fence_that_the_store_has_forgotten_is_quarantined_and_never_given_again() {
+    let text = SWEEP.replace("methods: [supervised, rotation]", "methods: [rotation]");
+    let mut engine = engine_with(&[("a", 1)]);
+    let id = submission(&text, 1).sweep.id;
+    engine.submit(submission(&text, 1));
+    let mut snapshot = Snapshot::default();
+    persist(&mut snapshot, engine.take_changes());
+    let before = lease(&mut engine, "a", "before", 0).expect("work");
+    let offer =
+        || Offer { devices: vec![device("cpu", NumericClass::Cpu, 1)], datasets: vec![], version: String::new() };
+    for granted_again in [false, true] {
+        // The store is what it was before the grant.
+        let mut engine = Engine::restore(Limits::default(), snapshot.clone(), 0);
+        engine.register(worker("bb"), offer(), 0);
+        let twin = granted_again.then(|| lease(&mut engine, "bb", "after", 1).expect("work"));
+        let told = engine.points(before.attempt, 0, vec![point(1)], 2);
+        assert!(matches!(told, Err(Refusal::FromTheFuture { .. })), "{told:?}");
+        if let Some(twin) = twin {
+            assert_ne!(twin.attempt, before.attempt);
+            assert!(engine.complete(twin.attempt, result(), 0).is_err(), "quarantined");
+        }
+        assert_eq!(engine.cell_counts(&id).expect("known").failed, 1);
+        engine.retry(&id).expect("known");
+        let again = lease(&mut engine, "bb", "again", 3).expect("work");
+        assert!(again.attempt.fence > before.attempt.fence.above(), "{} {}", again.attempt, before.attempt);
+        assert!(matches!(engine.complete(before.attempt, result(), 0), Err(Refusal::Superseded { .. })));
+        engine.complete(again.attempt, result(), 0).expect("the holder completes");
+    }
+}
+
+#[test]
+fn a_late_copy_of_a_request_is_granted_nothing() {
+    let mut engine = engine_with(&[("a", 2)]);
+    engine.submit(submission(SWEEP, 1));
+    let grant = lease(&mut engine, "a", "r1", 0).expect("work");
+    // Its answer was lost and its lease expired: the same request is the same grant.
+    pass(&mut engine, 20_000);
+    assert_eq!(lease(&mut engine, "a", "r1", 20_000).map(|again| again.attempt), Some(grant.attempt));
+    engine.fail(grant.attempt, failure(FailureCode::Invalid), 20_001).expect("the holder fails");
+    assert!(lease(&mut engine, "a", "r1", 20_002).is_none(), "whoever sent it has had its answer");
+    assert!(lease(&mut engine, "a", "r2", 20_003).is_some());
+}
+
+#[test]
+fn a_curve_is_what_was_acknowledged_and_not_superseded() {
+    let grant = |resume_step| GrantRecord {
+        holder: Holder { worker: worker("a"), device: "cpu".to_owned(), request: "r".to_owned() },
+        granted_ms: 0,
+        resume_step,
+    };
+    let batch = |fence, sequence, steps: std::ops::RangeInclusive<u64>| Batch {
+        fence: Fence(fence),
+        sequence,
+        points: steps.map(point).collect(),
+    };
+    let steps = |batches: &[Batch]| -> Vec<u64> {
+        curve(batches, &[(Fence(1), grant(0)), (Fence(2), grant(4))]).iter().map(|point| point.step).collect()
+    };
+    let first = [batch(1, 0, 1..=3), batch(1, 1, 4..=6)];
+    assert_eq!(steps(&first), [1, 2, 3, 4], "steps 5 and 6 are superseded by the second grant");
+    let resumed = [first[0].clone(), first[1].clone(), batch(2, 0, 1..=4), batch(2, 1, 5..=5)];
+    assert_eq!(steps(&resumed), [1, 2, 3, 4, 5]);
 }

@@ -1,13 +1,10 @@
 //! What holders report: signs of life, points, checkpoints, results, failures.
 
-use pretext_shared::ids::{ArtifactId, AttemptId, WorkerId};
-use pretext_shared::outcome::{Failure, StageResult};
+use pretext_shared::ids::{ArtifactId, AttemptId, StageId, WorkerId};
+use pretext_shared::outcome::{Budget, Failure, FailureCode, StageResult};
 use pretext_shared::point::Point;
 
 use super::{Batch, Change, Checkpoint, Engine, Millis, Refusal, State, Waiting};
-
-/// Failed attempts that are kept with a stage.
-const HISTORY: usize = 5;
 
 /// What a holder should do with an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,14 +23,11 @@ impl Engine {
         if let Some(entry) = self.workers.get_mut(worker) {
             entry.last_seen = now;
         }
-        for (attempt, ..) in held {
-            self.quarantine_lost_grant(*attempt, worker);
-        }
-        held.iter().map(|(attempt, step, images)| self.keep_alive(*attempt, *step, *images, now)).collect()
+        held.iter().map(|(attempt, step, images)| self.keep_alive(worker, *attempt, *step, *images, now)).collect()
     }
 
-    fn keep_alive(&mut self, attempt: AttemptId, step: u64, images: u64, now: Millis) -> Directive {
-        match self.renew(attempt, now) {
+    fn keep_alive(&mut self, worker: &WorkerId, attempt: AttemptId, step: u64, images: u64, now: Millis) -> Directive {
+        match self.renew_from(attempt, Some(worker), now) {
             Ok(()) => {
                 if let Some(entry) = self.stages.get_mut(&attempt.stage) {
                     (entry.step, entry.images) = (step, images);
@@ -92,7 +86,11 @@ impl Engine {
         if old.as_ref().is_some_and(|old| old.step >= checkpoint.step) {
             return Ok(None);
         }
-        self.transition(attempt.stage, now + self.limits.lease_ms, |progress| progress.checkpoint = Some(checkpoint));
+        self.transition(attempt.stage, now + self.limits.lease_ms, |progress| {
+            // The stage gets on: it is not what ends its workers.
+            progress.lost = 0;
+            progress.checkpoint = Some(checkpoint);
+        });
         Ok(old.map(|old| old.artifact))
     }
 
@@ -129,25 +127,60 @@ impl Engine {
     /// Accepts a failure: another attempt follows after a back-off where that may help and the budget
     /// allows, otherwise the stage has failed.
     pub fn fail(&mut self, attempt: AttemptId, failure: Failure, now: Millis) -> Result<(), Refusal> {
-        let progress = &self.entry(attempt.stage)?.progress;
-        let reported = progress.history.last().is_some_and(|(fence, last)| *fence == attempt.fence && *last == failure);
-        if reported {
+        let history = &self.entry(attempt.stage)?.progress.history;
+        if history.iter().any(|(fence, known)| *fence == attempt.fence && *known == failure) {
             return Ok(());
         }
         self.check(attempt)?;
-        let limits = self.limits;
-        let failed = progress.failed + 1;
-        let again = failure.code.is_retryable() && failed < limits.max_failed;
-        let delay = back_off(limits.back_off_ms, failed, attempt);
-        self.transition(attempt.stage, now + delay, |progress| {
-            progress.failed = failed;
-            progress.history.push((attempt.fence, failure.clone()));
-            let surplus = progress.history.len().saturating_sub(HISTORY);
-            progress.history.drain(..surplus);
-            progress.state = if again { State::Waiting(Waiting::BackOff(delay)) } else { State::Failed(failure) };
-        });
+        self.charge(attempt.stage, failure, now);
         Ok(())
     }
+
+    /// Ends the last attempt of a stage with a failure: its budget pays for another attempt, or the stage has failed.
+    pub(super) fn charge(&mut self, id: StageId, failure: Failure, now: Millis) {
+        let Some(entry) = self.stages.get(&id) else { return };
+        let fence = entry.progress.fence;
+        let mut charged = entry.progress.clone();
+        let mut nothing = 1;
+        let (spent, most) = match failure.code.budget() {
+            Budget::Infrastructure => (&mut charged.lost, self.limits.max_lost),
+            Budget::Code => (&mut charged.failed, self.limits.max_failed),
+            Budget::Memory => (&mut charged.out_of_memory, self.limits.max_out_of_memory),
+            Budget::None => (&mut nothing, 1),
+        };
+        *spent += u32::from(*spent < most);
+        let (spent, is_spent) = (*spent, *spent >= most);
+        let delay = back_off(self.limits.back_off_ms, spent, AttemptId { stage: id, fence });
+        charged.remember(fence, failure.clone());
+        charged.state = if is_spent {
+            State::Failed(verdict(&failure, &charged, most))
+        } else if failure.code == FailureCode::Lost {
+            // Nobody is served by waiting: the time of the lease has passed already.
+            State::Waiting(Waiting::Open)
+        } else {
+            State::Waiting(Waiting::BackOff(delay))
+        };
+        self.transition(id, now + delay, |progress| *progress = charged);
+    }
+}
+
+/// The failure of a stage: that of its last attempt, and for a quarantine the evidence of all.
+fn verdict(last: &Failure, progress: &super::Progress, most: u32) -> Failure {
+    if last.code.budget() != Budget::Infrastructure {
+        return last.clone();
+    }
+    let evidence = progress.history.iter().filter(|(_, failure)| failure.code.budget() == Budget::Infrastructure);
+    let mut lines: Vec<String> = evidence
+        .map(|(fence, failure)| format!("attempt {fence} ({}): {}", failure.code.as_str(), failure.message))
+        .collect();
+    lines.drain(..lines.len().saturating_sub(most as usize));
+    let message = format!(
+        "quarantined: {most} attempts in a row lost their worker or its devices without getting further, the last: {}; \
+         `retry` lets it run again",
+        last.message
+    );
+    lines.extend(last.log.iter().cloned());
+    Failure { code: last.code, message, log: lines }
 }
 
 /// Exponential back-off with jitter: 2^(n-1) times the first, times 0.5 to 1.5. The jitter is taken from

@@ -1,7 +1,7 @@
 //! Workers: what they offer and when they were last heard of. Not durable: a restarted coordinator
 //! asks them to register again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use pretext_shared::dataset::DatasetFacts;
 use pretext_shared::device::DeviceFacts;
@@ -29,10 +29,16 @@ pub struct Offer {
     pub version: String,
 }
 
+#[derive(Debug, Clone)]
 pub(super) struct WorkerEntry {
     pub(super) offer: Offer,
     pub(super) last_seen: Millis,
+    /// The last requests for work that were answered with a stage.
+    answered: VecDeque<String>,
 }
+
+/// Answered requests that are remembered for each worker: late copies come within seconds.
+const ANSWERED: usize = 32;
 
 impl WorkerEntry {
     /// The key under which this worker has the data with `fingerprint`.
@@ -42,6 +48,22 @@ impl WorkerEntry {
             .iter()
             .find(|data| data.facts.as_ref().is_ok_and(|facts| facts.fingerprint == fingerprint))
             .map(|data| data.key.as_str())
+    }
+
+    /// Whether the request was answered with a stage before.
+    pub(super) fn was_answered(&self, request: &str) -> bool {
+        self.answered.iter().any(|answered| answered == request)
+    }
+
+    pub(super) fn answered(&self) -> &VecDeque<String> {
+        &self.answered
+    }
+
+    pub(super) fn answer(&mut self, request: &str) {
+        if self.answered.len() == ANSWERED {
+            self.answered.pop_front();
+        }
+        self.answered.push_back(request.to_owned());
     }
 
     pub(super) fn device(&self, name: &str) -> Option<&DeviceFacts> {
@@ -57,7 +79,8 @@ impl Engine {
         self.workers.retain(|other, entry| {
             other.name != worker.name || other.boot == worker.boot || now.saturating_sub(entry.last_seen) <= lease
         });
-        self.workers.insert(worker, WorkerEntry { offer, last_seen: now });
+        let answered = self.workers.remove(&worker).map(|entry| entry.answered).unwrap_or_default();
+        self.workers.insert(worker, WorkerEntry { offer, last_seen: now, answered });
     }
 
     /// Whether the worker has registered since this coordinator started.

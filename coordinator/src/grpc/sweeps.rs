@@ -18,9 +18,12 @@ use super::limits::MAX_SPEC;
 use super::work::send_artifact;
 use super::{PIECE, refused, unavailable};
 use crate::artifacts::Artifacts;
+use crate::backup;
 use crate::core::Core;
-use crate::engine::{Batch, Refusal};
+use crate::engine::{Holder, Refusal, curve};
+use crate::store::StoreError;
 use crate::submission;
+use crate::verify;
 
 /// Shortest time between two events of a watch.
 const WATCH_PACE: Duration = Duration::from_millis(200);
@@ -52,11 +55,20 @@ fn extent(smoke: bool) -> Extent {
     if smoke { Extent::Smoke } else { Extent::Whole }
 }
 
-/// The curves of a stage: the points of the newest attempt that sent any. An attempt that resumes
-/// begins with all points up to the step of its checkpoint, so nothing of the curve is missing.
-fn merge(batches: Vec<Batch>) -> Vec<Point> {
-    let Some(newest) = batches.iter().map(|batch| batch.fence).max() else { return Vec::new() };
-    batches.into_iter().filter(|batch| batch.fence == newest).flat_map(|batch| batch.points).collect()
+/// Sends what is written to it.
+struct Pieces(tokio::sync::mpsc::Sender<Result<pb::Chunk, Status>>);
+
+impl std::io::Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let piece = &bytes[..bytes.len().min(PIECE)];
+        let sent = self.0.blocking_send(Ok(pb::Chunk { data: piece.to_vec() }));
+        sent.map_err(|_| std::io::ErrorKind::BrokenPipe)?;
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[tonic::async_trait]
@@ -128,7 +140,8 @@ impl Sweeps for SweepsService {
                     let mut curves: BTreeMap<StageId, Vec<Point>> = BTreeMap::new();
                     for id in view.stages.keys() {
                         let batches = store.points(*id).map_err(|error| Status::unavailable(error.to_string()))?;
-                        curves.insert(*id, merge(batches));
+                        let grants = store.grants(*id).map_err(|error| Status::unavailable(error.to_string()))?;
+                        curves.insert(*id, curve(&batches, &grants));
                     }
                     for (id, stage) in &mut view.stages {
                         stage.points = curves.remove(id).unwrap_or_default();
@@ -240,6 +253,53 @@ impl Sweeps for SweepsService {
     async fn workers(&self, _: Request<pb::WorkersRequest>) -> Result<Response<pb::WorkersReply>, Status> {
         let workers = self.core.call(|engine, now| engine.workers(now.mono)).await.map_err(unavailable)?;
         Ok(Response::new(pb::WorkersReply { workers: workers.into_iter().map(convert::worker_summary).collect() }))
+    }
+
+    async fn verify(&self, request: Request<pb::VerifyRequest>) -> Result<Response<pb::VerifyReply>, Status> {
+        let asked = request.into_inner().sweep;
+        let (view, workers) = self
+            .core
+            .call(move |engine, now| {
+                let view = engine.find_sweep(&asked).and_then(|id| engine.view(&id))?;
+                Ok::<_, Refusal>((view, engine.workers(now.mono)))
+            })
+            .await
+            .map_err(unavailable)?
+            .map_err(refused)?;
+        let (store, artifacts) = (self.core.store().clone(), self.artifacts.clone());
+        let checked = tokio::task::spawn_blocking(move || {
+            let evidence = verify::collect(store.as_ref(), &view.id)?;
+            let slots = |holder: &Holder| {
+                let worker = workers.iter().find(|worker| worker.worker == holder.worker)?;
+                let device = worker.offer.devices.iter().find(|device| device.name == holder.device)?;
+                Some(device.slots)
+            };
+            let artifact = |id| artifacts.read(id).map(drop).map_err(|error| error.to_string());
+            Ok::<_, StoreError>(evidence.map(|evidence| verify::verify(&evidence, &view, &artifact, &slots)))
+        });
+        let verification = checked
+            .await
+            .map_err(|error| Status::internal(error.to_string()))?
+            .map_err(|error| Status::unavailable(error.to_string()))?
+            .ok_or_else(|| Status::not_found("the store has no such sweep"))?;
+        let verification_json =
+            serde_json::to_string(&verification).map_err(|error| Status::internal(error.to_string()))?;
+        Ok(Response::new(pb::VerifyReply { verification_json }))
+    }
+
+    type BackupStream = Answers<pb::Chunk>;
+
+    async fn backup(&self, _: Request<pb::BackupRequest>) -> Result<Response<Self::BackupStream>, Status> {
+        let store = self.core.store().clone();
+        let (pieces, stream) = tokio::sync::mpsc::channel(4);
+        tokio::task::spawn_blocking(move || {
+            let mut out = std::io::BufWriter::with_capacity(PIECE, Pieces(pieces.clone()));
+            if let Err(error) = backup::write(store.as_ref(), &mut out) {
+                // The receiver may have gone away: then nobody wants to know.
+                let _ = pieces.blocking_send(Err(Status::unavailable(error.to_string())));
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
     type FetchStream = Answers<pb::Chunk>;

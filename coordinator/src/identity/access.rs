@@ -48,6 +48,8 @@ pub const TABLE: &[Rpc] = &[
     rpc("pretext.v1.Sweeps/Retry", CHANGE),
     rpc("pretext.v1.Sweeps/Explain", LOOK),
     rpc("pretext.v1.Sweeps/Workers", LOOK),
+    rpc("pretext.v1.Sweeps/Verify", LOOK),
+    rpc("pretext.v1.Sweeps/Backup", CHANGE),
     rpc("pretext.v1.Sweeps/Fetch", LOOK),
     rpc("pretext.v1.Work/Register", WORK),
     rpc("pretext.v1.Work/Lease", WORK),

@@ -83,7 +83,7 @@ pub(crate) fn leased(fence: u64) -> Progress {
 }
 
 pub(crate) fn grant(granted_ms: u64) -> GrantRecord {
-    GrantRecord { holder: holder(), granted_ms }
+    GrantRecord { holder: holder(), granted_ms, resume_step: 0 }
 }
 
 pub(crate) fn progress(stage: StageId, fence: u64) -> Change {

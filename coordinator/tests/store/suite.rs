@@ -132,6 +132,11 @@ pub(crate) fn stale_fences_are_refused(home: &impl Home) {
     let refused = store.commit(&[progress(stage, 9), Change::AppendPoints(stage, batch(8, 0, 0.5))]);
     assert!(matches!(refused, Err(StoreError::StaleFence { stored: Fence(9), .. })), "{refused:?}");
     store.commit(&[Change::AppendPoints(stage, batch(7, 0, 0.5)), progress(stage, 8)]).expect("its own fence");
+    // Fences next to each other that are one number in floating point.
+    let wide = 1 << 59;
+    store.commit(&[progress(stage, wide + 1)]).expect("higher");
+    let refused = store.commit(&[progress(stage, wide)]);
+    assert!(matches!(refused, Err(StoreError::StaleFence { stored, .. }) if stored == Fence(wide + 1)), "{refused:?}");
 }
 
 /// A submission of 10⁵ cells is one commit: readers see none of it or all.

@@ -335,7 +335,7 @@ impl RedisStore {
 fn with_guards(mut call: Call, guards: &[Guard]) -> Call {
     call.args.push(guards.len().to_string().into_bytes());
     for guard in guards {
-        call.args.extend([guard.stage.0.as_bytes().to_vec(), guard.lowest.to_string().into_bytes()]);
+        call.args.extend([guard.stage.0.as_bytes().to_vec(), guard.lowest.0.to_string().into_bytes()]);
     }
     call
 }
@@ -346,7 +346,7 @@ fn fenced(piece: &Piece) -> Vec<Row> {
     let fences = granted.map(|guard| Row {
         table: Table::Fences,
         key: guard.stage.0.as_bytes().to_vec(),
-        value: guard.highest.to_string().into_bytes(),
+        value: guard.highest.0.to_string().into_bytes(),
     });
     piece.rows.iter().cloned().chain(fences).collect()
 }

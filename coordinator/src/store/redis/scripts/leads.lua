@@ -19,11 +19,18 @@ local function foreign(first)
     end
   end
 end
+-- Whether a decimal number is above another: numbers of the language are exact up to 2^53 only, fences go beyond.
+local function above(one, other)
+  if #one ~= #other then
+    return #one > #other
+  end
+  return one > other
+end
 -- Fences from ARGV[at] on: their number, then stage and fence. Refuses a stage that has a higher one.
 local function stale(fences, at)
   for i = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
     local stored = redis.call('HGET', fences, ARGV[i])
-    if stored and tonumber(stored) > tonumber(ARGV[i + 1]) then
+    if stored and above(stored, ARGV[i + 1]) then
       return { 'fence', ARGV[i], ARGV[i + 1], stored }
     end
   end

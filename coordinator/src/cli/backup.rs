@@ -1,0 +1,115 @@
+//! `coordinator backup` and `coordinator restore`.
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::Verdict;
+use super::args::{BackupArgs, RestoreArgs};
+use super::client::Client;
+use super::console::{Console, Show};
+use super::error::CliError;
+use crate::backup::{self, BackupError};
+use crate::store::RedbStore;
+
+#[derive(Debug, Serialize)]
+struct Made {
+    file: PathBuf,
+    changes: u64,
+}
+
+impl Show for Made {
+    fn text(&self) -> String {
+        format!(
+            "{}: {} changes\nartifacts are files of their own: copy the folder `artifacts` of the state directory now",
+            self.file.display(),
+            self.changes
+        )
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Restored {
+    state_dir: PathBuf,
+    changes: u64,
+}
+
+impl Show for Restored {
+    fn text(&self) -> String {
+        format!(
+            "{}: {} changes; put the copy of the artifacts into {} before you start a coordinator on it",
+            self.state_dir.display(),
+            self.changes,
+            self.state_dir.join("artifacts").display()
+        )
+    }
+}
+
+fn disk<'a>(action: &'a str, path: &'a Path) -> impl Fn(std::io::Error) -> CliError + 'a {
+    move |cause| CliError::environment(format!("cannot {action} {}: {cause}", path.display()))
+}
+
+fn failed(error: BackupError) -> CliError {
+    match error {
+        BackupError::Store(_) | BackupError::Io(_) => CliError::environment(error.to_string()),
+        BackupError::Damaged(_) | BackupError::Format(_) | BackupError::NotEmpty => CliError::input(error.to_string()),
+    }
+}
+
+/// The embedded store of a state directory that no coordinator serves.
+pub(super) fn open_store(folder: &Path) -> Result<RedbStore, CliError> {
+    let path = folder.join("state.redb");
+    if !path.is_file() {
+        return Err(CliError::input(format!("there is no store in {}", folder.display())));
+    }
+    RedbStore::open(&path).map_err(|error| CliError::Environment {
+        message: error.to_string(),
+        help: Some("while a coordinator serves it, ask that one: --coordinator URL".to_owned()),
+    })
+}
+
+/// Copies the store into a file, while a coordinator serves it or from its folder. The file appears whole or not at
+/// all.
+pub(super) async fn backup(args: BackupArgs, console: &Console) -> Result<Verdict, CliError> {
+    let folder = match args.file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let temporary = args.file.with_extension("incoming");
+    let file = File::create(&temporary).map_err(disk("make", &temporary))?;
+    let mut out = BufWriter::new(file);
+    match &args.state_dir {
+        Some(folder) => {
+            backup::write(&open_store(folder)?, &mut out).map_err(failed)?;
+        }
+        None => Client::connect(&args.remote).await?.backup(&mut out).await?,
+    }
+    let file = out.into_inner().map_err(|error| disk("write", &temporary)(error.into_error()))?;
+    file.sync_all().map_err(disk("sync", &temporary))?;
+    let changes = backup::check(&mut BufReader::new(File::open(&temporary).map_err(disk("open", &temporary))?))
+        .map_err(failed)?;
+    fs::rename(&temporary, &args.file).map_err(disk("rename", &temporary))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(disk("sync", folder))?;
+    console.show(&Made { file: args.file, changes })?;
+    Ok(Verdict::Good)
+}
+
+/// Makes a state directory of a backup.
+pub(super) async fn restore(args: RestoreArgs, console: &Console) -> Result<Verdict, CliError> {
+    let path = args.state_dir.join("state.redb");
+    // Before anything is made: a file that is no backup leaves nothing behind.
+    let open = || File::open(&args.file).map(BufReader::new);
+    backup::check(&mut open().map_err(disk("open", &args.file))?).map_err(failed)?;
+    fs::create_dir_all(&args.state_dir).map_err(disk("make", &args.state_dir))?;
+    let store = RedbStore::open(&path).map_err(|error| CliError::environment(error.to_string()))?;
+    let changes = backup::restore(&store, open).map_err(failed)?;
+    console.show(&Restored { state_dir: args.state_dir, changes })?;
+    Ok(Verdict::Good)
+}
+
+/// Writes a piece that came over the wire.
+pub(super) fn write_piece(out: &mut dyn Write, piece: &[u8]) -> Result<(), CliError> {
+    out.write_all(piece).map_err(|cause| CliError::environment(format!("cannot write the backup: {cause}")))
+}

@@ -1,0 +1,74 @@
+//! `coordinator verify`: what a sweep was promised, checked from the store.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Verdict;
+use super::args::VerifyArgs;
+use super::backup::open_store;
+use super::client::Client;
+use super::console::{Console, Show};
+use super::error::CliError;
+use crate::artifacts::Artifacts;
+use crate::engine::{Engine, Limits};
+use crate::report::text;
+use crate::store::Store;
+use crate::verify::{self, Harm, Verification};
+
+#[derive(Debug, Serialize)]
+struct Verified(Verification);
+
+impl Show for Verified {
+    fn text(&self) -> String {
+        let Verified(found) = self;
+        let checked = &found.checked;
+        let mut text = format!(
+            "{}: lost = {}, doubled = {}\nchecked {} over {} cells, {} stages, {} attempts, {} points, {} artifacts\n",
+            found.sweep,
+            found.lost,
+            found.doubled,
+            found.invariants.join(" "),
+            checked.cells,
+            checked.stages,
+            checked.attempts,
+            checked.points,
+            checked.artifacts
+        );
+        for finding in &found.findings {
+            let harm = match finding.harm {
+                Harm::Lost => "lost",
+                Harm::Doubled => "doubled",
+                Harm::Wrong => "wrong",
+            };
+            text += &format!("{} {harm}: {}\n", finding.invariant, text::line(&finding.seen));
+        }
+        text
+    }
+}
+
+/// Checks a sweep; findings are an outcome of 1.
+pub(super) async fn verify(args: VerifyArgs, console: &Console) -> Result<Verdict, CliError> {
+    let verification = match &args.state_dir {
+        Some(folder) => offline(folder, &args.sweep)?,
+        None => Client::connect(&args.remote).await?.verify(&args.sweep).await?,
+    };
+    let sound = verification.findings.is_empty();
+    console.show(&Verified(verification))?;
+    Ok(if sound { Verdict::Good } else { Verdict::SomeFailed })
+}
+
+/// Checks a sweep in a store that no coordinator serves.
+fn offline(folder: &Path, sweep: &str) -> Result<Verification, CliError> {
+    let store = open_store(folder)?;
+    let failed = |error: crate::store::StoreError| CliError::environment(error.to_string());
+    let engine = Engine::restore(Limits::default(), store.load().map_err(failed)?, 0);
+    let id = engine.find_sweep(sweep).map_err(|refusal| CliError::input(refusal.to_string()))?;
+    let view = engine.view(&id).map_err(|refusal| CliError::input(refusal.to_string()))?;
+    let evidence = verify::collect(&store, &id).map_err(failed)?;
+    let evidence = evidence.ok_or_else(|| CliError::input(format!("no sweep `{id}` in {}", folder.display())))?;
+    let artifacts =
+        Artifacts::open(&folder.join("artifacts")).map_err(|error| CliError::environment(error.to_string()))?;
+    let artifact = |id| artifacts.read(id).map(drop).map_err(|error| error.to_string());
+    Ok(verify::verify(&evidence, &view, &artifact, &|_| None))
+}

@@ -1,0 +1,36 @@
+//! What makes two states of the engine the same, whatever the time is: for model checking.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::{Engine, Millis, State, Waiting};
+
+impl Engine {
+    /// A hash of everything that decides what the engine does from `now` on. Plans are left out: they do not change.
+    pub fn fingerprint(&self, now: Millis) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for (id, entry) in &self.stages {
+            let progress = &entry.progress;
+            id.hash(&mut hasher);
+            (progress.fence, progress.lost, progress.failed, progress.out_of_memory).hash(&mut hasher);
+            (progress.batches, progress.checkpoint.as_ref().map(|checkpoint| checkpoint.step)).hash(&mut hasher);
+            progress.history.iter().for_each(|(fence, failure)| (fence, failure.code).hash(&mut hasher));
+            let holder = match &progress.state {
+                State::Leased(holder) | State::Waiting(Waiting::Expired(holder)) => Some(holder),
+                _ => None,
+            };
+            std::mem::discriminant(&progress.state).hash(&mut hasher);
+            if let State::Waiting(waiting) = &progress.state {
+                std::mem::discriminant(waiting).hash(&mut hasher);
+            }
+            holder.map(|holder| (&holder.worker, &holder.device, &holder.request)).hash(&mut hasher);
+            (entry.until.saturating_sub(now), entry.step).hash(&mut hasher);
+        }
+        for (id, sweep) in &self.sweeps {
+            (id, sweep.mark.is_cancelled()).hash(&mut hasher);
+        }
+        for (id, worker) in &self.workers {
+            (id, worker.answered()).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+}

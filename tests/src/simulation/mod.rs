@@ -1,0 +1,88 @@
+//! Deterministic simulation of coordinator, workers, network and store around the real engine: one thread, no clock, no
+//! IO. One seed decides the cluster, the sweeps, what a person asks, and everything that goes wrong; after a while
+//! nothing goes wrong any more, and then all must come to a good end. The store checks every transition, a ledger keeps
+//! what was acknowledged.
+
+mod client;
+mod coordinator;
+mod event;
+mod faults;
+mod ledger;
+mod machine;
+pub mod model;
+mod oracle;
+mod store;
+mod workload;
+mod world;
+
+pub use store::Violation;
+pub use workload::Workload;
+
+use world::World;
+
+/// Whether what happens is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trace {
+    /// Every request, answer and fault.
+    On,
+    /// Nothing.
+    Off,
+}
+
+/// What a seed did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Events of all kinds.
+    pub events: u64,
+    /// Requests sent.
+    pub messages: u64,
+    /// Commits that changed something.
+    pub commits: u64,
+    /// Grants.
+    pub grants: u64,
+    /// Deaths of the coordinator.
+    pub crashes: u64,
+    /// Stages given up because of their workers.
+    pub quarantines: u64,
+    /// Stores set back.
+    pub rollbacks: u64,
+    /// Acknowledgements compared in the end.
+    pub acknowledged: u64,
+}
+
+impl Stats {
+    /// Adds another seed's.
+    pub fn add(&mut self, other: &Stats) {
+        self.events += other.events;
+        self.messages += other.messages;
+        self.commits += other.commits;
+        self.grants += other.grants;
+        self.crashes += other.crashes;
+        self.quarantines += other.quarantines;
+        self.rollbacks += other.rollbacks;
+        self.acknowledged += other.acknowledged;
+    }
+}
+
+/// A seed that broke a promise.
+#[derive(Debug, Clone)]
+pub struct Broken {
+    /// What was broken.
+    pub violation: Violation,
+    /// What happened, line by line; empty without a trace.
+    pub trace: Vec<String>,
+}
+
+/// Runs the world of a seed.
+///
+/// # Errors
+/// The first promise that was broken.
+pub fn run(seed: u64, workload: &Workload, trace: Trace) -> Result<Stats, Box<Broken>> {
+    let mut world = World::new(seed, workload, trace);
+    let ended = world.run();
+    world.stats.acknowledged = world.known.ledger.size() as u64;
+    match ended {
+        Ok(()) => Ok(world.stats),
+        Err(violation) => Err(Box::new(Broken { violation, trace: std::mem::take(&mut world.notes) })),
+    }
+}

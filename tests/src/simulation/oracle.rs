@@ -1,0 +1,163 @@
+//! What the simulation knows of the truth, and the checks that need it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use coordinator::engine::{Batch, Millis, State, SweepMark, Waiting, curve};
+use pretext_shared::ids::{AttemptId, StageId};
+use pretext_shared::outcome::FailureCode;
+use pretext_shared::point::{Metric, Point};
+use pretext_shared::sweep::CellState;
+
+use super::event::Life;
+use super::ledger::Ledger;
+use super::machine;
+use super::store::{Violation, violation};
+use super::workload::steps;
+use super::world::World;
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    pub(super) ledger: Ledger,
+    /// Time in which the coordinator listened.
+    pub(super) attentive: Millis,
+    /// When a holder was last heard of, in that time.
+    pub(super) contact: BTreeMap<StageId, Millis>,
+    /// Requests whose grant was worked on since the coordinator started.
+    pub(super) used: BTreeSet<String>,
+    /// Workers that the coordinator knows.
+    pub(super) registered: BTreeSet<Life>,
+    /// Holders lost since the stage was last reset or got further.
+    pub(super) losses: BTreeMap<StageId, u32>,
+    /// Failures since the stage was last reset.
+    pub(super) failures: BTreeMap<(StageId, FailureCode), u32>,
+    /// Attempts whose failure was counted.
+    pub(super) failed: BTreeSet<AttemptId>,
+    /// Where each attempt resumed.
+    pub(super) resumes: BTreeMap<AttemptId, u64>,
+    /// When a stage began to wait after a failure, on the coordinator's clock, and how long.
+    pub(super) back_off: BTreeMap<StageId, (Millis, Millis)>,
+}
+
+impl World<'_> {
+    /// The stage is tried again exactly as long as the budget of this kind of failure allows.
+    pub(super) fn failure_is_fair(&self, attempt: AttemptId, code: FailureCode, now: Millis) -> Result<(), Violation> {
+        let count = self.known.failures.get(&(attempt.stage, code)).copied().unwrap_or(0);
+        let Some(progress) = self.store.progress(attempt.stage) else { return Ok(()) };
+        let allowed = match code {
+            FailureCode::Crashed => self.limits.max_failed,
+            FailureCode::OutOfMemory => self.limits.max_out_of_memory,
+            _ => 1,
+        };
+        match &progress.state {
+            State::Failed(_) if count < allowed => {
+                let name = code.as_str();
+                violation("I8", format!("{attempt} is failed after {count} of {allowed} failures ({name})"))
+            }
+            State::Waiting(Waiting::BackOff(wait)) => {
+                let longest = (self.limits.back_off_ms << (count - 1).min(8)) * 3 / 2 + 2;
+                let shortest = (self.limits.back_off_ms << (count - 1).min(8)) / 2;
+                if count >= allowed {
+                    return violation("I8", format!("{attempt} is tried again after {count} failures"));
+                }
+                if *wait < shortest || *wait > longest {
+                    return violation("back-off", format!("{attempt} waits {wait} ms at {now}, failure {count}"));
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Every point up to `step` is durable.
+    pub(super) fn points_up_to(&self, stage: StageId, step: u64) -> Result<(), Violation> {
+        let Some(progress) = self.store.progress(stage) else { return Ok(()) };
+        let stored = self.store.points.get(&stage);
+        let last = stored.into_iter().flat_map(|all| all.range((progress.fence, 0)..)).flat_map(|(_, points)| points);
+        let kept: BTreeSet<u64> =
+            last.filter(|point| point.metric == Metric::StepLoss).map(|point| point.step).collect();
+        match (1..=step).find(|step| !kept.contains(step)) {
+            Some(missing) => violation("I4", format!("{}: the point of step {missing} is missing", stage.short())),
+            None => Ok(()),
+        }
+    }
+
+    /// The curve of a stage is what was acknowledged, without what a later attempt superseded: each point once, in
+    /// order.
+    pub(super) fn curve_holds(&self, stage: StageId) -> Result<(), Violation> {
+        let Some(batches) = self.store.points.get(&stage) else { return Ok(()) };
+        let batches: Vec<Batch> = batches
+            .iter()
+            .map(|((fence, sequence), points)| Batch { fence: *fence, sequence: *sequence, points: points.clone() })
+            .collect();
+        let grants: Vec<_> = self.store.grants.get(&stage).into_iter().flatten().collect();
+        let mut expected: BTreeMap<(Metric, u64), Point> = BTreeMap::new();
+        for (fence, _) in &grants {
+            let attempt = AttemptId { stage, fence: **fence };
+            // A grant whose answer was lost with the process resumed nothing that is known.
+            let Some(resume) = self.known.resumes.get(&attempt) else { return Ok(()) };
+            expected.retain(|(_, step), _| step <= resume);
+            let sent = batches.iter().filter(|batch| batch.fence == **fence).flat_map(|batch| &batch.points);
+            expected.extend(sent.map(|point| ((point.metric, point.step), *point)));
+        }
+        let grants: Vec<_> = grants.iter().map(|(fence, grant)| (**fence, (*grant).clone())).collect();
+        let mut last: BTreeMap<Metric, u64> = BTreeMap::new();
+        let curve = curve(&batches, &grants);
+        for point in &curve {
+            let former = last.insert(point.metric, point.step);
+            if former.is_some_and(|former| former >= point.step) {
+                return violation("I4", format!("the curve of {} goes back to step {}", stage.short(), point.step));
+            }
+            if !machine::points(stage, point.step).contains(point) {
+                return violation("I4", format!("the curve of {} has {point:?}", stage.short()));
+            }
+        }
+        if curve.len() != expected.len() {
+            let name = stage.short();
+            let seen = format!("the curve of {name} has {} points and {} are due", curve.len(), expected.len());
+            return violation("I4", seen);
+        }
+        Ok(())
+    }
+
+    /// What must hold once all has ended well.
+    pub(super) fn all_is_well(&self) -> Result<(), Violation> {
+        self.known.ledger.compare(&self.store)?;
+        let Some(engine) = &self.process.engine else { return violation("I8", "no coordinator runs") };
+        for (sweep, mark) in &self.store.snapshot.sweeps {
+            let view = match engine.view(&sweep.id) {
+                Ok(view) => view,
+                Err(refusal) => return violation("I12", refusal.to_string()),
+            };
+            let mut states: BTreeMap<CellState, usize> = BTreeMap::new();
+            for (place, cell) in view.cells.iter().enumerate() {
+                let state = view.state(cell);
+                *states.entry(state).or_default() += 1;
+                let wanted = match mark {
+                    SweepMark::Active => CellState::Succeeded,
+                    SweepMark::Cancelled(ended) if ended.contains(&(place as u32)) => continue,
+                    SweepMark::Cancelled(_) => CellState::Cancelled,
+                };
+                if state != wanted {
+                    return violation("I8", format!("cell {} is {state:?} in the end", cell.id(&sweep.id)));
+                }
+            }
+            let counts = engine.cell_counts(&sweep.id).unwrap_or_default();
+            let shown = [
+                (CellState::Succeeded, counts.succeeded),
+                (CellState::Failed, counts.failed),
+                (CellState::Cancelled, counts.cancelled),
+            ];
+            if shown.iter().any(|(state, count)| states.get(state).copied().unwrap_or(0) != *count) {
+                return violation("I12", format!("{}: {counts:?} are shown and {states:?} are", sweep.id));
+            }
+        }
+        for (stage, (_, progress)) in &self.store.snapshot.stages {
+            self.curve_holds(*stage)?;
+            if matches!(progress.state, State::Succeeded(_)) {
+                self.points_up_to(*stage, steps(*stage))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! What is asked of the coordinator: a few small sweeps that share stages, planned once by the real planner.
+
+use coordinator::engine::Submission;
+use coordinator::submission::{self, Announced};
+use pretext_shared::device::NumericClass;
+use pretext_shared::ids::StageId;
+use pretext_shared::stage::Extent;
+
+const BASE: &str = "
+name: small
+dataset: {kind: procedural, train_per_class: 40, test_per_class: 10, seed: 0, image_size: 16}
+encoder: {kind: small-cnn, width: 4, blocks: 2}
+methods: [METHODS]
+fractions: [FRACTIONS]
+lr: {fixed: {kind: constant, base: 0.01}}
+seeds: [SEEDS]
+pretext: {data: all, epochs: 1, batch: 8}
+downstream: {epochs: 1, batch: 8}
+";
+
+/// The sweeps of which every seed takes some.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    /// Planned sweeps; those of the same seed list share stages.
+    pub submissions: Vec<Submission>,
+}
+
+impl Workload {
+    /// Plans the sweeps.
+    ///
+    /// # Panics
+    /// If the sweeps of this file are not good sweeps.
+    pub fn new() -> Self {
+        let sweeps = [
+            ("supervised, rotation", "50%", "0", ""),
+            ("rotation", "50%", "0", ""),
+            ("supervised", "50%", "0", ""),
+            ("rotation", "50%, 100%", "0", ""),
+            ("supervised", "50%", "1, 2", "max_parallel: 1\n"),
+            ("rotation", "50%", "1", ""),
+        ];
+        let submissions = sweeps.into_iter().map(|(methods, fractions, seeds, more)| {
+            let text = BASE.replace("METHODS", methods).replace("FRACTIONS", fractions).replace("SEEDS", seeds) + more;
+            submission::plan(&text, Extent::Whole, &Announced::new(), NumericClass::Cpu)
+                .map(|planned| planned.submission(text, 0))
+                .unwrap_or_else(|error| panic!("a sweep of the workload is not good: {error}"))
+        });
+        Self { submissions: submissions.collect() }
+    }
+
+    /// A sweep of one supervised cell: two stages.
+    pub fn two_stages(&self) -> &Submission {
+        &self.submissions[2]
+    }
+}
+
+impl Default for Workload {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Steps that a stage takes in the simulation: a function of its id.
+pub(super) fn steps(stage: StageId) -> u64 {
+    2 + u64::from(stage.0.as_bytes()[0] % 5)
+}
+
+/// The value that training computes at a step: a function of stage and step, as training is.
+pub(super) fn value(stage: StageId, step: u64) -> f64 {
+    f64::from(stage.0.as_bytes()[1]) + step as f64 / 16.0
+}
