@@ -353,7 +353,13 @@ impl World<'_> {
     /// Enters into the ledger what is acknowledged, and checks that the store has it.
     fn acknowledge(&mut self, origin: Origin, op: &Op, answer: &Answer, now: Millis) -> Result<(), Violation> {
         if let (Op::Register, Origin::Worker(life)) = (op, origin) {
-            self.known.registered.insert(life);
+            // A later life of the same machine has replaced this one, whenever its words arrive.
+            let is_newest =
+                !self.known.registered.iter().any(|other| other.machine == life.machine && other.boot > life.boot);
+            if is_newest {
+                self.known.registered.retain(|other| other.machine != life.machine);
+                self.known.registered.insert(life);
+            }
         }
         let (attempt, request) = match (op, answer) {
             (Op::Heartbeat(_), Answer::Directives(directives, _)) => {
@@ -421,7 +427,9 @@ impl World<'_> {
         match op {
             Op::Lease { .. } => {
                 if let Answer::Granted(Some(grant)) = answer {
-                    if self.known.used.contains(request) && !self.known.resumes.contains_key(&attempt) {
+                    let is_known = matches!(origin, Origin::Worker(life) if self.known.registered.contains(&life));
+                    let is_used = self.known.used.contains(request) && !self.known.resumes.contains_key(&attempt);
+                    if is_known && is_used {
                         return violation("lease", format!("{attempt} is granted to {request}, which had its answer"));
                     }
                     let step = grant.resume_from.as_ref().map_or(0, |checkpoint| checkpoint.step);
@@ -445,14 +453,14 @@ impl World<'_> {
                     self.known.losses.remove(&attempt.stage);
                 }
                 self.known.contact.insert(attempt.stage, self.known.attentive);
-                self.points_up_to(attempt.stage, checkpoint.step)?;
+                self.points_up_to(attempt, checkpoint.step)?;
             }
             Op::Complete { result, .. } => {
                 if progress.state != State::Succeeded((**result).clone()) {
                     return violation("I1", format!("{attempt} was acknowledged and is {:?}", progress.state));
                 }
                 self.known.ledger.results.insert(attempt.stage, (**result).clone());
-                self.points_up_to(attempt.stage, super::workload::steps(attempt.stage))?;
+                self.points_up_to(attempt, super::workload::steps(attempt.stage))?;
             }
             Op::Fail { failure, .. } => {
                 let was_reset = matches!(progress.state, State::Waiting(Waiting::Open) | State::Leased(_));

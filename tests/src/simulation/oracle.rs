@@ -50,7 +50,7 @@ impl World<'_> {
             _ => 1,
         };
         match &progress.state {
-            State::Failed(_) if count < allowed => {
+            State::Failed(failure) if failure.code == code && count < allowed => {
                 let name = code.as_str();
                 violation("I8", format!("{attempt} is failed after {count} of {allowed} failures ({name})"))
             }
@@ -69,11 +69,12 @@ impl World<'_> {
         }
     }
 
-    /// Every point up to `step` is durable.
-    pub(super) fn points_up_to(&self, stage: StageId, step: u64) -> Result<(), Violation> {
-        let Some(progress) = self.store.progress(stage) else { return Ok(()) };
+    /// Every point of the attempt up to `step` is durable.
+    pub(super) fn points_up_to(&self, attempt: AttemptId, step: u64) -> Result<(), Violation> {
+        let AttemptId { stage, fence } = attempt;
         let stored = self.store.points.get(&stage);
-        let last = stored.into_iter().flat_map(|all| all.range((progress.fence, 0)..)).flat_map(|(_, points)| points);
+        let last =
+            stored.into_iter().flat_map(|all| all.range((fence, 0)..=(fence, u64::MAX))).flat_map(|(_, points)| points);
         let kept: BTreeSet<u64> =
             last.filter(|point| point.metric == Metric::StepLoss).map(|point| point.step).collect();
         match (1..=step).find(|step| !kept.contains(step)) {
@@ -155,7 +156,7 @@ impl World<'_> {
         for (stage, (_, progress)) in &self.store.snapshot.stages {
             self.curve_holds(*stage)?;
             if matches!(progress.state, State::Succeeded(_)) {
-                self.points_up_to(*stage, steps(*stage))?;
+                self.points_up_to(AttemptId { stage: *stage, fence: progress.fence }, steps(*stage))?;
             }
         }
         Ok(())
