@@ -15,8 +15,8 @@ methods: [supervised, rotation]
 fractions: [50%, 100%]
 lr: {fixed: {kind: constant, base: 0.003}}
 seeds: [0]
-pretext: {data: fraction, epochs: 6, batch: 16}
-downstream: {epochs: 6, batch: 16}
+pretext: {data: fraction, epochs: 48, batch: 16}
+downstream: {epochs: 48, batch: 16}
 checkpoint: {every: 1s, keep: 2}
 ";
 
@@ -80,7 +80,7 @@ fn a_worker_killed_in_mid_stage_costs_nothing_but_time() {
         .filter(|line| line.starts_with(&stage) && line.contains(",validation,loss,"))
         .map(|line| line.split(',').nth(4).and_then(|epoch| epoch.parse().ok()).expect("an epoch"))
         .collect();
-    assert_eq!(epochs, (1..=6).collect::<Vec<_>>());
+    assert_eq!(epochs, (1..=48).collect::<Vec<_>>());
 }
 
 #[test]

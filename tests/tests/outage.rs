@@ -18,7 +18,7 @@ fractions: [100%]
 lr: {fixed: {kind: constant, base: 0.003}}
 seeds: [0]
 pretext: {data: all, epochs: 1, batch: 16}
-downstream: {epochs: 60, batch: 16}
+downstream: {epochs: 100, batch: 16}
 checkpoint: {every: 100ms, keep: 2}
 ";
 /// So long that no lease ends while a test runs.

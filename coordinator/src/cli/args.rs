@@ -183,7 +183,7 @@ pub(super) struct ServeArgs {
     pub(super) state_dir: PathBuf,
     #[command(flatten)]
     pub(super) exposure: ExposureArgs,
-    /// Keep job state on a Redis server (7.0 or newer) instead: redis://[USER:PASSWORD@]HOST:PORT, rediss:// for TLS,
+    /// Keep job state on a Redis server (7.0 or newer) instead: `redis://[USER:PASSWORD@]HOST:PORT`, rediss:// for TLS,
     /// redis+sentinel://HOST:PORT,…/SERVICE. A second coordinator on the same store stands by
     #[arg(long, env = "PRETEXT_STORE", hide_env_values = true, value_name = "URL")]
     pub(super) store: Option<String>,

@@ -134,7 +134,9 @@ async fn open(socket: TcpStream, place: Place) -> Result<Connection, (io::Error,
         .ok_or_else(|| failed(io::Error::new(io::ErrorKind::InvalidData, "the certificate names no identity")))?;
     let end = match &peer {
         Peer::Known(identity) => {
-            let left = identity.not_after.duration_since(SystemTime::now()).unwrap_or_default();
+            // A resumed session is not verified again: its certificate may have ended since.
+            let ended = || io::Error::new(io::ErrorKind::ConnectionAborted, "the peer's certificate has ended");
+            let left = identity.not_after.duration_since(SystemTime::now()).map_err(|_| failed(ended()))?;
             Some(Box::pin(tokio::time::sleep(left)))
         }
         Peer::Open | Peer::Stranger => None,

@@ -43,10 +43,6 @@ impl Maps {
         }
     }
 
-    fn with(&self, tensor: Tensor<4>) -> Self {
-        Self { tensor, layout: self.layout }
-    }
-
     /// Convolves with `weight`, `[out, in, k, k]` (groups 1, dilation 1, no bias).
     pub fn convolve(self, weight: Tensor<4>, stride: usize, padding: usize) -> Self {
         let layout = self.layout;
@@ -82,13 +78,15 @@ impl Maps {
 
     /// The largest value of each `k`×`k` window.
     pub fn max_pool(self, k: usize, stride: usize, padding: usize) -> Self {
-        let tensor = self.tensor.clone();
-        self.with(match self.layout {
-            Layout::ChannelsLast => cpu::max_pool(tensor, k, stride, padding),
+        let layout = self.layout;
+        let tensor = match layout {
+            Layout::ChannelsLast => cpu::max_pool(self.tensor, k, stride, padding),
             Layout::ChannelsFirst => {
-                max_pool2d(tensor, MaxPoolOptions::new([k; 2]).with_stride([stride; 2]).with_padding([padding; 2]))
+                let options = MaxPoolOptions::new([k; 2]).with_stride([stride; 2]).with_padding([padding; 2]);
+                max_pool2d(self.tensor, options)
             }
-        })
+        };
+        Self { tensor, layout }
     }
 
     /// The mean of each `k`×`k` window, zeros of the padding included. burn's operation in both layouts: one network uses it, once.

@@ -204,6 +204,7 @@ mod tests {
             datasets: Vec::new(),
             state_dir: ".".into(),
             spool_limit: 0,
+            wire: Wire::Plain,
         })
     }
 

@@ -150,7 +150,7 @@ async fn stopped(shared: &Shared) -> Instant {
 }
 
 /// Runs the daemon until it is told to stop: then every trainer checkpoints at its next step, leases are given
-/// back, and this returns, at the latest [`HANDED_OVER_WITHIN`] after it was told. What the coordinator has not
+/// back, and this returns, at the latest `HANDED_OVER_WITHIN` after it was told. What the coordinator has not
 /// heard by then is in the spool.
 ///
 /// # Errors

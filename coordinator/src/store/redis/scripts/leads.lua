@@ -10,6 +10,20 @@ end
 local function renew()
   redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[4])
 end
+-- What a commit is told without being made: it is there already, it does not follow the last one, or a large one before
+-- it is not folded in yet. KEYS[3] redo; ARGV[5] sequence, ARGV[6] commit.
+local function settled()
+  if meta[4] == ARGV[5] and meta[5] == ARGV[6] then
+    renew()
+    return { 'done' }
+  end
+  if tonumber(meta[4]) + 1 ~= tonumber(ARGV[5]) then
+    return { 'sequence', meta[4] }
+  end
+  if redis.call('EXISTS', KEYS[3]) == 1 then
+    return { 'redo' }
+  end
+end
 -- A write to a key of another type would fail half way: scripts are not rolled back.
 local function foreign(first)
   for i = first, #KEYS do

@@ -1,15 +1,9 @@
 -- Makes a staged commit true at once: from here on its pieces are the redo log, which readers lay over
 -- the tables until it is folded in.
 -- KEYS[3] redo, KEYS[4] staged; ARGV[5] sequence, ARGV[6] commit, ARGV[7] number of pieces.
-if meta[4] == ARGV[5] and meta[5] == ARGV[6] then
-  renew()
-  return { 'done' }
-end
-if tonumber(meta[4]) + 1 ~= tonumber(ARGV[5]) then
-  return { 'sequence', meta[4] }
-end
-if redis.call('EXISTS', KEYS[3]) == 1 then
-  return { 'redo' }
+local answer = settled()
+if answer then
+  return answer
 end
 if redis.call('HLEN', KEYS[4]) ~= tonumber(ARGV[7]) then
   return { 'pieces', tostring(redis.call('HLEN', KEYS[4])) }
