@@ -1,8 +1,11 @@
 //! What the end-to-end tests share: the real programs as processes that end with the test, and folders
 //! of pictures. Tests wait on conditions, never for a time.
 
+pub mod members;
 pub mod pictures;
 pub mod processes;
+pub mod redis;
+pub mod relay;
 pub mod simulation;
 pub mod stub;
 
