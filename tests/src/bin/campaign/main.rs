@@ -7,10 +7,15 @@
 //! campaign zombies --runs 200
 //! campaign stops --runs 50
 //! campaign away --seconds 120
+//! campaign rehearsal --rounds 5
+//! campaign stop-large --runs 5
+//! campaign stop-large --runs 3 --image-size 224
 //! ```
 
 mod away;
 mod coordinators;
+mod large;
+mod rehearsal;
 mod row;
 mod stub;
 mod workers;
@@ -65,6 +70,20 @@ enum Campaign {
         #[arg(long)]
         seconds: u64,
     },
+    /// A rolling restart of a cluster with TLS, Redis, a leader and one that stands by, and three workers.
+    Rehearsal {
+        /// How often everything is restarted.
+        #[arg(long)]
+        rounds: u64,
+    },
+    /// SIGTERM to a worker daemon in the middle of a stage with a large checkpoint.
+    StopLarge {
+        /// Stops.
+        #[arg(long)]
+        runs: u64,
+        #[command(flatten)]
+        load: large::Load,
+    },
 }
 
 fn main() -> ExitCode {
@@ -75,6 +94,8 @@ fn main() -> ExitCode {
         Campaign::Zombies { runs } => workers::run(Fault::Pause, runs, cli.seed),
         Campaign::Stops { runs } => workers::run(Fault::Stop, runs, cli.seed),
         Campaign::Away { seconds } => away::run(seconds),
+        Campaign::Rehearsal { rounds } => rehearsal::run(rounds),
+        Campaign::StopLarge { runs, load } => large::run(&load, runs),
     };
     println!("{}\n{row}", Row::HEAD);
     for violation in &row.violations {
