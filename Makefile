@@ -61,6 +61,9 @@ campaign-processes: build
 	$(BIN)/campaign worker-kills --runs 300
 	$(BIN)/campaign zombies --runs 200
 	$(BIN)/campaign stops --runs 50
+	$(BIN)/campaign stop-large --runs 5
+	$(BIN)/campaign stop-large --runs 2 --image-size 224
+	$(BIN)/campaign rehearsal --rounds 3
 	$(BIN)/campaign away --seconds 120
 	$(BIN)/campaign away --seconds 900
 
