@@ -52,8 +52,9 @@ campaign: build
 ## Training steps beside PyTorch's on this machine's CPU, as tables. Takes about ten minutes; wants the machine for itself.
 bench: setup-build
 	@tests/setup.sh bench $(VENV)
-	$(CARGO) build $(PROFILE) --bench step
+	$(CARGO) build $(PROFILE) --benches
 	@$(VENV)/bin/python tests/bench/compare.py "$$(ls -t $(BIN)/deps/step-* | grep -v '\.d$$' | head -1)"
+	@$(VENV)/bin/python tests/bench/views.py "$$(ls -t $(BIN)/deps/views-* | grep -v '\.d$$' | head -1)"
 
 ## The campaigns with real processes that docs/reliability.md tabulates: hours.
 campaign-processes: build

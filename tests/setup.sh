@@ -23,7 +23,7 @@ test)
 bench)
     # PyTorch, to be compared with.
     [ -x "$2/bin/python" ] || python3 -m venv "$2"
-    "$2/bin/python" -c 'import torch' 2>/dev/null || "$2/bin/pip" install --quiet -r "$(dirname "$0")/bench/requirements.txt"
+    "$2/bin/python" -c 'import torch, torchvision' 2>/dev/null || "$2/bin/pip" install --quiet -r "$(dirname "$0")/bench/requirements.txt"
     ;;
 *)
     echo "setup.sh: unknown purpose $1" >&2
