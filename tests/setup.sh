@@ -18,6 +18,9 @@ test)
     need libvulkan1
     need redis-server
     need redis-sentinel
+    # A browser for the web page; any Chromium or Chrome that is there will do.
+    command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+        need chromium
     python3 -c "import ensurepip" 2>/dev/null || need python3-venv
     ;;
 bench)

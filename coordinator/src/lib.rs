@@ -9,6 +9,7 @@ pub mod core;
 pub mod engine;
 pub mod exposure;
 pub mod grpc;
+pub mod http;
 pub mod identity;
 pub mod metrics;
 pub mod report;

@@ -14,6 +14,7 @@ use crate::core::{Core, CoreThread};
 use crate::engine::Limits;
 use crate::exposure::{Exposure, ExposureError};
 use crate::grpc::{self, DescriptorError, Parts};
+use crate::http::{Web, WebError, WebParts};
 use crate::metrics::{Metrics, MonitorError, serve_monitor};
 use crate::store::{RedbStore, Store, StoreError};
 
@@ -66,6 +67,9 @@ pub enum StartError {
     /// There is no monitoring port.
     #[error(transparent)]
     Monitor(#[from] MonitorError),
+    /// There is no web page.
+    #[error(transparent)]
+    Web(#[from] WebError),
     /// A thread ended before its work: a broken build.
     #[error("a thread of the coordinator ended: {0}")]
     Thread(String),
@@ -78,6 +82,7 @@ pub enum StartError {
 pub struct Coordinator {
     address: SocketAddr,
     monitor: Option<SocketAddr>,
+    web: Option<Web>,
     /// What goes on beside the server; ends with this.
     _beside: JoinSet<()>,
     stop: oneshot::Sender<()>,
@@ -132,8 +137,26 @@ impl Coordinator {
             }
         };
         let guard = options.exposure.guard(address, &metrics, &mut beside)?;
-        let parts =
-            Parts { core: core.clone(), artifacts, limits: options.limits, gate: guard.gate, identity: guard.identity };
+        let web = match &options.exposure.web {
+            None => None,
+            Some(web) => {
+                let parts = WebParts {
+                    core: core.clone(),
+                    artifacts: artifacts.clone(),
+                    register: guard.register,
+                    ports: guard.ports.clone(),
+                };
+                Some(Web::start(web, &options.state_dir.join("web"), parts, &mut beside).await?)
+            }
+        };
+        let parts = Parts {
+            core: core.clone(),
+            artifacts,
+            limits: options.limits,
+            gate: guard.gate,
+            identity: guard.identity,
+            web: web.clone(),
+        };
         let (stop, stopped) = oneshot::channel();
         let stopped = async {
             // A dropped sender means the same as a sent stop.
@@ -141,7 +164,7 @@ impl Coordinator {
         };
         let server = grpc::serve(listener, guard.ports, parts, stopped).await?;
         tracing::info!(%address, state = %options.state_dir.display(), "coordinator serves");
-        Ok(Self { address, monitor, _beside: beside, stop, server, core: thread, handle: core })
+        Ok(Self { address, monitor, web, _beside: beside, stop, server, core: thread, handle: core })
     }
 
     /// Where it listens.
@@ -152,6 +175,11 @@ impl Coordinator {
     /// Where health checks and metrics are, if anywhere.
     pub fn monitor(&self) -> Option<SocketAddr> {
         self.monitor
+    }
+
+    /// The web page, if there is one.
+    pub fn web(&self) -> Option<&Web> {
+        self.web.as_ref()
     }
 
     /// Returns when the store can no longer be written, with the reason. Then only [`Coordinator::stop`] is

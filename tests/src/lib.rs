@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the real programs as processes that end with the test, and folders
 //! of pictures. Tests wait on conditions, never for a time.
 
+pub mod browser;
 pub mod pictures;
 pub mod processes;
 pub mod simulation;

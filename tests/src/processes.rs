@@ -148,6 +148,8 @@ pub struct Server {
     pub url: String,
     /// Where health checks and metrics are, with `--monitor`.
     pub monitoring: Option<String>,
+    /// Where the web page is, with `--web`.
+    pub web: Option<String>,
 }
 
 impl Server {
@@ -174,7 +176,7 @@ impl Server {
         let address: Value = serde_json::from_str(&line)
             .unwrap_or_else(|error| panic!("`{line}`: {error}\n{}", read(&folder.path("serve.log"))));
         let text = |key: &str| address[key].as_str().map(str::to_owned);
-        Self { process, url: text("listening").expect("an address"), monitoring: text("monitoring") }
+        Self { process, url: text("listening").expect("an address"), monitoring: text("monitoring"), web: text("web") }
     }
 
     /// Waits until `count` workers have registered.

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use pretext_identity::Wire;
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::sweeps_client::SweepsClient;
+use pretext_proto::v1::web_client::WebClient;
 use pretext_shared::ids::ArtifactId;
 use pretext_shared::stage::Extent;
 use pretext_shared::sweep::SweepView;
@@ -30,6 +31,7 @@ const MAX_ANSWER: usize = 256 << 20;
 #[derive(Clone)]
 pub(super) struct Client {
     rpc: SweepsClient<Channel>,
+    web: WebClient<Channel>,
     url: String,
 }
 
@@ -68,7 +70,8 @@ impl Client {
         {
             tracing::warn!(%error, "the certificate could not be renewed; it is good still");
         }
-        Ok(Self { rpc: SweepsClient::new(channel).max_decoding_message_size(MAX_ANSWER), url: url.to_owned() })
+        let web = WebClient::new(channel.clone());
+        Ok(Self { rpc: SweepsClient::new(channel).max_decoding_message_size(MAX_ANSWER), web, url: url.to_owned() })
     }
 
     /// Where the coordinator is.
@@ -159,6 +162,12 @@ impl Client {
     pub(super) async fn workers(&self) -> Result<Vec<pb::WorkerSummary>, CliError> {
         let reply = self.rpc.clone().workers(pb::WorkersRequest {}).await.map_err(|status| self.failed(&status))?;
         Ok(reply.into_inner().workers)
+    }
+
+    /// A link into the web page, for `role` or for as much as the caller may.
+    pub(super) async fn login(&self, role: Option<String>) -> Result<pb::LoginReply, CliError> {
+        let request = pb::LoginRequest { role: role.unwrap_or_default() };
+        Ok(self.web.clone().login(request).await.map_err(|status| self.failed(&status))?.into_inner())
     }
 
     /// What the coordinator finds when it checks a sweep against its store.

@@ -106,6 +106,7 @@ pub(super) async fn reproduce(args: ReproduceArgs, console: &Console) -> Result<
         data_root: args.data_root.clone(),
         device,
         retry_failed: false,
+        web: None,
     };
     let made = here(run, file, console, async |client, sweep| {
         let made = make(client, sweep, Some(&out)).await?;

@@ -5,6 +5,7 @@ use std::future::Future;
 use pretext_proto::externalscaler::external_scaler_server::ExternalScalerServer;
 use pretext_proto::v1::identity_server::IdentityServer;
 use pretext_proto::v1::sweeps_server::SweepsServer;
+use pretext_proto::v1::web_server::WebServer;
 use pretext_proto::v1::work_server::WorkServer;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -16,6 +17,7 @@ use super::{SweepsService, WorkService};
 use crate::artifacts::Artifacts;
 use crate::core::Core;
 use crate::engine::Limits;
+use crate::http::{Web, WebService};
 use crate::identity::{IdentityService, Ports, accept};
 use crate::scaler::ScalerService;
 
@@ -31,6 +33,8 @@ pub struct Parts {
     pub gate: Gate,
     /// Who certifies.
     pub identity: IdentityService,
+    /// The web page, for which links are made.
+    pub web: Option<Web>,
 }
 
 /// The descriptors of this build are damaged: it cannot be.
@@ -61,7 +65,7 @@ pub async fn serve(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .map_err(|error| DescriptorError(error.to_string()))?;
-    let Parts { core, artifacts, limits, gate, identity } = parts;
+    let Parts { core, artifacts, limits, gate, identity, web } = parts;
     let sweeps = SweepsService::new(core.clone(), artifacts.clone());
     let work = WorkService::new(core.clone(), artifacts, limits, gate.clone());
     let scaler = ScalerService::new(core);
@@ -71,6 +75,7 @@ pub async fn serve(
         .add_service(SweepsServer::new(sweeps).max_decoding_message_size(MAX_MESSAGE))
         .add_service(WorkServer::new(work).max_decoding_message_size(MAX_MESSAGE))
         .add_service(IdentityServer::new(identity).max_decoding_message_size(MAX_HEADERS as usize))
+        .add_service(WebServer::new(WebService::new(web)).max_decoding_message_size(MAX_HEADERS as usize))
         .add_service(ExternalScalerServer::new(scaler).max_decoding_message_size(MAX_HEADERS as usize));
     let guarded = routes.into_axum_router().layer(axum::middleware::from_fn_with_state(gate, gate::pass));
     let mut server = tonic::transport::Server::builder()

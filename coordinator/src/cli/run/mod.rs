@@ -20,7 +20,7 @@ use super::console::{Console, Show};
 use super::error::CliError;
 use super::progress::{cells as count, span};
 use super::report::publish;
-use super::serve::store_lost;
+use super::serve::{offer_link, store_lost};
 use super::signals::Signals;
 use super::status::Counts;
 use super::submit::Submitted;
@@ -29,6 +29,7 @@ use super::watch::{Events, Go, follow};
 use super::worker_program::WorkerProgram;
 use crate::engine::Limits;
 use crate::exposure::Exposure;
+use crate::http::{WebOptions, WebWire};
 use crate::serve::{Coordinator, Options};
 use crate::submission::SubmissionError;
 
@@ -62,9 +63,11 @@ pub(super) async fn here<T>(
 ) -> Result<T, CliError> {
     let mut signals = Signals::catch()?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let options =
-        Options { listen, state_dir: args.state_dir.clone(), limits: Limits::default(), exposure: Exposure::default() };
+    let web = args.web.map(|listen| WebOptions { listen, names: Vec::new(), wire: WebWire::Plain });
+    let exposure = Exposure { web, ..Exposure::default() };
+    let options = Options { listen, state_dir: args.state_dir.clone(), limits: Limits::default(), exposure };
     let coordinator = Coordinator::start(options).await?;
+    offer_link(&coordinator, console)?;
     let url = format!("http://{}", coordinator.address());
 
     let mut run = Run { args, file, url, console, worker: None };
