@@ -133,7 +133,9 @@ impl Planned {
             .stages
             .into_iter()
             .map(|planned| {
+                let weights = planned.stage.spec.weights().and(sweep.weights.as_ref());
                 let record = StageRecord {
+                    weights: weights.map(|weights| weights.path.clone()),
                     stage: planned.stage,
                     cost: planned.cost,
                     source: sweep.source.clone(),

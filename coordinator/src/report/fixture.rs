@@ -173,6 +173,7 @@ fn add_cell(view: &mut SweepView, key: CellKey, accuracy: f64) {
             task,
             images: key.method.images(),
             knn: None,
+            weights: None,
             train: train(cosine),
         };
         let cost = Cost { images_seen: 12 * views * cost.train_images, ..cost };
@@ -190,6 +191,7 @@ fn add_cell(view: &mut SweepView, key: CellKey, accuracy: f64) {
         seed: key.seed,
         encoder: encoder.clone(),
         pretext,
+        weights: None,
         mode: DownstreamMode::FineTune,
         head: DownstreamHead::Linear,
         augment,

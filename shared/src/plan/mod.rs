@@ -150,6 +150,7 @@ struct Expansion<'a> {
 impl Expansion<'_> {
     fn cell(&self, stages: &mut Stages, key: CellKey, recipe: &Recipe, seeds: SeedPair) -> Cell {
         let split = SplitSpec { seed: seeds.split, fraction: key.fraction };
+        let weights = self.sweep.weights.as_ref().filter(|_| key.method.starts_from_weights()).map(|file| file.sha256);
         let pretext = recipe.pretext.as_ref().map(|pretext| {
             let split = SplitSpec { fraction: pretext_fraction(pretext.data, key.fraction), ..split };
             let spec = PretextSpec {
@@ -160,6 +161,7 @@ impl Expansion<'_> {
                 task: pretext.task.clone(),
                 images: pretext.images,
                 knn: pretext.knn,
+                weights,
                 train: pretext.train.clone(),
             };
             let cost = || cost::pretext(self.counts.parts(split.fraction), pretext, self.extent);
@@ -171,6 +173,8 @@ impl Expansion<'_> {
             seed: seeds.seed,
             encoder: recipe.downstream.encoder.clone(),
             pretext,
+            // A pretext stage has loaded it before.
+            weights: weights.filter(|_| pretext.is_none()),
             mode: recipe.downstream.mode,
             head: recipe.downstream.head,
             augment: recipe.downstream.augment,

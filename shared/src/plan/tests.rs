@@ -254,3 +254,30 @@ fn test_parts_must_be_clear() {
     let other = message("", &facts());
     assert_eq!(other, "the sweep needs the data set image-folder:pets, but was planned with procedural");
 }
+
+#[test]
+fn a_weights_file_starts_every_chain_but_the_floor() {
+    let plain = DESIGN.replace("[supervised, rotation, rotation-jitter, simclr]", "[supervised, rotation, random-init]");
+    let hash = "0".repeat(63);
+    let with = |path: &str, digit: &str| {
+        let encoder = format!("encoder: {{kind: small-cnn, weights: {{path: {path}, sha256: \"{hash}{digit}\"}}}}");
+        plan(&plain.replace("encoder: small-cnn", &encoder))
+    };
+    let (without, one, moved, other) = (plan(&plain), with("a.pth", "1"), with("b.pt", "1"), with("a.pth", "2"));
+    // Where the file is changes nothing; what is in it changes whatever is built on it.
+    assert_eq!(one, moved);
+    let ids = |plan: &Plan| plan.stages.iter().map(|stage| stage.id).collect::<BTreeSet<_>>();
+    let floor = |plan: &Plan| {
+        let cells = plan.cells.iter().filter(|cell| cell.key.method == Method::RandomInit);
+        cells.flat_map(|cell| cell.stages().collect::<Vec<_>>()).collect::<BTreeSet<_>>()
+    };
+    for plans in [[&without, &one], [&one, &other]] {
+        let [a, b] = plans.map(ids);
+        assert_eq!(a.intersection(&b).copied().collect::<BTreeSet<_>>(), floor(&one));
+    }
+    for stage in &one.stages {
+        let spec = &stage.stage.spec;
+        let starts = spec.parent().is_none() && !floor(&one).contains(&stage.id);
+        assert_eq!(spec.weights().is_some(), starts, "{:?}", spec.kind());
+    }
+}

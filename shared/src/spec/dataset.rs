@@ -124,9 +124,12 @@ fn procedural(section: &Section<'_>) -> Option<Source> {
     Some(Source::Procedural(Procedural { train_per_class, test_per_class, seed }))
 }
 
-/// A path below the worker's data root, in one spelling: `./a//b/` is `a/b`.
 fn path(section: &Section<'_>) -> Option<String> {
-    section.need("path", "the folder, relative to the worker's data root", |field| {
+    section.need("path", "the folder, relative to the worker's data root", |field| path_below_root(&field))
+}
+
+/// A path below the worker's data root, in one spelling: `./a//b/` is `a/b`.
+pub(super) fn path_below_root(field: &Field<'_>) -> Option<String> {
         let text = field.text("a path")?;
         let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         if text.is_empty() {
@@ -143,7 +146,6 @@ fn path(section: &Section<'_>) -> Option<String> {
         } else {
             Some(parts.join("/"))
         }
-    })
 }
 
 fn normalize(field: &Field<'_>) -> Option<Normalize> {

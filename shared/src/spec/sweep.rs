@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::dataset::{DataSpec, DatasetFacts, Normalize, Source};
 use crate::device::NumericClass;
+use crate::ids::WeightsHash;
 use crate::split::Fraction;
 use crate::stage::{
     CropFlip, DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, Method, PretextImages, PretextTask, TrainSpec,
@@ -25,6 +26,9 @@ pub struct Sweep {
     pub normalize: Normalize,
     /// Network.
     pub encoder: EncoderSpec,
+    /// The file that encoders start from; `None` for initial weights of the seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<InitialWeights>,
     /// Axis: methods.
     pub methods: Vec<Method>,
     /// Axis: label fractions.
@@ -43,6 +47,15 @@ pub struct Sweep {
     pub checkpoint: CheckpointPolicy,
     /// The numeric class, where the file says it.
     pub numeric: Option<NumericClass>,
+}
+
+/// A file of weights that encoders start from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InitialWeights {
+    /// Relative to the worker's data root; changes no result.
+    pub path: String,
+    /// What is in it.
+    pub sha256: WeightsHash,
 }
 
 /// A value of the seed axis.

@@ -14,6 +14,7 @@ pub(super) fn render(plan: &Plan, cached: Option<&BTreeSet<StageId>>) -> String 
     let smoke = if plan.extent == Extent::Smoke { " · rehearsal of two steps a stage" } else { "" };
     let (cells, stages) = (plan.cells.len(), plan.stages.len());
     let mut out = format!("{} · {cells} cells, {stages} stages · class {}{smoke}\n\n", plan.sweep, plan.class);
+    out.push_str(&inputs(plan));
     out.push_str(&stage_rows(plan, cached));
     out.push_str(&sharing(plan));
     match cached {
@@ -28,6 +29,15 @@ pub(super) fn render(plan: &Plan, cached: Option<&BTreeSet<StageId>>) -> String 
         None => out.push_str("cached: not known, no coordinator was asked (--coordinator URL)\n"),
     }
     out
+}
+
+/// What stages read besides the images of the sweep's data set.
+fn inputs(plan: &Plan) -> String {
+    let starts = plan.stages.iter().filter_map(|stage| stage.stage.spec.weights()).collect::<Vec<_>>();
+    match starts.first() {
+        Some(sha256) => format!("weights: {} stages start from the file with SHA-256 {sha256}\n\n", starts.len()),
+        None => String::new(),
+    }
 }
 
 fn stage_rows(plan: &Plan, cached: Option<&BTreeSet<StageId>>) -> String {
