@@ -52,7 +52,8 @@ fn a_trained_encoder_is_exported_and_a_sweep_starts_from_it() {
 
     let sha256 = exported["sha256"].as_str().expect("a hash");
     let start = |hash: &str| {
-        let weights = format!("encoder: {{kind: resnet18, stem: 3x3, weights: {{path: r.safetensors, sha256: \"{hash}\"}}}}");
+        let weights =
+            format!("encoder: {{kind: resnet18, stem: 3x3, weights: {{path: r.safetensors, sha256: \"{hash}\"}}}}");
         SWEEP.replace("encoder: {kind: resnet18, stem: 3x3}", &weights).replace("name: first", "name: second")
     };
     folder.file("second.yaml", &start(sha256));

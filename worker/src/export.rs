@@ -25,7 +25,8 @@ struct Exported<'a> {
 pub(crate) fn export(model: &str, state_dir: &Path, out: &Path, json: bool) -> ExitCode {
     let Some(path) = find(model, state_dir) else {
         let place = state_dir.join("artifacts");
-        let sentence = format!("there is no model `{model}`: give a model file, or an artifact id that is in {}", place.display());
+        let sentence =
+            format!("there is no model `{model}`: give a model file, or an artifact id that is in {}", place.display());
         return give_up(BAD_INPUT, sentence);
     };
     let (description, network) = match load_any(&path, &Device::flex()) {

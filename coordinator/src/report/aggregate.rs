@@ -160,6 +160,8 @@ pub enum Protocol {
     Fraction,
     /// All training images, without labels (the papers' protocol).
     All,
+    /// All training images of another data set, without labels.
+    Transfer,
     /// Both protocols are in the table.
     Mixed,
 }
@@ -381,6 +383,10 @@ impl Protocol {
         for cell in cells {
             let stage = cell.pretext.and_then(|id| view.stages.get(&id)).map(|view| &view.stage.spec);
             let Some(StageSpec::Pretext(spec)) = stage else { continue };
+            // A sweep reads one data set for pretext training, or the other.
+            if spec.data.fingerprint != view.provenance.dataset.fingerprint {
+                return Protocol::Transfer;
+            }
             // With all labels the two protocols are one.
             match (spec.split.fraction == cell.key.fraction, cell.key.fraction == Fraction::ALL) {
                 (true, true) => whole = true,

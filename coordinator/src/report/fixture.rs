@@ -34,6 +34,7 @@ pub(super) fn view() -> SweepView {
         provenance: Provenance {
             spec: "name: tissue # <b>\nmethods: [supervised, rotation, rotation-jitter, simclr]\n".to_owned(),
             dataset: facts(),
+            pretext_dataset: None,
             version: "0.1.0".to_owned(),
             class: NumericClass::Cpu,
             extent: Extent::Whole,

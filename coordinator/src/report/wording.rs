@@ -219,6 +219,9 @@ pub fn protocol(protocol: Protocol) -> &'static str {
             "Data: pretext training saw the images of the cell's own label fraction only (protocol fraction)."
         }
         Protocol::All => "Data: pretext training saw all training images, without labels (protocol all).",
+        Protocol::Transfer => {
+            "Data: pretext training saw all training images of another data set, without labels (protocol transfer)."
+        }
         Protocol::Mixed => {
             "Data: this table mixes pretext training on the cell's own fraction with pretext training on all training \
              images. Do not compare across the two."

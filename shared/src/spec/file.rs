@@ -52,6 +52,8 @@ fn validate(root: &Field<'_>) -> Option<Sweep> {
         encoder::read(&field, dataset.as_ref().map(|dataset| dataset.image_size))
     });
     let weights = file.get("encoder").map_or(Some(None), |field| weights::read(&field));
+    let pretext_dataset =
+        file.get("pretext").map_or(Some(None), |field| dataset::read_pretext(&field, dataset.as_ref()));
     let axes = axes::read(&file);
     let defaults = dataset.as_ref().map_or_else(Defaults::unknown, |dataset| dataset.defaults());
     let recipes = recipes::read(&file, &axes, &defaults, encoder.as_ref());
@@ -68,6 +70,7 @@ fn validate(root: &Field<'_>) -> Option<Sweep> {
         source: dataset.source,
         image_size: dataset.image_size,
         normalize: dataset.normalize,
+        pretext_dataset: pretext_dataset?,
         encoder: encoder?,
         weights: weights?,
         methods,
@@ -86,7 +89,10 @@ fn validate(root: &Field<'_>) -> Option<Sweep> {
     {
         // The file is that of the whole encoder, and every tensor of it is accounted for.
         return field.refuse_with(
-            format!("{} cells have no pretext stage: they would load a weights file into the first blocks alone", recipe.method),
+            format!(
+                "{} cells have no pretext stage: they would load a weights file into the first blocks alone",
+                recipe.method
+            ),
             "remove `block` or `encoder.weights`, or give the method an override without `block`",
         );
     }

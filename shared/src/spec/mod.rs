@@ -24,7 +24,9 @@ mod weights;
 pub use axes::MAX_CELLS;
 pub use error::{Issue, SpecErrors};
 pub use node::MAX_BYTES;
-pub use sweep::{DownstreamRecipe, Exclusion, InitialWeights, PretextData, PretextRecipe, Recipe, SeedPair, Sweep};
+pub use sweep::{
+    DownstreamRecipe, Exclusion, InitialWeights, PretextData, PretextDataset, PretextRecipe, Recipe, SeedPair, Sweep,
+};
 
 /// Reads and validates the text of a sweep file.
 ///

@@ -68,7 +68,10 @@ downstream: {epochs: 20}
         let weights = parse(GOOD).expect("a good file").weights.expect("it names weights");
         assert_eq!(weights.path, "w/a.pth");
         assert!(weights.sha256.to_string().starts_with("ba7816bf"));
-        assert_eq!(parse(&GOOD.replace("{kind: small-cnn, weights: ", "small-cnn #")).expect("no weights").weights, None);
+        assert_eq!(
+            parse(&GOOD.replace("{kind: small-cnn, weights: ", "small-cnn #")).expect("no weights").weights,
+            None
+        );
     }
 
     #[test]

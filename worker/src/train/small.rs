@@ -109,8 +109,17 @@ impl Small {
 
     pub(crate) fn pretext(task: PretextTask, train: TrainSpec) -> Self {
         let images = PretextImages::Given;
-        let spec =
-            PretextSpec { data: data(), split: split(), seed: 5, encoder: encoder(), task, images, knn: None, weights: None, train };
+        let spec = PretextSpec {
+            data: data(),
+            split: split(),
+            seed: 5,
+            encoder: encoder(),
+            task,
+            images,
+            knn: None,
+            weights: None,
+            train,
+        };
         Self::new(StageSpec::Pretext(spec), None)
     }
 

@@ -13,7 +13,9 @@ const LISTED: usize = 400;
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     /// A path that would leave the data root.
-    #[error("weights path `{path}` is refused: write a path below the worker's data root, without a leading `/` and without `..`")]
+    #[error(
+        "weights path `{path}` is refused: write a path below the worker's data root, without a leading `/` and without `..`"
+    )]
     OutsideRoot {
         /// As written in the sweep file.
         path: String,

@@ -129,15 +129,17 @@ pub fn write(path: &Path, encoder: &Encoder) -> Result<Written, WeightsError> {
             (name, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect())
         })
         .collect();
-    let views = bytes.iter().map(|(name, shape, bytes)| {
-        TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.clone(), view))
-    });
+    let views = bytes
+        .iter()
+        .map(|(name, shape, bytes)| TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.clone(), view)));
     let mut views: Vec<(String, TensorView<'_>)> =
         views.collect::<Result<_, _>>().map_err(|error| failed(error.to_string()))?;
     // PyTorch's normalisation has a counter of batches, an integer without dimensions. Nothing here counts them.
     let zero = 0i64.to_le_bytes();
-    let counters: Vec<String> =
-        bytes.iter().filter_map(|(name, ..)| Some(format!("{}.{BATCHES}", name.strip_suffix(".running_mean")?))).collect();
+    let counters: Vec<String> = bytes
+        .iter()
+        .filter_map(|(name, ..)| Some(format!("{}.{BATCHES}", name.strip_suffix(".running_mean")?)))
+        .collect();
     for name in counters {
         let view = TensorView::new(Dtype::I64, Vec::new(), &zero).map_err(|error| failed(error.to_string()))?;
         views.push((name, view));

@@ -9,7 +9,7 @@ use pretext_shared::stage::{EncoderSpec, Stem};
 use serde::Deserialize;
 
 use super::file::{BATCHES, HostTensor, Tensors};
-use super::{Written, WeightsError, file, load, names, write};
+use super::{WeightsError, Written, file, load, names, write};
 use crate::models::{Encoder, HeadSpec, Network};
 
 const SIZE: usize = 64;
@@ -87,7 +87,8 @@ fn torchvisions_weights_give_torchvisions_features() {
     {
         // On a training device, as stages load them; then evaluated.
         let tensors = filled(&golden);
-        let loaded = names::assign(encoder(&spec, &Device::flex().autodiff()), tensors.clone()).expect("every tensor fits");
+        let loaded =
+            names::assign(encoder(&spec, &Device::flex().autodiff()), tensors.clone()).expect("every tensor fits");
         let loaded = loaded.valid();
         let pixels = noise(2 * 3 * SIZE * SIZE, 1000).map(|x| x as f32).collect();
         let images = Tensor::from_data(TensorData::new(pixels, [2, 3, SIZE, SIZE]), &Device::flex());
@@ -135,8 +136,7 @@ fn zero() -> WeightsHash {
 fn every_tensor_that_does_not_fit_is_named() {
     let spec = EncoderSpec::SmallCnn { width: 4, blocks: 1 };
     let blank = || encoder(&spec, &Device::flex());
-    let whole = names::collect(&blank()).expect("readable");
-    let mut tensors = whole.clone();
+    let mut tensors = names::collect(&blank()).expect("readable");
     tensors.insert("fc.bias".to_owned(), values("fc.bias", &[2], 0));
     assert!(names::assign(blank(), tensors.clone()).is_ok(), "a classifier is skipped");
     let moved = tensors.remove("stem.bn.running_mean").expect("it is there");

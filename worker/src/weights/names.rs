@@ -79,8 +79,7 @@ impl ModuleMapper for Assign {
         let device = param.lazy_device();
         let (id, _, mapper) = param.consume();
         // A new tensor does not inherit the setting of the parameter that it becomes.
-        let tensor =
-            Tensor::from_data(TensorData::new(values, shape), &device).set_require_grad(device.is_autodiff());
+        let tensor = Tensor::from_data(TensorData::new(values, shape), &device).set_require_grad(device.is_autodiff());
         Param::from_mapped_value(id, tensor, mapper)
     }
 }

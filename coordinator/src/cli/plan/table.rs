@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pretext_shared::ids::StageId;
 use pretext_shared::plan::{Plan, Total};
-use pretext_shared::stage::Extent;
+use pretext_shared::stage::{Extent, StageKind};
 
 use crate::cli::columns::{Align, Columns};
 use crate::report::text::grouped;
@@ -33,11 +33,25 @@ pub(super) fn render(plan: &Plan, cached: Option<&BTreeSet<StageId>>) -> String 
 
 /// What stages read besides the images of the sweep's data set.
 fn inputs(plan: &Plan) -> String {
-    let starts = plan.stages.iter().filter_map(|stage| stage.stage.spec.weights()).collect::<Vec<_>>();
-    match starts.first() {
-        Some(sha256) => format!("weights: {} stages start from the file with SHA-256 {sha256}\n\n", starts.len()),
-        None => String::new(),
+    let data = |kind: StageKind| {
+        let of_kind = plan.stages.iter().filter(move |stage| stage.stage.spec.kind() == kind);
+        of_kind.map(|stage| stage.stage.spec.data())
+    };
+    let own = data(StageKind::Downstream).next();
+    let other = data(StageKind::Pretext).find(|data| own.is_some_and(|own| own.fingerprint != data.fingerprint));
+    let mut out = String::new();
+    if let Some(other) = other {
+        out.push_str(&format!(
+            "pretext data: another data set than the labels', fingerprint {}, all of its training images at {} pixels\n",
+            other.fingerprint.short(),
+            other.image_size
+        ));
     }
+    let starts = plan.stages.iter().filter_map(|stage| stage.stage.spec.weights()).collect::<Vec<_>>();
+    if let Some(sha256) = starts.first() {
+        out.push_str(&format!("weights: {} stages start from the file with SHA-256 {sha256}\n", starts.len()));
+    }
+    if out.is_empty() { out } else { out + "\n" }
 }
 
 fn stage_rows(plan: &Plan, cached: Option<&BTreeSet<StageId>>) -> String {
