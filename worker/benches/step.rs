@@ -95,6 +95,7 @@ fn run(case: &Case, threads: usize) -> Result<String, Box<dyn std::error::Error>
         seed: 5,
         encoder: case.encoder.clone(),
         pretext: None,
+        weights: None,
         mode: DownstreamMode::FineTune,
         head: DownstreamHead::Linear,
         augment: CropFlip { padding: case.size / 8, flip: true },
@@ -111,6 +112,7 @@ fn run(case: &Case, threads: usize) -> Result<String, Box<dyn std::error::Error>
         source: Source::Procedural(source),
         data_root: PathBuf::from("."),
         folder: folder.clone(),
+        weights: None,
         parent: None,
         checkpoint: CheckpointPolicy { every_seconds: 1e9, keep: 2 },
     };

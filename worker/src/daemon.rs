@@ -23,16 +23,16 @@ use worker::session::{self, LinkError, ServeError};
 use crate::DaemonArgs;
 
 /// Bad input.
-const BAD_INPUT: u8 = 2;
+pub(crate) const BAD_INPUT: u8 = 2;
 /// The coordinator is there and refuses.
 const REFUSED: u8 = 3;
 /// Something about this machine.
-const ENVIRONMENT: u8 = 4;
+pub(crate) const ENVIRONMENT: u8 = 4;
 /// How long the state directory of a worker that is ending is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(15);
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
-fn give_up(code: u8, sentence: impl std::fmt::Display) -> ExitCode {
+pub(crate) fn give_up(code: u8, sentence: impl std::fmt::Display) -> ExitCode {
     eprintln!("worker: {sentence}");
     ExitCode::from(code)
 }

@@ -60,6 +60,7 @@ fn grant_message(grant: Grant) -> Result<pb::Grant, Status> {
         attempt: Some(convert::attempt_message(grant.attempt)),
         stage_json: json(serde_json::to_string(&grant.stage))?,
         source_json: json(serde_json::to_string(&grant.source))?,
+        weights_path: grant.weights.unwrap_or_default(),
         parent_model: grant.parent_model.map(|model| model.to_string()).unwrap_or_default(),
         checkpoint_json: json(serde_json::to_string(&grant.checkpoint))?,
         resume_step: grant.resume_from.as_ref().map(|checkpoint| checkpoint.step).unwrap_or_default(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use pretext_shared::ids::StageId;
+use pretext_shared::ids::{StageId, WeightsHash};
 use pretext_shared::outcome::{FailureCode, Score};
 use pretext_shared::split::{Fraction, test_count};
 use pretext_shared::stage::{DownstreamMode, LrSpec, Method, StageSpec};
@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::compare::{self, Comparison, Overall};
 use super::evaluation::{Evaluations, Measures};
+use super::inputs;
 use super::stats::proportion::binomial_half_width;
 use super::stats::{Paired, Summary};
 
@@ -24,6 +25,8 @@ pub struct Tables {
     pub states: BTreeMap<CellState, usize>,
     /// What accuracies are to be compared with.
     pub test_set: TestSet,
+    /// The weights file that encoders start from, where there is one.
+    pub weights: Option<WeightsHash>,
 }
 
 /// The table of one learning-rate policy: rows are fractions, columns are methods.
@@ -157,6 +160,8 @@ pub enum Protocol {
     Fraction,
     /// All training images, without labels (the papers' protocol).
     All,
+    /// All training images of another data set, without labels.
+    Transfer,
     /// Both protocols are in the table.
     Mixed,
 }
@@ -196,7 +201,7 @@ impl Tables {
             }
         }
         let policies = names.into_iter().map(|lr| PolicyTable::of(view, evaluations, lr)).collect();
-        Self { policies, states, test_set: TestSet::of(view) }
+        Self { policies, states, test_set: TestSet::of(view), weights: inputs::weights(view) }
     }
 
     /// All entries that have cells, with their policy and fraction.
@@ -378,6 +383,10 @@ impl Protocol {
         for cell in cells {
             let stage = cell.pretext.and_then(|id| view.stages.get(&id)).map(|view| &view.stage.spec);
             let Some(StageSpec::Pretext(spec)) = stage else { continue };
+            // A sweep reads one data set for pretext training, or the other.
+            if spec.data.fingerprint != view.provenance.dataset.fingerprint {
+                return Protocol::Transfer;
+            }
             // With all labels the two protocols are one.
             match (spec.split.fraction == cell.key.fraction, cell.key.fraction == Fraction::ALL) {
                 (true, true) => whole = true,

@@ -34,6 +34,7 @@ pub(super) fn view() -> SweepView {
         provenance: Provenance {
             spec: "name: tissue # <b>\nmethods: [supervised, rotation, rotation-jitter, simclr]\n".to_owned(),
             dataset: facts(),
+            pretext_dataset: None,
             version: "0.1.0".to_owned(),
             class: NumericClass::Cpu,
             extent: Extent::Whole,
@@ -173,6 +174,7 @@ fn add_cell(view: &mut SweepView, key: CellKey, accuracy: f64) {
             task,
             images: key.method.images(),
             knn: None,
+            weights: None,
             train: train(cosine),
         };
         let cost = Cost { images_seen: 12 * views * cost.train_images, ..cost };
@@ -190,6 +192,7 @@ fn add_cell(view: &mut SweepView, key: CellKey, accuracy: f64) {
         seed: key.seed,
         encoder: encoder.clone(),
         pretext,
+        weights: None,
         mode: DownstreamMode::FineTune,
         head: DownstreamHead::Linear,
         augment,

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pretext_shared::ids::{StageId, SweepId};
-use pretext_shared::outcome::{FailureCode, Score};
+use pretext_shared::ids::{ArtifactId, StageId, SweepId};
+use pretext_shared::outcome::{ArtifactKind, FailureCode, Score};
 use pretext_shared::split::Fraction;
 use pretext_shared::stage::{DownstreamMode, Extent, Method, StageKind, StageSpec};
 use pretext_shared::sweep::{Cell, CellKey, CellState, Provenance, StageStatus, StageView, SweepView};
@@ -152,6 +152,8 @@ pub struct StageRecord {
     pub selected_epoch: Option<u32>,
     /// Score on the validation images at that epoch.
     pub validation: Option<Score>,
+    /// The artifact id of the model at that epoch: `worker export` writes its encoder for other programs.
+    pub model: Option<ArtifactId>,
 }
 
 /// The downstream stage of a cell.
@@ -317,6 +319,7 @@ impl StageRecord {
             validation_images: cost.map_or(0, |cost| cost.validation_images),
             selected_epoch: result.map(|result| result.selected_epoch),
             validation: result.map(|result| result.score),
+            model: result.and_then(|result| result.artifacts.get(&ArtifactKind::Model)).copied(),
         }
     }
 }

@@ -161,7 +161,7 @@ pub fn warnings(view: &SweepView) -> Vec<String> {
 }
 
 /// What training from scratch reaches, at each fraction: the line to compare every column with.
-pub fn supervised_line(table: &PolicyTable) -> String {
+pub fn supervised_line(table: &PolicyTable, tables: &Tables) -> String {
     let scores: Vec<String> =
         table.supervised().map(|(fraction, one)| format!("{}: {}", fraction.percent(), entry(one))).collect();
     if scores.is_empty() {
@@ -169,13 +169,14 @@ pub fn supervised_line(table: &PolicyTable) -> String {
          the table."
             .to_owned()
     } else {
-        format!("Supervised line (random initial weights, no pretext, the same labels): {}.", scores.join(" · "))
+        let start = if tables.weights.is_some() { "the weights file" } else { "random initial weights" };
+        format!("Supervised line ({start}, no pretext, the same labels): {}.", scores.join(" · "))
     }
 }
 
 /// What the numbers of a table mean: selection, data protocol, test set, spread.
 pub fn notes(table: &PolicyTable, tables: &Tables) -> Vec<String> {
-    let mut notes = vec![supervised_line(table)];
+    let mut notes = vec![supervised_line(table, tables)];
     let gains = gains(table);
     if !gains.is_empty() {
         notes.push(format!("Accuracy minus supervised in points, paired by seed: {}.", gains.join(" · ")));
@@ -218,6 +219,9 @@ pub fn protocol(protocol: Protocol) -> &'static str {
             "Data: pretext training saw the images of the cell's own label fraction only (protocol fraction)."
         }
         Protocol::All => "Data: pretext training saw all training images, without labels (protocol all).",
+        Protocol::Transfer => {
+            "Data: pretext training saw all training images of another data set, without labels (protocol transfer)."
+        }
         Protocol::Mixed => {
             "Data: this table mixes pretext training on the cell's own fraction with pretext training on all training \
              images. Do not compare across the two."

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::dataset::DatasetFacts;
+use crate::dataset::{DatasetFacts, Source, SweepFacts};
 use crate::spec::Sweep;
 use crate::split::{Fraction, class_counts, test_count};
 use crate::stage::PretextTask;
@@ -22,6 +22,8 @@ pub(super) struct Parts {
 #[derive(Debug)]
 pub(super) struct Counts {
     parts: BTreeMap<Fraction, Parts>,
+    /// Of the data set that pretext training reads whole, where it is another.
+    other: Option<Parts>,
     /// Test images.
     pub(super) test: u64,
 }
@@ -32,12 +34,22 @@ impl Counts {
         self.parts.get(&fraction).copied().unwrap_or_default()
     }
 
+    /// The parts of a fraction for pretext training.
+    pub(super) fn pretext_parts(&self, fraction: Fraction) -> Parts {
+        self.other.unwrap_or_else(|| self.parts(fraction))
+    }
+
     /// Counts the images for `sweep`, or says everything that is wrong with them.
-    pub(super) fn check(sweep: &Sweep, facts: &DatasetFacts) -> Result<Self, PlanErrors> {
+    pub(super) fn check(sweep: &Sweep, facts: SweepFacts<'_>) -> Result<Self, PlanErrors> {
+        let SweepFacts { dataset: facts, pretext } = facts;
         // Nothing can be counted in facts that contradict themselves.
-        let (train, test) = class_parts(sweep, facts)?;
+        let (train, test) = class_parts(&sweep.source, facts)?;
         let mut errors = Vec::new();
         check_classes(facts, &train, &test, &mut errors);
+        let other = match &sweep.pretext_dataset {
+            Some(other) => Some(whole(&other.source, pretext)?),
+            None => None,
+        };
 
         let mut parts = BTreeMap::new();
         for fraction in fractions(sweep) {
@@ -46,7 +58,7 @@ impl Counts {
                 Err(error) => errors.push(error),
             }
         }
-        let counts = Self { parts, test: test.iter().map(|n| *n as u64).sum() };
+        let counts = Self { parts, other, test: test.iter().map(|n| *n as u64).sum() };
         counts.check_contrast(sweep, &mut errors);
         if errors.is_empty() { Ok(counts) } else { Err(PlanErrors(errors)) }
     }
@@ -56,7 +68,10 @@ impl Counts {
         for (key, recipe, _) in sweep.cells() {
             let Some(pretext) = &recipe.pretext else { continue };
             let fraction = pretext_fraction(pretext.data, key.fraction);
-            let Some(parts) = self.parts.get(&fraction) else { continue };
+            if self.other.is_none() && !self.parts.contains_key(&fraction) {
+                continue;
+            }
+            let parts = self.pretext_parts(fraction);
             if !matches!(pretext.task, PretextTask::Simclr { .. }) {
                 continue;
             }
@@ -81,18 +96,35 @@ fn fractions(sweep: &Sweep) -> BTreeSet<Fraction> {
     let mut all = BTreeSet::new();
     for (key, recipe, _) in sweep.cells() {
         all.insert(key.fraction);
-        all.extend(recipe.pretext.iter().map(|pretext| pretext_fraction(pretext.data, key.fraction)));
+        // Of another data set it is no share of this one.
+        let pretext = recipe.pretext.iter().filter(|_| sweep.pretext_dataset.is_none());
+        all.extend(pretext.map(|pretext| pretext_fraction(pretext.data, key.fraction)));
     }
     all
 }
 
+/// The parts of a data set that pretext training reads whole.
+fn whole(source: &Source, facts: Option<&DatasetFacts>) -> Result<Parts, PlanErrors> {
+    let Some(facts) = facts else {
+        return Err(PlanErrors(vec![PlanError::OtherData { asked: source.key(), found: "nothing".to_owned() }]));
+    };
+    let (train, test) = class_parts(source, facts)?;
+    let mut errors = Vec::new();
+    check_classes(facts, &train, &test, &mut errors);
+    let parts = split(Fraction::ALL, &train, facts).map_err(|error| errors.push(error));
+    match parts {
+        Ok(parts) if errors.is_empty() => Ok(parts),
+        _ => Err(PlanErrors(errors)),
+    }
+}
+
 /// Training and test images of each class, after test images were set apart.
-fn class_parts(sweep: &Sweep, facts: &DatasetFacts) -> Result<(Vec<usize>, Vec<usize>), PlanErrors> {
+fn class_parts(source: &Source, facts: &DatasetFacts) -> Result<(Vec<usize>, Vec<usize>), PlanErrors> {
     let classes = facts.classes.len();
     let key = &facts.key;
     let refuse = |error| Err(PlanErrors(vec![error]));
-    if *key != sweep.source.key() {
-        return refuse(PlanError::OtherData { asked: sweep.source.key(), found: key.clone() });
+    if *key != source.key() {
+        return refuse(PlanError::OtherData { asked: source.key(), found: key.clone() });
     }
     if facts.train.len() != classes || !(facts.test.is_empty() || facts.test.len() == classes) {
         let (key, train, test) = (key.clone(), facts.train.len(), facts.test.len());
@@ -100,7 +132,7 @@ fn class_parts(sweep: &Sweep, facts: &DatasetFacts) -> Result<(Vec<usize>, Vec<u
     }
     let train: Vec<usize> = facts.train.iter().map(|n| *n as usize).collect();
     let test: Vec<usize> = facts.test.iter().map(|n| *n as usize).collect();
-    match (sweep.test_fraction(), test.is_empty()) {
+    match (source.test_fraction(), test.is_empty()) {
         (Some(_), false) => refuse(PlanError::TestPartExists { key: key.clone(), images: facts.test_total() }),
         (None, true) => refuse(PlanError::TestPartMissing { key: key.clone() }),
         (None, false) => Ok((train, test)),

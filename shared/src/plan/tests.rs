@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::{Plan, PlanErrors, Total, expand};
-use crate::dataset::{DatasetFacts, Procedural, Source};
+use crate::dataset::{DatasetFacts, Procedural, Source, SweepFacts};
 use crate::device::NumericClass;
 use crate::ids::{ContentHash, Fingerprint};
 use crate::spec::parse;
@@ -253,4 +253,59 @@ fn test_parts_must_be_clear() {
     assert!(only_test.ends_with("no fraction does: add images to the class or remove it"), "{only_test}");
     let other = message("", &facts());
     assert_eq!(other, "the sweep needs the data set image-folder:pets, but was planned with procedural");
+}
+
+#[test]
+fn a_weights_file_starts_every_chain_but_the_floor() {
+    let plain =
+        DESIGN.replace("[supervised, rotation, rotation-jitter, simclr]", "[supervised, rotation, random-init]");
+    let hash = "0".repeat(63);
+    let with = |path: &str, digit: &str| {
+        let encoder = format!("encoder: {{kind: small-cnn, weights: {{path: {path}, sha256: \"{hash}{digit}\"}}}}");
+        plan(&plain.replace("encoder: small-cnn", &encoder))
+    };
+    let (without, one, moved, other) = (plan(&plain), with("a.pth", "1"), with("b.pt", "1"), with("a.pth", "2"));
+    // Where the file is changes nothing; what is in it changes whatever is built on it.
+    assert_eq!(one, moved);
+    let ids = |plan: &Plan| plan.stages.iter().map(|stage| stage.id).collect::<BTreeSet<_>>();
+    let floor = |plan: &Plan| {
+        let cells = plan.cells.iter().filter(|cell| cell.key.method == Method::RandomInit);
+        cells.flat_map(|cell| cell.stages().collect::<Vec<_>>()).collect::<BTreeSet<_>>()
+    };
+    for plans in [[&without, &one], [&one, &other]] {
+        let [a, b] = plans.map(ids);
+        assert_eq!(a.intersection(&b).copied().collect::<BTreeSet<_>>(), floor(&one));
+    }
+    for stage in &one.stages {
+        let spec = &stage.stage.spec;
+        let starts = spec.parent().is_none() && !floor(&one).contains(&stage.id);
+        assert_eq!(spec.weights().is_some(), starts, "{:?}", spec.kind());
+    }
+}
+
+#[test]
+fn pretext_on_other_data_is_one_stage_for_all_fractions() {
+    let other = DESIGN
+        .replace("encoder: small-cnn", "encoder: small-cnn\nnumeric: cpu")
+        .replace("pretext: {", "pretext: {dataset: {kind: image-folder, path: pets, test_fraction: 0.1}, ");
+    let sweep = parse(&other).unwrap_or_else(|errors| panic!("{errors}"));
+    let (own, pets) = (facts(), folder());
+    let at = |pretext| expand(&sweep, SweepFacts { dataset: &own, pretext }, NumericClass::Cpu, Extent::Whole);
+    let moved = at(Some(&pets)).expect("a plan");
+    // 100 and 20 images, of which 10 and 2 are set apart: 72 and 14 of 90 and 18 train.
+    assert_eq!(cost(&moved, Method::Rotation, StageKind::Pretext).train_images, 72 + 14);
+    assert_eq!(cost(&moved, Method::Rotation, StageKind::Downstream).train_images, 120);
+    assert_eq!(count(&moved, StageKind::Pretext), 6);
+    for stage in &moved.stages {
+        let reads = stage.stage.spec.data().fingerprint;
+        let pretext = stage.stage.spec.kind() == StageKind::Pretext;
+        assert_eq!(reads, if pretext { pets.fingerprint } else { own.fingerprint });
+    }
+    // Other content is another stage, and everything built on it.
+    let changed = DatasetFacts { fingerprint: Fingerprint(ContentHash::of(b"more pets")), ..pets.clone() };
+    let changed = at(Some(&changed)).expect("a plan");
+    let shared = |stage: &&super::PlannedStage| moved.stage(stage.id).is_some();
+    assert_eq!(changed.stages.iter().filter(shared).count(), 2 * 2 * 2, "those of supervised cells");
+    let missing = at(None).expect_err("nothing is known of them").to_string();
+    assert_eq!(missing, "the sweep needs the data set image-folder:pets, but was planned with nothing");
 }

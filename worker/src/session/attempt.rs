@@ -26,6 +26,7 @@ struct Granted {
     attempt: AttemptId,
     stage: Stage,
     source: Source,
+    weights: Option<String>,
     policy: CheckpointPolicy,
     parent: Option<ArtifactId>,
     /// The registered checkpoint, with its step.
@@ -111,6 +112,7 @@ fn read(grant: pb::Grant) -> Result<Granted, String> {
         },
         stage: serde_json::from_str(&grant.stage_json).map_err(|error| format!("stage: {error}"))?,
         source: serde_json::from_str(&grant.source_json).map_err(|error| format!("source: {error}"))?,
+        weights: (!grant.weights_path.is_empty()).then_some(grant.weights_path),
         policy: serde_json::from_str(&grant.checkpoint_json).map_err(|error| format!("checkpoint: {error}"))?,
         parent: artifact(&grant.parent_model)?,
         resume_from: artifact(&grant.resume_from)?.map(|artifact| (artifact, grant.resume_step)),
@@ -185,6 +187,7 @@ impl Course<'_> {
             source: self.granted.source.clone(),
             data_root: self.shared.options.data_root.clone(),
             folder,
+            weights: self.granted.weights.clone(),
             parent,
             checkpoint: self.granted.policy,
         })))

@@ -34,12 +34,11 @@ pub(super) fn run(
     }
 }
 
-/// The network that training starts from: fresh, or with the parent's encoder.
+/// The network that training starts from: with initial weights, or with the parent's encoder.
 fn start(context: &Context<'_>, spec: &DownstreamSpec, head: &HeadSpec) -> Result<Network, StageError> {
-    let device = context.compute.training();
-    let mut network = Network::new(&spec.encoder, head, spec.seed, &device);
+    let mut network = context.initial(&spec.encoder, head, spec.seed, spec.weights)?;
     if let Some(pretext) = spec.pretext {
-        network.encoder = load_encoder(context.parent(pretext)?, &spec.encoder, &device)?;
+        network.encoder = load_encoder(context.parent(pretext)?, &spec.encoder, &context.compute.training())?;
     }
     Ok(network)
 }

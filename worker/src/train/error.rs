@@ -10,6 +10,7 @@ use pretext_shared::split::TooFew;
 
 use crate::checkpoint::BundleError;
 use crate::data::DataError;
+use crate::weights::WeightsError;
 
 /// Why a stage fails, in a sentence that a person can act on.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,9 @@ pub enum StageError {
     /// A data set that cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A file of weights that cannot be used.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
     /// A fraction that leaves a class without images.
     #[error(transparent)]
     TooFew(#[from] TooFew),
@@ -122,7 +126,7 @@ impl StageError {
     pub fn code(&self) -> FailureCode {
         match self {
             StageError::Diverged { .. } | StageError::ValidationDiverged { .. } => FailureCode::Diverged,
-            StageError::Data(_) => FailureCode::Data,
+            StageError::Data(_) | StageError::Weights(_) => FailureCode::Data,
             StageError::TooFew(_)
             | StageError::NoSteps { .. }
             | StageError::NoValidation

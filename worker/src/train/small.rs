@@ -100,6 +100,7 @@ impl Small {
             source: Source::Procedural(source()),
             data_root: folder.path().to_owned(),
             folder: folder.path().to_owned(),
+            weights: None,
             parent: parent.map(|parent| parent.files[&ArtifactKind::Model].clone()),
             checkpoint: CheckpointPolicy { every_seconds: 1e9, keep: 2 },
         };
@@ -108,8 +109,17 @@ impl Small {
 
     pub(crate) fn pretext(task: PretextTask, train: TrainSpec) -> Self {
         let images = PretextImages::Given;
-        let spec =
-            PretextSpec { data: data(), split: split(), seed: 5, encoder: encoder(), task, images, knn: None, train };
+        let spec = PretextSpec {
+            data: data(),
+            split: split(),
+            seed: 5,
+            encoder: encoder(),
+            task,
+            images,
+            knn: None,
+            weights: None,
+            train,
+        };
         Self::new(StageSpec::Pretext(spec), None)
     }
 
@@ -138,6 +148,7 @@ impl Small {
             seed: 5,
             encoder: encoder(),
             pretext: parent.map(|_| parent_id()),
+            weights: None,
             mode,
             head: DownstreamHead::Linear,
             augment: AUGMENT,

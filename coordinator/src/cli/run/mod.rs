@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use pretext_proto::v1 as pb;
-use pretext_shared::dataset::Source;
+use pretext_shared::dataset::{Source, SweepFacts};
 use pretext_shared::device::NumericClass;
 use pretext_shared::plan;
 use pretext_shared::stage::Extent;
@@ -153,22 +153,27 @@ impl Run<'_> {
                 && known.smoke == (extent == Extent::Smoke)
         };
         let known: Vec<&pb::SweepSummary> = known.iter().filter(namesake).collect();
-        let facts = match &sweep.source {
-            Source::Procedural(procedural) => procedural.facts(),
-            _ if known.is_empty() => return Ok(None),
-            // What is wrong with the data is said by who announces them.
-            source => match WorkerProgram::find()?.facts(source, &self.args.data_root).await {
-                Ok(facts) => facts,
-                Err(_) => return Ok(None),
-            },
-        };
+        let mut found = Vec::new();
+        for source in sweep.sources() {
+            found.push(match source {
+                Source::Procedural(procedural) => procedural.facts(),
+                _ if known.is_empty() => return Ok(None),
+                // What is wrong with the data is said by who announces them.
+                source => match WorkerProgram::find()?.facts(source, &self.args.data_root).await {
+                    Ok(facts) => facts,
+                    Err(_) => return Ok(None),
+                },
+            });
+        }
+        let Some((dataset, others)) = found.split_first() else { return Ok(None) };
+        let facts = SweepFacts { dataset, pretext: others.first() };
         let classes = match sweep.numeric {
             Some(class) => vec![class],
             // In the order in which a submission looks for the same sweep.
             None => vec![NumericClass::Cpu, NumericClass::Gpu],
         };
         for class in classes {
-            let plan = plan::expand(sweep, &facts, class, extent).map_err(SubmissionError::Plan)?;
+            let plan = plan::expand(sweep, facts, class, extent).map_err(SubmissionError::Plan)?;
             if let Some(summary) = known.iter().find(|known| known.sweep == plan.sweep.as_str()) {
                 let cells = Counts::from(summary.cells);
                 let left = !cells.is_final() || (self.args.retry_failed && cells.verdict() == Verdict::SomeFailed);
