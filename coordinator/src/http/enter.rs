@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{self, HeaderMap, HeaderValue};
@@ -67,7 +67,7 @@ pub(super) async fn show(Path(link): Path<String>) -> Response {
     let form = html!(
         "<form method=\"post\" action=\"/login\"><input type=\"hidden\" name=\"link\" value=\"{link}\">\
          <button class=\"primary\" autofocus>Log in on this browser</button></form>\n\
-         <p class=\"small\">The link is used up by this and no longer than ten minutes good.</p>",
+         <p class=\"small\">The link works once, for ten minutes after it was made.</p>",
         link = secret.as_str()
     );
     notice(StatusCode::OK, "Pretext", form)
@@ -82,9 +82,14 @@ fn refused() -> Response {
 
 /// `POST /login`: uses the link up, begins a session.
 pub(super) async fn log_in(State(site): State<Arc<Site>>, body: Body) -> Response {
+    let too_large = || notice(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large", html!(""));
+    // What is announced is not waited for.
+    if body.size_hint().lower() > MAX_FORM as u64 {
+        return too_large();
+    }
     let bytes = match tokio::time::timeout(FORM_WITHIN, to_bytes(body, MAX_FORM)).await {
         Err(_) => return notice(StatusCode::REQUEST_TIMEOUT, "The form did not arrive", html!("")),
-        Ok(Err(_)) => return notice(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large", html!("")),
+        Ok(Err(_)) => return too_large(),
         Ok(Ok(bytes)) => bytes,
     };
     let link = std::str::from_utf8(&bytes).ok().and_then(|form| Secret::parse(form.strip_prefix("link=")?));

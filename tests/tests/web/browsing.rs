@@ -52,7 +52,7 @@ async fn a_browser_logs_in_sees_the_cells_and_watches_them_change() {
     browser.wait("!document.getElementById('live').classList.contains('lost')");
     let mut stub = pretext_tests::stub::Stub::register(&site.server.url, "stub", 4).await;
     stub.complete(grant).await;
-    for request in 2..=6 {
+    for request in 2..=9 {
         if let Some(grant) = stub.lease(&request.to_string()).await {
             stub.complete(grant).await;
         }

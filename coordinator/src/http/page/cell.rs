@@ -100,11 +100,9 @@ fn stages(view: &SweepView, cell: &Cell) -> Html {
 }
 
 fn charts(view: &SweepView, cell: &Cell) -> Html {
-    let with_points =
-        |id| view.stages.get(&id).is_some_and(|stage: &pretext_shared::sweep::StageView| !stage.points.is_empty());
     let charts: Html = curves::of_cell(view, cell)
         .into_iter()
-        .filter(|curve| with_points(curve.stage))
+        .filter(curves::Curve::has_values)
         .map(|curve| html!("<figure>{}</figure>\n", Html::made(curve.chart.inline())))
         .collect();
     if charts.is_empty() { charts } else { html!("<h2>Curves</h2>\n<div class=\"charts\">\n{}</div>\n", charts) }

@@ -69,7 +69,9 @@ fn charts(view: &SweepView, status: &SweepStatus) -> Html {
     let charts: Html = with_points
         .take(MOST_CURVES)
         .filter_map(|running| Some((running.attempt.stage, cell_of(view, running)?)))
-        .flat_map(|(stage, cell)| curves::of_cell(view, cell).into_iter().filter(move |curve| curve.stage == stage))
+        .flat_map(|(stage, cell)| {
+            curves::of_cell(view, cell).into_iter().filter(move |curve| curve.stage == stage && curve.has_values())
+        })
         .map(|curve| html!("<figure>{}</figure>\n", Html::made(curve.chart.inline())))
         .collect();
     if charts.is_empty() { charts } else { html!("<div class=\"charts\">\n{}</div>\n", charts) }
