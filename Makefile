@@ -49,11 +49,12 @@ sbom: setup-sbom
 campaign: build
 	tests/campaign.sh $(BIN)
 
-## Training steps beside PyTorch's on this machine's CPU, as tables. Takes about ten minutes; wants the machine for itself.
+## Training steps beside PyTorch's on this machine's CPU, as tables. Takes about twenty minutes; wants the machine for itself.
 bench: setup-build
 	@tests/setup.sh bench $(VENV)
 	$(CARGO) build $(PROFILE) --benches
 	@$(VENV)/bin/python tests/bench/compare.py "$$(ls -t $(BIN)/deps/step-* | grep -v '\.d$$' | head -1)"
+	@$(VENV)/bin/python tests/bench/layers.py "$$(ls -t $(BIN)/deps/layers-* | grep -v '\.d$$' | head -1)"
 	@$(VENV)/bin/python tests/bench/views.py "$$(ls -t $(BIN)/deps/views-* | grep -v '\.d$$' | head -1)"
 
 ## The campaigns with real processes that docs/reliability.md tabulates: hours.
