@@ -58,11 +58,15 @@ bench: setup-build
 ## The campaigns with real processes that docs/reliability.md tabulates: hours.
 campaign-processes: build
 	$(BIN)/campaign coordinator-kills --runs 1000
+	$(BIN)/campaign coordinator-kills --store redis --runs 300
+	$(BIN)/campaign redis-kills --runs 100
 	$(BIN)/campaign worker-kills --runs 300
 	$(BIN)/campaign zombies --runs 200
 	$(BIN)/campaign stops --runs 50
 	$(BIN)/campaign away --seconds 120
 	$(BIN)/campaign away --seconds 900
+	$(BIN)/campaign restart --cells 100000
+	$(BIN)/campaign restart --cells 100000 --store redis
 
 setup-build: claim
 	@tests/setup.sh build

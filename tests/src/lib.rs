@@ -3,7 +3,9 @@
 
 pub mod pictures;
 pub mod processes;
+pub mod redis;
 pub mod simulation;
 pub mod stub;
 
 pub use processes::{Daemon, Output, Scratch, Server, coordinator, until};
+pub use redis::Redis;
