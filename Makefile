@@ -15,7 +15,7 @@ PROFILE := --release --locked --workspace
 
 VENV := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pretext/venv
 
-.PHONY: demo build test verify fix sbom campaign campaign-processes bench setup-build setup-test setup-verify setup-sbom claim
+.PHONY: demo build test verify fix sbom campaign campaign-processes fuzz bench setup-build setup-test setup-verify setup-sbom claim
 
 ## Build everything and run the main job: four methods, two fractions, two learning-rate policies.
 demo: build
@@ -67,6 +67,11 @@ campaign-processes: build
 	$(BIN)/campaign away --seconds 900
 	$(BIN)/campaign restart --cells 100000
 	$(BIN)/campaign restart --cells 100000 --store redis
+
+## Hostile input to every reader, ten minutes each. The named bombs alone are a test.
+fuzz: build
+	$(BIN)/fuzz cases
+	for target in sweep requests checkpoint pictures records; do $(BIN)/fuzz run $$target --seconds 600 || exit 1; done
 
 setup-build: claim
 	@tests/setup.sh build
