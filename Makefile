@@ -15,7 +15,7 @@ PROFILE := --release --locked --workspace
 
 VENV := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pretext/venv
 
-.PHONY: demo build test verify fix sbom campaign campaign-processes bench setup-build setup-test setup-verify setup-sbom claim
+.PHONY: demo build test verify fix sbom campaign campaign-processes fuzz bench setup-build setup-test setup-verify setup-sbom claim
 
 ## Build everything and run the main job: four methods, two fractions, two learning-rate policies.
 demo: build
@@ -60,11 +60,20 @@ bench: setup-build
 ## The campaigns with real processes that docs/reliability.md tabulates: hours.
 campaign-processes: build
 	$(BIN)/campaign coordinator-kills --runs 1000
+	$(BIN)/campaign coordinator-kills --store redis --runs 300
+	$(BIN)/campaign redis-kills --runs 100
 	$(BIN)/campaign worker-kills --runs 300
 	$(BIN)/campaign zombies --runs 200
 	$(BIN)/campaign stops --runs 50
 	$(BIN)/campaign away --seconds 120
 	$(BIN)/campaign away --seconds 900
+	$(BIN)/campaign restart --cells 100000
+	$(BIN)/campaign restart --cells 100000 --store redis
+
+## Hostile input to every reader, ten minutes each. The named bombs alone are a test.
+fuzz: build
+	$(BIN)/fuzz cases
+	for target in sweep requests checkpoint pictures records; do $(BIN)/fuzz run $$target --seconds 600 || exit 1; done
 
 setup-build: claim
 	@tests/setup.sh build

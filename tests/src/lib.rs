@@ -4,7 +4,9 @@
 pub mod browser;
 pub mod pictures;
 pub mod processes;
+pub mod redis;
 pub mod simulation;
 pub mod stub;
 
 pub use processes::{Daemon, Output, Scratch, Server, coordinator, until};
+pub use redis::Redis;

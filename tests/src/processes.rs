@@ -233,6 +233,16 @@ impl Server {
         (results, read(&out.join("points.csv")))
     }
 
+    /// What `coordinator verify` finds wrong with a sweep.
+    pub fn verify(&self, folder: &Scratch, sweep: &str) -> Vec<String> {
+        let output = self.ask(folder, &["verify", sweep, "--json"]);
+        let found = serde_json::from_str::<Value>(&output.stdout).unwrap_or_default();
+        match found["findings"].as_array() {
+            Some(findings) => findings.iter().map(|finding| format!("{sweep}: {finding}")).collect(),
+            None => vec![format!("{sweep} could not be verified: {output:?}")],
+        }
+    }
+
     /// Runs a command against this server.
     pub fn ask(&self, folder: &Scratch, args: &[&str]) -> Output {
         let command = [args, &["--coordinator", &self.url]].concat();

@@ -1,14 +1,11 @@
 //! Two coordinators on one Redis server: one leads, one stands by and takes over. The worker is a stub that
 //! speaks the protocol, so that every call is in the test's hand.
 
-use std::net::TcpListener;
-use std::process::{Command, Stdio};
-
 use pretext_proto::PROTOCOL;
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::work_client::WorkClient;
-use pretext_tests::processes::{Guarded, read};
-use pretext_tests::{Scratch, Server, until};
+use pretext_tests::processes::read;
+use pretext_tests::{Redis, Scratch, Server, until};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 use tonic::transport::Channel;
@@ -24,29 +21,6 @@ lr: {fixed: {kind: constant, base: 0.01}}
 seeds: [0]
 downstream: {epochs: 1, batch: 8}
 ";
-
-/// A `redis-server` that ends with the test, on a port that nobody else has.
-fn redis(folder: &Scratch) -> (Guarded, String) {
-    let dir = folder.path("redis");
-    std::fs::create_dir(&dir).expect("a writable folder");
-    until("a Redis server runs", || {
-        let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port().to_string();
-        let child = Command::new("redis-server")
-            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"])
-            .args(["--appendfsync", "always", "--dir"])
-            .arg(&dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed (tests/setup.sh test)");
-        let mut process = Guarded(child);
-        let up = until("it listens or has ended", || match process.0.try_wait() {
-            Ok(None) => std::net::TcpStream::connect(format!("127.0.0.1:{port}")).ok().map(|_| true),
-            _ => Some(false),
-        });
-        up.then_some((process, format!("redis://127.0.0.1:{port}")))
-    })
-}
 
 /// A worker as the coordinator sees it, without a trainer.
 struct Stub {
@@ -107,7 +81,8 @@ fn serve(folder: &Scratch, store: &str) -> Server {
 #[test]
 fn a_second_coordinator_takes_over_and_the_paused_one_ends_itself() {
     let folder = Scratch::new();
-    let (_redis, store) = redis(&folder);
+    let redis = Redis::start(&folder);
+    let store = redis.url();
     let mut first = serve(&folder, &store);
     until("the first leads", || Stub::connect(&first.url).register().ok());
     let second = serve(&folder, &store);
@@ -151,7 +126,8 @@ fn a_second_coordinator_takes_over_and_the_paused_one_ends_itself() {
 #[test]
 fn a_coordinator_that_is_told_to_stop_hands_over_at_once() {
     let folder = Scratch::new();
-    let (_redis, store) = redis(&folder);
+    let redis = Redis::start(&folder);
+    let store = redis.url();
     // A lease that no test waits for.
     let extra = ["--store", store.as_str(), "--lead-ms", "3600000"];
     let mut first = Server::start(&folder, &extra);

@@ -50,16 +50,11 @@ pub async fn health() -> Routes {
     Routes::new(service)
 }
 
-/// Serves what comes in at `listener` until `stopped`.
+/// All services behind the gate, with the limits of their messages.
 ///
 /// # Errors
 /// Never in a build that passed its tests.
-pub async fn serve(
-    listener: TcpListener,
-    ports: Ports,
-    parts: Parts,
-    stopped: impl Future<Output = ()> + Send + 'static,
-) -> Result<JoinHandle<Result<(), tonic::transport::Error>>, DescriptorError> {
+pub async fn router(parts: Parts) -> Result<axum::Router, DescriptorError> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(pretext_proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -77,7 +72,20 @@ pub async fn serve(
         .add_service(IdentityServer::new(identity).max_decoding_message_size(MAX_HEADERS as usize))
         .add_service(WebServer::new(WebService::new(web)).max_decoding_message_size(MAX_HEADERS as usize))
         .add_service(ExternalScalerServer::new(scaler).max_decoding_message_size(MAX_HEADERS as usize));
-    let guarded = routes.into_axum_router().layer(axum::middleware::from_fn_with_state(gate, gate::pass));
+    Ok(routes.into_axum_router().layer(axum::middleware::from_fn_with_state(gate, gate::pass)))
+}
+
+/// Serves what comes in at `listener` until `stopped`.
+///
+/// # Errors
+/// As [`router`].
+pub async fn serve(
+    listener: TcpListener,
+    ports: Ports,
+    parts: Parts,
+    stopped: impl Future<Output = ()> + Send + 'static,
+) -> Result<JoinHandle<Result<(), tonic::transport::Error>>, DescriptorError> {
+    let guarded = router(parts).await?;
     let mut server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEP_ALIVE.0))
         .http2_keepalive_timeout(Some(KEEP_ALIVE.1))

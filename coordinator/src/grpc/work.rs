@@ -193,7 +193,7 @@ impl Work for WorkService {
         if ArtifactKind::parse(&header.kind).is_none() {
             return Err(Status::invalid_argument(format!(
                 "`{}` is not a kind of artifact",
-                header.kind.escape_debug()
+                convert::shown(&header.kind)
             )));
         }
         self.gate.owns(&caller, vec![attempt], &self.core).await?;
@@ -284,7 +284,7 @@ impl Work for WorkService {
         let attempt = convert::attempt(request.attempt)?;
         self.gate.owns(&caller, vec![attempt], &self.core).await?;
         let code = FailureCode::parse(&request.code).ok_or_else(|| {
-            Status::invalid_argument(format!("`{}` is not a failure code", request.code.escape_debug()))
+            Status::invalid_argument(format!("`{}` is not a failure code", convert::shown(&request.code)))
         })?;
         let surplus = request.log.len().saturating_sub(MAX_LOG.0);
         let log = request.log.into_iter().skip(surplus).map(|line| line.chars().take(MAX_LOG.1).collect()).collect();

@@ -12,6 +12,12 @@ use pretext_shared::sweep::{Cell, CellState, SweepView};
 use super::{Evidence, Extent, Finding, Harm, StageEvidence};
 use crate::engine::{Holder, State, SweepMark, Waiting, curve};
 
+/// Whether a result that was made on `ran` is of the device `held`: results name it alone, or with what its numbers
+/// depend on, as in `cpu (x86-64 with AVX-512)`.
+fn is_on(held: &str, ran: &str) -> bool {
+    ran.strip_prefix(held).is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
+}
+
 /// Findings so far.
 pub(super) struct Inspection<'a> {
     evidence: &'a Evidence,
@@ -150,7 +156,7 @@ impl<'a> Inspection<'a> {
                 if *fence != progress.fence {
                     self.found("I3", Harm::Wrong, format!("stage {name} has a result that is not of its last grant"));
                 }
-                if grant.holder.device != result.device {
+                if !is_on(&grant.holder.device, &result.device) {
                     let (held, ran) = (&grant.holder.device, &result.device);
                     self.found(
                         "I3",

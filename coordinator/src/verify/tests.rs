@@ -36,7 +36,7 @@ fn result() -> StageResult {
         steps: 2,
         images: 8,
         artifacts: BTreeMap::from([(ArtifactKind::Model, artifact(b"model"))]),
-        device: "cpu".to_owned(),
+        device: "cpu (x86-64 with AVX2 and FMA)".to_owned(),
         seconds: 0.1,
     }
 }
@@ -129,6 +129,12 @@ fn damage_is_found() {
         stage(evidence, held).progress.batches = 0;
     });
     assert_eq!(stranger, found("I3", Harm::Doubled));
+    let elsewhere = broken(|evidence| {
+        if let State::Succeeded(result) = &mut stage(evidence, done).progress.state {
+            result.device = "cpu1 (x86-64 with AVX2 and FMA)".to_owned();
+        }
+    });
+    assert!(elsewhere.contains(&("I3".to_owned(), Harm::Wrong)), "{elsewhere:?}");
     let unlogged = broken(|evidence| stage(evidence, held).grants.clear());
     assert!(unlogged.contains(&("I2".to_owned(), Harm::Wrong)), "{unlogged:?}");
     let orphan = broken(|evidence| stage(evidence, done).progress.state = State::Cancelled);

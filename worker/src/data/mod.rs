@@ -7,7 +7,7 @@
 //! training image its sample id, so splits are the same on every machine.
 
 mod cifar;
-mod decode;
+pub mod decode;
 mod derived;
 mod discover;
 mod error;

@@ -213,7 +213,7 @@ impl Course<'_> {
     /// Follows the trainer's reports until the stage ends, one way or another.
     async fn follow(&mut self, mut trainer: Trainer) -> (End, Option<Trainer>) {
         let mut verdicts = self.verdicts.clone();
-        let mut told = false;
+        let (mut told, mut orphaned) = (false, false);
         loop {
             let report = tokio::select! {
                 report = trainer.report() => report,
@@ -225,6 +225,14 @@ impl Course<'_> {
                 () = becomes(&mut verdicts, |verdict| *verdict != Verdict::Continue), if !told => {
                     told = true;
                     tell_to_stop(&mut trainer).await;
+                    continue;
+                }
+                reason = self.handover.orphaned(), if !orphaned => {
+                    orphaned = true;
+                    tracing::warn!(attempt = %self.granted.attempt, %reason, "nothing more is taken of this attempt");
+                    if let Some(held) = self.shared.held().get(&self.granted.attempt) {
+                        held.judge(Verdict::Superseded);
+                    }
                     continue;
                 }
             };
@@ -262,7 +270,7 @@ impl Course<'_> {
         let over = verdicts.borrow().to_owned();
         let ending = match (end, over) {
             (_, Verdict::Superseded) => {
-                tracing::warn!(%attempt, "the stage is somebody else's now; this attempt is dropped");
+                tracing::warn!(%attempt, "the stage is somebody else's now, or begins anew: this attempt is dropped");
                 return self.handover.forget().await;
             }
             (End::Stopped, Verdict::Cancelled) => {
