@@ -303,7 +303,7 @@ fn pretext_on_other_data_is_one_stage_for_all_fractions() {
         assert_eq!(reads, if pretext { pets.fingerprint } else { own.fingerprint });
     }
     // Other content is another stage, and everything built on it.
-    let changed = DatasetFacts { fingerprint: Fingerprint(ContentHash::of(b"more pets")), ..pets.clone() };
+    let changed = DatasetFacts { fingerprint: Fingerprint(ContentHash::of(b"more pets")), ..folder() };
     let changed = at(Some(&changed)).expect("a plan");
     let shared = |stage: &&super::PlannedStage| moved.stage(stage.id).is_some();
     assert_eq!(changed.stages.iter().filter(shared).count(), 2 * 2 * 2, "those of supervised cells");
