@@ -119,6 +119,7 @@ impl Procedural {
             classes: PROCEDURAL_CLASSES.map(str::to_owned).to_vec(),
             train: vec![self.train_per_class; PROCEDURAL_CLASSES.len()],
             test: vec![self.test_per_class; PROCEDURAL_CLASSES.len()],
+            groups: Vec::new(),
         }
     }
 }
@@ -136,6 +137,9 @@ pub struct DatasetFacts {
     pub train: Vec<u32>,
     /// Test images of each class. Empty where the data set has no test part of its own.
     pub test: Vec<u32>,
+    /// Training images of each class in each group, groups by name. Empty where the data name none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Vec<u32>>,
 }
 
 /// What is known of the data of a sweep.

@@ -86,6 +86,7 @@ fn announcements(args: &DaemonArgs) -> Result<Vec<pb::Dataset>, String> {
                 classes: facts.classes,
                 train: facts.train,
                 test: facts.test,
+                groups: facts.groups.into_iter().map(|train| pb::Group { train }).collect(),
                 problem: String::new(),
             },
             None => pb::Dataset {
@@ -347,11 +348,12 @@ pub(crate) fn inspect(dir: &Path, keys: &[String], json: bool) -> ExitCode {
     };
     print_rows(json, &found, |found| match &found.facts {
         Some(facts) => format!(
-            "{}: {} classes, {} training and {} test images, fingerprint {}",
+            "{}: {} classes, {} training and {} test images, {}fingerprint {}",
             found.key,
             facts.classes.len(),
             facts.train_total(),
             facts.test_total(),
+            if facts.groups.is_empty() { String::new() } else { format!("{} groups, ", facts.groups.len()) },
             facts.fingerprint.short()
         ),
         None => format!("{}: cannot be used: {}", found.key, found.problem.as_deref().unwrap_or("unknown")),

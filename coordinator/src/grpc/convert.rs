@@ -81,6 +81,7 @@ fn dataset(message: pb::Dataset) -> Result<Announcement, Status> {
             classes: message.classes,
             train: message.train,
             test: message.test,
+            groups: message.groups.into_iter().map(|group| group.train).collect(),
         })
     } else {
         Err(message.problem)
@@ -96,6 +97,7 @@ fn dataset_message(data: Announcement) -> pb::Dataset {
             classes: facts.classes,
             train: facts.train,
             test: facts.test,
+            groups: facts.groups.into_iter().map(|train| pb::Group { train }).collect(),
             problem: String::new(),
         },
         Err(problem) => pb::Dataset { key: data.key, problem, ..Default::default() },

@@ -123,6 +123,7 @@ fn facts() -> DatasetFacts {
         classes: vec!["benign".to_owned(), "ADH <&>".to_owned(), "DCIS".to_owned()],
         train: vec![3079; 3],
         test: vec![1136, 1876, 770],
+        groups: Vec::new(),
     }
 }
 

@@ -15,7 +15,22 @@ pub fn weights(view: &SweepView) -> Option<WeightsHash> {
 
 /// Everything that a reader must know of them, what is absent included.
 pub fn sentences(view: &SweepView) -> Vec<String> {
-    std::iter::once(initial_weights(view)).chain(pretext_data(view)).collect()
+    std::iter::once(initial_weights(view)).chain(pretext_data(view)).chain(groups(view)).collect()
+}
+
+/// Only folders can name groups.
+fn groups(view: &SweepView) -> Option<String> {
+    let facts = &view.provenance.dataset;
+    match facts.groups.len() {
+        0 => facts.key.starts_with("image-folder:").then(|| {
+            "Groups: the data name none (groups.csv), so images of one patient or slide may be on both sides of a split.".to_owned()
+        }),
+        n => Some(format!(
+            "Groups: the training images are of {} groups (groups.csv). Training, validation and test images share none, and a label \
+             fraction takes whole groups: its share of the images is as near as they allow.",
+            grouped(n as u64)
+        )),
+    }
 }
 
 fn pretext_data(view: &SweepView) -> Option<String> {

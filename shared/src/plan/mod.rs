@@ -177,7 +177,7 @@ impl Expansion<'_> {
                 weights,
                 train: pretext.train.clone(),
             };
-            let cost = || cost::pretext(self.counts.pretext_parts(split.fraction), pretext, self.extent);
+            let cost = || cost::pretext(self.counts.pretext_parts(split), pretext, self.extent);
             stages.add(self.stage(StageSpec::Pretext(spec)), cost)
         });
         let spec = DownstreamSpec {
@@ -193,7 +193,7 @@ impl Expansion<'_> {
             augment: recipe.downstream.augment,
             train: recipe.downstream.train.clone(),
         };
-        let cost = || cost::downstream(self.counts.parts(split.fraction), &recipe.downstream, self.extent);
+        let cost = || cost::downstream(self.counts.parts(split), &recipe.downstream, self.extent);
         let downstream = stages.add(self.stage(StageSpec::Downstream(spec)), cost);
         let encoder = recipe.downstream.encoder.clone();
         let spec = TestSpec { data: self.data.clone(), encoder, downstream };

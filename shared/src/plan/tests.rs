@@ -47,6 +47,7 @@ fn folder() -> DatasetFacts {
         classes: ["cat", "dog"].map(str::to_owned).to_vec(),
         train: vec![100, 20],
         test: vec![],
+        groups: vec![],
     }
 }
 
@@ -302,10 +303,40 @@ fn pretext_on_other_data_is_one_stage_for_all_fractions() {
         assert_eq!(reads, if pretext { pets.fingerprint } else { own.fingerprint });
     }
     // Other content is another stage, and everything built on it.
-    let changed = DatasetFacts { fingerprint: Fingerprint(ContentHash::of(b"more pets")), ..pets.clone() };
+    let changed = DatasetFacts { fingerprint: Fingerprint(ContentHash::of(b"more pets")), ..folder() };
     let changed = at(Some(&changed)).expect("a plan");
     let shared = |stage: &&super::PlannedStage| moved.stage(stage.id).is_some();
     assert_eq!(changed.stages.iter().filter(shared).count(), 2 * 2 * 2, "those of supervised cells");
     let missing = at(None).expect_err("nothing is known of them").to_string();
     assert_eq!(missing, "the sweep needs the data set image-folder:pets, but was planned with nothing");
+}
+
+#[test]
+fn groups_are_taken_whole_and_counted_by_seed() {
+    let text = DESIGN
+        .replace(
+            "{kind: procedural, train_per_class: 1000, test_per_class: 200}",
+            "{kind: image-folder, path: pets, image_size: 32}",
+        )
+        .replace("[supervised, rotation, rotation-jitter, simclr]", "[supervised, rotation]")
+        .replace("[5%, 25%]", "[50%, 100%]")
+        .replace("seeds: [0]", "seeds: [0, 1]");
+    let sweep = parse(&text).unwrap_or_else(|errors| panic!("{errors}"));
+    // Cats in five groups of 20, dogs in four of 5.
+    let groups: Vec<Vec<u32>> = std::iter::repeat_n(vec![20, 0], 5).chain(std::iter::repeat_n(vec![0, 5], 4)).collect();
+    let facts = DatasetFacts { test: vec![5, 5], groups, ..folder() };
+    let planned = |facts: &DatasetFacts| expand(&sweep, facts, NumericClass::Cpu, Extent::Whole);
+    let plan = planned(&facts).expect("a plan");
+    for cell in &plan.cells {
+        let cost = plan.stage(cell.downstream).expect("it is planned").cost;
+        // Half of five groups is two (as near as three, and fewer), one of them validates; of four two.
+        let expected =
+            if cell.key.fraction == crate::split::Fraction::ALL { (80 + 15, 20 + 5) } else { (20 + 5, 20 + 5) };
+        assert_eq!((cost.train_images, cost.validation_images), expected, "{}", cell.key);
+    }
+    let lonely = DatasetFacts { groups: vec![vec![50, 20], vec![50, 0]], ..facts.clone() };
+    let error = planned(&lonely).expect_err("dogs are in one group").to_string();
+    assert!(error.contains("takes whole groups and leaves class `dog` without"), "{error}");
+    let torn = DatasetFacts { groups: vec![vec![100]], ..facts };
+    assert!(planned(&torn).is_err(), "a group has a count for each class");
 }

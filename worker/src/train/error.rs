@@ -6,7 +6,7 @@ use burn::store::RecordError;
 use burn::tensor::TensorReadError;
 use pretext_shared::device::NumericClass;
 use pretext_shared::outcome::{Failure, FailureCode};
-use pretext_shared::split::TooFew;
+use pretext_shared::split::SplitError;
 
 use crate::checkpoint::BundleError;
 use crate::data::DataError;
@@ -51,9 +51,9 @@ pub enum StageError {
     /// A file of weights that cannot be used.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// A fraction that leaves a class without images.
+    /// A fraction that leaves a class without images on one side.
     #[error(transparent)]
-    TooFew(#[from] TooFew),
+    Split(#[from] SplitError),
     /// The budget comes to no step.
     #[error(
         "the stage would take no step: {images} training images, batches of {batch}{}, a budget of {budget}; \
@@ -127,7 +127,7 @@ impl StageError {
         match self {
             StageError::Diverged { .. } | StageError::ValidationDiverged { .. } => FailureCode::Diverged,
             StageError::Data(_) | StageError::Weights(_) => FailureCode::Data,
-            StageError::TooFew(_)
+            StageError::Split(_)
             | StageError::NoSteps { .. }
             | StageError::NoValidation
             | StageError::OtherClass { .. }

@@ -1,6 +1,5 @@
 //! Pretext training: learns an encoder without labels.
 
-use pretext_shared::split::split;
 use pretext_shared::stage::{PretextSpec, PretextTask};
 
 use super::fit::{Fit, Fitted};
@@ -39,7 +38,7 @@ fn train<O: Objective>(
     samples: Samples<'_>,
     reporter: &mut Reporter<'_>,
 ) -> Result<End, StageError> {
-    let split = split(&context.data.train.members(), spec.split)?;
+    let split = context.data.train.split(spec.split)?;
     let network = context.initial(&spec.encoder, &head, spec.seed, spec.weights)?;
     let extent = context.run.stage.extent;
     let monitor = spec.knn.map(|knn| Monitor::new(knn, samples, &split, spec.train.batch, extent, context.compute));
