@@ -17,6 +17,8 @@ mod control_tests;
 #[cfg(test)]
 mod evaluation_tests;
 #[cfg(test)]
+mod parity_tests;
+#[cfg(test)]
 pub(crate) mod small;
 #[cfg(test)]
 mod tests;

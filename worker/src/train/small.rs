@@ -87,7 +87,8 @@ pub(crate) fn train(optimizer: OptimizerSpec) -> TrainSpec {
 pub(crate) const ADAM: OptimizerSpec = OptimizerSpec::Adam { weight_decay: 1e-4 };
 pub(crate) const SGD: OptimizerSpec = OptimizerSpec::Sgd { momentum: 0.9, weight_decay: 5e-4 };
 
-fn split() -> SplitSpec {
+/// The split of every stage here.
+pub(crate) fn all_labels() -> SplitSpec {
     SplitSpec { seed: 3, fraction: Fraction::ALL }
 }
 
@@ -111,7 +112,7 @@ impl Small {
         let images = PretextImages::Given;
         let spec = PretextSpec {
             data: data(),
-            split: split(),
+            split: all_labels(),
             seed: 5,
             encoder: encoder(),
             task,
@@ -144,7 +145,7 @@ impl Small {
     pub(crate) fn downstream(mode: DownstreamMode, parent: Option<&Finished>, train: TrainSpec) -> Self {
         let spec = DownstreamSpec {
             data: data(),
-            split: split(),
+            split: all_labels(),
             seed: 5,
             encoder: encoder(),
             pretext: parent.map(|_| parent_id()),
