@@ -6,8 +6,8 @@
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Distribution, Tensor};
-use worker::cpu::profile::{self, Operation};
 use worker::cpu::convolution;
+use worker::cpu::profile::{self, Operation};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -32,9 +32,8 @@ const SPAN: Duration = Duration::from_secs(1);
 
 fn measure([n, cin, size, cout, k, stride]: [usize; 6]) -> String {
     let device = Device::flex().autodiff();
-    let random = |shape: [usize; 4]| {
-        Tensor::<4>::random(shape, Distribution::Uniform(-1.0, 1.0), &device).require_grad()
-    };
+    let random =
+        |shape: [usize; 4]| Tensor::<4>::random(shape, Distribution::Uniform(-1.0, 1.0), &device).require_grad();
     let (x, weight) = (random([n, size, size, cin]), random([cout, cin, k, k]));
     let run = || convolution(x.clone(), weight.clone(), stride, k / 2).sum().backward();
     (0..3).for_each(|_| drop(run()));

@@ -201,7 +201,7 @@ impl Gate for Open {
 }
 
 #[derive(Clone, Copy)]
-struct UnlessSilent;
+struct WherePositive;
 
 impl Gate for WherePositive {
     #[inline(always)]

@@ -186,7 +186,7 @@ proptest! {
 }
 
 fn numbers(length: usize, sample: u64) -> Vec<f32> {
-    random(&[length], sample).into_vec().expect("f32")
+    random(&[length], sample).try_into_vec().expect("f32")
 }
 
 fn normalization_case([n, c, h, w]: [usize; 4], after: After, add: bool) -> [Vec<Vec<f32>>; 2] {
