@@ -3,23 +3,16 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, JoinSet};
 
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::core::{Core, CoreThread};
 use crate::engine::Limits;
+use crate::entrance::{Desk, Entrance, Open};
 use crate::exposure::{Exposure, ExposureError};
-use crate::grpc::{self, DescriptorError, Parts};
+use crate::grpc::{DescriptorError, Parts};
 use crate::http::{Web, WebError, WebParts};
-use crate::metrics::{Metrics, MonitorError, serve_monitor};
 use crate::store::{RedbStore, Store, StoreError};
-
-/// How long streams may take to end at a shutdown before they are cut.
-const DRAIN: Duration = Duration::from_secs(3);
+use tokio::task::JoinSet;
 
 /// How to start a coordinator.
 #[derive(Debug, Clone)]
@@ -64,9 +57,6 @@ pub enum StartError {
     /// TLS or identities cannot be had.
     #[error(transparent)]
     Exposure(#[from] ExposureError),
-    /// There is no monitoring port.
-    #[error(transparent)]
-    Monitor(#[from] MonitorError),
     /// There is no web page.
     #[error(transparent)]
     Web(#[from] WebError),
@@ -80,123 +70,81 @@ pub enum StartError {
 
 /// A coordinator that serves.
 pub struct Coordinator {
-    address: SocketAddr,
-    monitor: Option<SocketAddr>,
-    web: Option<Web>,
-    /// What goes on beside the server; ends with this.
-    _beside: JoinSet<()>,
-    stop: oneshot::Sender<()>,
-    server: JoinHandle<Result<(), tonic::transport::Error>>,
-    core: CoreThread,
-    handle: Core,
+    open: Open,
+    work: Work,
 }
 
-/// Binds `address`.
-pub(crate) fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
-    let failed = |cause: std::io::Error| {
-        let hint = match cause.kind() {
-            std::io::ErrorKind::AddrInUse => ": another program has the port, choose another with --listen",
-            _ => "",
+/// What answers behind the ports.
+pub(crate) struct Work {
+    thread: CoreThread,
+    core: Core,
+    web: Option<Web>,
+    /// What goes on beside it; ends with this.
+    _beside: JoinSet<()>,
+}
+
+impl Work {
+    /// Begins to answer at `desk`, on a store that is open.
+    pub(crate) async fn begin(desk: &Desk, store: Arc<dyn Store>, options: &Options) -> Result<Self, StartError> {
+        make_dir(&options.state_dir)?;
+        let artifacts = Artifacts::open(&options.state_dir.join("artifacts"))?;
+        let (core, thread) = Core::start(store, options.limits)?;
+        let mut beside = JoinSet::new();
+        let web = match &options.exposure.web {
+            None => None,
+            Some(web) => {
+                let parts = desk.web_parts(core.clone(), artifacts.clone());
+                Some(Web::start(web, &options.state_dir.join("web"), parts, &mut beside).await?)
+            }
         };
-        StartError::Listen { address, cause, hint }
-    };
-    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(listener)
+        desk.begin(Parts { core: core.clone(), artifacts, limits: options.limits, web: web.clone() }).await?;
+        Ok(Self { thread, core, web, _beside: beside })
+    }
 }
 
 impl Coordinator {
     /// Opens the state on the embedded store, listens and serves until [`Coordinator::stop`].
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let listener = listen(options.listen)?;
+        let entrance = Entrance::bind(&options).await?;
         make_dir(&options.state_dir)?;
         let store = Arc::new(RedbStore::open(&options.state_dir.join("state.redb"))?);
-        Self::serve(listener, store, options).await
+        // Before the ports are open: nobody finds this coordinator standing by.
+        let work = Work::begin(entrance.desk(), store, &options).await?;
+        Ok(Self::serving(entrance.open()?, work, &options))
     }
 
-    /// Serves on a store that is open.
-    pub(crate) async fn serve(
-        listener: std::net::TcpListener,
-        store: Arc<dyn Store>,
-        options: Options,
-    ) -> Result<Self, StartError> {
-        let failed = |cause| StartError::Listen { address: options.listen, cause, hint: "" };
-        let address = listener.local_addr().map_err(failed)?;
-        let listener = TcpListener::from_std(listener).map_err(failed)?;
-        make_dir(&options.state_dir)?;
-        let artifacts = Artifacts::open(&options.state_dir.join("artifacts"))?;
-        let (core, thread) = Core::start(store, options.limits)?;
-
-        let metrics = Arc::new(Metrics::new());
-        let mut beside = JoinSet::new();
-        let monitor = match options.exposure.monitor {
-            None => None,
-            Some(address) => {
-                let health = grpc::health().await;
-                Some(serve_monitor(address, health, metrics.clone(), core.clone(), &mut beside).await?)
-            }
-        };
-        let guard = options.exposure.guard(address, &metrics, &mut beside)?;
-        let web = match &options.exposure.web {
-            None => None,
-            Some(web) => {
-                let parts = WebParts {
-                    core: core.clone(),
-                    artifacts: artifacts.clone(),
-                    register: guard.register,
-                    ports: guard.ports.clone(),
-                };
-                Some(Web::start(web, &options.state_dir.join("web"), parts, &mut beside).await?)
-            }
-        };
-        let parts = Parts {
-            core: core.clone(),
-            artifacts,
-            limits: options.limits,
-            gate: guard.gate,
-            identity: guard.identity,
-            web: web.clone(),
-        };
-        let (stop, stopped) = oneshot::channel();
-        let stopped = async {
-            // A dropped sender means the same as a sent stop.
-            let _ = stopped.await;
-        };
-        let server = grpc::serve(listener, guard.ports, parts, stopped).await?;
-        tracing::info!(%address, state = %options.state_dir.display(), "coordinator serves");
-        Ok(Self { address, monitor, web, _beside: beside, stop, server, core: thread, handle: core })
+    /// A coordinator whose ports are open and whose work has begun.
+    pub(crate) fn serving(open: Open, work: Work, options: &Options) -> Self {
+        tracing::info!(address = %open.address, state = %options.state_dir.display(), "coordinator serves");
+        Self { open, work }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.open.address
     }
 
     /// Where health checks and metrics are, if anywhere.
     pub fn monitor(&self) -> Option<SocketAddr> {
-        self.monitor
+        self.open.monitor
     }
 
     /// The web page, if there is one.
     pub fn web(&self) -> Option<&Web> {
-        self.web.as_ref()
+        self.work.web.as_ref()
     }
 
     /// Returns when the store can no longer be written, with the reason. Then only [`Coordinator::stop`] is
     /// left to do.
     pub async fn broken(&self) -> String {
-        self.handle.broken().await
+        self.work.core.broken().await
     }
 
     /// Lets streams end for a moment, then stops. What was acknowledged is durable already.
     pub async fn stop(self) {
-        let _ = self.stop.send(());
-        let mut server = self.server;
-        if tokio::time::timeout(DRAIN, &mut server).await.is_err() {
-            server.abort();
-        }
-        let core = self.core;
-        if tokio::task::spawn_blocking(move || core.stop()).await.is_err() {
+        self.open.close().await;
+        let thread = self.work.thread;
+        if tokio::task::spawn_blocking(move || thread.stop()).await.is_err() {
             tracing::error!("the core thread did not stop");
         }
     }

@@ -1,8 +1,10 @@
-"""Checks everything below deploy/ that can be checked without a cluster, and prints every command line in it as JSON.
+"""Checks everything below deploy/ that can be checked without a cluster, and prints every command line
+and every rendered document in it as JSON.
 
 Run by the test `manifests` with the Python of the environment that `tests/setup.sh test` makes:
     check.py ROOT
-Prints {"where": [argument, ...], ...}; says what is wrong on stderr and ends with 1.
+Prints {"commands": {"where": [argument, ...], ...}, "documents": {"overlay": [document, ...], ...}}; says what is wrong
+on stderr and ends with 1.
 """
 
 import json
@@ -34,6 +36,10 @@ def check_schemas(name: str, text: str, folder: pathlib.Path, schema: dict, prob
     documents = list(yaml.safe_load_all(text))
     own = [document for document in documents if document["apiVersion"].startswith("keda.sh/")]
     for document in own:
+        # What KEDA's definition leaves to the kind of scaler.
+        for trigger in document["spec"].get("triggers", []):
+            if trigger["type"].startswith("external") and "scalerAddress" not in trigger["metadata"]:
+                problems.append(f"{name}: an external trigger without an address")
         for error in jsonschema.Draft202012Validator(schema).iter_errors(document):
             problems.append(f"{name}: {document['kind']}: {error.message}")
     kubernetes = folder / f"{name}.yaml"
@@ -112,7 +118,7 @@ def main() -> int:
     root = pathlib.Path(sys.argv[1])
     schema = json.loads((root / "tests/manifests/keda.schema.json").read_text())
     problems: list[str] = []
-    lines = other_command_lines(root)
+    lines, documents = other_command_lines(root), {}
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         overlays = sorted((root / "deploy/kubernetes/overlays").iterdir())
@@ -121,10 +127,11 @@ def main() -> int:
             check_schemas(overlay.name, text, folder, schema, problems)
             check_pods(overlay.name, text, problems)
             lines |= command_lines(overlay.name, text)
+            documents[overlay.name] = list(yaml.safe_load_all(text))
         scan(folder, root, problems)
     for problem in problems:
         print(problem, file=sys.stderr)
-    print(json.dumps(lines, indent=1))
+    print(json.dumps({"commands": lines, "documents": documents}, indent=1))
     return 1 if problems else 0
 
 

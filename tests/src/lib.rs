@@ -2,9 +2,11 @@
 //! of pictures. Tests wait on conditions, never for a time.
 
 pub mod browser;
+pub mod members;
 pub mod pictures;
 pub mod processes;
 pub mod redis;
+pub mod relay;
 pub mod simulation;
 pub mod stub;
 

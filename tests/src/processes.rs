@@ -1,6 +1,7 @@
 //! The real programs, as processes.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -190,8 +191,14 @@ impl Server {
 
     /// The same server after its process has ended: at the same address, with the same state.
     pub fn restart(&mut self, folder: &Scratch, extra: &[&str]) {
-        let listen = self.url.trim_start_matches("http://").to_owned();
+        let listen = self.address().to_string();
         *self = Self::start_at(folder, &listen, extra);
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        let address = self.url.rsplit('/').next().and_then(|address| address.parse().ok());
+        address.expect("a URL with an address")
     }
 
     /// Submits a sweep and returns its id.
@@ -204,19 +211,7 @@ impl Server {
 
     /// What `worker` holds, as stage and step.
     pub fn holds(&self, folder: &Scratch, worker: &str) -> Vec<(String, u64)> {
-        let output = self.ask(folder, &["workers", "--json"]);
-        let Ok(workers) = serde_json::from_str::<Value>(&output.stdout) else { return Vec::new() };
-        let workers = workers["workers"].as_array().cloned().unwrap_or_default();
-        // A worker that was started again is there twice until its former life is forgotten; boots sort by time.
-        let newest = workers
-            .iter()
-            .filter(|other| other["name"] == worker)
-            .max_by_key(|life| life["boot"].as_str().map(str::to_owned));
-        let held = newest.and_then(|worker| worker["holds"].as_array());
-        held.into_iter()
-            .flatten()
-            .filter_map(|held| Some((held["stage"].as_str()?.to_owned(), held["step"].as_u64().unwrap_or(0))))
-            .collect()
+        held(&self.ask(folder, &["workers", "--json"]), worker)
     }
 
     /// The stage that `worker` holds at a step past `step`.
@@ -248,6 +243,34 @@ impl Server {
         let command = [args, &["--coordinator", &self.url]].concat();
         coordinator(folder, &command)
     }
+}
+
+/// What `worker` holds, as stage and step, in the answer of `coordinator workers --json`. Nothing where that failed.
+pub fn held(answer: &Output, worker: &str) -> Vec<(String, u64)> {
+    let Ok(workers) = serde_json::from_str::<Value>(&answer.stdout) else { return Vec::new() };
+    let workers = workers["workers"].as_array().cloned().unwrap_or_default();
+    // A worker that was started again is there twice until its former life is forgotten; boots sort by time.
+    let newest = workers
+        .iter()
+        .filter(|other| other["name"] == worker)
+        .max_by_key(|life| life["boot"].as_str().map(str::to_owned));
+    let held = newest.and_then(|worker| worker["holds"].as_array());
+    held.into_iter()
+        .flatten()
+        .filter_map(|held| Some((held["stage"].as_str()?.to_owned(), held["step"].as_u64().unwrap_or(0))))
+        .collect()
+}
+
+/// The status and the body of `GET path` at `url`, which is plain text.
+pub fn get(url: &str, path: &str) -> (u16, String) {
+    let address = url.strip_prefix("http://").expect("plain text");
+    let mut stream = TcpStream::connect(address).expect("a port that listens");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("an open connection");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("text");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, body.to_owned())
 }
 
 /// A `worker` daemon.

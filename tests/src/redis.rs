@@ -1,4 +1,4 @@
-//! A real `redis-server` on loopback that ends with its owner.
+//! A `redis-server` of one's own, which keeps what it is told.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -6,27 +6,67 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::processes::{Guarded, Scratch, until};
+use rustix::process::Signal;
 
-/// A server that syncs every command to its disk before it answers (`appendfsync always`), on a port that nobody else
-/// has.
+use crate::processes::Guarded;
+use crate::{Scratch, until};
+
+/// A server that ends with the test, on a port that nobody else has.
 pub struct Redis {
-    process: Guarded,
+    /// The process.
+    pub process: Guarded,
     port: u16,
     folder: PathBuf,
+    /// The file with its users, if it has one.
+    users: Option<PathBuf>,
+}
+
+/// Starts a server on `port`; nothing where it does not come up: the port was taken meanwhile.
+fn spawn(folder: &Path, port: u16, users: Option<&Path>) -> Option<Guarded> {
+    let mut command = Command::new("redis-server");
+    command
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"])
+        .args(["--appendfsync", "always", "--dir"])
+        .arg(folder);
+    if let Some(users) = users {
+        command.arg("--aclfile").arg(users);
+    }
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    let mut process = Guarded(child.expect("redis-server is installed (tests/setup.sh test)"));
+    let up = until("Redis listens or has ended", || match process.0.try_wait() {
+        Ok(None) => {
+            let is_ours = match users {
+                None => answers_as(port) == Some(process.0.id()),
+                // It says nothing of itself to who is nobody.
+                Some(_) => TcpStream::connect(("127.0.0.1", port)).is_ok(),
+            };
+            is_ours.then_some(true)
+        }
+        _ => Some(false),
+    });
+    up.then_some(process)
 }
 
 impl Redis {
-    /// Starts one with its files in `folder/redis`.
+    /// An empty server whose files are in `folder/redis`.
     pub fn start(folder: &Scratch) -> Self {
+        Self::with(folder, None)
+    }
+
+    /// The same with the users of deploy/, whose password is `password`.
+    pub fn guarded(folder: &Scratch, password: &str) -> Self {
+        let users = folder.path("users.acl");
+        Self::with(folder, Some(write_users(users, password)))
+    }
+
+    fn with(folder: &Scratch, users: Option<PathBuf>) -> Self {
         let folder = folder.path("redis");
         std::fs::create_dir(&folder).expect("a writable folder");
-        // Someone else may take the port between its choice and its use.
-        let (process, port) = until("a Redis server has a port of its own", || {
+        until("a Redis server runs", || {
             let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
-            Some((run(&folder, port)?, port))
-        });
-        Self { process, port, folder }
+            let process = spawn(&folder, port, users.as_deref())?;
+            Some(Self { process, port, folder: folder.clone(), users: users.clone() })
+        })
     }
 
     /// Whether the program is installed.
@@ -35,38 +75,42 @@ impl Redis {
         command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
     }
 
-    /// The address of a store on it.
-    pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
     /// SIGKILL, and the same again on the same files and port.
     pub fn kill_and_start(&mut self) {
         self.process.kill();
-        let (folder, port) = (&self.folder, self.port);
-        self.process = until("the Redis server is back", || run(folder, port));
+        self.process = until("Redis is back", || spawn(&self.folder, self.port, self.users.as_deref()));
+    }
+
+    /// Where it is, as `--store` wants it.
+    pub fn url(&self) -> String {
+        let user = if self.users.is_some() { "pretext@" } else { "" };
+        format!("redis://{user}127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it with SIGTERM and starts it again, on the same port and files.
+    pub fn restart(&mut self) {
+        self.process.signal(Signal::TERM);
+        self.process.ended();
+        self.process = until("Redis runs again", || spawn(&self.folder, self.port, self.users.as_deref()));
+    }
+
+    /// The same, and its user has another password from then on.
+    pub fn restart_with(&mut self, password: &str) {
+        self.users = self.users.take().map(|users| write_users(users, password));
+        self.restart();
     }
 }
 
-/// A server that answers; nothing if it has ended, because somebody else has the port.
-fn run(folder: &Path, port: u16) -> Option<Guarded> {
-    let child = Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"])
-        .args(["--appendfsync", "always", "--dir"])
-        .arg(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("redis-server is installed (tests/setup.sh test)");
-    let mut process = Guarded(child);
-    let up = until("it answers or has ended", || match process.0.try_wait() {
-        Ok(None) => (answers_as(port) == Some(process.0.id())).then_some(true),
-        _ => Some(false),
-    });
-    up.then_some(process)
+/// The users that deploy/ gives the server, with this password.
+fn write_users(path: PathBuf, password: &str) -> PathBuf {
+    let template = "../deploy/kubernetes/overlays/high-availability/users.acl";
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join(template);
+    let users = std::fs::read_to_string(template).expect("the users of deploy/");
+    std::fs::write(&path, users.replace("PASSWORD", password)).expect("a writable folder");
+    path
 }
 
-/// The process that answers at `port`.
+/// The process that answers at `port`: somebody else may have taken it between its choice and its use.
 fn answers_as(port: u16) -> Option<u32> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;

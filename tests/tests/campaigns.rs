@@ -46,3 +46,8 @@ fn workers_that_are_paused_again_and_again_change_no_number() {
 fn workers_that_are_stopped_again_and_again_change_no_number() {
     campaign("stops --runs 3 --seed 1");
 }
+
+#[test]
+fn a_worker_that_is_stopped_in_mid_stage_leaves_a_checkpoint_to_go_on_from() {
+    campaign("stop-large --runs 1 --encoder small-cnn --image-size 16");
+}

@@ -6,8 +6,16 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use pretext_tests::processes::{Guarded, coordinator_command, program, read};
+use pretext_tests::redis::Redis;
 use pretext_tests::{Output, Scratch, coordinator, until};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
@@ -20,8 +28,17 @@ fn python() -> PathBuf {
     cache.unwrap_or_else(home).join("pretext/manifest-tools/bin/python")
 }
 
-/// Runs the checks; the command lines that are in the manifests, by where they are.
-fn checked() -> Option<BTreeMap<String, Vec<String>>> {
+/// What the checks found in the manifests.
+#[derive(Deserialize)]
+struct Checked {
+    /// Command lines, by where they are.
+    commands: BTreeMap<String, Vec<String>>,
+    /// Rendered documents, by overlay.
+    documents: BTreeMap<String, Vec<Value>>,
+}
+
+/// Runs the checks.
+fn checked() -> Option<Checked> {
     if Command::new("kubectl").args(["version", "--client"]).output().is_err() {
         println!("skipped: there is no kubectl to render the manifests with");
         return None;
@@ -31,12 +48,13 @@ fn checked() -> Option<BTreeMap<String, Vec<String>>> {
     let script = root().join("tests/manifests/check.py");
     let output: Output = Command::new(python).arg(script).arg(root()).output().expect("Python").into();
     assert_eq!(output.code, 0, "{}", output.stderr);
-    Some(serde_json::from_value(output.json()).expect("command lines"))
+    Some(serde_json::from_value(output.json()).expect("command lines and documents"))
 }
 
 /// A server that was started with arguments from a manifest.
 struct Served {
     _process: Guarded,
+    _store: Option<Redis>,
     url: String,
     log: PathBuf,
 }
@@ -48,9 +66,14 @@ impl Served {
         if arguments.iter().any(|argument| argument == "--tls") {
             coordinator(folder, &["init-ca", "--if-missing", "--state-dir", state]).expect(0);
         }
+        // A store with the users that the manifests give it.
+        let guarded = arguments.iter().any(|argument| argument.starts_with("--store-password-file="));
+        let store = guarded.then(|| Redis::guarded(folder, "secret"));
+        let password = folder.file("password", "secret\n");
         // Another place and other ports; all else is as it is written.
         let arguments: Vec<String> = arguments
             .iter()
+            .map(|argument| argument.replace("/etc/pretext/redis/password", password.to_str().expect("text")))
             .map(|argument| argument.replace("/var/lib/pretext", state))
             .map(|argument| argument.replace("0.0.0.0:7878", "127.0.0.1:0").replace("0.0.0.0:7879", "127.0.0.1:0"))
             .map(|argument| if argument == "--monitor" { "--monitor=127.0.0.1:0".to_owned() } else { argument })
@@ -61,20 +84,30 @@ impl Served {
         };
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut command = coordinator_command(folder, &arguments);
-        command.env_remove("PRETEXT_STORE").stdout(file(&out)).stderr(file(&log));
+        command.stdout(file(&out)).stderr(file(&log));
+        if let Some(store) = &store {
+            command.env("PRETEXT_STORE", store.url());
+        }
         let mut process = Guarded(command.spawn().expect("the program starts"));
         let url = until("it listens", || {
             let ended = process.0.try_wait().expect("a child of ours");
             assert!(ended.is_none(), "{arguments:?}: {}", read(&log));
             Some(read(&out).lines().next()?.strip_prefix("listening on ")?.to_owned())
         });
-        Self { _process: process, url, log }
+        Self { _process: process, _store: store, url, log }
     }
 }
 
 #[test]
 fn manifests_are_valid_and_the_programs_take_their_arguments() {
-    let Some(lines) = checked() else { return };
+    let Some(Checked { commands: lines, documents }) = checked() else { return };
+    for (overlay, documents) in &documents {
+        assert!(documents.len() > 10, "{overlay}");
+        for document in documents {
+            let written = round_trip(document).unwrap_or_else(|error| panic!("{overlay}: {error}\n{document:#}"));
+            assert_eq!(&written, document, "{overlay}: a field was dropped");
+        }
+    }
     let count = |prefix: &str| lines.keys().filter(|name| name.starts_with(prefix)).count();
     for (place, least) in
         [("compose/", 2), ("systemd/", 2), ("single-node/", 3), ("nvidia/", 3), ("spot/", 3), ("high-availability/", 3)]
@@ -107,6 +140,28 @@ fn manifests_are_valid_and_the_programs_take_their_arguments() {
             ("worker", _) => registers(&folder, place, arguments),
             other => panic!("{place}: {other:?}"),
         }
+    }
+}
+
+/// A document read into the type that the API has for it, and written again: what the type does not know is lost on the
+/// way. Of the oldest version that is supported, so that nothing is used that it does not have.
+fn round_trip(document: &Value) -> Result<Value, serde_json::Error> {
+    fn through<T: DeserializeOwned + Serialize>(document: &Value) -> Result<Value, serde_json::Error> {
+        serde_json::to_value(serde_json::from_value::<T>(document.clone())?)
+    }
+    let text = |key: &str| document[key].as_str().unwrap_or_default();
+    match (text("apiVersion"), text("kind")) {
+        ("v1", "Namespace") => through::<Namespace>(document),
+        ("v1", "PersistentVolumeClaim") => through::<PersistentVolumeClaim>(document),
+        ("v1", "Service") => through::<Service>(document),
+        ("v1", "ServiceAccount") => through::<ServiceAccount>(document),
+        ("apps/v1", "Deployment") => through::<Deployment>(document),
+        ("apps/v1", "StatefulSet") => through::<StatefulSet>(document),
+        ("networking.k8s.io/v1", "NetworkPolicy") => through::<NetworkPolicy>(document),
+        ("policy/v1", "PodDisruptionBudget") => through::<PodDisruptionBudget>(document),
+        // Held to KEDA's own schema by check.py.
+        ("keda.sh/v1alpha1", _) => Ok(document.clone()),
+        other => Err(serde::de::Error::custom(format!("no type for {other:?}"))),
     }
 }
 

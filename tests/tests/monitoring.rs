@@ -1,12 +1,10 @@
 //! What an operator sees of a served coordinator: ports, metrics, alerts with their pages, and logs.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use pretext_tests::stub::Stub;
-use pretext_tests::{Scratch, Server, coordinator, until};
+use pretext_tests::{Scratch, Server, coordinator, processes, until};
 use serde::Deserialize;
 use serde_json::Value;
 use tonic::Request;
@@ -27,16 +25,11 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
 }
 
-/// The body of `GET path`.
+/// The body of `GET path`, which is there.
 fn get(url: &str, path: &str) -> String {
-    let address = url.strip_prefix("http://").expect("plain text");
-    let mut stream = TcpStream::connect(address).expect("a monitoring port");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("an open connection");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("text");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
-    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    body.to_owned()
+    let (status, body) = processes::get(url, path);
+    assert_eq!(status, 200, "{body}");
+    body
 }
 
 /// The addresses on which a process listens, as the kernel writes them.
@@ -93,6 +86,8 @@ async fn metrics_and_logs_tell_what_happened_to_a_stage() {
     shows("pretext_stages{class=\"cpu\",state=\"ready\"} 1");
     shows("pretext_slots{class=\"cpu\"} 1");
     shows("pretext_open_sweeps 1");
+    shows("pretext_leading 1");
+    assert_eq!(get(&monitoring, "/ready"), "{\"ready\":true}");
 
     let grant = worker.lease("0190-grant").await.expect("work");
     let attempt = grant.attempt.clone().expect("an attempt");

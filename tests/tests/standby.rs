@@ -1,15 +1,23 @@
 //! Two coordinators on one Redis server: one leads, one stands by and takes over. The worker is a stub that
 //! speaks the protocol, so that every call is in the test's hand.
 
+use std::path::Path;
+
 use pretext_proto::PROTOCOL;
 use pretext_proto::v1 as pb;
+use pretext_proto::v1::sweeps_client::SweepsClient;
 use pretext_proto::v1::work_client::WorkClient;
-use pretext_tests::processes::read;
-use pretext_tests::{Redis, Scratch, Server, until};
+use pretext_tests::processes::{get, read};
+use pretext_tests::redis::Redis;
+use pretext_tests::{Daemon, Scratch, Server, coordinator, members, until};
 use rustix::process::Signal;
+use serde_json::Value;
 use tokio::runtime::Runtime;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 const SWEEP: &str = "
 name: handed-over
@@ -33,6 +41,13 @@ impl Stub {
         let runtime = Runtime::new().expect("threads");
         let endpoint = Channel::from_shared(url.to_owned()).expect("a URL");
         let client = runtime.block_on(async { WorkClient::new(endpoint.connect_lazy()) });
+        Self { runtime, client }
+    }
+
+    /// With TLS, as the identity `stub`.
+    fn certified(url: &str, credentials: &Path) -> Self {
+        let runtime = Runtime::new().expect("threads");
+        let client = runtime.block_on(async { WorkClient::new(members::channel(url, credentials)) });
         Self { runtime, client }
     }
 
@@ -74,18 +89,17 @@ impl Stub {
     }
 }
 
-fn serve(folder: &Scratch, store: &str) -> Server {
-    Server::start(folder, &["--store", store, "--lead-ms", "2000"])
+fn serve(folder: &Scratch, redis: &Redis) -> Server {
+    Server::start(folder, &["--store", &redis.url(), "--lead-ms", "2000"])
 }
 
 #[test]
 fn a_second_coordinator_takes_over_and_the_paused_one_ends_itself() {
     let folder = Scratch::new();
     let redis = Redis::start(&folder);
-    let store = redis.url();
-    let mut first = serve(&folder, &store);
+    let mut first = serve(&folder, &redis);
     until("the first leads", || Stub::connect(&first.url).register().ok());
-    let second = serve(&folder, &store);
+    let second = serve(&folder, &redis);
 
     // Who stands by says so, and who leads.
     let refused = Stub::connect(&second.url).register().expect_err("it stands by");
@@ -98,6 +112,9 @@ fn a_second_coordinator_takes_over_and_the_paused_one_ends_itself() {
     });
     let asked = second.ask(&folder, &["status"]).expect(3);
     assert!(asked.stderr.contains("stands by"), "{asked:?}");
+    // Of several addresses, people need not know which one leads.
+    let both = format!("{},{}", second.url, first.url);
+    coordinator(&folder, &["status", "--coordinator", &both]).expect(0);
 
     let mut stub = Stub::connect(&first.url);
     stub.register().expect("it leads");
@@ -136,4 +153,90 @@ fn a_coordinator_that_is_told_to_stop_hands_over_at_once() {
     assert_eq!(first.process.ended(), 0);
     let second = Server::start(&folder, &extra);
     until("the second leads", || Stub::connect(&second.url).register().ok());
+}
+
+/// What health checks at `channel` say of the coordinator's service, and of the process.
+async fn health(channel: Channel) -> [ServingStatus; 2] {
+    let mut client = HealthClient::new(channel);
+    let mut found = Vec::new();
+    for service in ["pretext.v1.Sweeps", ""] {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        found.push(client.check(request).await.expect("anybody may ask").into_inner().status());
+    }
+    [found[0], found[1]]
+}
+
+#[test]
+fn with_tls_one_that_stands_by_answers_in_words_and_serves_on_the_same_connection_once_it_leads() {
+    use ServingStatus::{NotServing, Serving};
+    let folder = Scratch::new();
+    let redis = Redis::start(&folder);
+    members::authority(&folder);
+    let extra = ["--tls", "--monitor", "127.0.0.1:0", "--store", &redis.url(), "--lead-ms", "2000"];
+    let mut first = Server::start(&folder, &extra);
+    until("the first leads", || (get(first.monitoring.as_ref()?, "/ready").0 == 200).then_some(()));
+    let credentials = members::join(&folder, &first.url, "worker", "stub");
+    let mut elsewhere = Stub::certified(&first.url, &credentials);
+    elsewhere.register().expect("it leads");
+
+    // Whoever is known hears who leads; whoever is not hears nothing of it.
+    let second = Server::start(&folder, &extra);
+    let mut stub = Stub::certified(&second.url, &credentials);
+    let address = first.address().to_string();
+    until("the one that stands by knows the leader", || {
+        let refused = stub.register().expect_err("it stands by");
+        assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+        (refused.message() == format!("this coordinator stands by: the coordinator at {address} leads")).then_some(())
+    });
+    let runtime = Runtime::new().expect("threads");
+    let token = members::token(&folder, "read", "nobody");
+    let stranger = runtime.block_on(members::stranger(&second.url, &token));
+    let refused = runtime.block_on(SweepsClient::new(stranger.clone()).list(pb::ListRequest {}));
+    assert_eq!(refused.expect_err("no certificate").code(), Code::Unauthenticated);
+
+    // Health checks on both ports, and pages for whoever speaks no gRPC.
+    let monitoring = second.monitoring.clone().expect("asked for");
+    let probe = || runtime.block_on(async { Channel::from_shared(monitoring.clone()).expect("a URL").connect_lazy() });
+    assert_eq!(runtime.block_on(health(stranger)), [NotServing, Serving]);
+    assert_eq!(runtime.block_on(health(probe())), [NotServing, Serving]);
+    let (status, answer) = get(&monitoring, "/ready");
+    let answer: Value = serde_json::from_str(&answer).expect("JSON");
+    assert_eq!((status, &answer["ready"]), (503, &Value::Bool(false)));
+    assert!(answer["reason"].as_str().is_some_and(|reason| reason.contains(&address)), "{answer}");
+    let (status, metrics) = get(&monitoring, "/metrics");
+    assert!(status == 200 && metrics.contains("pretext_leading 0\n"), "{metrics}");
+    assert!(!metrics.contains("pretext_stages{"), "it knows nothing of stages: {metrics}");
+
+    // A worker that finds the one that stands by first goes on to the one that leads, to join and to work.
+    let both = format!("{},{}", second.url, first.url);
+    let token = members::token(&folder, "worker", "real");
+    let token = token.to_str().expect("a text path");
+    let _worker = Daemon::start(&folder, &both, "real", &["--slots", "1", "--no-datasets", "--token-file", token]);
+    until("the worker has registered", || {
+        read(&folder.path("serve.log")).contains("worker registered worker=real").then_some(())
+    });
+
+    first.process.signal(Signal::TERM);
+    assert_eq!(first.process.ended(), 0);
+    until("the second serves", || stub.register().ok());
+    until("probes see it", || (get(&monitoring, "/ready") == (200, "{\"ready\":true}".to_owned())).then_some(()));
+    assert_eq!(runtime.block_on(health(probe())), [Serving, Serving]);
+    assert!(get(&monitoring, "/metrics").1.contains("pretext_leading 1\n"));
+}
+
+#[test]
+fn the_password_of_the_store_is_replaced_without_a_restart() {
+    let folder = Scratch::new();
+    let mut redis = Redis::guarded(&folder, "old");
+    let file = folder.file("password", "old\n");
+    let server =
+        Server::start(&folder, &["--store", &redis.url(), "--store-password-file", file.to_str().expect("text")]);
+    until("it leads", || (server.ask(&folder, &["status"]).code == 0).then_some(()));
+    redis.restart_with("new");
+    let log = || read(&folder.path("serve.log"));
+    until("the connection is gone", || log().contains("the store fails; trying again").then_some(()));
+    // The old one is refused by now; the server had the new one first, and the coordinator did not give up.
+    folder.file("password", "new\n");
+    until("the store answers again", || log().contains("the store answers again").then_some(()));
+    server.ask(&folder, &["status"]).expect(0);
 }

@@ -22,7 +22,7 @@ Exit codes:
   130  interrupted; the same command goes on where it stopped
 
 Environment:
-  PRETEXT_COORDINATOR  the coordinator's URL, where --coordinator is not given
+  PRETEXT_COORDINATOR  the coordinator's URL, or several, where --coordinator is not given
   PRETEXT_CREDENTIALS  the folder of the certificate, where --credentials is not given
   PRETEXT_STORE        the address of the store of `serve`, where --store is not given
   PRETEXT_LOG          what is logged to stderr, for example `info` or `coordinator=debug`";
@@ -107,7 +107,7 @@ impl Command {
 /// Which coordinator.
 #[derive(Debug, Args)]
 pub(super) struct Remote {
-    /// The coordinator's URL [default: http://127.0.0.1:7878]
+    /// The coordinator's URL [default: http://127.0.0.1:7878]; of several, separated by commas, the one that leads is asked
     #[arg(long = "coordinator", env = "PRETEXT_COORDINATOR", value_name = "URL")]
     coordinator: Option<String>,
     /// Where `coordinator join` put the certificate for a coordinator with TLS
@@ -127,9 +127,10 @@ impl Remote {
         self.coordinator.as_deref().filter(|url| !url.is_empty())
     }
 
-    /// The URL to use.
-    pub(super) fn url(&self) -> String {
-        self.named().map_or_else(|| format!("http://{DEFAULT_ADDRESS}"), str::to_owned)
+    /// The URLs to try, at least one.
+    pub(super) fn urls(&self) -> Vec<String> {
+        let named = self.named().map(|urls| urls.split(',').map(|url| url.trim().to_owned()).collect());
+        named.unwrap_or_else(|| vec![format!("http://{DEFAULT_ADDRESS}")])
     }
 }
 
@@ -192,7 +193,7 @@ pub(super) struct ServeArgs {
     /// redis+sentinel://HOST:PORT,…/SERVICE. A second coordinator on the same store stands by
     #[arg(long, env = "PRETEXT_STORE", hide_env_values = true, value_name = "URL")]
     pub(super) store: Option<String>,
-    /// A file with the password of the store's user, instead of one in the URL
+    /// A file with the password of the store's user, instead of one in the URL; read again at every connection
     #[arg(long, value_name = "FILE", requires = "store")]
     pub(super) store_password_file: Option<PathBuf>,
     /// Acknowledge nothing that fewer replicas than these have received
@@ -387,6 +388,6 @@ mod tests {
             Cli::try_parse_from(["coordinator", "status", "--json", "--coordinator", ""]).expect("good arguments");
         let Command::Status(args) = cli.command else { panic!("not status") };
         assert!(cli.json);
-        assert_eq!((args.remote.named(), args.remote.url().as_str()), (None, "http://127.0.0.1:7878"));
+        assert_eq!((args.remote.named(), args.remote.urls()), (None, vec!["http://127.0.0.1:7878".to_owned()]));
     }
 }

@@ -1,10 +1,12 @@
 //! The client's side of the wire: questions in, answers or a [`CliError`] out.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pretext_identity::Wire;
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::sweeps_client::SweepsClient;
+use pretext_proto::v1::sweeps_server::SERVICE_NAME;
 use pretext_proto::v1::web_client::WebClient;
 use pretext_shared::ids::ArtifactId;
 use pretext_shared::stage::Extent;
@@ -12,6 +14,9 @@ use pretext_shared::sweep::SweepView;
 use serde::de::DeserializeOwned;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 use uuid::Uuid;
 
 use super::args::Remote;
@@ -33,21 +38,64 @@ pub(super) struct Client {
     rpc: SweepsClient<Channel>,
     web: WebClient<Channel>,
     url: String,
+    /// Where else to look for the coordinator that leads.
+    places: Arc<[Place]>,
+}
+
+/// Where a coordinator may be, and how it is spoken to.
+struct Place {
+    url: String,
+    wire: Wire,
 }
 
 impl Client {
-    /// Connects to the coordinator that `remote` names.
+    /// Connects to the coordinator that `remote` names; of several, to the one that leads.
     pub(super) async fn connect(remote: &Remote) -> Result<Self, CliError> {
-        let url = remote.url();
-        Self::dial(&url, &identity::wire(&url, remote.credentials())?).await
+        let place = |url: String| Ok(Place { wire: identity::wire(&url, remote.credentials())?, url });
+        let places: Arc<[Place]> = remote.urls().into_iter().map(place).collect::<Result<_, CliError>>()?;
+        Self::look(&places).await
     }
 
     /// Connects to the coordinator of this process.
     pub(super) async fn connect_here(url: &str) -> Result<Self, CliError> {
-        Self::dial(url, &Wire::Plain).await
+        Self::look(&[Place { url: url.to_owned(), wire: Wire::Plain }].into()).await
     }
 
-    async fn dial(url: &str, wire: &Wire) -> Result<Self, CliError> {
+    /// Connects again after the coordinator went away: another one may lead by now.
+    ///
+    /// # Errors
+    /// When none does; the former connection stays.
+    pub(super) async fn look_again(&mut self) -> Result<(), CliError> {
+        if self.places.len() > 1 {
+            *self = Self::look(&self.places).await?;
+        }
+        Ok(())
+    }
+
+    async fn look(places: &Arc<[Place]>) -> Result<Self, CliError> {
+        let mut failed = CliError::input("no coordinator was named");
+        for place in places.iter() {
+            let found = async {
+                let channel = Self::dial(&place.url, &place.wire).await?;
+                if places.len() > 1 {
+                    leads(&place.url, channel.clone()).await?;
+                }
+                Ok(channel)
+            };
+            match found.await {
+                Ok(channel) => {
+                    let web = WebClient::new(channel.clone());
+                    let rpc = SweepsClient::new(channel).max_decoding_message_size(MAX_ANSWER);
+                    return Ok(Self { rpc, web, url: place.url.clone(), places: places.clone() });
+                }
+                Err(error @ CliError::Unreachable { .. }) => failed = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failed)
+    }
+
+    async fn dial(url: &str, wire: &Wire) -> Result<Channel, CliError> {
         let endpoint = Endpoint::from_shared(url.to_owned())
             .ok()
             .filter(|endpoint| {
@@ -70,8 +118,7 @@ impl Client {
         {
             tracing::warn!(%error, "the certificate could not be renewed; it is good still");
         }
-        let web = WebClient::new(channel.clone());
-        Ok(Self { rpc: SweepsClient::new(channel).max_decoding_message_size(MAX_ANSWER), web, url: url.to_owned() })
+        Ok(channel)
     }
 
     /// Where the coordinator is.
@@ -199,6 +246,18 @@ impl Client {
             Err(status) if status.code() == Code::NotFound => Ok(None),
             Err(status) => Err(self.failed(&status)),
         }
+    }
+}
+
+/// Whether the coordinator at `url` leads: one that stands by says so to health checks.
+async fn leads(url: &str, channel: Channel) -> Result<(), CliError> {
+    let unreachable = |cause: &str| CliError::Unreachable { url: url.to_owned(), cause: cause.to_owned() };
+    let mut check = Request::new(HealthCheckRequest { service: SERVICE_NAME.to_owned() });
+    check.set_timeout(SILENCE);
+    let answer = HealthClient::new(channel).check(check).await.map_err(|status| unreachable(status.message()))?;
+    match answer.into_inner().status() {
+        ServingStatus::Serving => Ok(()),
+        _ => Err(unreachable("it stands by")),
     }
 }
 

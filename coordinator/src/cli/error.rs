@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::core::CoreError;
 use crate::report::{WriteError, text};
 use crate::serve::StartError;
-use crate::standby::STANDS_BY;
 use crate::submission::SubmissionError;
+use crate::turn::STANDS_BY;
 
 /// Why a command did not do what it should.
 #[derive(Debug, thiserror::Error)]

@@ -145,22 +145,24 @@ fn announce(standby: &Standby, console: &Console) -> Result<(), CliError> {
     }
     let store = StoreWords { address: standby.store(), durability: durability.clone() };
     let listening = format!("{}://{}", standby.scheme(), standby.address());
-    console.show(&Listening { listening, monitoring: None, web: None, store: Some(store) })
+    let monitoring = standby.monitor().map(|address| format!("http://{address}"));
+    console.show(&Listening { listening, monitoring, web: None, store: Some(store) })
 }
 
 /// The store on a server, if one was named. What is wrong with its address is said without repeating it.
 fn redis(args: &ServeArgs) -> Result<Option<RedisOptions>, CliError> {
     let Some(url) = args.store.as_deref().filter(|url| !url.is_empty()) else { return Ok(None) };
-    let mut address: StoreAddress = url.parse().map_err(|error| CliError::Input {
+    let address: StoreAddress = url.parse().map_err(|error| CliError::Input {
         message: format!("--store: {error}"),
         help: Some("for example redis://127.0.0.1:6379; without --store, state is kept in --state-dir".to_owned()),
     })?;
-    if let Some(path) = &args.store_password_file {
-        let password = std::fs::read_to_string(path)
-            .map_err(|error| CliError::environment(format!("cannot read {}: {error}", path.display())))?;
-        address = address.with_password(password.trim_end_matches(['\r', '\n']));
-    }
     let mut options = RedisOptions::new(address);
+    if let Some(path) = &args.store_password_file {
+        // Now too, so that a mistake is said at once.
+        std::fs::read(path)
+            .map_err(|error| CliError::environment(format!("cannot read {}: {error}", path.display())))?;
+        options.password_file = Some(path.clone());
+    }
     options.replicas = args.store_replicas;
     options.patience.budget = Duration::from_secs(args.store_patience);
     if let Some(ms) = args.lead_ms {

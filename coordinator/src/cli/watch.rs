@@ -82,6 +82,8 @@ impl Events {
             Standing::LostAt(_) => {}
         }
         sleep(AGAIN).await;
+        // Where nobody leads yet, the next attempt says so.
+        let _ = self.client.look_again().await;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ mod sweeps;
 mod work;
 
 pub use gate::Gate;
-pub use server::{DescriptorError, Parts, health, router, serve};
+pub use server::{DescriptorError, Parts, serve, services};
 pub use sweeps::SweepsService;
 pub use work::WorkService;
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use axum::Router;
 use pretext_proto::externalscaler::external_scaler_server::ExternalScalerServer;
 use pretext_proto::v1::identity_server::IdentityServer;
 use pretext_proto::v1::sweeps_server::SweepsServer;
@@ -21,7 +22,7 @@ use crate::http::{Web, WebService};
 use crate::identity::{IdentityService, Ports, accept};
 use crate::scaler::ScalerService;
 
-/// What a server is made of.
+/// What the services are made of.
 pub struct Parts {
     /// The core.
     pub core: Core,
@@ -29,10 +30,6 @@ pub struct Parts {
     pub artifacts: Artifacts,
     /// Times and limits of leases.
     pub limits: Limits,
-    /// Who is let in.
-    pub gate: Gate,
-    /// Who certifies.
-    pub identity: IdentityService,
     /// The web page, for which links are made.
     pub web: Option<Web>,
 }
@@ -42,50 +39,38 @@ pub struct Parts {
 #[error("the descriptors of this build are damaged: {0}")]
 pub struct DescriptorError(String);
 
-/// Health checks alone. They say that the process serves; they depend neither on the store nor on training.
-pub async fn health() -> Routes {
-    let (health, service) = tonic_health::server::health_reporter();
-    health.set_serving::<SweepsServer<SweepsService>>().await;
-    health.set_serving::<WorkServer<WorkService>>().await;
-    Routes::new(service)
-}
-
-/// All services behind the gate, with the limits of their messages.
+/// The services of a coordinator that leads.
 ///
 /// # Errors
 /// Never in a build that passed its tests.
-pub async fn router(parts: Parts) -> Result<axum::Router, DescriptorError> {
+pub fn services(parts: Parts, gate: Gate, identity: IdentityService) -> Result<Router, DescriptorError> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(pretext_proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .map_err(|error| DescriptorError(error.to_string()))?;
-    let Parts { core, artifacts, limits, gate, identity, web } = parts;
+    let Parts { core, artifacts, limits, web } = parts;
     let sweeps = SweepsService::new(core.clone(), artifacts.clone());
-    let work = WorkService::new(core.clone(), artifacts, limits, gate.clone());
+    let work = WorkService::new(core.clone(), artifacts, limits, gate);
     let scaler = ScalerService::new(core);
-    let routes = health()
-        .await
-        .add_service(reflection)
+    let routes = Routes::new(reflection)
         .add_service(SweepsServer::new(sweeps).max_decoding_message_size(MAX_MESSAGE))
         .add_service(WorkServer::new(work).max_decoding_message_size(MAX_MESSAGE))
         .add_service(IdentityServer::new(identity).max_decoding_message_size(MAX_HEADERS as usize))
         .add_service(WebServer::new(WebService::new(web)).max_decoding_message_size(MAX_HEADERS as usize))
         .add_service(ExternalScalerServer::new(scaler).max_decoding_message_size(MAX_HEADERS as usize));
-    Ok(routes.into_axum_router().layer(axum::middleware::from_fn_with_state(gate, gate::pass)))
+    Ok(routes.into_axum_router())
 }
 
-/// Serves what comes in at `listener` until `stopped`.
-///
-/// # Errors
-/// As [`router`].
-pub async fn serve(
+/// Lets what comes in at `listener` through the gate to `front`, until `stopped`.
+pub fn serve(
     listener: TcpListener,
     ports: Ports,
-    parts: Parts,
+    gate: Gate,
+    front: Router,
     stopped: impl Future<Output = ()> + Send + 'static,
-) -> Result<JoinHandle<Result<(), tonic::transport::Error>>, DescriptorError> {
-    let guarded = router(parts).await?;
+) -> JoinHandle<Result<(), tonic::transport::Error>> {
+    let guarded = front.layer(axum::middleware::from_fn_with_state(gate, gate::pass));
     let mut server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEP_ALIVE.0))
         .http2_keepalive_timeout(Some(KEEP_ALIVE.1))
@@ -97,5 +82,5 @@ pub async fn serve(
     }
     let serving =
         server.add_routes(Routes::from(guarded)).serve_with_incoming_shutdown(accept(listener, ports), stopped);
-    Ok(tokio::spawn(serving))
+    tokio::spawn(serving)
 }

@@ -15,6 +15,7 @@ use super::{Authority, AuthorityError, Peer, Register, RegisterError};
 const MAX_CSR: usize = 8 << 10;
 
 /// See the module. Without an authority (on a server without TLS) it refuses in words.
+#[derive(Clone)]
 pub struct IdentityService {
     issuer: Option<(Arc<Authority>, Register)>,
     life: Duration,

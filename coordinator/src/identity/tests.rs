@@ -1,5 +1,7 @@
 //! Every procedure of the descriptors × every kind of caller, over real connections to a real server.
 
+mod foreign;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

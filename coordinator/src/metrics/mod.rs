@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-pub use monitor::{MonitorError, serve as serve_monitor};
+pub(crate) use monitor::serve as serve_monitor;
 
 use crate::engine::Backlog;
 
@@ -79,6 +79,7 @@ pub struct Metrics {
     slots: Family<Labels<1>, Gauge>,
     workers: Family<Labels<1>, Gauge>,
     open_sweeps: Gauge,
+    leading: Gauge,
     certificates: Family<Labels<1>, Gauge>,
 }
 
@@ -111,6 +112,7 @@ impl Metrics {
             slots: Family::default(),
             workers: Family::default(),
             open_sweeps: Gauge::default(),
+            leading: Gauge::default(),
             certificates: Family::default(),
         };
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
@@ -133,6 +135,7 @@ impl Metrics {
         registry.register("slots", "Slots of connected workers", metrics.slots.clone());
         registry.register("workers", "Workers by whether they were heard of lately", metrics.workers.clone());
         registry.register("open_sweeps", "Sweeps with cells whose outcome is open", metrics.open_sweeps.clone());
+        registry.register("leading", "1 where this coordinator leads, 0 where it stands by", metrics.leading.clone());
         registry.register(
             "certificate_end",
             "Unix time at which a certificate of this coordinator ends",
@@ -205,8 +208,9 @@ impl Metrics {
         self.certificates.get_or_create(&[("certificate", which)]).set(end);
     }
 
-    /// Takes over how much there is to do.
-    pub fn backlog(&self, backlog: &Backlog) {
+    /// This coordinator leads, and has so much to do. One that stands by knows nothing of that, and says nothing.
+    pub fn leads(&self, backlog: &Backlog) {
+        self.leading.set(1);
         for class in [NumericClass::Cpu, NumericClass::Gpu] {
             let counts = backlog.class(class);
             let states = [
@@ -268,12 +272,13 @@ mod tests {
     #[test]
     fn a_scrape_shows_what_was_counted() {
         let metrics = Metrics::new();
+        assert!(metrics.text().contains("pretext_leading 0\n") && !metrics.text().contains("pretext_slots{"));
         metrics.attempt(Outcome::Granted);
         metrics.attempt(Outcome::Failed(FailureCode::Diverged));
         metrics.call("Work/Lease", tonic::Code::Ok, Duration::from_millis(3));
         metrics.denied(Denial::Rate);
         let gpu = ClassBacklog { ready: 7, slots: 2, ..ClassBacklog::default() };
-        metrics.backlog(&Backlog { gpu, connected: 1, ..Backlog::default() });
+        metrics.leads(&Backlog { gpu, connected: 1, ..Backlog::default() });
         let text = metrics.text();
         for line in [
             "pretext_attempts_total{outcome=\"granted\"} 1",
@@ -285,6 +290,7 @@ mod tests {
             "pretext_stages{class=\"gpu\",state=\"ready\"} 7",
             "pretext_slots{class=\"gpu\"} 2",
             "pretext_workers{state=\"connected\"} 1",
+            "pretext_leading 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

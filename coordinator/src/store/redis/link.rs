@@ -1,6 +1,7 @@
 //! Connections to the server: found, made, and made again. What may pass is tried again with back-off
 //! within a budget; what will not pass, or has not passed by then, is said in words.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use redis::{Connection, ErrorKind, RedisError, ServerError};
@@ -40,6 +41,8 @@ pub(super) enum Trouble {
     },
     /// A node of a cluster says that another one has the keys.
     Moved(HostPort),
+    /// The user or the password is refused.
+    Access(String),
     /// It will not.
     Last(String),
 }
@@ -60,7 +63,7 @@ impl Trouble {
 
     fn cause(self) -> String {
         match self {
-            Trouble::Passing { cause, .. } | Trouble::Last(cause) => cause,
+            Trouble::Passing { cause, .. } | Trouble::Access(cause) | Trouble::Last(cause) => cause,
             Trouble::Moved(to) => format!("{to} has the keys"),
         }
     }
@@ -113,7 +116,7 @@ impl From<&ServerError> for Trouble {
 }
 
 fn refused_access(error: &dyn std::fmt::Display) -> Trouble {
-    Trouble::Last(format!(
+    Trouble::Access(format!(
         "it refuses the user or the password ({error}): set them in the store's address or with --store-password-file"
     ))
 }
@@ -129,11 +132,12 @@ fn moved_to(detail: &str) -> Option<HostPort> {
 pub(super) struct Link {
     address: StoreAddress,
     patience: Patience,
+    password_file: Option<PathBuf>,
 }
 
 impl Link {
-    pub(super) fn new(address: StoreAddress, patience: Patience) -> Self {
-        Self { address, patience }
+    pub(super) fn new(address: StoreAddress, patience: Patience, password_file: Option<PathBuf>) -> Self {
+        Self { address, patience, password_file }
     }
 
     /// Tries `operation` until it succeeds, says that it never will, or the budget is spent. The connection
@@ -170,7 +174,10 @@ impl Link {
                 },
                 Err(trouble) => trouble,
             };
-            if let Trouble::Last(cause) = trouble {
+            // A file may be about to get the password that the server has already.
+            let refused = matches!(trouble, Trouble::Access(_)) && self.password_file.is_none();
+            if refused || matches!(trouble, Trouble::Last(_)) {
+                let cause = trouble.cause();
                 return Err(StoreError::Server { store: self.address.to_string(), cause });
             }
             if let Trouble::Moved(to) = &trouble {
@@ -201,7 +208,7 @@ impl Link {
             (None, Route::Direct(at)) => at.clone(),
             (None, Route::Sentinels { sentinels, service }) => self.ask_sentinels(sentinels, service)?,
         };
-        let mut connection = self.open(self.address.server(&at))?;
+        let mut connection = self.open(self.address()?.server(&at))?;
         if matches!(self.address.route(), Route::Sentinels { .. }) {
             // A sentinel may still name a server that has just been demoted.
             let role: Vec<redis::Value> = redis::cmd("ROLE").query(&mut connection)?;
@@ -210,6 +217,14 @@ impl Link {
             }
         }
         Ok(connection)
+    }
+
+    /// The address with the password of the file, if there is one.
+    fn address(&self) -> Result<StoreAddress, Trouble> {
+        let Some(file) = &self.password_file else { return Ok(self.address.clone()) };
+        let password = std::fs::read_to_string(file)
+            .map_err(|error| Trouble::passing(format!("cannot read its password in {}: {error}", file.display())))?;
+        Ok(self.address.clone().with_password(password.trim_end_matches(['\r', '\n'])))
     }
 
     fn open(&self, info: Result<redis::ConnectionInfo, super::address::InvalidAddress>) -> Result<Connection, Trouble> {

@@ -13,6 +13,7 @@ mod piece;
 mod scripts;
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,13 +52,16 @@ pub struct RedisOptions {
     pub patience: Patience,
     /// Replicas that must have a commit before it is acknowledged.
     pub replicas: u32,
+    /// A file with the password, read at every connection: it may be another one by then.
+    pub password_file: Option<PathBuf>,
 }
 
 impl RedisOptions {
     /// The usual ones.
     pub fn new(address: StoreAddress) -> Self {
         let name = "unnamed".to_owned();
-        Self { address, name, lease: Duration::from_secs(10), patience: Patience::default(), replicas: 0 }
+        let (lease, patience) = (Duration::from_secs(10), Patience::default());
+        Self { address, name, lease, patience, replicas: 0, password_file: None }
     }
 }
 
@@ -106,7 +110,7 @@ struct Writer {
 impl RedisHome {
     /// Connects, and checks that the server can be a store's home.
     pub fn open(options: RedisOptions) -> Result<Self, StoreError> {
-        let link = Link::new(options.address.clone(), options.patience);
+        let link = Link::new(options.address.clone(), options.patience, options.password_file.clone());
         let durability = link.persist(&mut None, Durability::check)?;
         let keys = Keys::new(options.address.namespace());
         Ok(Self { link, keys, scripts: Scripts::new(), options, durability, holder: Uuid::now_v7() })

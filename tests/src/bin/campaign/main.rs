@@ -10,10 +10,15 @@
 //! campaign stops --runs 50
 //! campaign away --seconds 120
 //! campaign restart --cells 100000
+//! campaign rehearsal --rounds 5
+//! campaign stop-large --runs 5
+//! campaign stop-large --runs 3 --image-size 224
 //! ```
 
 mod away;
 mod kills;
+mod large;
+mod rehearsal;
 mod restart;
 mod row;
 mod stub;
@@ -92,6 +97,20 @@ enum Campaign {
         #[arg(long)]
         seconds: u64,
     },
+    /// A rolling restart of a cluster with TLS, Redis, a leader and one that stands by, and three workers.
+    Rehearsal {
+        /// How often everything is restarted.
+        #[arg(long)]
+        rounds: u64,
+    },
+    /// SIGTERM to a worker daemon in the middle of a stage with a large checkpoint.
+    StopLarge {
+        /// Stops.
+        #[arg(long)]
+        runs: u64,
+        #[command(flatten)]
+        load: large::Load,
+    },
 }
 
 fn main() -> ExitCode {
@@ -104,6 +123,8 @@ fn main() -> ExitCode {
         Campaign::Stops { runs } => workers::run(Fault::Stop, runs, cli.seed),
         Campaign::Restart { cells, runs, store } => restart::run(store, cells, runs),
         Campaign::Away { seconds } => away::run(seconds),
+        Campaign::Rehearsal { rounds } => rehearsal::run(rounds),
+        Campaign::StopLarge { runs, load } => large::run(&load, runs),
     };
     println!("{}\n{row}", Row::HEAD);
     for violation in &row.violations {
