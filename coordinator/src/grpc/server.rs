@@ -62,6 +62,11 @@ pub fn services(parts: Parts, gate: Gate, identity: IdentityService) -> Result<R
     Ok(routes.into_axum_router())
 }
 
+/// `front` behind the gate.
+pub fn guarded(front: Router, gate: Gate) -> Router {
+    front.layer(axum::middleware::from_fn_with_state(gate, gate::pass))
+}
+
 /// Lets what comes in at `listener` through the gate to `front`, until `stopped`.
 pub fn serve(
     listener: TcpListener,
@@ -70,7 +75,7 @@ pub fn serve(
     front: Router,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) -> JoinHandle<Result<(), tonic::transport::Error>> {
-    let guarded = front.layer(axum::middleware::from_fn_with_state(gate, gate::pass));
+    let guarded = guarded(front, gate);
     let mut server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEP_ALIVE.0))
         .http2_keepalive_timeout(Some(KEEP_ALIVE.1))

@@ -123,10 +123,11 @@ impl Requests {
             core: core.clone(),
             artifacts: Artifacts::open(folder.path()).expect("a writable folder"),
             limits: Limits::default(),
-            gate: Gate::open(Arc::new(Metrics::new())),
-            identity: IdentityService::closed(),
+            web: None,
         };
-        let router = runtime.block_on(grpc::router(parts)).expect("whole descriptors");
+        let gate = Gate::open(Arc::new(Metrics::new()));
+        let services = grpc::services(parts, gate.clone(), IdentityService::closed()).expect("whole descriptors");
+        let router = grpc::guarded(services, gate);
         let mut requests = Self {
             runtime,
             router,
