@@ -10,7 +10,7 @@ use crate::engine::Limits;
 use crate::entrance::{Desk, Entrance, Open};
 use crate::exposure::{Exposure, ExposureError};
 use crate::grpc::{DescriptorError, Parts};
-use crate::http::{Web, WebError, WebParts};
+use crate::http::{Web, WebError};
 use crate::store::{RedbStore, Store, StoreError};
 use tokio::task::JoinSet;
 

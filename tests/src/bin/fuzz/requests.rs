@@ -79,6 +79,7 @@ fn register() -> pb::RegisterRequest {
         train: vec![10, 10],
         test: vec![5, 5],
         problem: String::new(),
+        groups: Vec::new(),
     };
     pb::RegisterRequest {
         protocol: PROTOCOL,

@@ -119,5 +119,6 @@ pub(crate) fn facts(source: &Source) -> DatasetFacts {
         classes: (0..10).map(|class| format!("class-{class}")).collect(),
         train: vec![1000; 10],
         test: vec![200; 10],
+        groups: Vec::new(),
     }
 }
