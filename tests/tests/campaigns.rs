@@ -30,3 +30,8 @@ fn workers_that_are_paused_again_and_again_change_no_number() {
 fn workers_that_are_stopped_again_and_again_change_no_number() {
     campaign("stops --runs 3 --seed 1");
 }
+
+#[test]
+fn trainers_that_are_killed_change_no_curve_and_no_weight() {
+    campaign("resumes --runs 1 --seed 1");
+}

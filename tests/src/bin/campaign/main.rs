@@ -7,10 +7,12 @@
 //! campaign zombies --runs 200
 //! campaign stops --runs 50
 //! campaign away --seconds 120
+//! campaign resumes --runs 20
 //! ```
 
 mod away;
 mod coordinators;
+mod resume;
 mod row;
 mod stub;
 mod workers;
@@ -59,6 +61,12 @@ enum Campaign {
         #[arg(long)]
         runs: u64,
     },
+    /// `kill -9` of trainers in the middle of a stage, of each method.
+    Resumes {
+        /// Kills of each method.
+        #[arg(long)]
+        runs: u64,
+    },
     /// The coordinator is away for a while under load.
     Away {
         /// For how long.
@@ -74,6 +82,7 @@ fn main() -> ExitCode {
         Campaign::WorkerKills { runs } => workers::run(Fault::Kill, runs, cli.seed),
         Campaign::Zombies { runs } => workers::run(Fault::Pause, runs, cli.seed),
         Campaign::Stops { runs } => workers::run(Fault::Stop, runs, cli.seed),
+        Campaign::Resumes { runs } => resume::run(runs, cli.seed),
         Campaign::Away { seconds } => away::run(seconds),
     };
     println!("{}\n{row}", Row::HEAD);
