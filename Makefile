@@ -65,6 +65,7 @@ campaign-processes: build
 	$(BIN)/campaign worker-kills --runs 300
 	$(BIN)/campaign zombies --runs 200
 	$(BIN)/campaign stops --runs 50
+	$(BIN)/campaign resumes --runs 20
 	$(BIN)/campaign away --seconds 120
 	$(BIN)/campaign away --seconds 900
 	$(BIN)/campaign restart --cells 100000

@@ -51,3 +51,8 @@ fn workers_that_are_stopped_again_and_again_change_no_number() {
 fn a_worker_that_is_stopped_in_mid_stage_leaves_a_checkpoint_to_go_on_from() {
     campaign("stop-large --runs 1 --encoder small-cnn --image-size 16");
 }
+
+#[test]
+fn trainers_that_are_killed_change_no_curve_and_no_weight() {
+    campaign("resumes --runs 1 --seed 1");
+}

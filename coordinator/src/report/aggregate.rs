@@ -70,6 +70,9 @@ pub struct Entry {
     pub loss: Option<Summary>,
     /// Accuracy minus that of the supervised cells of the same fraction, policy and seed.
     pub gain: Option<Paired>,
+    /// Accuracy minus that of the random-init cells of the same fraction, policy and seed: what the features are worth
+    /// beyond those of an encoder that learned nothing.
+    pub above_floor: Option<Paired>,
     /// What the stored test predictions say; `None` where no cell has any.
     pub measures: Option<MeasureSummaries>,
     /// Half width of the 95 % binomial interval of one run at the mean accuracy, in 0–1: what the
@@ -242,10 +245,11 @@ impl PolicyTable {
         }
     }
 
-    /// The supervised entries with their fractions: what training from scratch reaches.
-    pub fn supervised(&self) -> impl Iterator<Item = (Fraction, &Entry)> {
-        self.rows.iter().filter_map(|row| {
-            let entry = row.entries.iter().find(|entry| entry.method == Method::Supervised)?;
+    /// The entries of `method` with their fractions: supervised is what training from scratch reaches, random-init the
+    /// floor.
+    pub fn entries_of(&self, method: Method) -> impl Iterator<Item = (Fraction, &Entry)> {
+        self.rows.iter().filter_map(move |row| {
+            let entry = row.entries.iter().find(|entry| entry.method == method)?;
             (!entry.runs.is_empty()).then_some((row.fraction, entry))
         })
     }
@@ -269,6 +273,7 @@ impl Entry {
             accuracy,
             loss: Summary::of(&scores.iter().map(|score| score.loss).collect::<Vec<_>>()),
             gain: None,
+            above_floor: None,
             measures: MeasureSummaries::of(&measures),
             test_half_width: accuracy.zip(smallest_test).and_then(|(acc, n)| binomial_half_width(acc.mean, n)),
             pretext: Effort::of(view, cells.iter().filter_map(|(_, cell)| cell.pretext)),
@@ -318,11 +323,20 @@ impl MeasureSummaries {
     }
 }
 
-/// Fills in the paired differences to the supervised entry of a row.
+/// Fills in the paired differences to the supervised entry of a row and to its floor.
 fn add_gains(entries: &mut [Entry]) {
-    let Some(supervised) = entries.iter().find(|entry| entry.method == Method::Supervised).cloned() else { return };
-    for entry in entries.iter_mut().filter(|entry| entry.method != Method::Supervised) {
-        entry.gain = Paired::of(&compare::differences(entry, &supervised));
+    let differences = |entries: &[Entry], reference: Method| -> Vec<Option<Paired>> {
+        let reference = entries.iter().find(|entry| entry.method == reference);
+        let minus = |entry: &Entry| {
+            let reference = reference.filter(|reference| reference.method != entry.method)?;
+            Paired::of(&compare::differences(entry, reference))
+        };
+        entries.iter().map(minus).collect()
+    };
+    let gains = differences(entries, Method::Supervised);
+    let above_floor = differences(entries, Method::RandomInit);
+    for ((entry, gain), above_floor) in entries.iter_mut().zip(gains).zip(above_floor) {
+        (entry.gain, entry.above_floor) = (gain, above_floor);
     }
 }
 

@@ -80,6 +80,16 @@ pub(super) fn view() -> SweepView {
     view
 }
 
+/// [`view`] with random-init cells at 5 % under policy `scheduler`: accuracies 0.28, 0.30, 0.32.
+pub(super) fn with_floor() -> SweepView {
+    let mut view = view();
+    for seed in 1..=3 {
+        let fraction = Fraction::new(0.05).expect("a fraction");
+        add_cell(&mut view, CellKey { method: Method::RandomInit, fraction, lr: "scheduler".to_owned(), seed }, 0.30);
+    }
+    view
+}
+
 /// What the stages of the fixture left behind.
 static STORED: LazyLock<Mutex<BTreeMap<ArtifactId, Vec<u8>>>> = LazyLock::new(Mutex::default);
 
@@ -187,6 +197,10 @@ fn add_cell(view: &mut SweepView, key: CellKey, accuracy: f64) {
     } else {
         LrSpec::Cosine { base: 0.001, warmup_epochs: 0.0 }
     };
+    let mode = match key.method {
+        Method::RandomInit => DownstreamMode::Frozen,
+        _ => DownstreamMode::FineTune,
+    };
     let spec = DownstreamSpec {
         data: data.clone(),
         split,
@@ -194,7 +208,7 @@ fn add_cell(view: &mut SweepView, key: CellKey, accuracy: f64) {
         encoder: encoder.clone(),
         pretext,
         weights: None,
-        mode: DownstreamMode::FineTune,
+        mode,
         head: DownstreamHead::Linear,
         augment,
         train: train(lr),
@@ -213,7 +227,7 @@ fn add_cell(view: &mut SweepView, key: CellKey, accuracy: f64) {
     let score = Score { loss: 1.0 + 0.1 * offset, accuracy: accuracy + 0.02 * offset, seen: 3782 };
     let predictions = predictions(score.accuracy, column(key.method));
     let test = add_stage(view, StageSpec::Test(spec), test_cost, score, &[(ArtifactKind::Predictions, predictions)]);
-    view.cells.push(Cell { key, pretext, downstream, test, mode: DownstreamMode::FineTune });
+    view.cells.push(Cell { key, pretext, downstream, test, mode });
 }
 
 fn column(method: Method) -> usize {

@@ -152,7 +152,8 @@ pub struct StageRecord {
     pub selected_epoch: Option<u32>,
     /// Score on the validation images at that epoch.
     pub validation: Option<Score>,
-    /// The artifact id of the model at that epoch: `worker export` writes its encoder for other programs.
+    /// The artifact id of the model of that epoch: equal ids are equal weights, and `worker export` writes its encoder for other
+    /// programs.
     pub model: Option<ArtifactId>,
 }
 
@@ -189,6 +190,8 @@ pub struct SummaryRecord {
     pub measures: Option<MeasureSummaries>,
     /// Accuracy minus that of the supervised cells of the same seeds.
     pub gain_over_supervised: Option<Paired>,
+    /// Accuracy minus that of the random-init cells of the same seeds.
+    pub gain_over_random_init: Option<Paired>,
     /// Half width of the 95 % binomial interval of one run at the mean accuracy.
     pub test_half_width: Option<f64>,
 }
@@ -212,6 +215,7 @@ impl Results {
             loss: entry.loss,
             measures: entry.measures,
             gain_over_supervised: entry.gain,
+            gain_over_random_init: entry.above_floor,
             test_half_width: entry.test_half_width,
         });
         let comparisons = tables.policies.iter().flat_map(|table| {

@@ -162,8 +162,10 @@ pub fn warnings(view: &SweepView) -> Vec<String> {
 
 /// What training from scratch reaches, at each fraction: the line to compare every column with.
 pub fn supervised_line(table: &PolicyTable, tables: &Tables) -> String {
-    let scores: Vec<String> =
-        table.supervised().map(|(fraction, one)| format!("{}: {}", fraction.percent(), entry(one))).collect();
+    let scores: Vec<String> = table
+        .entries_of(Method::Supervised)
+        .map(|(fraction, one)| format!("{}: {}", fraction.percent(), entry(one)))
+        .collect();
     if scores.is_empty() {
         "Supervised line: this policy has no supervised cells, so gains over training from scratch cannot be read off \
          the table."
@@ -174,12 +176,28 @@ pub fn supervised_line(table: &PolicyTable, tables: &Tables) -> String {
     }
 }
 
+/// What a head on an encoder that learned nothing reaches, at each fraction; `None` without random-init cells.
+fn floor_line(table: &PolicyTable) -> Option<String> {
+    let scores: Vec<String> = table
+        .entries_of(Method::RandomInit)
+        .map(|(fraction, one)| format!("{}: {}", fraction.percent(), entry(one)))
+        .collect();
+    (!scores.is_empty()).then(|| {
+        format!("Floor (random-init: a head on frozen initial weights, the same labels): {}.", scores.join(" · "))
+    })
+}
+
 /// What the numbers of a table mean: selection, data protocol, test set, spread.
 pub fn notes(table: &PolicyTable, tables: &Tables) -> Vec<String> {
     let mut notes = vec![supervised_line(table, tables)];
-    let gains = gains(table);
-    if !gains.is_empty() {
-        notes.push(format!("Accuracy minus supervised in points, paired by seed: {}.", gains.join(" · ")));
+    let over_supervised = gains(table, |entry| entry.gain.as_ref());
+    if !over_supervised.is_empty() {
+        notes.push(format!("Accuracy minus supervised in points, paired by seed: {}.", over_supervised.join(" · ")));
+    }
+    notes.extend(floor_line(table));
+    let above_floor = gains(table, |entry| entry.above_floor.as_ref());
+    if !above_floor.is_empty() {
+        notes.push(format!("Accuracy minus the floor in points, paired by seed: {}.", above_floor.join(" · ")));
     }
     notes.push(
         "Selection: the model of the epoch with the lowest validation loss. The test images are scored once, by that \
@@ -196,11 +214,11 @@ pub fn notes(table: &PolicyTable, tables: &Tables) -> Vec<String> {
     notes
 }
 
-/// The gains over supervised training, worded per method: `SimCLR +2.10 at 5 %`.
-fn gains(table: &PolicyTable) -> Vec<String> {
+/// Paired differences, worded per method: `SimCLR +2.10 at 5 %`.
+fn gains(table: &PolicyTable, pairs: impl Fn(&Entry) -> Option<&Paired>) -> Vec<String> {
     let of_method = |method: &Method| {
         let of_row = |(fraction, entry): (Fraction, &Entry)| {
-            let pairs = entry.gain.as_ref()?;
+            let pairs = pairs(entry)?;
             let n = if pairs.n == entry.n() { String::new() } else { format!(" (n = {})", pairs.n) };
             Some(format!("{} at {}{n}", gain(pairs), fraction.percent()))
         };

@@ -13,6 +13,7 @@
 //! campaign rehearsal --rounds 5
 //! campaign stop-large --runs 5
 //! campaign stop-large --runs 3 --image-size 224
+//! campaign resumes --runs 20
 //! ```
 
 mod away;
@@ -20,6 +21,7 @@ mod kills;
 mod large;
 mod rehearsal;
 mod restart;
+mod resume;
 mod row;
 mod stub;
 mod system;
@@ -79,6 +81,12 @@ enum Campaign {
         #[arg(long)]
         runs: u64,
     },
+    /// `kill -9` of trainers in the middle of a stage, of each method.
+    Resumes {
+        /// Kills of each method.
+        #[arg(long)]
+        runs: u64,
+    },
     /// From the start of a coordinator with a large sweep to its first answer.
     Restart {
         /// Cells of the sweep.
@@ -122,6 +130,7 @@ fn main() -> ExitCode {
         Campaign::Zombies { runs } => workers::run(Fault::Pause, runs, cli.seed),
         Campaign::Stops { runs } => workers::run(Fault::Stop, runs, cli.seed),
         Campaign::Restart { cells, runs, store } => restart::run(store, cells, runs),
+        Campaign::Resumes { runs } => resume::run(runs, cli.seed),
         Campaign::Away { seconds } => away::run(seconds),
         Campaign::Rehearsal { rounds } => rehearsal::run(rounds),
         Campaign::StopLarge { runs, load } => large::run(&load, runs),
