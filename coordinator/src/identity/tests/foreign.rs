@@ -80,10 +80,16 @@ impl Described {
         Self { messages, procedures }
     }
 
-    /// A message of this type with all of `filled` that it can carry, and which of them that is. Other fields are empty.
+    /// A message of this type with all of `filled` that it can carry, and which of them that is. Other fields are empty,
+    /// but for the protocol's number.
     fn message<'a>(&self, name: &str, filled: &BTreeMap<&'a str, Vec<u8>>) -> (Vec<u8>, BTreeSet<&'a str>) {
         let (mut bytes, mut carried) = (Vec::new(), BTreeSet::new());
         for field in self.messages.get(name).into_iter().flat_map(|message| &message.field) {
+            if field.name() == "protocol" {
+                // Who speaks another one is told so before anything else.
+                prost::encoding::uint32::encode(field.number() as u32, &pretext_proto::PROTOCOL, &mut bytes);
+                continue;
+            }
             let content = match filled.get_key_value(field.type_name()) {
                 Some((name, content)) => {
                     carried.insert(*name);

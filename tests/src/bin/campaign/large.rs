@@ -63,7 +63,7 @@ pub(crate) fn run(load: &Load, runs: u64) -> Row {
         let (stage, step) = until("there is a checkpoint past the one that it began with", || {
             saved(&folder, NAME).into_iter().find(|(_, step)| *step >= before + DEPTH)
         });
-        bytes = bytes.max(size(&folder.path(NAME).join("stages").join(&stage), step));
+        bytes = bytes.max(size(&folder.path(NAME).join("stages").join(&stage)));
         let told = Instant::now();
         worker.process.signal(Signal::TERM);
         let code = worker.process.ended();
@@ -108,8 +108,11 @@ fn start(folder: &Scratch, server: &Server) -> Daemon {
     Daemon::start(folder, &server.url, NAME, &["--slots", "1", "--no-datasets"])
 }
 
-fn size(stage: &Path, step: u64) -> u64 {
-    std::fs::metadata(stage.join(format!("checkpoint-{step}.bin"))).map_or(0, |file| file.len())
+/// Bytes of the largest checkpoint of a stage.
+fn size(stage: &Path) -> u64 {
+    let files = std::fs::read_dir(stage).into_iter().flatten().flatten();
+    let checkpoints = files.filter(|file| file.file_name().to_string_lossy().starts_with("checkpoint-"));
+    checkpoints.filter_map(|file| Some(file.metadata().ok()?.len())).max().unwrap_or(0)
 }
 
 /// The step from which the life after stop `run` went on; 0 where that was the beginning.

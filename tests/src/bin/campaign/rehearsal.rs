@@ -34,8 +34,8 @@ methods: [supervised, rotation]
 fractions: [50%, 100%]
 lr: {{fixed: {{kind: constant, base: 0.003}}}}
 seeds: [{}]
-pretext: {{data: fraction, epochs: 60, batch: 16}}
-downstream: {{epochs: 120, batch: 16}}
+pretext: {{data: fraction, epochs: 30, batch: 16}}
+downstream: {{epochs: 60, batch: 16}}
 checkpoint: {{every: 1s, keep: 2}}
 ",
         seeds.join(", ")
