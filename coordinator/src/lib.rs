@@ -19,5 +19,5 @@ pub mod serve;
 pub mod standby;
 pub mod store;
 pub mod submission;
-mod turn;
+pub mod turn;
 pub mod verify;

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tonic::service::Routes;
 
 use super::gate::{self, Gate};
-use super::limits::{CONNECTION_AGE, KEEP_ALIVE, MAX_HEADERS, MAX_MESSAGE, MAX_RESETS, MAX_STREAMS};
+use super::limits::{CONNECTION_AGE, KEEP_ALIVE, MAX_HEADERS, MAX_MESSAGE, MAX_RESETS, MAX_STREAMS, MAX_WORK_MESSAGE};
 use super::{SweepsService, WorkService};
 use crate::artifacts::Artifacts;
 use crate::core::Core;
@@ -55,7 +55,7 @@ pub fn services(parts: Parts, gate: Gate, identity: IdentityService) -> Result<R
     let scaler = ScalerService::new(core);
     let routes = Routes::new(reflection)
         .add_service(SweepsServer::new(sweeps).max_decoding_message_size(MAX_MESSAGE))
-        .add_service(WorkServer::new(work).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(WorkServer::new(work).max_decoding_message_size(MAX_WORK_MESSAGE))
         .add_service(IdentityServer::new(identity).max_decoding_message_size(MAX_HEADERS as usize))
         .add_service(WebServer::new(WebService::new(web)).max_decoding_message_size(MAX_HEADERS as usize))
         .add_service(ExternalScalerServer::new(scaler).max_decoding_message_size(MAX_HEADERS as usize));

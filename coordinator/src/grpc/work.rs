@@ -189,6 +189,8 @@ impl Work for WorkService {
             return Err(Status::invalid_argument("an upload begins with its header"));
         };
         let attempt = convert::attempt(header.attempt)?;
+        // Before all else of the message is looked at: of a lease that is another's, nothing is said.
+        self.gate.owns(&caller, vec![attempt], &self.core).await?;
         let artifact: ArtifactId = parsed(&header.artifact, "artifact")?;
         if ArtifactKind::parse(&header.kind).is_none() {
             return Err(Status::invalid_argument(format!(
@@ -196,7 +198,6 @@ impl Work for WorkService {
                 convert::shown(&header.kind)
             )));
         }
-        self.gate.owns(&caller, vec![attempt], &self.core).await?;
         self.core.call(move |engine, _| engine.check(attempt)).await.map_err(unavailable)?.map_err(refused)?;
         if self.artifacts.has(artifact) {
             return Ok(Response::new(pb::UploadReply { existed: true }));

@@ -86,8 +86,8 @@ fn claims(field: u8, length: u64) -> Vec<u8> {
 fn requests() -> Vec<Case> {
     let refused = |name, input: Vec<u8>| refused(name, Kind::Requests, input);
     let large = |name, input| Case { bound: Some(512 * MIB), ..refused(name, input) };
-    // As many as a message of 4 MiB can hold.
-    let empty = |field: u8| [field << 3 | 2, 0].repeat(2 << 20);
+    // As many as a worker's message of 2 MiB can hold.
+    let empty = |field: u8| [field << 3 | 2, 0].repeat(1 << 20);
     let plan = |spec: &[u8]| message("Sweeps/Plan", &[claims(1, spec.len() as u64), spec.to_vec()].concat());
     let study = "name: most\nnumeric: cpu\ndataset: {kind: procedural, train_per_class: 40, test_per_class: 10, seed: 0, \
                  image_size: 16}\nencoder: {kind: small-cnn, width: 4, blocks: 1}\nmethods: [supervised]\n\
@@ -101,8 +101,8 @@ fn requests() -> Vec<Case> {
         refused("protobuf: 2^20 groups in each other", message("Work/Lease", &vec![0x7b; 1 << 20])),
         refused("protobuf: wire type 7", message("Work/Lease", &[0x0f])),
         refused("protobuf: no UTF-8", message("Sweeps/Submit", &[claims(1, 2), vec![0xff, 0xfe]].concat())),
-        large("protobuf: 2^21 empty data sets", message("Work/Register", &empty(5)[..(4 << 20) - 8])),
-        large("protobuf: 2^21 empty points", message("Work/Points", &empty(3)[..(4 << 20) - 8])),
+        large("protobuf: 2^20 empty data sets", message("Work/Register", &empty(5)[..(2 << 20) - 8])),
+        large("protobuf: 2^20 empty points", message("Work/Points", &empty(3)[..(2 << 20) - 8])),
         refused("gRPC: a frame of 4 GiB", frames("Sweeps/Plan", &[0, 0xff, 0xff, 0xff, 0xff])),
         refused("gRPC: a frame that is compressed", frames("Sweeps/Plan", &[1, 0, 0, 0, 0])),
         refused("gRPC: a frame that ends early", frames("Sweeps/Plan", &[0, 0, 0, 1, 0, 0])),

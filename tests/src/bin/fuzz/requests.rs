@@ -17,6 +17,7 @@ use coordinator::grpc::{self, Gate, Parts};
 use coordinator::identity::access::TABLE;
 use coordinator::identity::{IdentityService, Peer};
 use coordinator::metrics::Metrics;
+use coordinator::turn::Turn;
 use pretext_proto::PROTOCOL;
 use pretext_proto::externalscaler as scaler;
 use pretext_proto::v1 as pb;
@@ -128,7 +129,12 @@ impl Requests {
         };
         let gate = Gate::open(Arc::new(Metrics::new()));
         let services = grpc::services(parts, gate.clone(), IdentityService::closed()).expect("whole descriptors");
-        let router = grpc::guarded(services, gate);
+        let front = runtime.block_on(async {
+            let turn = Turn::new().await;
+            turn.begin(core.clone(), services).await;
+            turn.front()
+        });
+        let router = grpc::guarded(front, gate);
         let mut requests = Self {
             runtime,
             router,
