@@ -49,7 +49,7 @@ sbom: setup-sbom
 campaign: build
 	tests/campaign.sh $(BIN)
 
-## Training steps beside PyTorch's on this machine's CPU, as tables. Takes about twenty minutes; wants the machine for itself.
+## Training steps beside PyTorch's on this machine's CPU, as tables. Takes about twelve minutes; wants the machine for itself.
 bench: setup-build
 	@tests/setup.sh bench $(VENV)
 	$(CARGO) build $(PROFILE) --benches

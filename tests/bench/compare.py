@@ -24,7 +24,7 @@ def lines(command):
 
 
 def main():
-    step, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    step, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 3
     rates, parts = defaultdict(list), {}
     for turn in range(rounds):
         for case in CASES:
