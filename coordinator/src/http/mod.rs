@@ -1,8 +1,8 @@
 //! The web page: what sweeps and workers do, live, for everybody who was let in; cancel and retry as the only changes.
 //!
-//! A request passes [`guard`] (is it spoken to under our name, by a page of ours?), then one of the three routers of
-//! [`routes`] (open to all, for who may look, for who may change). Pages are made by [`page`] from what the engine
-//! shows, kept for a moment by [`pages`], and sent again in parts by [`events`] when they change. Scripts use gRPC:
+//! A request passes `guard` (is it spoken to under our name, by a page of ours?), then one of the three routers of
+//! `routes` (open to all, for who may look, for who may change). Pages are made by `page` from what the engine
+//! shows, kept for a moment by `pages`, and sent again in parts by `events` when they change. Scripts use gRPC:
 //! there is nothing here for them.
 
 mod assets;
