@@ -15,7 +15,7 @@ PROFILE := --release --locked --workspace
 
 VENV := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pretext/venv
 
-.PHONY: demo build test verify fix sbom campaign campaign-processes bench setup-build setup-test setup-verify setup-sbom claim
+.PHONY: demo build test verify fix sbom campaign campaign-processes fuzz bench setup-build setup-test setup-verify setup-sbom claim
 
 ## Build everything and run the main job: four methods, two fractions, two learning-rate policies.
 demo: build
@@ -49,23 +49,35 @@ sbom: setup-sbom
 campaign: build
 	tests/campaign.sh $(BIN)
 
-## Training steps beside PyTorch's on this machine's CPU, as tables. Takes about ten minutes; wants the machine for itself.
+## Training steps beside PyTorch's on this machine's CPU, as tables. Takes about twelve minutes; wants the machine for itself.
 bench: setup-build
 	@tests/setup.sh bench $(VENV)
-	$(CARGO) build $(PROFILE) --bench step
+	$(CARGO) build $(PROFILE) --benches
 	@$(VENV)/bin/python tests/bench/compare.py "$$(ls -t $(BIN)/deps/step-* | grep -v '\.d$$' | head -1)"
+	@$(VENV)/bin/python tests/bench/layers.py "$$(ls -t $(BIN)/deps/layers-* | grep -v '\.d$$' | head -1)"
+	@$(VENV)/bin/python tests/bench/views.py "$$(ls -t $(BIN)/deps/views-* | grep -v '\.d$$' | head -1)"
 
 ## The campaigns with real processes that docs/reliability.md tabulates: hours.
 campaign-processes: build
 	$(BIN)/campaign coordinator-kills --runs 1000
+	$(BIN)/campaign coordinator-kills --store redis --runs 300
+	$(BIN)/campaign redis-kills --runs 100
 	$(BIN)/campaign worker-kills --runs 300
 	$(BIN)/campaign zombies --runs 200
 	$(BIN)/campaign stops --runs 50
 	$(BIN)/campaign stop-large --runs 5
 	$(BIN)/campaign stop-large --runs 2 --image-size 224
 	$(BIN)/campaign rehearsal --rounds 3
+	$(BIN)/campaign resumes --runs 20
 	$(BIN)/campaign away --seconds 120
 	$(BIN)/campaign away --seconds 900
+	$(BIN)/campaign restart --cells 100000
+	$(BIN)/campaign restart --cells 100000 --store redis
+
+## Hostile input to every reader, ten minutes each. The named bombs alone are a test.
+fuzz: build
+	$(BIN)/fuzz cases
+	for target in sweep requests checkpoint pictures records; do $(BIN)/fuzz run $$target --seconds 600 || exit 1; done
 
 setup-build: claim
 	@tests/setup.sh build

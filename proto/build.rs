@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "pretext/v1/sweeps.proto",
         "pretext/v1/work.proto",
         "pretext/v1/identity.proto",
+        "pretext/v1/web.proto",
         "externalscaler/externalscaler.proto",
     ];
     let descriptors = protox::compile(files, ["."])?;

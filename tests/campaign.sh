@@ -6,13 +6,25 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=$1
 state=${PRETEXT_CAMPAIGN_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pretext/campaign}
-
 data=../shared/data
-if [ ! -d "$data/cifar10" ]; then
-    echo "skipped examples/cifar10.yaml: there is no $data/cifar10" >&2
-else
-    start=$SECONDS
-    "$bin/coordinator" run examples/cifar10.yaml --data-root "$data" --state-dir "$state" --out "$state/cifar10" >/dev/null
+
+# Runs examples/NAME.yaml, all below one state, so that sweeps share their stages. The report is in $state/NAME.
+run() {
+    "$bin/coordinator" run "examples/$1.yaml" --data-root "$data" --state-dir "$state" --out "$state/$1" >/dev/null
+}
+
+# The report of NAME without its title.
+report() {
+    tail -n +3 "$state/$1/report.md"
+}
+
+minutes() {
+    echo $(((SECONDS - $1 + 59) / 60))
+}
+
+cifar10() {
+    local start=$SECONDS
+    run cifar10
     {
         echo "# CIFAR-10, the study's protocol"
         echo
@@ -20,10 +32,45 @@ else
         echo
         echo "    coordinator run examples/cifar10.yaml --data-root ../shared/data"
         echo
-        echo "in $(((SECONDS - start + 59) / 60)) minutes on $(nproc) CPU cores. The pictures are JPEG files, so the numbers cannot"
+        echo "in $(minutes "$start") minutes on $(nproc) CPU cores. The pictures are JPEG files, so the numbers cannot"
         echo "be compared with those of the binary release."
         echo
-        tail -n +3 "$state/cifar10/report.md"
+        report cifar10
     } >docs/cifar10.md
     echo "docs/cifar10.md is written"
+}
+
+# The tables that docs/science.md reads.
+ladder() {
+    local start=$SECONDS
+    run ladder-cifar10-tune
+    run ladder-cifar10-probe
+    {
+        echo "# The ladder's third rung: the reports"
+        echo
+        echo "Made by \`make campaign\`, which runs"
+        echo
+        echo "    coordinator run examples/ladder-cifar10-tune.yaml --data-root ../shared/data"
+        echo "    coordinator run examples/ladder-cifar10-probe.yaml --data-root ../shared/data"
+        echo
+        echo "in $(minutes "$start") minutes on $(nproc) CPU cores; the second takes the pretext stages of the first. What"
+        echo "they show is in [science.md](science.md). The pictures are JPEG files, so the numbers cannot be compared with"
+        echo "those of the binary release."
+        echo
+        echo "# Fine-tuned"
+        echo
+        report ladder-cifar10-tune
+        echo
+        echo "# Frozen"
+        echo
+        report ladder-cifar10-probe
+    } >docs/ladder.md
+    echo "docs/ladder.md is written"
+}
+
+if [ ! -d "$data/cifar10" ]; then
+    echo "skipped: there is no $data/cifar10" >&2
+else
+    cifar10
+    ladder
 fi

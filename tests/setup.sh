@@ -18,12 +18,15 @@ test)
     need libvulkan1
     need redis-server
     need redis-sentinel
+    # A browser for the web page; any Chromium or Chrome that is there will do.
+    command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+        need chromium
     python3 -c "import ensurepip" 2>/dev/null || need python3-venv
     ;;
 bench)
     # PyTorch, to be compared with.
     [ -x "$2/bin/python" ] || python3 -m venv "$2"
-    "$2/bin/python" -c 'import torch' 2>/dev/null || "$2/bin/pip" install --quiet -r "$(dirname "$0")/bench/requirements.txt"
+    "$2/bin/python" -c 'import torch, torchvision' 2>/dev/null || "$2/bin/pip" install --quiet -r "$(dirname "$0")/bench/requirements.txt"
     ;;
 *)
     echo "setup.sh: unknown purpose $1" >&2

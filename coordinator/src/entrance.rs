@@ -9,9 +9,11 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::artifacts::Artifacts;
 use crate::core::Core;
 use crate::exposure::Guard;
 use crate::grpc::{self, Parts};
+use crate::http::WebParts;
 use crate::metrics::{Metrics, serve_monitor};
 use crate::serve::{Options, StartError};
 use crate::turn::Turn;
@@ -109,6 +111,12 @@ impl Entrance {
 }
 
 impl Desk {
+    /// What the web page stands on.
+    pub(crate) fn web_parts(&self, core: Core, artifacts: Artifacts) -> WebParts {
+        let (register, ports) = (self.guard.register.clone(), self.guard.ports.clone());
+        WebParts { core, artifacts, register, ports }
+    }
+
     /// Calls are answered by the services from now on.
     pub(crate) async fn begin(&self, parts: Parts) -> Result<(), StartError> {
         let core: Core = parts.core.clone();

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::grpc::Gate;
 use crate::grpc::limits::MAX_CONNECTIONS;
+use crate::http::WebOptions;
 use crate::identity::{Authority, AuthorityError, IdentityService, Ports, Register, RegisterError, ServerTls};
 use crate::metrics::Metrics;
 
@@ -38,13 +39,15 @@ pub struct Exposure {
     pub door: Door,
     /// Where health checks and metrics are served in plain text, if anywhere.
     pub monitor: Option<SocketAddr>,
+    /// The web page, if there is one.
+    pub web: Option<WebOptions>,
     /// Connections at a time.
     pub max_connections: usize,
 }
 
 impl Default for Exposure {
     fn default() -> Self {
-        Self { door: Door::Plain, monitor: None, max_connections: MAX_CONNECTIONS }
+        Self { door: Door::Plain, monitor: None, web: None, max_connections: MAX_CONNECTIONS }
     }
 }
 
@@ -67,6 +70,8 @@ pub struct Guard {
     pub gate: Gate,
     /// Who certifies.
     pub identity: IdentityService,
+    /// Who was shut out; `None` without TLS.
+    pub register: Option<Register>,
 }
 
 impl Exposure {
@@ -94,6 +99,7 @@ impl Exposure {
                 ports: ports(None),
                 gate: Gate::open(metrics.clone()),
                 identity: IdentityService::closed(),
+                register: None,
             });
         };
         let authority = Arc::new(Authority::open(folder, *life)?);
@@ -119,7 +125,8 @@ impl Exposure {
         Ok(Guard {
             ports: ports(Some(config)),
             gate: Gate::guarded(register.clone(), metrics.clone()),
-            identity: IdentityService::new(authority, register, *life),
+            identity: IdentityService::new(authority, register.clone(), *life),
+            register: Some(register),
         })
     }
 }

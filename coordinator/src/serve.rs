@@ -10,7 +10,9 @@ use crate::engine::Limits;
 use crate::entrance::{Desk, Entrance, Open};
 use crate::exposure::{Exposure, ExposureError};
 use crate::grpc::{DescriptorError, Parts};
+use crate::http::{Web, WebError};
 use crate::store::{RedbStore, Store, StoreError};
+use tokio::task::JoinSet;
 
 /// How to start a coordinator.
 #[derive(Debug, Clone)]
@@ -55,6 +57,9 @@ pub enum StartError {
     /// TLS or identities cannot be had.
     #[error(transparent)]
     Exposure(#[from] ExposureError),
+    /// There is no web page.
+    #[error(transparent)]
+    Web(#[from] WebError),
     /// A thread ended before its work: a broken build.
     #[error("a thread of the coordinator ended: {0}")]
     Thread(String),
@@ -73,6 +78,9 @@ pub struct Coordinator {
 pub(crate) struct Work {
     thread: CoreThread,
     core: Core,
+    web: Option<Web>,
+    /// What goes on beside it; ends with this.
+    _beside: JoinSet<()>,
 }
 
 impl Work {
@@ -81,8 +89,16 @@ impl Work {
         make_dir(&options.state_dir)?;
         let artifacts = Artifacts::open(&options.state_dir.join("artifacts"))?;
         let (core, thread) = Core::start(store, options.limits)?;
-        desk.begin(Parts { core: core.clone(), artifacts, limits: options.limits }).await?;
-        Ok(Self { thread, core })
+        let mut beside = JoinSet::new();
+        let web = match &options.exposure.web {
+            None => None,
+            Some(web) => {
+                let parts = desk.web_parts(core.clone(), artifacts.clone());
+                Some(Web::start(web, &options.state_dir.join("web"), parts, &mut beside).await?)
+            }
+        };
+        desk.begin(Parts { core: core.clone(), artifacts, limits: options.limits, web: web.clone() }).await?;
+        Ok(Self { thread, core, web, _beside: beside })
     }
 }
 
@@ -111,6 +127,11 @@ impl Coordinator {
     /// Where health checks and metrics are, if anywhere.
     pub fn monitor(&self) -> Option<SocketAddr> {
         self.open.monitor
+    }
+
+    /// The web page, if there is one.
+    pub fn web(&self) -> Option<&Web> {
+        self.work.web.as_ref()
     }
 
     /// Returns when the store can no longer be written, with the reason. Then only [`Coordinator::stop`] is

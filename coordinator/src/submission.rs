@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use pretext_shared::dataset::{DatasetFacts, Source};
+use pretext_shared::dataset::{DatasetFacts, Source, SweepFacts};
 use pretext_shared::device::NumericClass;
 use pretext_shared::plan::{self, Plan, PlanErrors};
 use pretext_shared::spec::{self, SpecErrors, Sweep};
@@ -87,6 +87,8 @@ pub struct Planned {
     pub sweep: Sweep,
     /// Its data.
     pub facts: DatasetFacts,
+    /// The data that pretext training reads, where they are others.
+    pub pretext_facts: Option<DatasetFacts>,
     /// Its plan.
     pub plan: Plan,
 }
@@ -99,10 +101,15 @@ pub fn plan(
     class: NumericClass,
 ) -> Result<Planned, SubmissionError> {
     let sweep = spec::parse(text).map_err(SubmissionError::Spec)?;
+    let pretext_facts = match &sweep.pretext_dataset {
+        Some(other) => Some(facts(&other.source, announced)?),
+        None => None,
+    };
     let facts = facts(&sweep.source, announced)?;
     let class = sweep.numeric.unwrap_or(class);
-    let plan = plan::expand(&sweep, &facts, class, extent).map_err(SubmissionError::Plan)?;
-    Ok(Planned { sweep, facts, plan })
+    let plan = plan::expand(&sweep, SweepFacts { dataset: &facts, pretext: pretext_facts.as_ref() }, class, extent)
+        .map_err(SubmissionError::Plan)?;
+    Ok(Planned { sweep, facts, pretext_facts, plan })
 }
 
 /// Plans the sweep in `text` for what the engine knows: the class is the file's, or that of the same
@@ -128,15 +135,17 @@ pub fn plan_here(text: &str, extent: Extent, engine: &Engine, now: u64) -> Resul
 impl Planned {
     /// What the engine stores.
     pub fn submission(self, text: String, submitted_ms: u64) -> Submission {
-        let Planned { sweep, facts, plan } = self;
+        let Planned { sweep, facts, pretext_facts, plan } = self;
         let stages = plan
             .stages
             .into_iter()
             .map(|planned| {
+                let weights = planned.stage.spec.weights().and(sweep.weights.as_ref());
                 let record = StageRecord {
+                    source: sweep.source_of(planned.stage.spec.kind()).clone(),
+                    weights: weights.map(|weights| weights.path.clone()),
                     stage: planned.stage,
                     cost: planned.cost,
-                    source: sweep.source.clone(),
                     checkpoint: sweep.checkpoint,
                 };
                 (planned.id, record)
@@ -145,6 +154,7 @@ impl Planned {
         let provenance = Provenance {
             spec: text,
             dataset: facts,
+            pretext_dataset: pretext_facts,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             class: plan.class,
             extent: plan.extent,

@@ -34,7 +34,7 @@ pub(crate) enum Standing {
 
 /// See the module. Copies are of one turn.
 #[derive(Clone)]
-pub(crate) struct Turn(Arc<Inner>);
+pub struct Turn(Arc<Inner>);
 
 struct Inner {
     /// Set once: who has led and does not any more, ends.
@@ -50,7 +50,7 @@ struct Leading {
 
 impl Turn {
     /// The turn of a coordinator that stands by.
-    pub(crate) async fn new() -> Self {
+    pub async fn new() -> Self {
         let health = HealthReporter::new();
         health.set_not_serving::<SweepsServer<SweepsService>>().await;
         health.set_not_serving::<WorkServer<WorkService>>().await;
@@ -69,7 +69,7 @@ impl Turn {
     }
 
     /// From here on `services` answer.
-    pub(crate) async fn begin(&self, core: Core, services: Router) {
+    pub async fn begin(&self, core: Core, services: Router) {
         self.0.leading.get_or_init(|| Leading { core, services });
         self.0.health.set_serving::<SweepsServer<SweepsService>>().await;
         self.0.health.set_serving::<WorkServer<WorkService>>().await;
@@ -92,7 +92,7 @@ impl Turn {
     }
 
     /// What is answered on the main port: health checks, and all else by the services or with a refusal.
-    pub(crate) fn front(&self) -> Router {
+    pub fn front(&self) -> Router {
         let turn = self.clone();
         self.health().into_axum_router().fallback(move |request: Request| turn.answer(request))
     }

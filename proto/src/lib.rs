@@ -2,7 +2,7 @@
 
 /// The protocol that this build speaks. Raised when a message changes its meaning; worker and
 /// coordinator refuse each other in words when theirs differ.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Package `pretext.v1`. The comments of the .proto files are the documentation.
 #[allow(missing_docs, unreachable_pub, clippy::all)]

@@ -76,6 +76,29 @@ impl Source {
         }
     }
 
+    /// Where test images are taken out of the training folder: the share.
+    pub fn test_fraction(&self) -> Option<f64> {
+        match self {
+            Source::ImageFolder { test_fraction, .. } => *test_fraction,
+            _ => None,
+        }
+    }
+
+    /// Whether one of the two is the other or lies in it: their images may be the same.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let within = |inner: &str, outer: &str| {
+            outer == "." || inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        match (self, other) {
+            // Another seed draws other pictures.
+            (Source::Procedural(one), Source::Procedural(two)) => one.seed == two.seed,
+            _ => match (self.path(), other.path()) {
+                (Some(one), Some(two)) => within(one, two) || within(two, one),
+                _ => false,
+            },
+        }
+    }
+
     /// How announcements and messages call this source: `KIND:PATH`.
     pub fn key(&self) -> String {
         match self.path() {
@@ -96,6 +119,7 @@ impl Procedural {
             classes: PROCEDURAL_CLASSES.map(str::to_owned).to_vec(),
             train: vec![self.train_per_class; PROCEDURAL_CLASSES.len()],
             test: vec![self.test_per_class; PROCEDURAL_CLASSES.len()],
+            groups: Vec::new(),
         }
     }
 }
@@ -113,6 +137,25 @@ pub struct DatasetFacts {
     pub train: Vec<u32>,
     /// Test images of each class. Empty where the data set has no test part of its own.
     pub test: Vec<u32>,
+    /// Training images of each class in each group, groups by name. Empty where the data name none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Vec<u32>>,
+}
+
+/// What is known of the data of a sweep.
+#[derive(Debug, Clone, Copy)]
+pub struct SweepFacts<'a> {
+    /// Of its data set.
+    pub dataset: &'a DatasetFacts,
+    /// Of the data set that pretext training reads, where that is another.
+    pub pretext: Option<&'a DatasetFacts>,
+}
+
+impl<'a> From<&'a DatasetFacts> for SweepFacts<'a> {
+    /// For a sweep with one data set.
+    fn from(dataset: &'a DatasetFacts) -> Self {
+        Self { dataset, pretext: None }
+    }
 }
 
 impl DatasetFacts {

@@ -136,6 +136,11 @@ hash_id! {
     Fingerprint
 }
 
+hash_id! {
+    /// Identifies a file of weights by the SHA-256 of its bytes: what `sha256sum` prints and what published weights name.
+    WeightsHash
+}
+
 /// Identifies a sweep: its name and the start of the hash of its resolved spec, `NAME-HASH8`.
 /// The same file again is the same sweep; a changed file is another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -6,12 +6,16 @@
 //! training and validation parts both nest, and a pretext stage that sees more images than its
 //! downstream stage never trains on the downstream stage's validation images.
 
+mod groups;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::draw::{Draw, Place, Purpose};
+
+pub use groups::{GroupCounts, OneSided, Role, grouped_class_counts, roles, set_test_groups_apart};
 
 /// Position in the permutation, modulo this, that makes a validation image: one of five (8:2).
 const VALIDATION_PERIOD: usize = 5;
@@ -97,6 +101,17 @@ pub struct Split {
     pub train: Vec<u32>,
     /// Images that validate.
     pub validation: Vec<u32>,
+}
+
+/// Why there is no split.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SplitError {
+    /// Of images.
+    #[error(transparent)]
+    TooFew(#[from] TooFew),
+    /// Of groups.
+    #[error(transparent)]
+    OneSided(#[from] OneSided),
 }
 
 /// A class of which a fraction leaves fewer than one training and one validation image.

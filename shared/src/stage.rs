@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::DataSpec;
 use crate::device::NumericClass;
-use crate::ids::{ContentHash, StageId};
+use crate::ids::{ContentHash, StageId, WeightsHash};
 use crate::split::SplitSpec;
 
 pub use task::{Chances, CropFlip, KnnSpec, PretextImages, PretextTask};
@@ -79,6 +79,11 @@ impl Method {
     /// Whether its cells have a pretext stage.
     pub fn has_pretext(self) -> bool {
         !matches!(self, Method::Supervised | Method::RandomInit)
+    }
+
+    /// Whether its encoder starts from the weights file of a sweep that has one: the floor does not, or it would be none.
+    pub fn starts_from_weights(self) -> bool {
+        self != Method::RandomInit
     }
 
     /// The images that its pretext is shown.
@@ -190,6 +195,9 @@ pub struct PretextSpec {
     /// The monitor of its features, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub knn: Option<KnnSpec>,
+    /// The file that the encoder's weights are read from; `None` for initial weights of the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<WeightsHash>,
     /// Hyper-parameters.
     pub train: TrainSpec,
 }
@@ -234,6 +242,9 @@ pub struct DownstreamSpec {
     pub encoder: EncoderSpec,
     /// The stage whose encoder is the start; `None` for initial weights.
     pub pretext: Option<StageId>,
+    /// Without a pretext stage, the file that the encoder's weights are read from; `None` for those of the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<WeightsHash>,
     /// What is trained.
     pub mode: DownstreamMode,
     /// The head.
@@ -307,6 +318,15 @@ impl StageSpec {
             StageSpec::Pretext(spec) => &spec.data,
             StageSpec::Downstream(spec) => &spec.data,
             StageSpec::Test(spec) => &spec.data,
+        }
+    }
+
+    /// The file that the encoder's weights are read from.
+    pub fn weights(&self) -> Option<WeightsHash> {
+        match self {
+            StageSpec::Pretext(spec) => spec.weights,
+            StageSpec::Downstream(spec) => spec.weights,
+            StageSpec::Test(_) => None,
         }
     }
 

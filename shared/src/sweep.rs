@@ -147,6 +147,9 @@ pub struct Provenance {
     pub spec: String,
     /// Data set key and fingerprint.
     pub dataset: crate::dataset::DatasetFacts,
+    /// The same of the data set that pretext training reads, where it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretext_dataset: Option<crate::dataset::DatasetFacts>,
     /// Version of Pretext.
     pub version: String,
     /// Numeric class of all stages.

@@ -32,6 +32,9 @@ pub struct Run {
     pub data_root: PathBuf,
     /// The folder of this stage: checkpoints and outputs. Made by the daemon.
     pub folder: PathBuf,
+    /// Where below the data root the weights file of the stage is, for a stage that starts from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
     /// The parent stage's model, already fetched and verified.
     pub parent: Option<PathBuf>,
     /// When to write checkpoints.

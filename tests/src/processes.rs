@@ -149,6 +149,8 @@ pub struct Server {
     pub url: String,
     /// Where health checks and metrics are, with `--monitor`.
     pub monitoring: Option<String>,
+    /// Where the web page is, with `--web`.
+    pub web: Option<String>,
 }
 
 impl Server {
@@ -175,7 +177,7 @@ impl Server {
         let address: Value = serde_json::from_str(&line)
             .unwrap_or_else(|error| panic!("`{line}`: {error}\n{}", read(&folder.path("serve.log"))));
         let text = |key: &str| address[key].as_str().map(str::to_owned);
-        Self { process, url: text("listening").expect("an address"), monitoring: text("monitoring") }
+        Self { process, url: text("listening").expect("an address"), monitoring: text("monitoring"), web: text("web") }
     }
 
     /// Waits until `count` workers have registered.
@@ -224,6 +226,16 @@ impl Server {
         self.ask(folder, &["report", sweep, "--out", out.to_str().expect("a text path")]).expect(0);
         let results = serde_json::from_str(&read(&out.join("results.json"))).expect("JSON");
         (results, read(&out.join("points.csv")))
+    }
+
+    /// What `coordinator verify` finds wrong with a sweep.
+    pub fn verify(&self, folder: &Scratch, sweep: &str) -> Vec<String> {
+        let output = self.ask(folder, &["verify", sweep, "--json"]);
+        let found = serde_json::from_str::<Value>(&output.stdout).unwrap_or_default();
+        match found["findings"].as_array() {
+            Some(findings) => findings.iter().map(|finding| format!("{sweep}: {finding}")).collect(),
+            None => vec![format!("{sweep} could not be verified: {output:?}")],
+        }
     }
 
     /// Runs a command against this server.

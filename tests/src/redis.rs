@@ -1,8 +1,10 @@
 //! A `redis-server` of one's own, which keeps what it is told.
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -32,7 +34,14 @@ fn spawn(folder: &Path, port: u16, users: Option<&Path>) -> Option<Guarded> {
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
     let mut process = Guarded(child.expect("redis-server is installed (tests/setup.sh test)"));
     let up = until("Redis listens or has ended", || match process.0.try_wait() {
-        Ok(None) => TcpStream::connect(("127.0.0.1", port)).ok().map(|_| true),
+        Ok(None) => {
+            let is_ours = match users {
+                None => answers_as(port) == Some(process.0.id()),
+                // It says nothing of itself to who is nobody.
+                Some(_) => TcpStream::connect(("127.0.0.1", port)).is_ok(),
+            };
+            is_ours.then_some(true)
+        }
         _ => Some(false),
     });
     up.then_some(process)
@@ -58,6 +67,18 @@ impl Redis {
             let process = spawn(&folder, port, users.as_deref())?;
             Some(Self { process, port, folder: folder.clone(), users: users.clone() })
         })
+    }
+
+    /// Whether the program is installed.
+    pub fn is_installed() -> bool {
+        let mut command = Command::new("redis-server");
+        command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    }
+
+    /// SIGKILL, and the same again on the same files and port.
+    pub fn kill_and_start(&mut self) {
+        self.process.kill();
+        self.process = until("Redis is back", || spawn(&self.folder, self.port, self.users.as_deref()));
     }
 
     /// Where it is, as `--store` wants it.
@@ -87,4 +108,13 @@ fn write_users(path: PathBuf, password: &str) -> PathBuf {
     let users = std::fs::read_to_string(template).expect("the users of deploy/");
     std::fs::write(&path, users.replace("PASSWORD", password)).expect("a writable folder");
     path
+}
+
+/// The process that answers at `port`: somebody else may have taken it between its choice and its use.
+fn answers_as(port: u16) -> Option<u32> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+    stream.write_all(b"INFO server\r\n").ok()?;
+    let lines = BufReader::new(stream).lines().map_while(Result::ok);
+    lines.map(|line| line.trim_end().to_owned()).find_map(|line| line.strip_prefix("process_id:")?.parse().ok())
 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use pretext_tests::Output;
+use pretext_tests::{Output, Redis};
 
 fn campaign(arguments: &str) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_campaign"));
@@ -14,6 +14,22 @@ fn campaign(arguments: &str) {
 #[test]
 fn a_coordinator_that_is_killed_again_and_again_keeps_what_it_acknowledged() {
     campaign("coordinator-kills --runs 20 --seed 1");
+}
+
+#[test]
+fn a_coordinator_on_a_server_s_store_keeps_what_it_acknowledged() {
+    if !Redis::is_installed() {
+        return eprintln!("skipped: redis-server is missing (tests/setup.sh test installs it)");
+    }
+    campaign("coordinator-kills --store redis --runs 5 --seed 1");
+}
+
+#[test]
+fn a_server_that_is_killed_again_and_again_keeps_what_was_acknowledged() {
+    if !Redis::is_installed() {
+        return eprintln!("skipped: redis-server is missing (tests/setup.sh test installs it)");
+    }
+    campaign("redis-kills --runs 10 --seed 1");
 }
 
 #[test]
@@ -34,4 +50,9 @@ fn workers_that_are_stopped_again_and_again_change_no_number() {
 #[test]
 fn a_worker_that_is_stopped_in_mid_stage_leaves_a_checkpoint_to_go_on_from() {
     campaign("stop-large --runs 1 --encoder small-cnn --image-size 16");
+}
+
+#[test]
+fn trainers_that_are_killed_change_no_curve_and_no_weight() {
+    campaign("resumes --runs 1 --seed 1");
 }

@@ -33,6 +33,14 @@ async fn a_message_at_the_edge() {
     // 5 bytes of tag and length go with the text.
     assert_eq!(plan(&server.url, (4 << 20) - 5).await.code(), Code::InvalidArgument);
     assert_eq!(plan(&server.url, (4 << 20) - 4).await.code(), Code::OutOfRange);
+    let mut client = WorkClient::connect(server.url.clone()).await.expect("a coordinator");
+    let mut lease = async |bytes| {
+        let request = pb::LeaseRequest { device: "d".repeat(bytes), ..Default::default() };
+        client.lease(request).await.expect_err("nobody's request").code()
+    };
+    // 4 bytes here.
+    assert_eq!(lease((2 << 20) - 4).await, Code::InvalidArgument);
+    assert_eq!(lease((2 << 20) - 3).await, Code::OutOfRange);
 }
 
 #[tokio::test]

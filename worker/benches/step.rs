@@ -16,7 +16,7 @@ use pretext_shared::stage::{
     OptimizerSpec, Stage, StageSpec, Stem, TrainSpec,
 };
 use pretext_shared::trainer::{CheckpointPolicy, Report, Run};
-use worker::cpu::profile;
+use worker::cpu::profile::{self, Operation};
 use worker::data::Dataset;
 use worker::device::Compute;
 use worker::train::{Events, run_stage};
@@ -58,18 +58,18 @@ fn cases() -> [Case; 3] {
     ]
 }
 
-/// The loop asks once at the start of each step whether to stop: the times of these questions are the steps.
-struct Clock(Mutex<Vec<Instant>>);
+/// The loop asks once at the start of each step whether to stop: what lies between two of these questions is a step.
+struct Clock(Mutex<Vec<(Instant, Spent)>>);
+
+/// The time of each operation since the question before.
+type Spent = [(Operation, Duration); Operation::ALL.len()];
 
 impl Events for Clock {
     fn report(&self, _: Report) {}
 
     fn stop_requested(&self) -> bool {
         let mut times = self.0.lock().expect("nothing panics while it is held");
-        if times.len() == WARM_UP {
-            profile::take();
-        }
-        times.push(Instant::now());
+        times.push((Instant::now(), profile::take()));
         false
     }
 }
@@ -80,7 +80,8 @@ const WARM_UP: usize = 2;
 fn run(case: &Case, threads: usize) -> Result<String, Box<dyn std::error::Error>> {
     let folder = std::env::temp_dir().join(format!("pretext-bench-{}-{}", case.name, std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let per_class = case.batch.max(8) * 2;
+    // More images than the steps see: no epoch ends, so no validation lies between them.
+    let per_class = case.batch * (case.steps as u32 + WARM_UP as u32 + 1) / 2;
     let source = Procedural { train_per_class: per_class, test_per_class: 2, seed: 1 };
     let data = DataSpec {
         fingerprint: source.facts().fingerprint,
@@ -95,6 +96,7 @@ fn run(case: &Case, threads: usize) -> Result<String, Box<dyn std::error::Error>
         seed: 5,
         encoder: case.encoder.clone(),
         pretext: None,
+        weights: None,
         mode: DownstreamMode::FineTune,
         head: DownstreamHead::Linear,
         augment: CropFlip { padding: case.size / 8, flip: true },
@@ -111,6 +113,7 @@ fn run(case: &Case, threads: usize) -> Result<String, Box<dyn std::error::Error>
         source: Source::Procedural(source),
         data_root: PathBuf::from("."),
         folder: folder.clone(),
+        weights: None,
         parent: None,
         checkpoint: CheckpointPolicy { every_seconds: 1e9, keep: 2 },
     };
@@ -123,14 +126,14 @@ fn run(case: &Case, threads: usize) -> Result<String, Box<dyn std::error::Error>
     let load = (cpu_seconds() - cpu) / begin.elapsed().as_secs_f64();
     std::fs::remove_dir_all(&folder)?;
     let times = clock.0.into_inner()?;
-    let mut steps: Vec<Duration> = times[WARM_UP..].windows(2).map(|pair| pair[1] - pair[0]).collect();
-    // A step that ends an epoch holds a validation as well: the median does not see them.
-    steps.sort();
-    let median = steps[steps.len() / 2].as_secs_f64();
-    let counted = steps.len() as f64;
-    let parts = profile::take()
-        .map(|(operation, spent)| format!("\"{operation:?}\":{:.3}", spent.as_secs_f64() * 1e3 / counted))
-        .join(",");
+    let steps: Vec<Duration> = times[WARM_UP..].windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    let median = median(steps);
+    let parts = Operation::ALL.map(|operation| {
+        let spent = times[WARM_UP + 1..].iter().flat_map(|(_, parts)| parts).filter(|part| part.0 == operation);
+        let spent = self::median(spent.map(|part| part.1).collect());
+        format!("\"{operation:?}\":{:.3}", spent * 1e3)
+    });
+    let parts = parts.join(",");
     Ok(format!(
         "{{\"case\":\"{}\",\"threads\":{threads},\"batch\":{},\"images_per_second\":{:.2},\"step_ms\":{:.3},\"cpus_used\":{load:.2},\"ms_per_step\":{{{parts}}}}}",
         case.name,
@@ -138,6 +141,12 @@ fn run(case: &Case, threads: usize) -> Result<String, Box<dyn std::error::Error>
         f64::from(case.batch) / median,
         median * 1e3,
     ))
+}
+
+/// In seconds.
+fn median(mut spans: Vec<Duration>) -> f64 {
+    spans.sort();
+    spans[spans.len() / 2].as_secs_f64()
 }
 
 /// User and system time of this process.

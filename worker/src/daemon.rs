@@ -23,16 +23,16 @@ use worker::session::{self, LinkError, ServeError};
 use crate::DaemonArgs;
 
 /// Bad input.
-const BAD_INPUT: u8 = 2;
+pub(crate) const BAD_INPUT: u8 = 2;
 /// The coordinator is there and refuses.
 const REFUSED: u8 = 3;
 /// Something about this machine.
-const ENVIRONMENT: u8 = 4;
+pub(crate) const ENVIRONMENT: u8 = 4;
 /// How long the state directory of a worker that is ending is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(15);
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
-fn give_up(code: u8, sentence: impl std::fmt::Display) -> ExitCode {
+pub(crate) fn give_up(code: u8, sentence: impl std::fmt::Display) -> ExitCode {
     eprintln!("worker: {sentence}");
     ExitCode::from(code)
 }
@@ -86,6 +86,7 @@ fn announcements(args: &DaemonArgs) -> Result<Vec<pb::Dataset>, String> {
                 classes: facts.classes,
                 train: facts.train,
                 test: facts.test,
+                groups: facts.groups.into_iter().map(|train| pb::Group { train }).collect(),
                 problem: String::new(),
             },
             None => pb::Dataset {
@@ -347,11 +348,12 @@ pub(crate) fn inspect(dir: &Path, keys: &[String], json: bool) -> ExitCode {
     };
     print_rows(json, &found, |found| match &found.facts {
         Some(facts) => format!(
-            "{}: {} classes, {} training and {} test images, fingerprint {}",
+            "{}: {} classes, {} training and {} test images, {}fingerprint {}",
             found.key,
             facts.classes.len(),
             facts.train_total(),
             facts.test_total(),
+            if facts.groups.is_empty() { String::new() } else { format!("{} groups, ", facts.groups.len()) },
             facts.fingerprint.short()
         ),
         None => format!("{}: cannot be used: {}", found.key, found.problem.as_deref().unwrap_or("unknown")),

@@ -3,7 +3,7 @@
 //! [`session`] is the daemon: connection, leases, queues; it computes nothing, and keeps what trainers hand it in
 //! the [`spool`]. [`trainer`] is the body of the process that trains: it touches no network. Everything else is the
 //! science, from pictures ([`data`], [`augment`]) over networks and methods ([`models`], [`methods`], [`optim`],
-//! [`schedule`]) to the loop ([`train`], [`checkpoint`]).
+//! [`schedule`]) to the loop ([`train`], [`checkpoint`]). [`weights`] exchanges encoders with other programs.
 
 pub mod augment;
 pub mod checkpoint;
@@ -19,3 +19,4 @@ pub mod session;
 pub mod spool;
 pub mod train;
 pub mod trainer;
+pub mod weights;

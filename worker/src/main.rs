@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 mod daemon;
+mod export;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -35,6 +36,20 @@ enum Command {
         /// Look at this data set only (KIND:PATH); may be given several times.
         #[arg(long)]
         dataset: Vec<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the encoder of a trained model as a safetensors file that PyTorch loads.
+    Export {
+        /// A model file, or its artifact id: `model` of a stage in a report's results.json.
+        model: String,
+        /// The file to write.
+        #[arg(long)]
+        out: PathBuf,
+        /// The coordinator's state directory, for an artifact id.
+        #[arg(long, default_value = ".pretext")]
+        state_dir: PathBuf,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -104,6 +119,7 @@ fn main() -> ExitCode {
         }
         Some(Command::Devices { json }) => daemon::devices(json),
         Some(Command::Inspect { dir, dataset, json }) => daemon::inspect(&dir, &dataset, json),
+        Some(Command::Export { model, out, state_dir, json }) => export::export(&model, &state_dir, &out, json),
         None => daemon::run(cli.daemon),
     }
 }

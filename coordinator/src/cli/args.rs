@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pretext_shared::stage::Extent;
 
-use super::exposure::ExposureArgs;
+use super::exposure::{ExposureArgs, WEB};
 use super::identity::{CertifyArgs, InitCaArgs, JoinArgs, TokenArgs};
 
 /// Where `serve` listens and the other commands look, unless told otherwise.
@@ -82,6 +82,8 @@ pub(super) enum Command {
     Restore(RestoreArgs),
     /// List workers: devices, slots, data sets, what they run
     Workers(WorkersArgs),
+    /// Make a link that lets one browser into the web page, once
+    Login(LoginArgs),
     /// Make the certificate authority with which `serve --tls` knows its workers and users
     InitCa(InitCaArgs),
     /// Make, list and revoke join tokens
@@ -172,6 +174,9 @@ pub(super) struct RunArgs {
     /// Run failed stages again, and the cancelled ones of a cancelled sweep
     #[arg(long)]
     pub(super) retry_failed: bool,
+    /// Serve the web page here while the sweep runs
+    #[arg(long, value_name = "IP:PORT", value_parser = loopback, num_args = 0..=1, default_missing_value = WEB)]
+    pub(super) web: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]
@@ -207,6 +212,13 @@ pub(super) struct ServeArgs {
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("write an IP address and a port, for example {DEFAULT_ADDRESS} or [::1]:0"))
+}
+
+/// An address that only this machine reaches.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address = address(text)?;
+    let is_ours = address.ip().is_loopback();
+    is_ours.then_some(address).ok_or_else(|| "`run` is for this machine alone: an address of loopback".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -346,6 +358,15 @@ pub(super) struct RestoreArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct WorkersArgs {
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LoginArgs {
+    /// What the browser may do: submit (cancel and retry too) or read [default: as much as you may]
+    #[arg(long, value_parser = ["submit", "read"])]
+    pub(super) role: Option<String>,
     #[command(flatten)]
     pub(super) remote: Remote,
 }

@@ -7,6 +7,7 @@ use pretext_identity::Wire;
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::sweeps_client::SweepsClient;
 use pretext_proto::v1::sweeps_server::SERVICE_NAME;
+use pretext_proto::v1::web_client::WebClient;
 use pretext_shared::ids::ArtifactId;
 use pretext_shared::stage::Extent;
 use pretext_shared::sweep::SweepView;
@@ -35,6 +36,7 @@ const MAX_ANSWER: usize = 256 << 20;
 #[derive(Clone)]
 pub(super) struct Client {
     rpc: SweepsClient<Channel>,
+    web: WebClient<Channel>,
     url: String,
     /// Where else to look for the coordinator that leads.
     places: Arc<[Place]>,
@@ -82,8 +84,9 @@ impl Client {
             };
             match found.await {
                 Ok(channel) => {
+                    let web = WebClient::new(channel.clone());
                     let rpc = SweepsClient::new(channel).max_decoding_message_size(MAX_ANSWER);
-                    return Ok(Self { rpc, url: place.url.clone(), places: places.clone() });
+                    return Ok(Self { rpc, web, url: place.url.clone(), places: places.clone() });
                 }
                 Err(error @ CliError::Unreachable { .. }) => failed = error,
                 Err(error) => return Err(error),
@@ -206,6 +209,12 @@ impl Client {
     pub(super) async fn workers(&self) -> Result<Vec<pb::WorkerSummary>, CliError> {
         let reply = self.rpc.clone().workers(pb::WorkersRequest {}).await.map_err(|status| self.failed(&status))?;
         Ok(reply.into_inner().workers)
+    }
+
+    /// A link into the web page, for `role` or for as much as the caller may.
+    pub(super) async fn login(&self, role: Option<String>) -> Result<pb::LoginReply, CliError> {
+        let request = pb::LoginRequest { role: role.unwrap_or_default() };
+        Ok(self.web.clone().login(request).await.map_err(|status| self.failed(&status))?.into_inner())
     }
 
     /// What the coordinator finds when it checks a sweep against its store.

@@ -12,9 +12,13 @@ use super::error::CliError;
 use super::identity::duration;
 use crate::exposure::{Door, Exposure};
 use crate::grpc::limits::MAX_CONNECTIONS;
+use crate::http::{WebOptions, WebWire};
 
 /// Where authority and register are, below the state directory.
 pub(super) const IDENTITY: &str = "identity";
+
+/// Where the web page is, unless told otherwise.
+pub(super) const WEB: &str = "127.0.0.1:7880";
 
 #[derive(Debug, Args)]
 pub(super) struct ExposureArgs {
@@ -40,6 +44,12 @@ pub(super) struct ExposureArgs {
     /// Let other machines reach the monitoring port too
     #[arg(long, requires = "monitor")]
     pub(super) insecure_monitor: bool,
+    /// Serve the web page here; `coordinator login` makes links into it
+    #[arg(long, value_name = "IP:PORT", value_parser = address, num_args = 0..=1, default_missing_value = WEB)]
+    pub(super) web: Option<SocketAddr>,
+    /// A name by which browsers reach the web page; may be given several times
+    #[arg(long, value_name = "NAME", requires = "web")]
+    pub(super) web_name: Vec<String>,
     /// Connections at a time
     #[arg(long, value_name = "N", default_value_t = MAX_CONNECTIONS)]
     pub(super) max_connections: usize,
@@ -75,7 +85,32 @@ impl ExposureArgs {
         } else {
             Door::Plain
         };
-        Ok(Exposure { door, monitor: self.monitor, max_connections: self.max_connections })
+        let web = self.web.map(|listen| self.resolve_web(listen)).transpose()?;
+        Ok(Exposure { door, monitor: self.monitor, web, max_connections: self.max_connections })
+    }
+
+    /// The page is plain on loopback, for this machine's browsers and for tunnels, and TLS elsewhere.
+    fn resolve_web(&self, listen: SocketAddr) -> Result<WebOptions, CliError> {
+        let wire = match (listen.ip().is_loopback(), self.tls, self.insecure) {
+            (true, ..) | (false, false, true) => WebWire::Plain,
+            (false, true, _) => WebWire::Tls,
+            (false, false, false) => {
+                return Err(CliError::Input {
+                    message: format!(
+                        "{listen} can be reached from other machines, and anyone on the way could take over the \
+                         sessions of the web page: they are not encrypted"
+                    ),
+                    help: Some(
+                        "serve with --tls, or keep the page on 127.0.0.1 and tunnel (ssh -L 7880:127.0.0.1:7880 HOST), \
+                         or say --insecure on a network that you trust"
+                            .to_owned(),
+                    ),
+                });
+            }
+        };
+        let names =
+            self.web_name.iter().chain(self.tls_name.iter().filter(|_| wire == WebWire::Tls)).cloned().collect();
+        Ok(WebOptions { listen, names, wire })
     }
 }
 
@@ -107,6 +142,17 @@ mod tests {
             assert!(monitor.help().is_some_and(|help| help.contains("--insecure-monitor")));
             assert!(parsed(&["--monitor", address, "--insecure-monitor"]).is_ok());
         }
+        for address in ["0.0.0.0:7880", "192.0.2.1:0", "[::]:7880"] {
+            let error = parsed(&["--web", address]).expect_err(address);
+            assert!(error.help().is_some_and(|help| help.contains("--insecure") && help.contains("--tls")));
+            let wire = |said: &str| parsed(&["--web", address, said]).expect(said).web.map(|web| web.wire);
+            assert_eq!(wire("--insecure"), Some(WebWire::Plain));
+            assert_eq!(wire("--tls"), Some(WebWire::Tls));
+        }
+        let here = parsed(&["--tls", "--tls-name", "lab", "--web", "--web-name", "tunnel"]).expect("loopback").web;
+        let listen = WEB.parse().expect("an address");
+        assert_eq!(here, Some(WebOptions { listen, names: vec!["tunnel".to_owned()], wire: WebWire::Plain }));
+        assert!(Cli::try_parse_from(["coordinator", "serve", "--web-name", "lab"]).is_err());
         assert_eq!(parsed(&["--listen", "[::1]:0"]).expect("loopback"), Exposure::default());
         assert!(parsed(&["--monitor"]).is_ok_and(|it| it.monitor.is_some_and(|address| address.port() == 7879)));
         assert!(Cli::try_parse_from(["coordinator", "serve", "--tls", "--insecure"]).is_err());

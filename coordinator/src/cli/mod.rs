@@ -14,6 +14,7 @@ mod explain;
 mod exposure;
 mod identity;
 mod logging;
+mod login;
 mod plan;
 mod progress;
 mod report;
@@ -114,6 +115,7 @@ async fn dispatch(command: Command, console: &Console) -> Result<Verdict, CliErr
         Command::Backup(args) => Box::pin(backup::backup(args, console)).await,
         Command::Restore(args) => Box::pin(backup::restore(args, console)).await,
         Command::Workers(args) => Box::pin(workers::workers(args, console)).await,
+        Command::Login(args) => Box::pin(login::login(args, console)).await,
         Command::InitCa(args) => identity::init_ca(&args, console),
         Command::Token(args) => identity::token(&args, console),
         Command::Certify(args) => identity::certify(&args, console),

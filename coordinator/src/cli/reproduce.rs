@@ -106,6 +106,7 @@ pub(super) async fn reproduce(args: ReproduceArgs, console: &Console) -> Result<
         data_root: args.data_root.clone(),
         device,
         retry_failed: false,
+        web: None,
     };
     let made = here(run, file, console, async |client, sweep| {
         let made = make(client, sweep, Some(&out)).await?;
@@ -153,20 +154,23 @@ async fn device(args: &ReproduceArgs, record: &Record) -> Result<String, CliErro
 
 /// Other data give other numbers, however well the program reproduces.
 async fn same_data(args: &ReproduceArgs, record: &Record, file: &SweepFile) -> Result<(), CliError> {
-    let here = WorkerProgram::find()?.facts(&file.sweep.source, &args.data_root).await?;
-    let recorded = &record.provenance.dataset;
-    if here.fingerprint == recorded.fingerprint {
-        return Ok(());
+    let program = WorkerProgram::find()?;
+    let recorded = std::iter::once(&record.provenance.dataset).chain(&record.provenance.pretext_dataset);
+    for (source, recorded) in file.sweep.sources().zip(recorded) {
+        let here = program.facts(source, &args.data_root).await?;
+        if here.fingerprint != recorded.fingerprint {
+            return Err(CliError::Input {
+                message: format!(
+                    "the data set {} has the fingerprint {} here and {} in the record: it is not the same data",
+                    here.key,
+                    here.fingerprint.short(),
+                    recorded.fingerprint.short()
+                ),
+                help: Some("name the folder that has them with --data-root".to_owned()),
+            });
+        }
     }
-    Err(CliError::Input {
-        message: format!(
-            "the data set {} has the fingerprint {} here and {} in the record: it is not the same data",
-            here.key,
-            here.fingerprint.short(),
-            recorded.fingerprint.short()
-        ),
-        help: Some("name the folder that has them with --data-root".to_owned()),
-    })
+    Ok(())
 }
 
 /// Makes `state_dir` the state of this record's reproduction. A state that has results already proves nothing,

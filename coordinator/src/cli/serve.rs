@@ -10,6 +10,7 @@ use super::console::{Console, Show};
 use super::error::CliError;
 use super::signals::Signals;
 use crate::engine::Limits;
+use crate::http::Web;
 use crate::serve::{Coordinator, Options};
 use crate::standby::Standby;
 use crate::store::{Durability, Level, RedisOptions, StoreAddress};
@@ -21,6 +22,9 @@ struct Listening {
     /// Where health checks and metrics are.
     #[serde(skip_serializing_if = "Option::is_none")]
     monitoring: Option<String>,
+    /// Where the web page is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    web: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<StoreWords>,
 }
@@ -39,6 +43,9 @@ impl Show for Listening {
         if let Some(monitoring) = &self.monitoring {
             text.push_str(&format!("\nhealth and metrics on {monitoring}"));
         }
+        if let Some(web) = &self.web {
+            text.push_str(&format!("\nweb page on {web}"));
+        }
         if let Some(store) = &self.store {
             text.push_str(&format!("\nstore {} (Redis {}):", store.address, store.durability.version));
             store.durability.sentences.iter().for_each(|sentence| text.push_str(&format!("\n  {sentence}")));
@@ -56,11 +63,15 @@ struct Leading {
 #[derive(Debug, Serialize)]
 struct Term {
     term: u64,
+    /// Where the web page is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    web: Option<String>,
 }
 
 impl Show for Leading {
     fn text(&self) -> String {
-        format!("leading (term {})", self.leading.term)
+        let web = self.leading.web.as_ref().map_or_else(String::new, |web| format!("\nweb page on {web}"));
+        format!("leading (term {}){web}", self.leading.term)
     }
 }
 
@@ -76,6 +87,7 @@ pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict,
             console.show(&Listening {
                 listening: format!("{scheme}://{}", coordinator.address()),
                 monitoring: coordinator.monitor().map(|address| format!("http://{address}")),
+                web: coordinator.web().map(Web::url),
                 store: None,
             })?;
             coordinator
@@ -90,10 +102,11 @@ pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict,
                 led = standby.lead() => led?,
                 () = signals.next() => return Ok(Verdict::Good),
             };
-            console.show(&Leading { leading: Term { term } })?;
+            console.show(&Leading { leading: Term { term, web: coordinator.web().map(Web::url) } })?;
             coordinator
         }
     };
+    offer_link(&coordinator, console)?;
     let broken = tokio::select! {
         () = signals.next() => None,
         reason = coordinator.broken() => Some(reason),
@@ -110,6 +123,17 @@ pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict,
     }
 }
 
+/// Shows a person at the terminal the way into the web page. Logs get none: who reads them could use it.
+pub(super) fn offer_link(coordinator: &Coordinator, console: &Console) -> Result<(), CliError> {
+    let Some(web) = coordinator.web() else { return Ok(()) };
+    if !console.terminal.interactive {
+        return Ok(());
+    }
+    let link = web.first_link().map_err(|error| CliError::environment(error.to_string()))?;
+    console.terminal.say(&format!("open {link}\n  (good once, for ten minutes; `coordinator login` makes others)"));
+    Ok(())
+}
+
 /// Says where it listens and what its store promises.
 fn announce(standby: &Standby, console: &Console) -> Result<(), CliError> {
     let durability = standby.durability();
@@ -122,7 +146,7 @@ fn announce(standby: &Standby, console: &Console) -> Result<(), CliError> {
     let store = StoreWords { address: standby.store(), durability: durability.clone() };
     let listening = format!("{}://{}", standby.scheme(), standby.address());
     let monitoring = standby.monitor().map(|address| format!("http://{address}"));
-    console.show(&Listening { listening, monitoring, store: Some(store) })
+    console.show(&Listening { listening, monitoring, web: None, store: Some(store) })
 }
 
 /// The store on a server, if one was named. What is wrong with its address is said without repeating it.

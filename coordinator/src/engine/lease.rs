@@ -17,6 +17,8 @@ pub struct Grant {
     pub stage: Stage,
     /// Where the data are on this worker.
     pub source: Source,
+    /// Where below the data root the weights file is, for a stage that starts from one.
+    pub weights: Option<String>,
     /// The parent stage's model.
     pub parent_model: Option<ArtifactId>,
     /// When to write checkpoints.
@@ -147,6 +149,7 @@ impl Engine {
                 Some(key) => entry.record.source.relocated(key),
                 None => entry.record.source.clone(),
             },
+            weights: entry.record.weights.clone(),
             parent_model: spec.parent().and_then(model_of),
             checkpoint: entry.record.checkpoint,
             resume_from: entry.progress.checkpoint.clone(),

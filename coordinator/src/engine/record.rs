@@ -43,6 +43,9 @@ pub struct StageRecord {
     pub cost: Cost,
     /// Where the sweep that brought it says its data are.
     pub source: Source,
+    /// Where it says the weights file is, for a stage that starts from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
     /// When to write checkpoints.
     pub checkpoint: CheckpointPolicy,
 }

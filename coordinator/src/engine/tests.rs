@@ -29,7 +29,7 @@ fn submission(text: &str, submitted_ms: u64) -> Submission {
     let Source::Procedural(procedural) = &sweep.source else { panic!("procedural") };
     let facts = procedural.facts();
     let plan = plan::expand(&sweep, &facts, NumericClass::Cpu, Extent::Whole).expect("a plan");
-    Planned { sweep, facts, plan }.submission(text.to_owned(), submitted_ms)
+    Planned { sweep, facts, pretext_facts: None, plan }.submission(text.to_owned(), submitted_ms)
 }
 
 fn worker(name: &str) -> WorkerId {

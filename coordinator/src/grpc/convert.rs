@@ -11,6 +11,19 @@ use tonic::Status;
 
 use crate::engine::{Announcement, CellCounts, Offer, SweepStatus, WorkerView};
 
+/// Characters of what came from outside that a message repeats.
+const LONGEST: usize = 200;
+
+/// What came from outside as a message repeats it: not long, nothing that a terminal would obey.
+pub(super) fn shown(text: &str) -> String {
+    let mut escaped = text.chars().flat_map(char::escape_debug);
+    let mut shown: String = escaped.by_ref().take(LONGEST).collect();
+    if escaped.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// A field that must be there.
 pub(super) fn required<T>(field: Option<T>, name: &str) -> Result<T, Status> {
     field.ok_or_else(|| Status::invalid_argument(format!("`{name}` is missing")))
@@ -21,7 +34,8 @@ pub(super) fn parsed<T: FromStr>(text: &str, name: &str) -> Result<T, Status>
 where
     T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|error: T::Err| Status::invalid_argument(format!("`{name}`: {error}")))
+    let refused = |error: T::Err| Status::invalid_argument(format!("`{name}`: {}", shown(&error.to_string())));
+    text.parse().map_err(refused)
 }
 
 pub(super) fn attempt(message: Option<pb::Attempt>) -> Result<AttemptId, Status> {
@@ -38,7 +52,7 @@ pub(super) fn worker(message: Option<pb::Worker>) -> Result<WorkerId, Status> {
     if !is_valid_name(&message.name) {
         return Err(Status::invalid_argument(format!(
             "`{}` is not a worker name: at most 64 of A-Z a-z 0-9 . _ -, no leading dot",
-            message.name.escape_debug()
+            shown(&message.name)
         )));
     }
     Ok(WorkerId { name: message.name, boot: parsed(&message.boot, "worker.boot")? })
@@ -67,6 +81,7 @@ fn dataset(message: pb::Dataset) -> Result<Announcement, Status> {
             classes: message.classes,
             train: message.train,
             test: message.test,
+            groups: message.groups.into_iter().map(|group| group.train).collect(),
         })
     } else {
         Err(message.problem)
@@ -82,6 +97,7 @@ fn dataset_message(data: Announcement) -> pb::Dataset {
             classes: facts.classes,
             train: facts.train,
             test: facts.test,
+            groups: facts.groups.into_iter().map(|train| pb::Group { train }).collect(),
             problem: String::new(),
         },
         Err(problem) => pb::Dataset { key: data.key, problem, ..Default::default() },
@@ -93,7 +109,7 @@ pub(super) fn point(message: &pb::Point) -> Result<Point, Status> {
         "train" => Part::Train,
         "validation" => Part::Validation,
         "test" => Part::Test,
-        other => return Err(Status::invalid_argument(format!("`{}` is not a part", other.escape_debug()))),
+        other => return Err(Status::invalid_argument(format!("`{}` is not a part", shown(other)))),
     };
     let metric = match message.metric.as_str() {
         "loss" => Metric::Loss,
@@ -101,7 +117,7 @@ pub(super) fn point(message: &pb::Point) -> Result<Point, Status> {
         "step-loss" => Metric::StepLoss,
         "learning-rate" => Metric::LearningRate,
         "knn-accuracy" => Metric::KnnAccuracy,
-        other => return Err(Status::invalid_argument(format!("`{}` is not a metric", other.escape_debug()))),
+        other => return Err(Status::invalid_argument(format!("`{}` is not a metric", shown(other)))),
     };
     if !message.value.is_finite() {
         return Err(Status::invalid_argument("a point's value must be finite"));

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Largest message that is accepted: point batches and pieces of artifacts fit easily.
+/// Largest message that is accepted of a person: a sweep file fits easily.
 pub const MAX_MESSAGE: usize = 4 << 20;
+/// Largest message that is accepted of a worker: point batches, pieces of artifacts and data sets fit easily, and one that is
+/// full of the smallest things stays below half a GiB when it is decoded.
+pub const MAX_WORK_MESSAGE: usize = 2 << 20;
 /// Largest sweep file that is accepted.
 pub const MAX_SPEC: usize = 1 << 20;
 /// Calls at a time on one connection.

@@ -9,7 +9,7 @@ mod sweeps;
 mod work;
 
 pub use gate::Gate;
-pub use server::{DescriptorError, Parts, serve, services};
+pub use server::{DescriptorError, Parts, guarded, serve, services};
 pub use sweeps::SweepsService;
 pub use work::WorkService;
 

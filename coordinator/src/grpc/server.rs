@@ -6,17 +6,19 @@ use axum::Router;
 use pretext_proto::externalscaler::external_scaler_server::ExternalScalerServer;
 use pretext_proto::v1::identity_server::IdentityServer;
 use pretext_proto::v1::sweeps_server::SweepsServer;
+use pretext_proto::v1::web_server::WebServer;
 use pretext_proto::v1::work_server::WorkServer;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::service::Routes;
 
 use super::gate::{self, Gate};
-use super::limits::{CONNECTION_AGE, KEEP_ALIVE, MAX_HEADERS, MAX_MESSAGE, MAX_RESETS, MAX_STREAMS};
+use super::limits::{CONNECTION_AGE, KEEP_ALIVE, MAX_HEADERS, MAX_MESSAGE, MAX_RESETS, MAX_STREAMS, MAX_WORK_MESSAGE};
 use super::{SweepsService, WorkService};
 use crate::artifacts::Artifacts;
 use crate::core::Core;
 use crate::engine::Limits;
+use crate::http::{Web, WebService};
 use crate::identity::{IdentityService, Ports, accept};
 use crate::scaler::ScalerService;
 
@@ -28,6 +30,8 @@ pub struct Parts {
     pub artifacts: Artifacts,
     /// Times and limits of leases.
     pub limits: Limits,
+    /// The web page, for which links are made.
+    pub web: Option<Web>,
 }
 
 /// The descriptors of this build are damaged: it cannot be.
@@ -45,16 +49,22 @@ pub fn services(parts: Parts, gate: Gate, identity: IdentityService) -> Result<R
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .map_err(|error| DescriptorError(error.to_string()))?;
-    let Parts { core, artifacts, limits } = parts;
+    let Parts { core, artifacts, limits, web } = parts;
     let sweeps = SweepsService::new(core.clone(), artifacts.clone());
     let work = WorkService::new(core.clone(), artifacts, limits, gate);
     let scaler = ScalerService::new(core);
     let routes = Routes::new(reflection)
         .add_service(SweepsServer::new(sweeps).max_decoding_message_size(MAX_MESSAGE))
-        .add_service(WorkServer::new(work).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(WorkServer::new(work).max_decoding_message_size(MAX_WORK_MESSAGE))
         .add_service(IdentityServer::new(identity).max_decoding_message_size(MAX_HEADERS as usize))
+        .add_service(WebServer::new(WebService::new(web)).max_decoding_message_size(MAX_HEADERS as usize))
         .add_service(ExternalScalerServer::new(scaler).max_decoding_message_size(MAX_HEADERS as usize));
     Ok(routes.into_axum_router())
+}
+
+/// `front` behind the gate.
+pub fn guarded(front: Router, gate: Gate) -> Router {
+    front.layer(axum::middleware::from_fn_with_state(gate, gate::pass))
 }
 
 /// Lets what comes in at `listener` through the gate to `front`, until `stopped`.
@@ -65,7 +75,7 @@ pub fn serve(
     front: Router,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) -> JoinHandle<Result<(), tonic::transport::Error>> {
-    let guarded = front.layer(axum::middleware::from_fn_with_state(gate, gate::pass));
+    let guarded = guarded(front, gate);
     let mut server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEP_ALIVE.0))
         .http2_keepalive_timeout(Some(KEEP_ALIVE.1))

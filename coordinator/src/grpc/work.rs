@@ -60,6 +60,7 @@ fn grant_message(grant: Grant) -> Result<pb::Grant, Status> {
         attempt: Some(convert::attempt_message(grant.attempt)),
         stage_json: json(serde_json::to_string(&grant.stage))?,
         source_json: json(serde_json::to_string(&grant.source))?,
+        weights_path: grant.weights.unwrap_or_default(),
         parent_model: grant.parent_model.map(|model| model.to_string()).unwrap_or_default(),
         checkpoint_json: json(serde_json::to_string(&grant.checkpoint))?,
         resume_step: grant.resume_from.as_ref().map(|checkpoint| checkpoint.step).unwrap_or_default(),
@@ -188,14 +189,15 @@ impl Work for WorkService {
             return Err(Status::invalid_argument("an upload begins with its header"));
         };
         let attempt = convert::attempt(header.attempt)?;
+        // Before all else of the message is looked at: of a lease that is another's, nothing is said.
+        self.gate.owns(&caller, vec![attempt], &self.core).await?;
         let artifact: ArtifactId = parsed(&header.artifact, "artifact")?;
         if ArtifactKind::parse(&header.kind).is_none() {
             return Err(Status::invalid_argument(format!(
                 "`{}` is not a kind of artifact",
-                header.kind.escape_debug()
+                convert::shown(&header.kind)
             )));
         }
-        self.gate.owns(&caller, vec![attempt], &self.core).await?;
         self.core.call(move |engine, _| engine.check(attempt)).await.map_err(unavailable)?.map_err(refused)?;
         if self.artifacts.has(artifact) {
             return Ok(Response::new(pb::UploadReply { existed: true }));
@@ -283,7 +285,7 @@ impl Work for WorkService {
         let attempt = convert::attempt(request.attempt)?;
         self.gate.owns(&caller, vec![attempt], &self.core).await?;
         let code = FailureCode::parse(&request.code).ok_or_else(|| {
-            Status::invalid_argument(format!("`{}` is not a failure code", request.code.escape_debug()))
+            Status::invalid_argument(format!("`{}` is not a failure code", convert::shown(&request.code)))
         })?;
         let surplus = request.log.len().saturating_sub(MAX_LOG.0);
         let log = request.log.into_iter().skip(surplus).map(|line| line.chars().take(MAX_LOG.1).collect()).collect();

@@ -56,28 +56,21 @@ pub struct Connection {
 
 /// One of the places for connections, free again when this is dropped.
 struct Place {
-    permit: Option<OwnedSemaphorePermit>,
-    places: Arc<Semaphore>,
+    _permit: OwnedSemaphorePermit,
     ports: Ports,
 }
 
 impl Place {
     fn take(places: &Arc<Semaphore>, ports: &Ports) -> Option<Self> {
         let permit = places.clone().try_acquire_owned().ok()?;
-        let place = Self { permit: Some(permit), places: places.clone(), ports: ports.clone() };
-        place.count();
-        Some(place)
-    }
-
-    fn count(&self) {
-        self.ports.metrics.connections(self.ports.most.saturating_sub(self.places.available_permits()));
+        ports.metrics.connection_opened();
+        Some(Self { _permit: permit, ports: ports.clone() })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        drop(self.permit.take());
-        self.count();
+        self.ports.metrics.connection_closed();
     }
 }
 

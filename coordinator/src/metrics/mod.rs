@@ -193,9 +193,14 @@ impl Metrics {
         self.denials.get_or_create(&[("reason", denial.as_str())]).inc();
     }
 
-    /// Connections that are open now.
-    pub fn connections(&self, open: usize) {
-        self.connections.set(open as i64);
+    /// A connection was opened.
+    pub fn connection_opened(&self) {
+        self.connections.inc();
+    }
+
+    /// A connection was closed.
+    pub fn connection_closed(&self) {
+        self.connections.dec();
     }
 
     /// A certificate of this coordinator ends at this Unix time.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use pretext_shared::ids::StageId;
+use pretext_shared::ids::{StageId, WeightsHash};
 use pretext_shared::outcome::{FailureCode, Score};
 use pretext_shared::split::{Fraction, test_count};
 use pretext_shared::stage::{DownstreamMode, LrSpec, Method, StageSpec};
@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::compare::{self, Comparison, Overall};
 use super::evaluation::{Evaluations, Measures};
+use super::inputs;
 use super::stats::proportion::binomial_half_width;
 use super::stats::{Paired, Summary};
 
@@ -24,6 +25,8 @@ pub struct Tables {
     pub states: BTreeMap<CellState, usize>,
     /// What accuracies are to be compared with.
     pub test_set: TestSet,
+    /// The weights file that encoders start from, where there is one.
+    pub weights: Option<WeightsHash>,
 }
 
 /// The table of one learning-rate policy: rows are fractions, columns are methods.
@@ -67,6 +70,9 @@ pub struct Entry {
     pub loss: Option<Summary>,
     /// Accuracy minus that of the supervised cells of the same fraction, policy and seed.
     pub gain: Option<Paired>,
+    /// Accuracy minus that of the random-init cells of the same fraction, policy and seed: what the features are worth
+    /// beyond those of an encoder that learned nothing.
+    pub above_floor: Option<Paired>,
     /// What the stored test predictions say; `None` where no cell has any.
     pub measures: Option<MeasureSummaries>,
     /// Half width of the 95 % binomial interval of one run at the mean accuracy, in 0–1: what the
@@ -157,6 +163,8 @@ pub enum Protocol {
     Fraction,
     /// All training images, without labels (the papers' protocol).
     All,
+    /// All training images of another data set, without labels.
+    Transfer,
     /// Both protocols are in the table.
     Mixed,
 }
@@ -196,7 +204,7 @@ impl Tables {
             }
         }
         let policies = names.into_iter().map(|lr| PolicyTable::of(view, evaluations, lr)).collect();
-        Self { policies, states, test_set: TestSet::of(view) }
+        Self { policies, states, test_set: TestSet::of(view), weights: inputs::weights(view) }
     }
 
     /// All entries that have cells, with their policy and fraction.
@@ -237,10 +245,11 @@ impl PolicyTable {
         }
     }
 
-    /// The supervised entries with their fractions: what training from scratch reaches.
-    pub fn supervised(&self) -> impl Iterator<Item = (Fraction, &Entry)> {
-        self.rows.iter().filter_map(|row| {
-            let entry = row.entries.iter().find(|entry| entry.method == Method::Supervised)?;
+    /// The entries of `method` with their fractions: supervised is what training from scratch reaches, random-init the
+    /// floor.
+    pub fn entries_of(&self, method: Method) -> impl Iterator<Item = (Fraction, &Entry)> {
+        self.rows.iter().filter_map(move |row| {
+            let entry = row.entries.iter().find(|entry| entry.method == method)?;
             (!entry.runs.is_empty()).then_some((row.fraction, entry))
         })
     }
@@ -264,6 +273,7 @@ impl Entry {
             accuracy,
             loss: Summary::of(&scores.iter().map(|score| score.loss).collect::<Vec<_>>()),
             gain: None,
+            above_floor: None,
             measures: MeasureSummaries::of(&measures),
             test_half_width: accuracy.zip(smallest_test).and_then(|(acc, n)| binomial_half_width(acc.mean, n)),
             pretext: Effort::of(view, cells.iter().filter_map(|(_, cell)| cell.pretext)),
@@ -313,11 +323,20 @@ impl MeasureSummaries {
     }
 }
 
-/// Fills in the paired differences to the supervised entry of a row.
+/// Fills in the paired differences to the supervised entry of a row and to its floor.
 fn add_gains(entries: &mut [Entry]) {
-    let Some(supervised) = entries.iter().find(|entry| entry.method == Method::Supervised).cloned() else { return };
-    for entry in entries.iter_mut().filter(|entry| entry.method != Method::Supervised) {
-        entry.gain = Paired::of(&compare::differences(entry, &supervised));
+    let differences = |entries: &[Entry], reference: Method| -> Vec<Option<Paired>> {
+        let reference = entries.iter().find(|entry| entry.method == reference);
+        let minus = |entry: &Entry| {
+            let reference = reference.filter(|reference| reference.method != entry.method)?;
+            Paired::of(&compare::differences(entry, reference))
+        };
+        entries.iter().map(minus).collect()
+    };
+    let gains = differences(entries, Method::Supervised);
+    let above_floor = differences(entries, Method::RandomInit);
+    for ((entry, gain), above_floor) in entries.iter_mut().zip(gains).zip(above_floor) {
+        (entry.gain, entry.above_floor) = (gain, above_floor);
     }
 }
 
@@ -378,6 +397,10 @@ impl Protocol {
         for cell in cells {
             let stage = cell.pretext.and_then(|id| view.stages.get(&id)).map(|view| &view.stage.spec);
             let Some(StageSpec::Pretext(spec)) = stage else { continue };
+            // A sweep reads one data set for pretext training, or the other.
+            if spec.data.fingerprint != view.provenance.dataset.fingerprint {
+                return Protocol::Transfer;
+            }
             // With all labels the two protocols are one.
             match (spec.split.fraction == cell.key.fraction, cell.key.fraction == Fraction::ALL) {
                 (true, true) => whole = true,

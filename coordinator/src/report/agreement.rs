@@ -46,6 +46,9 @@ pub struct RecordedProvenance {
     pub spec: String,
     /// The data.
     pub dataset: DatasetFacts,
+    /// The data that pretext training read, where they were others.
+    #[serde(default)]
+    pub pretext_dataset: Option<DatasetFacts>,
     version: String,
     /// Numeric class of all stages.
     pub class: NumericClass,

@@ -69,6 +69,13 @@ fn curve_chart(view: &SweepView, cell: &Cell, kind: StageKind, stage: StageId, m
     }
 }
 
+impl Curve {
+    /// Whether there is anything to see.
+    pub fn has_values(&self) -> bool {
+        self.chart.series.iter().any(|series| !series.dots.is_empty())
+    }
+}
+
 /// One value per epoch: the last one, should an epoch have several.
 fn series(view: &SweepView, stage: StageId, metric: Metric, part: Part, name: &str, class: &'static str) -> Series {
     let points = view.stages.get(&stage).map_or(&[][..], |view| &view.points);

@@ -6,7 +6,7 @@ use pretext_shared::sweep::SweepView;
 
 use super::aggregate::{PolicyTable, Tables};
 use super::text::markdown as escaped;
-use super::{text, verdicts, wording};
+use super::{inputs, text, verdicts, wording};
 
 /// The whole document.
 pub fn render(view: &SweepView, tables: &Tables) -> String {
@@ -25,6 +25,9 @@ pub fn render(view: &SweepView, tables: &Tables) -> String {
         escaped(&provenance.version),
         provenance.class,
     ));
+    for sentence in inputs::sentences(view) {
+        out.push_str(&format!("\n{}\n", escaped(&sentence)));
+    }
     for table in &tables.policies {
         out.push_str(&policy(table, tables));
     }

@@ -16,6 +16,7 @@ pub mod curves;
 pub mod evaluation;
 pub mod folder;
 pub mod html;
+pub mod inputs;
 pub mod markdown;
 pub mod points;
 pub mod results;

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pretext_shared::ids::{StageId, SweepId};
-use pretext_shared::outcome::{FailureCode, Score};
+use pretext_shared::ids::{ArtifactId, StageId, SweepId};
+use pretext_shared::outcome::{ArtifactKind, FailureCode, Score};
 use pretext_shared::split::Fraction;
 use pretext_shared::stage::{DownstreamMode, Extent, Method, StageKind, StageSpec};
 use pretext_shared::sweep::{Cell, CellKey, CellState, Provenance, StageStatus, StageView, SweepView};
@@ -152,6 +152,9 @@ pub struct StageRecord {
     pub selected_epoch: Option<u32>,
     /// Score on the validation images at that epoch.
     pub validation: Option<Score>,
+    /// The artifact id of the model of that epoch: equal ids are equal weights, and `worker export` writes its encoder for other
+    /// programs.
+    pub model: Option<ArtifactId>,
 }
 
 /// The downstream stage of a cell.
@@ -187,6 +190,8 @@ pub struct SummaryRecord {
     pub measures: Option<MeasureSummaries>,
     /// Accuracy minus that of the supervised cells of the same seeds.
     pub gain_over_supervised: Option<Paired>,
+    /// Accuracy minus that of the random-init cells of the same seeds.
+    pub gain_over_random_init: Option<Paired>,
     /// Half width of the 95 % binomial interval of one run at the mean accuracy.
     pub test_half_width: Option<f64>,
 }
@@ -210,6 +215,7 @@ impl Results {
             loss: entry.loss,
             measures: entry.measures,
             gain_over_supervised: entry.gain,
+            gain_over_random_init: entry.above_floor,
             test_half_width: entry.test_half_width,
         });
         let comparisons = tables.policies.iter().flat_map(|table| {
@@ -317,6 +323,7 @@ impl StageRecord {
             validation_images: cost.map_or(0, |cost| cost.validation_images),
             selected_epoch: result.map(|result| result.selected_epoch),
             validation: result.map(|result| result.score),
+            model: result.and_then(|result| result.artifacts.get(&ArtifactKind::Model)).copied(),
         }
     }
 }

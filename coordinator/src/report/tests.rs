@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::aggregate::{Entry, Protocol};
 use super::compare::Verdict;
-use super::fixture::{HOSTILE, artifact, shift_accuracy, view};
+use super::fixture::{HOSTILE, artifact, shift_accuracy, view, with_floor};
 use super::*;
 
 fn text(folder: &Folder, path: &str) -> String {
@@ -61,6 +61,44 @@ fn aggregates_are_what_a_hand_computes() {
     assert_eq!((majority.class.as_str(), tables.test_set.images), ("ADH <&>", 3782));
     close(Some(majority.accuracy), 1876.0 / 3782.0);
     assert_eq!(tables.policies.iter().map(|table| table.protocol).collect::<Vec<_>>(), [Protocol::Fraction; 2]);
+}
+
+#[test]
+fn every_method_is_compared_with_the_floor_where_there_is_one() {
+    let (mut view, simclr) = (with_floor(), |tables: &Tables| entry(tables, "scheduler", Method::Simclr, 0.05));
+    // Differences 0.21, 0.20, 0.19.
+    shift_accuracy(&mut view, Method::Simclr, 0.05, 1, 0.01);
+    shift_accuracy(&mut view, Method::Simclr, 0.05, 3, -0.01);
+    let tables = tables(&view);
+    let above_floor = simclr(&tables).above_floor.expect("random-init has the same seeds");
+    assert_eq!(above_floor.n, 3);
+    close(Some(above_floor.difference.mean), 0.20);
+    close(above_floor.difference.std, 0.01);
+    // The ceiling is above the floor too; the floor itself, other fractions and other policies have nothing to say.
+    let supervised = entry(&tables, "scheduler", Method::Supervised, 0.05).above_floor;
+    close(supervised.map(|pairs| pairs.difference.mean), 0.13);
+    assert_eq!(entry(&tables, "scheduler", Method::RandomInit, 0.05).above_floor, None);
+    assert_eq!(entry(&tables, "scheduler", Method::Simclr, 0.25).above_floor, None);
+    let Rendered { folder, terminal } = render(&view, &artifact);
+    let report = text(&folder, "report.md");
+    let line = "Accuracy minus the floor in points, paired by seed: Supervised +13.00 ± 0.00 at 5 %";
+    assert!(report.contains(line), "{report}");
+    assert!(
+        report.contains("Floor (random-init: a head on frozen initial weights, the same labels): 5 %: "),
+        "{report}"
+    );
+    assert!(terminal.contains("Floor (random-init"), "{terminal}");
+    assert!(text(&folder, "report.html").contains("+20.00 ± 1.00 points to the floor"));
+    let results: Value = serde_json::from_str(&text(&folder, "results.json")).expect("JSON");
+    let of = |method: &str| {
+        let summary = results["summary"].as_array().expect("a list");
+        summary.iter().find(|one| one["method"] == method && one["lr"] == "scheduler").expect("it is there").clone()
+    };
+    assert_eq!(of("simclr")["gain_over_random_init"]["n"], 3);
+    assert_eq!(of("random-init")["gain_over_random_init"], Value::Null);
+    // Without random-init cells nothing is said of a floor.
+    let without = render(&super::fixture::view(), &artifact);
+    assert!(!text(&without.folder, "report.md").contains("loor") && !without.terminal.contains("loor"));
 }
 
 #[test]

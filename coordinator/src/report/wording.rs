@@ -161,24 +161,43 @@ pub fn warnings(view: &SweepView) -> Vec<String> {
 }
 
 /// What training from scratch reaches, at each fraction: the line to compare every column with.
-pub fn supervised_line(table: &PolicyTable) -> String {
-    let scores: Vec<String> =
-        table.supervised().map(|(fraction, one)| format!("{}: {}", fraction.percent(), entry(one))).collect();
+pub fn supervised_line(table: &PolicyTable, tables: &Tables) -> String {
+    let scores: Vec<String> = table
+        .entries_of(Method::Supervised)
+        .map(|(fraction, one)| format!("{}: {}", fraction.percent(), entry(one)))
+        .collect();
     if scores.is_empty() {
         "Supervised line: this policy has no supervised cells, so gains over training from scratch cannot be read off \
          the table."
             .to_owned()
     } else {
-        format!("Supervised line (random initial weights, no pretext, the same labels): {}.", scores.join(" · "))
+        let start = if tables.weights.is_some() { "the weights file" } else { "random initial weights" };
+        format!("Supervised line ({start}, no pretext, the same labels): {}.", scores.join(" · "))
     }
+}
+
+/// What a head on an encoder that learned nothing reaches, at each fraction; `None` without random-init cells.
+fn floor_line(table: &PolicyTable) -> Option<String> {
+    let scores: Vec<String> = table
+        .entries_of(Method::RandomInit)
+        .map(|(fraction, one)| format!("{}: {}", fraction.percent(), entry(one)))
+        .collect();
+    (!scores.is_empty()).then(|| {
+        format!("Floor (random-init: a head on frozen initial weights, the same labels): {}.", scores.join(" · "))
+    })
 }
 
 /// What the numbers of a table mean: selection, data protocol, test set, spread.
 pub fn notes(table: &PolicyTable, tables: &Tables) -> Vec<String> {
-    let mut notes = vec![supervised_line(table)];
-    let gains = gains(table);
-    if !gains.is_empty() {
-        notes.push(format!("Accuracy minus supervised in points, paired by seed: {}.", gains.join(" · ")));
+    let mut notes = vec![supervised_line(table, tables)];
+    let over_supervised = gains(table, |entry| entry.gain.as_ref());
+    if !over_supervised.is_empty() {
+        notes.push(format!("Accuracy minus supervised in points, paired by seed: {}.", over_supervised.join(" · ")));
+    }
+    notes.extend(floor_line(table));
+    let above_floor = gains(table, |entry| entry.above_floor.as_ref());
+    if !above_floor.is_empty() {
+        notes.push(format!("Accuracy minus the floor in points, paired by seed: {}.", above_floor.join(" · ")));
     }
     notes.push(
         "Selection: the model of the epoch with the lowest validation loss. The test images are scored once, by that \
@@ -195,11 +214,11 @@ pub fn notes(table: &PolicyTable, tables: &Tables) -> Vec<String> {
     notes
 }
 
-/// The gains over supervised training, worded per method: `SimCLR +2.10 at 5 %`.
-fn gains(table: &PolicyTable) -> Vec<String> {
+/// Paired differences, worded per method: `SimCLR +2.10 at 5 %`.
+fn gains(table: &PolicyTable, pairs: impl Fn(&Entry) -> Option<&Paired>) -> Vec<String> {
     let of_method = |method: &Method| {
         let of_row = |(fraction, entry): (Fraction, &Entry)| {
-            let pairs = entry.gain.as_ref()?;
+            let pairs = pairs(entry)?;
             let n = if pairs.n == entry.n() { String::new() } else { format!(" (n = {})", pairs.n) };
             Some(format!("{} at {}{n}", gain(pairs), fraction.percent()))
         };
@@ -218,6 +237,9 @@ pub fn protocol(protocol: Protocol) -> &'static str {
             "Data: pretext training saw the images of the cell's own label fraction only (protocol fraction)."
         }
         Protocol::All => "Data: pretext training saw all training images, without labels (protocol all).",
+        Protocol::Transfer => {
+            "Data: pretext training saw all training images of another data set, without labels (protocol transfer)."
+        }
         Protocol::Mixed => {
             "Data: this table mixes pretext training on the cell's own fraction with pretext training on all training \
              images. Do not compare across the two."

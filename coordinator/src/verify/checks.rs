@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pretext_shared::dataset::SweepFacts;
 use pretext_shared::ids::{ArtifactId, Fence, StageId};
 use pretext_shared::plan;
 use pretext_shared::point::{Metric, Part};
@@ -267,8 +268,8 @@ impl<'a> Inspection<'a> {
         let planned = spec::parse(&provenance.spec)
             .map_err(|_| "its file is no good sweep any more".to_owned())
             .and_then(|sweep| {
-                plan::expand(&sweep, &provenance.dataset, provenance.class, provenance.extent)
-                    .map_err(|errors| errors.to_string())
+                let facts = SweepFacts { dataset: &provenance.dataset, pretext: provenance.pretext_dataset.as_ref() };
+                plan::expand(&sweep, facts, provenance.class, provenance.extent).map_err(|errors| errors.to_string())
             });
         match planned {
             Err(problem) => self.found("I10", Harm::Wrong, format!("{id} cannot be planned again: {problem}")),

@@ -28,7 +28,7 @@ pub(crate) fn submission() -> (SweepRecord, Vec<(StageId, StageRecord)>) {
     let sweep = spec::parse(SWEEP).expect("a good sweep");
     let facts = Procedural { train_per_class: 40, test_per_class: 10, seed: 0 }.facts();
     let plan = plan::expand(&sweep, &facts, NumericClass::Cpu, Extent::Whole).expect("a plan");
-    let submission = Planned { sweep, facts, plan }.submission(SWEEP.to_owned(), 7);
+    let submission = Planned { sweep, facts, pretext_facts: None, plan }.submission(SWEEP.to_owned(), 7);
     (submission.sweep, submission.stages)
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::dataset::DatasetFacts;
+use crate::dataset::{DatasetFacts, Source, SweepFacts};
 use crate::spec::Sweep;
-use crate::split::{Fraction, class_counts, test_count};
+use crate::split::{Fraction, Role, SplitSpec, class_counts, grouped_class_counts, set_test_groups_apart, test_count};
 use crate::stage::PretextTask;
 
 use super::cost::{Epoch, last_batch};
@@ -18,45 +18,67 @@ pub(super) struct Parts {
     pub(super) validation: u64,
 }
 
-/// The counts of a data set under every fraction that a sweep uses.
+/// The parts of a data set under each split. Which groups a fraction takes depends on the seed, and so does their size.
+type Partition = BTreeMap<(Fraction, u64), Parts>;
+
+/// A data set's images after test images were set apart.
+struct Available {
+    /// Training images of each class.
+    train: Vec<usize>,
+    /// Test images of each class.
+    test: Vec<usize>,
+    /// Training images of each class in each group; empty where there are no groups.
+    groups: Vec<Vec<u32>>,
+}
+
+/// The counts of a data set under every split that a sweep uses.
 #[derive(Debug)]
 pub(super) struct Counts {
-    parts: BTreeMap<Fraction, Parts>,
+    parts: Partition,
+    /// Of the data set that pretext training reads whole, where it is another.
+    other: Option<Partition>,
     /// Test images.
     pub(super) test: u64,
 }
 
 impl Counts {
-    /// The parts of a fraction that [`Counts::check`] has seen.
-    pub(super) fn parts(&self, fraction: Fraction) -> Parts {
-        self.parts.get(&fraction).copied().unwrap_or_default()
+    /// The parts of a split that [`Counts::check`] has seen.
+    pub(super) fn parts(&self, split: SplitSpec) -> Parts {
+        self.parts.get(&(split.fraction, split.seed)).copied().unwrap_or_default()
+    }
+
+    /// The parts of a split for pretext training.
+    pub(super) fn pretext_parts(&self, split: SplitSpec) -> Parts {
+        match &self.other {
+            Some(other) => other.get(&(split.fraction, split.seed)).copied().unwrap_or_default(),
+            None => self.parts(split),
+        }
     }
 
     /// Counts the images for `sweep`, or says everything that is wrong with them.
-    pub(super) fn check(sweep: &Sweep, facts: &DatasetFacts) -> Result<Self, PlanErrors> {
+    pub(super) fn check(sweep: &Sweep, facts: SweepFacts<'_>) -> Result<Self, PlanErrors> {
+        let SweepFacts { dataset: facts, pretext } = facts;
         // Nothing can be counted in facts that contradict themselves.
-        let (train, test) = class_parts(sweep, facts)?;
+        let available = available(&sweep.source, facts)?;
         let mut errors = Vec::new();
-        check_classes(facts, &train, &test, &mut errors);
-
-        let mut parts = BTreeMap::new();
-        for fraction in fractions(sweep) {
-            match split(fraction, &train, facts) {
-                Ok(counted) => drop(parts.insert(fraction, counted)),
-                Err(error) => errors.push(error),
-            }
-        }
-        let counts = Self { parts, test: test.iter().map(|n| *n as u64).sum() };
+        check_classes(facts, &available, &mut errors);
+        let other = match &sweep.pretext_dataset {
+            Some(other) => Some(whole(sweep, &other.source, pretext)?),
+            None => None,
+        };
+        let parts = partition(splits(sweep), &available, facts, &mut errors);
+        let counts = Self { parts, other, test: available.test.iter().map(|n| *n as u64).sum() };
         counts.check_contrast(sweep, &mut errors);
         if errors.is_empty() { Ok(counts) } else { Err(PlanErrors(errors)) }
     }
 
     /// SimCLR needs whole batches to train, and another image to contrast with.
     fn check_contrast(&self, sweep: &Sweep, errors: &mut Vec<PlanError>) {
-        for (key, recipe, _) in sweep.cells() {
+        for (key, recipe, seeds) in sweep.cells() {
             let Some(pretext) = &recipe.pretext else { continue };
             let fraction = pretext_fraction(pretext.data, key.fraction);
-            let Some(parts) = self.parts.get(&fraction) else { continue };
+            let known = self.other.as_ref().unwrap_or(&self.parts);
+            let Some(parts) = known.get(&(fraction, seeds.split)) else { continue };
             if !matches!(pretext.task, PretextTask::Simclr { .. }) {
                 continue;
             }
@@ -76,39 +98,72 @@ impl Counts {
     }
 }
 
-/// The fractions that stages of `sweep` are split by.
-fn fractions(sweep: &Sweep) -> BTreeSet<Fraction> {
+/// The fractions and seeds that stages of `sweep` split its data set by.
+fn splits(sweep: &Sweep) -> BTreeSet<(Fraction, u64)> {
     let mut all = BTreeSet::new();
-    for (key, recipe, _) in sweep.cells() {
-        all.insert(key.fraction);
-        all.extend(recipe.pretext.iter().map(|pretext| pretext_fraction(pretext.data, key.fraction)));
+    for (key, recipe, seeds) in sweep.cells() {
+        all.insert((key.fraction, seeds.split));
+        // Of another data set it is no share of this one.
+        let pretext = recipe.pretext.iter().filter(|_| sweep.pretext_dataset.is_none());
+        all.extend(pretext.map(|pretext| (pretext_fraction(pretext.data, key.fraction), seeds.split)));
     }
     all
 }
 
-/// Training and test images of each class, after test images were set apart.
-fn class_parts(sweep: &Sweep, facts: &DatasetFacts) -> Result<(Vec<usize>, Vec<usize>), PlanErrors> {
+/// The parts of a data set that pretext training reads whole.
+fn whole(sweep: &Sweep, source: &Source, facts: Option<&DatasetFacts>) -> Result<Partition, PlanErrors> {
+    let Some(facts) = facts else {
+        return Err(PlanErrors(vec![PlanError::OtherData { asked: source.key(), found: "nothing".to_owned() }]));
+    };
+    let available = available(source, facts)?;
+    let mut errors = Vec::new();
+    check_classes(facts, &available, &mut errors);
+    let splits = sweep.cells().map(|(_, _, seeds)| (Fraction::ALL, seeds.split)).collect();
+    let parts = partition(splits, &available, facts, &mut errors);
+    if errors.is_empty() { Ok(parts) } else { Err(PlanErrors(errors)) }
+}
+
+/// The images of each class, after test images were set apart.
+fn available(source: &Source, facts: &DatasetFacts) -> Result<Available, PlanErrors> {
     let classes = facts.classes.len();
     let key = &facts.key;
     let refuse = |error| Err(PlanErrors(vec![error]));
-    if *key != sweep.source.key() {
-        return refuse(PlanError::OtherData { asked: sweep.source.key(), found: key.clone() });
+    if *key != source.key() {
+        return refuse(PlanError::OtherData { asked: source.key(), found: key.clone() });
     }
-    if facts.train.len() != classes || !(facts.test.is_empty() || facts.test.len() == classes) {
+    let torn = facts.groups.iter().any(|images| images.len() != classes);
+    if facts.train.len() != classes || !(facts.test.is_empty() || facts.test.len() == classes) || torn {
         let (key, train, test) = (key.clone(), facts.train.len(), facts.test.len());
         return refuse(PlanError::Contradiction { key, classes, train, test });
     }
     let train: Vec<usize> = facts.train.iter().map(|n| *n as usize).collect();
     let test: Vec<usize> = facts.test.iter().map(|n| *n as usize).collect();
-    match (sweep.test_fraction(), test.is_empty()) {
+    match (source.test_fraction(), test.is_empty()) {
         (Some(_), false) => refuse(PlanError::TestPartExists { key: key.clone(), images: facts.test_total() }),
         (None, true) => refuse(PlanError::TestPartMissing { key: key.clone() }),
-        (None, false) => Ok((train, test)),
-        (Some(share), true) => Ok(train.iter().map(|n| (n - test_count(*n, share), test_count(*n, share))).unzip()),
+        (None, false) => Ok(Available { train, test, groups: facts.groups.clone() }),
+        (Some(share), true) if facts.groups.is_empty() => {
+            let (train, test) = train.iter().map(|n| (n - test_count(*n, share), test_count(*n, share))).unzip();
+            Ok(Available { train, test, groups: Vec::new() })
+        }
+        (Some(share), true) => Ok(set_groups_apart(classes, &facts.groups, share)),
     }
 }
 
-fn check_classes(facts: &DatasetFacts, train: &[usize], test: &[usize], errors: &mut Vec<PlanError>) {
+/// The images that are left when whole groups are set apart for testing.
+fn set_groups_apart(classes: usize, groups: &[Vec<u32>], share: f64) -> Available {
+    let mut available = Available { train: vec![0; classes], test: vec![0; classes], groups: Vec::new() };
+    for (images, apart) in groups.iter().zip(set_test_groups_apart(groups, share)) {
+        let part = if apart { &mut available.test } else { &mut available.train };
+        part.iter_mut().zip(images).for_each(|(sum, n)| *sum += *n as usize);
+        // A group without images keeps the places of the others.
+        available.groups.push(if apart { vec![0; classes] } else { images.clone() });
+    }
+    available
+}
+
+fn check_classes(facts: &DatasetFacts, available: &Available, errors: &mut Vec<PlanError>) {
+    let Available { train, test, .. } = available;
     if train.len() < 2 {
         errors.push(PlanError::TooFewClasses { key: facts.key.clone(), classes: train.len() });
     }
@@ -119,6 +174,42 @@ fn check_classes(facts: &DatasetFacts, train: &[usize], test: &[usize], errors: 
         if *train == 0 && *test > 0 {
             errors.push(PlanError::ClassOnlyInTest { class: class.clone(), images: *test });
         }
+    }
+}
+
+fn partition(
+    splits: BTreeSet<(Fraction, u64)>,
+    available: &Available,
+    facts: &DatasetFacts,
+    errors: &mut Vec<PlanError>,
+) -> Partition {
+    let mut parts = Partition::new();
+    for (fraction, seed) in splits {
+        let counted = match available.groups.is_empty() {
+            true => split(fraction, &available.train, facts),
+            false => split_groups(SplitSpec { seed, fraction }, &available.groups, facts),
+        };
+        match counted {
+            Ok(counted) => drop(parts.insert((fraction, seed), counted)),
+            // Every seed has the same.
+            Err(error) if errors.contains(&error) => {}
+            Err(error) => errors.push(error),
+        }
+    }
+    parts
+}
+
+fn split_groups(spec: SplitSpec, groups: &[Vec<u32>], facts: &DatasetFacts) -> Result<Parts, PlanError> {
+    match grouped_class_counts(groups, spec) {
+        Ok(classes) => Ok(Parts {
+            train: classes.iter().map(|(train, _)| *train as u64).sum(),
+            validation: classes.iter().map(|(_, validation)| *validation as u64).sum(),
+        }),
+        Err(error) => Err(PlanError::OneSided {
+            fraction: spec.fraction,
+            class: facts.classes.get(error.class).cloned().unwrap_or_default(),
+            missing: if error.missing == Role::Train { "training" } else { "validation" },
+        }),
     }
 }
 

@@ -104,6 +104,18 @@ pub enum PlanError {
         /// The smallest fraction that would do; `None` where none would.
         smallest: Option<Fraction>,
     },
+    /// Whole groups that leave a class without images on one side.
+    #[error(
+        "fraction {fraction} takes whole groups and leaves class `{class}` without {missing} images: use a larger fraction, or images of the class in more groups (two at least, three with a test_fraction)"
+    )]
+    OneSided {
+        /// The fraction.
+        fraction: Fraction,
+        /// The class.
+        class: String,
+        /// `training` or `validation`.
+        missing: &'static str,
+    },
     /// A contrastive stage without a full batch.
     #[error(
         "{method} at fraction {fraction} has {images} training images, fewer than its batch of {batch}, and would take no step: set `overrides.{method}.pretext.batch` to at most {images}, use `pretext.data: all`, or exclude the cells"

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{DataSpec, DatasetFacts};
+use crate::dataset::{DataSpec, SweepFacts};
 use crate::device::NumericClass;
 use crate::ids::{ContentHash, StageId, SweepId};
 use crate::spec::{PretextData, Recipe, SeedPair, Sweep};
@@ -101,10 +101,21 @@ impl Plan {
 ///
 /// # Errors
 /// Everything about the data that keeps the sweep from running, together.
-pub fn expand(sweep: &Sweep, facts: &DatasetFacts, class: NumericClass, extent: Extent) -> Result<Plan, PlanErrors> {
+pub fn expand<'a>(
+    sweep: &Sweep,
+    facts: impl Into<SweepFacts<'a>>,
+    class: NumericClass,
+    extent: Extent,
+) -> Result<Plan, PlanErrors> {
+    let facts = facts.into();
     let counts = Counts::check(sweep, facts)?;
     let mut stages = Stages::default();
-    let expansion = Expansion { sweep, data: sweep.data(facts), counts: &counts, class, extent };
+    let data = sweep.data(facts.dataset);
+    let pretext_data = match (&sweep.pretext_dataset, facts.pretext) {
+        (Some(other), Some(facts)) => other.data(facts),
+        _ => data.clone(),
+    };
+    let expansion = Expansion { sweep, data, pretext_data, counts: &counts, class, extent };
     let cells: Vec<Cell> =
         sweep.cells().map(|(key, recipe, seeds)| expansion.cell(&mut stages, key, recipe, seeds)).collect();
 
@@ -142,6 +153,8 @@ impl Stages {
 struct Expansion<'a> {
     sweep: &'a Sweep,
     data: DataSpec,
+    /// Other data where the sweep names them.
+    pretext_data: DataSpec,
     counts: &'a Counts,
     class: NumericClass,
     extent: Extent,
@@ -150,19 +163,21 @@ struct Expansion<'a> {
 impl Expansion<'_> {
     fn cell(&self, stages: &mut Stages, key: CellKey, recipe: &Recipe, seeds: SeedPair) -> Cell {
         let split = SplitSpec { seed: seeds.split, fraction: key.fraction };
+        let weights = self.sweep.weights.as_ref().filter(|_| key.method.starts_from_weights()).map(|file| file.sha256);
         let pretext = recipe.pretext.as_ref().map(|pretext| {
             let split = SplitSpec { fraction: pretext_fraction(pretext.data, key.fraction), ..split };
             let spec = PretextSpec {
-                data: self.data.clone(),
+                data: self.pretext_data.clone(),
                 split,
                 seed: seeds.seed,
                 encoder: self.sweep.encoder.clone(),
                 task: pretext.task.clone(),
                 images: pretext.images,
                 knn: pretext.knn,
+                weights,
                 train: pretext.train.clone(),
             };
-            let cost = || cost::pretext(self.counts.parts(split.fraction), pretext, self.extent);
+            let cost = || cost::pretext(self.counts.pretext_parts(split), pretext, self.extent);
             stages.add(self.stage(StageSpec::Pretext(spec)), cost)
         });
         let spec = DownstreamSpec {
@@ -171,12 +186,14 @@ impl Expansion<'_> {
             seed: seeds.seed,
             encoder: recipe.downstream.encoder.clone(),
             pretext,
+            // A pretext stage has loaded it before.
+            weights: weights.filter(|_| pretext.is_none()),
             mode: recipe.downstream.mode,
             head: recipe.downstream.head,
             augment: recipe.downstream.augment,
             train: recipe.downstream.train.clone(),
         };
-        let cost = || cost::downstream(self.counts.parts(split.fraction), &recipe.downstream, self.extent);
+        let cost = || cost::downstream(self.counts.parts(split), &recipe.downstream, self.extent);
         let downstream = stages.add(self.stage(StageSpec::Downstream(spec)), cost);
         let encoder = recipe.downstream.encoder.clone();
         let spec = TestSpec { data: self.data.clone(), encoder, downstream };

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::{Plan, PlanErrors, Total, expand};
-use crate::dataset::{DatasetFacts, Procedural, Source};
+use crate::dataset::{DatasetFacts, Procedural, Source, SweepFacts};
 use crate::device::NumericClass;
 use crate::ids::{ContentHash, Fingerprint};
 use crate::spec::parse;
@@ -47,6 +47,7 @@ fn folder() -> DatasetFacts {
         classes: ["cat", "dog"].map(str::to_owned).to_vec(),
         train: vec![100, 20],
         test: vec![],
+        groups: vec![],
     }
 }
 
@@ -253,4 +254,89 @@ fn test_parts_must_be_clear() {
     assert!(only_test.ends_with("no fraction does: add images to the class or remove it"), "{only_test}");
     let other = message("", &facts());
     assert_eq!(other, "the sweep needs the data set image-folder:pets, but was planned with procedural");
+}
+
+#[test]
+fn a_weights_file_starts_every_chain_but_the_floor() {
+    let plain =
+        DESIGN.replace("[supervised, rotation, rotation-jitter, simclr]", "[supervised, rotation, random-init]");
+    let hash = "0".repeat(63);
+    let with = |path: &str, digit: &str| {
+        let encoder = format!("encoder: {{kind: small-cnn, weights: {{path: {path}, sha256: \"{hash}{digit}\"}}}}");
+        plan(&plain.replace("encoder: small-cnn", &encoder))
+    };
+    let (without, one, moved, other) = (plan(&plain), with("a.pth", "1"), with("b.pt", "1"), with("a.pth", "2"));
+    // Where the file is changes nothing; what is in it changes whatever is built on it.
+    assert_eq!(one, moved);
+    let ids = |plan: &Plan| plan.stages.iter().map(|stage| stage.id).collect::<BTreeSet<_>>();
+    let floor = |plan: &Plan| {
+        let cells = plan.cells.iter().filter(|cell| cell.key.method == Method::RandomInit);
+        cells.flat_map(|cell| cell.stages().collect::<Vec<_>>()).collect::<BTreeSet<_>>()
+    };
+    for plans in [[&without, &one], [&one, &other]] {
+        let [a, b] = plans.map(ids);
+        assert_eq!(a.intersection(&b).copied().collect::<BTreeSet<_>>(), floor(&one));
+    }
+    for stage in &one.stages {
+        let spec = &stage.stage.spec;
+        let starts = spec.parent().is_none() && !floor(&one).contains(&stage.id);
+        assert_eq!(spec.weights().is_some(), starts, "{:?}", spec.kind());
+    }
+}
+
+#[test]
+fn pretext_on_other_data_is_one_stage_for_all_fractions() {
+    let other = DESIGN
+        .replace("encoder: small-cnn", "encoder: small-cnn\nnumeric: cpu")
+        .replace("pretext: {", "pretext: {dataset: {kind: image-folder, path: pets, test_fraction: 0.1}, ");
+    let sweep = parse(&other).unwrap_or_else(|errors| panic!("{errors}"));
+    let (own, pets) = (facts(), folder());
+    let at = |pretext| expand(&sweep, SweepFacts { dataset: &own, pretext }, NumericClass::Cpu, Extent::Whole);
+    let moved = at(Some(&pets)).expect("a plan");
+    // 100 and 20 images, of which 10 and 2 are set apart: 72 and 14 of 90 and 18 train.
+    assert_eq!(cost(&moved, Method::Rotation, StageKind::Pretext).train_images, 72 + 14);
+    assert_eq!(cost(&moved, Method::Rotation, StageKind::Downstream).train_images, 120);
+    assert_eq!(count(&moved, StageKind::Pretext), 6);
+    for stage in &moved.stages {
+        let reads = stage.stage.spec.data().fingerprint;
+        let pretext = stage.stage.spec.kind() == StageKind::Pretext;
+        assert_eq!(reads, if pretext { pets.fingerprint } else { own.fingerprint });
+    }
+    // Other content is another stage, and everything built on it.
+    let changed = DatasetFacts { fingerprint: Fingerprint(ContentHash::of(b"more pets")), ..folder() };
+    let changed = at(Some(&changed)).expect("a plan");
+    let shared = |stage: &&super::PlannedStage| moved.stage(stage.id).is_some();
+    assert_eq!(changed.stages.iter().filter(shared).count(), 2 * 2 * 2, "those of supervised cells");
+    let missing = at(None).expect_err("nothing is known of them").to_string();
+    assert_eq!(missing, "the sweep needs the data set image-folder:pets, but was planned with nothing");
+}
+
+#[test]
+fn groups_are_taken_whole_and_counted_by_seed() {
+    let text = DESIGN
+        .replace(
+            "{kind: procedural, train_per_class: 1000, test_per_class: 200}",
+            "{kind: image-folder, path: pets, image_size: 32}",
+        )
+        .replace("[supervised, rotation, rotation-jitter, simclr]", "[supervised, rotation]")
+        .replace("[5%, 25%]", "[50%, 100%]")
+        .replace("seeds: [0]", "seeds: [0, 1]");
+    let sweep = parse(&text).unwrap_or_else(|errors| panic!("{errors}"));
+    // Cats in five groups of 20, dogs in four of 5.
+    let groups: Vec<Vec<u32>> = std::iter::repeat_n(vec![20, 0], 5).chain(std::iter::repeat_n(vec![0, 5], 4)).collect();
+    let facts = DatasetFacts { test: vec![5, 5], groups, ..folder() };
+    let planned = |facts: &DatasetFacts| expand(&sweep, facts, NumericClass::Cpu, Extent::Whole);
+    let plan = planned(&facts).expect("a plan");
+    for cell in &plan.cells {
+        let cost = plan.stage(cell.downstream).expect("it is planned").cost;
+        // Half of five groups is two (as near as three, and fewer), one of them validates; of four two.
+        let expected =
+            if cell.key.fraction == crate::split::Fraction::ALL { (80 + 15, 20 + 5) } else { (20 + 5, 20 + 5) };
+        assert_eq!((cost.train_images, cost.validation_images), expected, "{}", cell.key);
+    }
+    let lonely = DatasetFacts { groups: vec![vec![50, 20], vec![50, 0]], ..facts.clone() };
+    let error = planned(&lonely).expect_err("dogs are in one group").to_string();
+    assert!(error.contains("takes whole groups and leaves class `dog` without"), "{error}");
+    let torn = DatasetFacts { groups: vec![vec![100]], ..facts };
+    assert!(planned(&torn).is_err(), "a group has a count for each class");
 }

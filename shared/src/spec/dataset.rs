@@ -2,6 +2,7 @@
 
 use super::field::{Field, Section};
 use super::node::Value;
+use super::sweep::PretextDataset;
 use crate::dataset::{Normalize, Procedural, Source};
 use crate::split::Fraction;
 
@@ -71,7 +72,36 @@ const KINDS: [(&str, Kind); 5] = [
     ("idx", Kind::Idx),
 ];
 
+/// What a section may leave out.
+#[derive(Clone, Copy)]
+struct Fallback<'a> {
+    /// `None` where an image folder must say it.
+    image_size: Option<u32>,
+    normalize: &'a Normalize,
+}
+
 pub(super) fn read(field: &Field<'_>) -> Option<Dataset> {
+    read_with(field, Fallback { image_size: None, normalize: &Normalize::Train })
+}
+
+/// `pretext.dataset`, beside the sweep's own: size and normalisation are the sweep's unless it says others. Both are absent
+/// where they could not be read.
+pub(super) fn read_pretext(pretext: &Field<'_>, own: Option<&Dataset>) -> Option<Option<PretextDataset>> {
+    let section = pretext.section()?;
+    let Some(field) = section.get("dataset") else { return Some(None) };
+    let fallback = own.map(|own| Fallback { image_size: Some(own.image_size), normalize: &own.normalize });
+    let read = read_with(&field, fallback.unwrap_or(Fallback { image_size: Some(32), normalize: &Normalize::Train }));
+    let (read, own) = (read?, own?);
+    if read.source.overlaps(&own.source) {
+        return field.refuse_with(
+            "is the sweep's data set, or has images of it: pretext training could see its test images",
+            "remove it and write `data: all`, or name a folder of its own",
+        );
+    }
+    Some(Some(PretextDataset { source: read.source, image_size: read.image_size, normalize: read.normalize }))
+}
+
+fn read_with(field: &Field<'_>, fallback: Fallback<'_>) -> Option<Dataset> {
     let section = field.section()?;
     let help = "one of `procedural`, `image-folder`, `cifar10`, `cifar100`, `idx`";
     let kind = section.need("kind", help, |field| field.choice("a kind of data set", &KINDS))?;
@@ -82,13 +112,14 @@ pub(super) fn read(field: &Field<'_>) -> Option<Dataset> {
     };
     section.only(&[&["kind", "image_size", "normalize"], own].concat());
 
-    let image_size = match kind {
-        Kind::ImageFolder => {
+    let image_size = match (kind, fallback.image_size) {
+        (_, Some(given)) => section.or("image_size", given, |field| size(&field)),
+        (Kind::ImageFolder, None) => {
             section.need("image_size", "images are scaled to this many pixels: 16 to 224", |f| size(&f))
         }
-        _ => section.or("image_size", 32, |field| size(&field)),
+        (_, None) => section.or("image_size", 32, |field| size(&field)),
     };
-    let normalize = section.or("normalize", Normalize::Train, |field| normalize(&field));
+    let normalize = section.or("normalize", fallback.normalize.clone(), |field| normalize(&field));
     let source = match kind {
         Kind::Procedural => procedural(&section),
         Kind::ImageFolder => {
@@ -124,26 +155,28 @@ fn procedural(section: &Section<'_>) -> Option<Source> {
     Some(Source::Procedural(Procedural { train_per_class, test_per_class, seed }))
 }
 
-/// A path below the worker's data root, in one spelling: `./a//b/` is `a/b`.
 fn path(section: &Section<'_>) -> Option<String> {
-    section.need("path", "the folder, relative to the worker's data root", |field| {
-        let text = field.text("a path")?;
-        let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-        if text.is_empty() {
-            field.refuse("the path is empty")
-        } else if text.len() > 1024 || text.chars().any(char::is_control) {
-            field.refuse("the path is longer than 1024 bytes or has control characters")
-        } else if text.starts_with('/') || parts.contains(&"..") {
-            field.refuse_with(
-                "the path must stay below the worker's data root",
-                "give it relative to the data root, without `..`",
-            )
-        } else if parts.is_empty() {
-            Some(".".to_owned())
-        } else {
-            Some(parts.join("/"))
-        }
-    })
+    section.need("path", "the folder, relative to the worker's data root", |field| path_below_root(&field))
+}
+
+/// A path below the worker's data root, in one spelling: `./a//b/` is `a/b`.
+pub(super) fn path_below_root(field: &Field<'_>) -> Option<String> {
+    let text = field.text("a path")?;
+    let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    if text.is_empty() {
+        field.refuse("the path is empty")
+    } else if text.len() > 1024 || text.chars().any(char::is_control) {
+        field.refuse("the path is longer than 1024 bytes or has control characters")
+    } else if text.starts_with('/') || parts.contains(&"..") {
+        field.refuse_with(
+            "the path must stay below the worker's data root",
+            "give it relative to the data root, without `..`",
+        )
+    } else if parts.is_empty() {
+        Some(".".to_owned())
+    } else {
+        Some(parts.join("/"))
+    }
 }
 
 fn normalize(field: &Field<'_>) -> Option<Normalize> {
@@ -165,5 +198,62 @@ fn channels(field: &Field<'_>, what: &str, accept: impl Fn(f64) -> bool) -> Opti
     match numbers[..] {
         [red, green, blue] => Some([red?, green?, blue?]),
         _ => field.refuse(format!("expected 3 numbers (red, green, blue), found {}", numbers.len())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::dataset::{Normalize, Source};
+    use crate::spec::{PretextData, parse};
+
+    const GOOD: &str = "\
+name: transfer
+dataset: {kind: image-folder, path: breast, image_size: 64, normalize: none}
+encoder: small-cnn
+methods: [supervised, rotation]
+fractions: [5%]
+lr: {fixed: {kind: constant, base: 1e-3}}
+pretext: {epochs: 10, dataset: {kind: image-folder, path: kidney, test_fraction: 0.1}}
+downstream: {epochs: 20}
+";
+
+    fn refused(from: &str, to: &str, expected: &str) {
+        assert!(GOOD.contains(from), "{from}");
+        let error = parse(&GOOD.replace(from, to)).expect_err("a mistake").to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn pretext_may_read_another_data_set() {
+        let sweep = parse(GOOD).expect("a good file");
+        let other = sweep.pretext_dataset.as_ref().expect("it names one");
+        assert_eq!(other.source, Source::ImageFolder { path: "kidney".to_owned(), test_fraction: Some(0.1) });
+        // Size and normalisation are the sweep's, and all images are read.
+        assert_eq!((other.image_size, &other.normalize), (64, &Normalize::None));
+        let pretext = sweep.recipes.iter().find_map(|recipe| recipe.pretext.as_ref()).expect("rotation has pretext");
+        assert_eq!(pretext.data, PretextData::All);
+        let stated = parse(&GOOD.replace("test_fraction: 0.1", "image_size: 32, normalize: train")).expect("good");
+        let other = stated.pretext_dataset.expect("it names one");
+        assert_eq!((other.image_size, other.normalize), (32, Normalize::Train));
+    }
+
+    #[test]
+    fn what_would_leak_or_means_nothing_is_refused() {
+        refused("path: kidney", "pth: kidney", "did you mean `path`?");
+        refused("path: kidney", "path: breast", "pretext training could see its test images");
+        refused("path: kidney", "path: breast/test", "pretext training could see its test images");
+        refused("path: kidney", "path: .", "pretext training could see its test images");
+        refused(
+            "dataset: {kind: image-folder, path: k",
+            "data: fraction, dataset: {kind: image-folder, path: k",
+            "read whole",
+        );
+        refused("downstream: {", "overrides: {rotation: {pretext: {data: fraction}}}\ndownstream: {", "read whole");
+        refused(
+            "downstream: {",
+            "overrides: {rotation: {pretext: {dataset: {}}}}\ndownstream: {",
+            "unknown key `dataset`",
+        );
+        assert!(parse(&GOOD.replace("path: kidney", "path: breast2")).is_ok(), "a sibling is another folder");
     }
 }

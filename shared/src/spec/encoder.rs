@@ -36,9 +36,9 @@ pub(super) fn read(field: &Field<'_>, image_size: Option<u32>) -> Option<Encoder
     let help = "one of `small-cnn`, `nin`, `resnet18`, `resnet50`";
     let kind = section.need("kind", help, |field| field.choice(KIND, &KINDS))?;
     section.only(match kind {
-        Kind::SmallCnn => &["kind", "width", "blocks"],
-        Kind::Nin => &["kind", "blocks"],
-        Kind::Resnet18 | Kind::Resnet50 => &["kind", "stem"],
+        Kind::SmallCnn => &["kind", "weights", "width", "blocks"],
+        Kind::Nin => &["kind", "weights", "blocks"],
+        Kind::Resnet18 | Kind::Resnet50 => &["kind", "weights", "stem"],
     });
     let stem = || {
         let choices = [("auto", auto), ("3x3", Stem::Small), ("7x7", Stem::Large)];

@@ -7,9 +7,11 @@ use super::error::SpecErrors;
 use super::field::{Field, Issues, Section};
 use super::node;
 use super::recipes;
-use super::sweep::Sweep;
+use super::sweep::{Recipe, Sweep};
+use super::weights;
 use crate::device::NumericClass;
 use crate::ids::{MAX_NAME, is_valid_name};
+use crate::stage::EncoderSpec;
 use crate::trainer::CheckpointPolicy;
 
 const KEYS: [&str; 15] = [
@@ -49,6 +51,9 @@ fn validate(root: &Field<'_>) -> Option<Sweep> {
     let encoder = file.need("encoder", "`encoder: {kind: small-cnn, width: 16, blocks: 3}` suits a CPU", |field| {
         encoder::read(&field, dataset.as_ref().map(|dataset| dataset.image_size))
     });
+    let weights = file.get("encoder").map_or(Some(None), |field| weights::read(&field));
+    let pretext_dataset =
+        file.get("pretext").map_or(Some(None), |field| dataset::read_pretext(&field, dataset.as_ref()));
     let axes = axes::read(&file);
     let defaults = dataset.as_ref().map_or_else(Defaults::unknown, |dataset| dataset.defaults());
     let recipes = recipes::read(&file, &axes, &defaults, encoder.as_ref());
@@ -65,7 +70,9 @@ fn validate(root: &Field<'_>) -> Option<Sweep> {
         source: dataset.source,
         image_size: dataset.image_size,
         normalize: dataset.normalize,
+        pretext_dataset: pretext_dataset?,
         encoder: encoder?,
+        weights: weights?,
         methods,
         fractions,
         policies: policies.into_iter().map(|policy| policy.name).collect(),
@@ -76,12 +83,30 @@ fn validate(root: &Field<'_>) -> Option<Sweep> {
         checkpoint: checkpoint?,
         numeric: numeric?,
     };
+    if sweep.weights.is_some()
+        && let Some(recipe) = sweep.recipes.iter().find(|recipe| loads_a_part(recipe, &sweep.encoder))
+        && let Some(field) = file.get("downstream")
+    {
+        // The file is that of the whole encoder, and every tensor of it is accounted for.
+        return field.refuse_with(
+            format!(
+                "{} cells have no pretext stage: they would load a weights file into the first blocks alone",
+                recipe.method
+            ),
+            "remove `block` or `encoder.weights`, or give the method an override without `block`",
+        );
+    }
     if let Some(field) = file.get("exclude")
         && sweep.cells().next().is_none()
     {
         return field.refuse("every cell is excluded: nothing is left to run");
     }
     Some(sweep)
+}
+
+/// Whether a recipe would load the weights of `encoder` into a part of it.
+fn loads_a_part(recipe: &Recipe, encoder: &EncoderSpec) -> bool {
+    recipe.pretext.is_none() && recipe.method.starts_from_weights() && recipe.downstream.encoder != *encoder
 }
 
 /// A name that the user chooses; it becomes a folder's name.

@@ -2,7 +2,7 @@
 //! the file has, each with its line and column.
 //!
 //! The text becomes a tree of nodes that know their positions (`node`), and each section of the
-//! file has a reader (`dataset`, `encoder`, `schedule`, `training`, `axes`) that takes its
+//! file has a reader (`dataset`, `encoder`, `weights`, `schedule`, `training`, `axes`) that takes its
 //! keys from the tree (`field`). Reading by hand instead of by derived structs is what lets one run
 //! report all problems at once.
 
@@ -19,11 +19,14 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod training;
+mod weights;
 
 pub use axes::MAX_CELLS;
 pub use error::{Issue, SpecErrors};
 pub use node::MAX_BYTES;
-pub use sweep::{DownstreamRecipe, Exclusion, PretextData, PretextRecipe, Recipe, SeedPair, Sweep};
+pub use sweep::{
+    DownstreamRecipe, Exclusion, InitialWeights, PretextData, PretextDataset, PretextRecipe, Recipe, SeedPair, Sweep,
+};
 
 /// Reads and validates the text of a sweep file.
 ///

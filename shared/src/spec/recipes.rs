@@ -64,7 +64,7 @@ pub(super) fn read(
     let base = |key: &str| file.get(key).map_or_else(|| Some(file.empty(key)), |field| field.section());
     let (pretext, downstream) = (base("pretext"), base("downstream"));
     let mut known = training::KEYS.to_vec();
-    known.push("padding");
+    known.extend(["padding", "dataset"]);
     known.extend(SIMCLR_KEYS);
     pretext.iter().for_each(|section| section.only(&known));
     downstream.iter().for_each(|section| section.only(&[&training::KEYS[..], &DOWNSTREAM_KEYS].concat()));
@@ -123,9 +123,20 @@ impl<'a> Reader<'a, '_> {
             };
         };
         let section = layered(own, &self.pretext, &[&training::KEYS[..], task_keys].concat())?;
-        let data = section.or("data", PretextData::Fraction, |field| {
+        let default = if self.pretext.get("dataset").is_some() { PretextData::All } else { PretextData::Fraction };
+        let data = section.or("data", default, |field| {
             field.choice("a choice of images", &[("fraction", PretextData::Fraction), ("all", PretextData::All)])
         });
+        if let Some(field) = section.get("data")
+            && data == Some(PretextData::Fraction)
+            && self.pretext.get("dataset").is_some()
+        {
+            // The fraction is of the labels that downstream training has: there is no such share of other images.
+            return field.refuse_with(
+                "another data set is read whole: a label fraction is a share of `dataset`",
+                "write `data: all`, or remove `pretext.dataset`",
+            );
+        }
         let task = self.task(method, &section);
         let knn = section.optional("knn", |field| knn(&field));
         // A contrast needs another image to contrast with.

@@ -4,9 +4,11 @@ use serde::Serialize;
 
 use crate::dataset::{DataSpec, DatasetFacts, Normalize, Source};
 use crate::device::NumericClass;
+use crate::ids::WeightsHash;
 use crate::split::Fraction;
 use crate::stage::{
-    CropFlip, DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, Method, PretextImages, PretextTask, TrainSpec,
+    CropFlip, DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, Method, PretextImages, PretextTask, StageKind,
+    TrainSpec,
 };
 use crate::sweep::CellKey;
 use crate::trainer::CheckpointPolicy;
@@ -23,8 +25,14 @@ pub struct Sweep {
     pub image_size: u32,
     /// How pixel values become network inputs.
     pub normalize: Normalize,
+    /// The data set that pretext training reads, where it is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pretext_dataset: Option<PretextDataset>,
     /// Network.
     pub encoder: EncoderSpec,
+    /// The file that encoders start from; `None` for initial weights of the seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<InitialWeights>,
     /// Axis: methods.
     pub methods: Vec<Method>,
     /// Axis: label fractions.
@@ -43,6 +51,26 @@ pub struct Sweep {
     pub checkpoint: CheckpointPolicy,
     /// The numeric class, where the file says it.
     pub numeric: Option<NumericClass>,
+}
+
+/// A data set for pretext training alone: encoders learn from its training images, and are then trained on the sweep's.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PretextDataset {
+    /// Where the images are.
+    pub source: Source,
+    /// Height and width of the images that enter the network, in pixels.
+    pub image_size: u32,
+    /// How pixel values become network inputs.
+    pub normalize: Normalize,
+}
+
+/// A file of weights that encoders start from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InitialWeights {
+    /// Relative to the worker's data root; changes no result.
+    pub path: String,
+    /// What is in it.
+    pub sha256: WeightsHash,
 }
 
 /// A value of the seed axis.
@@ -134,6 +162,19 @@ impl Exclusion {
     }
 }
 
+impl PretextDataset {
+    /// What pretext stages read, for the data that `facts` describes.
+    pub fn data(&self, facts: &DatasetFacts) -> DataSpec {
+        DataSpec {
+            fingerprint: facts.fingerprint,
+            classes: facts.classes.len() as u32,
+            image_size: self.image_size,
+            normalize: self.normalize.clone(),
+            test_fraction: self.source.test_fraction(),
+        }
+    }
+}
+
 impl Sweep {
     /// The sweep's cells that are not excluded, in the order policy, method, fraction, seed.
     pub fn cells(&self) -> impl Iterator<Item = (CellKey, &Recipe, SeedPair)> {
@@ -149,12 +190,17 @@ impl Sweep {
         })
     }
 
-    /// Where test images are taken out of the training folder: the share.
-    pub fn test_fraction(&self) -> Option<f64> {
-        match &self.source {
-            Source::ImageFolder { test_fraction, .. } => *test_fraction,
-            _ => None,
+    /// The source of the stages of a kind.
+    pub fn source_of(&self, kind: StageKind) -> &Source {
+        match (&self.pretext_dataset, kind) {
+            (Some(other), StageKind::Pretext) => &other.source,
+            _ => &self.source,
         }
+    }
+
+    /// All sources, each once.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        std::iter::once(&self.source).chain(self.pretext_dataset.iter().map(|other| &other.source))
     }
 
     /// What the stages of this sweep read, for the data that `facts` describes.
@@ -164,7 +210,7 @@ impl Sweep {
             classes: facts.classes.len() as u32,
             image_size: self.image_size,
             normalize: self.normalize.clone(),
-            test_fraction: self.test_fraction(),
+            test_fraction: self.source.test_fraction(),
         }
     }
 }

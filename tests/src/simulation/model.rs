@@ -112,10 +112,7 @@ fn result(attempt: AttemptId) -> StageResult {
 impl Node {
     fn first(workload: &Workload) -> Result<Self, Violation> {
         let mut engine = Engine::restore(LIMITS, coordinator::engine::Snapshot::default(), 0);
-        let mut submission = workload.two_stages().clone();
-        // Not looked at, and copied with every state.
-        submission.sweep.provenance.spec.clear();
-        engine.submit(submission);
+        engine.submit(workload.two_stages().clone());
         let mut store = Store::default();
         store.commit(engine.take_changes(), &LIMITS)?;
         let worker = || Worker { boot: 0, asked: 0, deaths: 0, is_known: false, slot: Slot::Asking };

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 pub enum After {
     /// Nothing.
     Nothing,
-    /// max(0, value)
+    /// max(0, value); a NaN stays one, so that a network that has lost its numbers does not look like one that is silent.
     Relu,
 }
 
@@ -139,7 +139,7 @@ pub(super) fn moments(x: &[f32], channels: usize) -> Moments {
 pub(super) fn apply(x: &[f32], skip: Option<&[f32]>, scale: &[f32], shift: &[f32], after: After) -> Vec<f32> {
     match after {
         After::Nothing => apply_with(x, skip, scale, shift, |value| value),
-        After::Relu => apply_with(x, skip, scale, shift, |value| value.max(0.0)),
+        After::Relu => apply_with(x, skip, scale, shift, |value| if value < 0.0 { 0.0 } else { value }),
     }
 }
 
@@ -206,7 +206,7 @@ struct WherePositive;
 impl Gate for WherePositive {
     #[inline(always)]
     fn pass(self, dz: f32, z: f32) -> f32 {
-        if z > 0.0 { dz } else { 0.0 }
+        if z <= 0.0 { 0.0 } else { dz }
     }
 }
 

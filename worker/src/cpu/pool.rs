@@ -38,7 +38,7 @@ pub(super) fn max(g: &Geometry, x: &[f32]) -> Vec<f32> {
     y
 }
 
-/// The gradient of `x`: each window's goes to the first of its largest values, as in PyTorch.
+/// The gradient of `x`: each window's goes to the first of its largest values, as in PyTorch; to a NaN, where there is one.
 pub(super) fn max_backward(g: &Geometry, x: &[f32], y: &[f32], dy: &[f32]) -> Vec<f32> {
     let (taps, c) = (taps(g), g.cin);
     let mut dx = vec![0f32; g.n * g.input()];
@@ -51,7 +51,7 @@ pub(super) fn max_backward(g: &Geometry, x: &[f32], y: &[f32], dy: &[f32]) -> Ve
             let window = y[to * c..][..c].iter().zip(&mut open[to * c..][..c]);
             let values = dx[from * c..][..c].iter_mut().zip(&x[from * c..][..c]);
             for ((dx, x), (y, open)) in values.zip(window) {
-                *dx += if x == y { std::mem::take(open) } else { 0.0 };
+                *dx += if x == y || x.is_nan() { std::mem::take(open) } else { 0.0 };
             }
         }
     });

@@ -69,7 +69,7 @@ fn convolution_case((n, cin, h, w, cout, k, stride): Case) -> [Vec<Vec<f32>>; 2]
 
 /// Shapes that reach every path: all tile sizes, one to three vectors, narrow panels, both divisions of the weight's
 /// gradient, several passes over a panel.
-const CASES: [Case; 14] = [
+const CASES: [Case; 16] = [
     (4, 3, 32, 32, 16, 3, 1),
     (3, 16, 9, 7, 8, 3, 2),
     (1, 5, 7, 6, 4, 3, 1),
@@ -85,6 +85,10 @@ const CASES: [Case; 14] = [
     // Winograd, odd sizes and several images to a block.
     (3, 64, 17, 15, 48, 3, 1),
     (9, 96, 8, 8, 32, 3, 1),
+    // Winograd with several passes over the summed channels.
+    (10, 160, 14, 14, 96, 3, 1),
+    // More weights than pixels, and pixels for two blocks: the last layers of ResNet-18.
+    (16, 512, 4, 4, 512, 3, 1),
 ];
 
 #[test]
@@ -120,6 +124,71 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn fixed_scale_and_shift_of_any_shape_equal_plain_arithmetic(
+        (n, c, h, w) in (1..6usize, 1..40usize, 1..9usize, 1..9usize),
+        relu in any::<bool>(),
+        add in any::<bool>(),
+    ) {
+        let after = if relu { After::Relu } else { After::Nothing };
+        let [own, reference] = affine_case([n, c, h, w], after, add);
+        assert_close(&own, &reference, 1e-5, &format!("{n} {c} {h} {w} {after:?} {add}"));
+    }
+
+    #[test]
+    fn pools_of_any_shape_equal_burns(
+        shape in (1..5usize, 1..20usize, 3..12usize, 3..12usize),
+        (k, stride, pad) in (1..4usize, 1..4usize, 0..2usize).prop_filter("fits", |(k, _, pad)| 2 * pad <= *k),
+        steps in prop_oneof![Just(1f32), Just(1e4)],
+    ) {
+        // Few different values make ties: the first of the largest takes the gradient.
+        let shape = <[usize; 4]>::from(shape);
+        let [own, reference] = max_pool_case(shape, [k, stride, pad], steps);
+        assert_close(&own, &reference, 1e-6, &format!("{shape:?} {k} {stride} {pad} {steps}"));
+        let [own, reference] = mean_pool_case(shape);
+        assert_close(&own, &reference, 1e-5, &format!("{shape:?}"));
+    }
+
+    #[test]
+    fn updates_of_any_length_equal_plain_loops(
+        length in prop_oneof![1..100usize, 16_000..40_000usize],
+        decay in prop_oneof![Just(0f32), Just(1e-2)],
+    ) {
+        let [mut weight, mut first, mut second, gradient] = [1, 2, 3, 4].map(|sample| numbers(length, sample));
+        second.iter_mut().for_each(|value| *value = value.abs());
+        let at = |index: usize| [weight[index], gradient[index] + decay * weight[index], first[index], second[index]];
+        let (sgd, adam): (Vec<_>, Vec<_>) = (0..length)
+            .map(|index| {
+                let [w, g, m, v] = at(index).map(f64::from);
+                let velocity = 0.9 * m + g;
+                let (m, v) = (0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g);
+                ([w - 0.1 * velocity, velocity], [w - 0.01 * m / (v.sqrt() / 0.5 + 1e-8), m, v])
+            })
+            .unzip();
+        let close = |own: &[f32], reference: Vec<f64>| {
+            own.iter().zip(reference).all(|(own, reference)| (f64::from(*own) - reference).abs() < 1e-5)
+        };
+        let (mut weight_of_sgd, mut velocity) = (weight.clone(), first.clone());
+        let step = SgdStep { lr: 0.1, momentum: 0.9, weight_decay: decay };
+        update::sgd(&mut weight_of_sgd, &gradient, &mut velocity, step);
+        prop_assert!(close(&weight_of_sgd, sgd.iter().map(|values| values[0]).collect()));
+        prop_assert!(close(&velocity, sgd.iter().map(|values| values[1]).collect()));
+        let (beta1, beta2) = ([0.9, 0.1], [0.999, 0.001]);
+        let step = AdamStep { lr: 0.01, beta1, beta2, correction: 0.5, epsilon: 1e-8, weight_decay: decay };
+        update::adam(&mut weight, &gradient, &mut first, &mut second, step);
+        prop_assert!(close(&weight, adam.iter().map(|values| values[0]).collect()));
+        prop_assert!(close(&first, adam.iter().map(|values| values[1]).collect()));
+        prop_assert!(close(&second, adam.iter().map(|values| values[2]).collect()));
+    }
+}
+
+fn numbers(length: usize, sample: u64) -> Vec<f32> {
+    random(&[length], sample).try_into_vec().expect("f32")
+}
+
 fn normalization_case([n, c, h, w]: [usize; 4], after: After, add: bool) -> [Vec<Vec<f32>>; 2] {
     let run = |own: bool| {
         let (x, skip) = (tracked([n, c, h, w], 1), tracked([n, c, h, w], 2));
@@ -146,25 +215,22 @@ fn normalization_case([n, c, h, w]: [usize; 4], after: After, add: bool) -> [Vec
     [run(true), run(false)]
 }
 
-#[test]
-fn fixed_scale_and_shift_equal_plain_arithmetic() {
-    for (after, add) in [(After::Relu, true), (After::Relu, false), (After::Nothing, false)] {
-        let run = |own: bool| {
-            let (x, skip) = (tracked([3, 5, 4, 6], 1), tracked([3, 5, 4, 6], 2));
-            let (scale, shift) = (tracked([5], 3), tracked([5], 4));
-            let y = if own {
-                let skip = add.then(|| last(skip.clone()));
-                first(affine(last(x.clone()), skip, scale.clone(), shift.clone(), after))
-            } else {
-                let wide = |t: &Tensor<1>| t.clone().reshape([1, 5, 1, 1]);
-                let y = x.clone() * wide(&scale) + wide(&shift);
-                let y = if add { y + skip } else { y };
-                if after == After::Relu { burn::tensor::activation::relu(y) } else { y }
-            };
-            pass([x], vec![scale, shift], y)
+fn affine_case([n, c, h, w]: [usize; 4], after: After, add: bool) -> [Vec<Vec<f32>>; 2] {
+    let run = |own: bool| {
+        let (x, skip) = (tracked([n, c, h, w], 1), tracked([n, c, h, w], 2));
+        let (scale, shift) = (tracked([c], 3), tracked([c], 4));
+        let y = if own {
+            let skip = add.then(|| last(skip.clone()));
+            first(affine(last(x.clone()), skip, scale.clone(), shift.clone(), after))
+        } else {
+            let wide = |t: &Tensor<1>| t.clone().reshape([1, c, 1, 1]);
+            let y = x.clone() * wide(&scale) + wide(&shift);
+            let y = if add { y + skip.clone() } else { y };
+            if after == After::Relu { burn::tensor::activation::relu(y) } else { y }
         };
-        assert_close(&run(true), &run(false), 1e-5, &format!("{after:?} {add}"));
-    }
+        if add { pass([x, skip], vec![scale, shift], y) } else { pass([x], vec![scale, shift], y) }
+    };
+    [run(true), run(false)]
 }
 
 #[test]
@@ -186,57 +252,104 @@ fn a_large_mean_costs_the_variance_no_digits() {
     }
 }
 
-#[test]
-fn pools_equal_burns() {
-    for (shape, k, stride, pad) in [([2, 5, 9, 8], 3, 2, 1), ([1, 16, 7, 7], 2, 2, 0), ([3, 3, 4, 4], 3, 1, 1)] {
-        let run = |own: bool| {
-            let x = tracked(shape, 1);
-            let y = if own {
-                first(max_pool(last(x.clone()), k, stride, pad))
-            } else {
-                max_pool2d(x.clone(), MaxPoolOptions::new([k; 2]).with_stride([stride; 2]).with_padding([pad; 2]))
-            };
-            pass([x], Vec::new(), y)
-        };
-        assert_close(&run(true), &run(false), 1e-6, &format!("{shape:?}"));
-        let means = |own: bool| {
-            let x = tracked(shape, 1);
-            let [n, c, h, w] = shape;
-            let y = if own {
-                mean_pool(last(x.clone()))
-            } else {
-                x.clone().reshape([n, c, h * w]).mean_dim(2).reshape([n, c])
-            };
-            pass([x], Vec::new(), y.reshape([n, c, 1, 1]))
-        };
-        assert_close(&means(true), &means(false), 1e-5, &format!("{shape:?}"));
-    }
+/// `x` in steps of 1/`steps`.
+fn stepped(shape: [usize; 4], steps: f32) -> Tensor<4> {
+    let values = numbers(shape.iter().product(), 1).into_iter().map(|value| (value * steps).round() / steps).collect();
+    Tensor::from_data(TensorData::new::<f32, _>(values, shape), &Device::flex().autodiff()).require_grad()
 }
 
-/// The directional derivative of a scalar by `gradient`, against central differences in f64 of the f32 operation.
+fn max_pool_case(shape: [usize; 4], [k, stride, pad]: [usize; 3], steps: f32) -> [Vec<Vec<f32>>; 2] {
+    let run = |own: bool| {
+        let x = stepped(shape, steps);
+        let y = if own {
+            first(max_pool(last(x.clone()), k, stride, pad))
+        } else {
+            max_pool2d(x.clone(), MaxPoolOptions::new([k; 2]).with_stride([stride; 2]).with_padding([pad; 2]))
+        };
+        pass([x], Vec::new(), y)
+    };
+    [run(true), run(false)]
+}
+
+fn mean_pool_case([n, c, h, w]: [usize; 4]) -> [Vec<Vec<f32>>; 2] {
+    let run = |own: bool| {
+        let x = tracked([n, c, h, w], 1);
+        let y =
+            if own { mean_pool(last(x.clone())) } else { x.clone().reshape([n, c, h * w]).mean_dim(2).reshape([n, c]) };
+        pass([x], Vec::new(), y.reshape([n, c, 1, 1]))
+    };
+    [run(true), run(false)]
+}
+
 #[test]
-fn gradients_equal_finite_differences() {
-    let (shape, weight) = ([2, 3, 5, 4], [4, 3, 3, 3]);
+fn a_nan_is_passed_on() {
+    let device = Device::flex();
+    let x = Tensor::<4>::from_data(TensorData::new(vec![f32::NAN, 1.0, -1.0, 2.0], [1, 2, 2, 1]), &device);
+    let one = Tensor::<1>::ones([1], &device);
+    let nans = |t: Tensor<4>| values(t).iter().map(|value| value.is_nan()).collect::<Vec<_>>();
+    let zero = Tensor::<1>::zeros([1], &device);
+    assert_eq!(nans(affine(x.clone(), None, one.clone(), zero.clone(), After::Relu)), [true, false, false, false]);
+    assert_eq!(nans(normalize(x.clone(), None, one, zero, 1e-5, After::Relu).output), [true; 4]);
+    assert_eq!(nans(max_pool(x, 2, 1, 0)), [true]);
+    // And backward: a gradient finds its NaN, and a gate that has seen one lets pass.
+    let x = Tensor::<4>::from_data(
+        TensorData::new(vec![1.0, f32::NAN, -1.0, 2.0], [1, 2, 2, 1]),
+        &Device::flex().autodiff(),
+    )
+    .require_grad();
+    let gradients = max_pool(x.clone(), 2, 1, 0).sum().backward();
+    assert_eq!(values(x.grad(&gradients).expect("tracked")), [0.0, 1.0, 0.0, 0.0]);
+}
+
+/// The directional derivative of a scalar by `gradient`, against central differences in f64 of the f32 operations: a convolution,
+/// a normalisation with a skip connection, a scale and shift, and the mean. (Kinks, of maxima and of ReLU, have no derivative to
+/// differ by; these are held to burn's above.)
+fn finite_difference((n, cin, h, w, cout, k, stride): Case) -> [f64; 2] {
     let device = Device::flex().autodiff();
     let direction = |shape: &[usize], sample| Tensor::<4>::from_data(random(shape, sample), &device);
-    let (dx, dw) = (direction(&shape, 11), direction(&weight, 12));
-    let score = |x: Tensor<4>, w: Tensor<4>| {
-        let gamma = Tensor::<1>::from_data(random(&[4], 3), &device).add_scalar(2.0);
-        let beta = Tensor::<1>::from_data(random(&[4], 4), &device);
-        let y = convolution(last(x), w, 1, 1);
-        let z = normalize(y, None, gamma, beta, 1e-5, After::Nothing).output;
-        let weights = Tensor::<4>::from_data(random(&z.dims(), 5), &device);
-        (z.clone() * z * weights).mean()
+    let score = |[x, weight, gamma, beta]: [Tensor<4>; 4]| {
+        let y = convolution(last(x), weight, stride, k / 2);
+        let each = |t: Tensor<4>| t.reshape([cout]);
+        let skip = Tensor::<4>::from_data(random(&y.dims(), 6), &device);
+        let (gamma, beta) = (each(gamma).add_scalar(2.0), each(beta));
+        let z = normalize(y, Some(skip), gamma.clone(), beta.clone(), 1e-2, After::Nothing).output;
+        let z = affine(z.clone(), None, beta, gamma, After::Nothing) + z;
+        let weights = Tensor::<2>::from_data(random(&[n, cout], 5), &device);
+        (mean_pool(z.clone() * z) * weights).sum()
     };
-    let (x, w) = (tracked(shape, 1), tracked(weight, 2));
-    let gradients = score(x.clone(), w.clone()).backward();
+    let shapes = [[n, cin, h, w], [cout, cin, k, k], [1, 1, 1, cout], [1, 1, 1, cout]];
+    let at = [1, 2, 3, 4].map(|sample| tracked(shapes[sample as usize - 1], sample));
+    let towards = [11, 12, 13, 14].map(|sample| direction(&shapes[sample as usize - 11], sample));
+    let gradients = score(at.clone()).backward();
     let number = |t: Tensor<1>| f64::from(t.into_scalar::<f32>());
-    let slope = |gradient: Tensor<4>, direction: &Tensor<4>| number((gradient * direction.clone().inner()).sum());
-    let own = slope(x.grad(&gradients).expect("tracked"), &dx) + slope(w.grad(&gradients).expect("tracked"), &dw);
-    let moved =
-        |by: f64| number(score(x.clone() + dx.clone().mul_scalar(by), w.clone() + dw.clone().mul_scalar(by)).inner());
-    let difference = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-    assert!((own - difference).abs() < 2e-3 * difference.abs().max(0.1), "{own} and not {difference}");
+    let slopes = at
+        .iter()
+        .zip(&towards)
+        .map(|(x, direction)| number((x.grad(&gradients).expect("tracked") * direction.clone().inner()).sum()));
+    let own = slopes.sum();
+    let moved = |by: f64| {
+        let mut place = at.clone();
+        for (x, direction) in place.iter_mut().zip(&towards) {
+            *x = x.clone() + direction.clone().mul_scalar(by);
+        }
+        number(score(place).inner())
+    };
+    [own, (moved(2e-3) - moved(-2e-3)) / 4e-3]
+}
+
+#[test]
+fn gradients_equal_finite_differences() {
+    // 1×1, strides, odd sizes, one image, Winograd.
+    for case in [
+        (2, 3, 5, 4, 4, 3, 1),
+        (1, 5, 7, 6, 9, 3, 2),
+        (3, 4, 5, 5, 6, 1, 1),
+        (2, 8, 9, 7, 5, 1, 2),
+        (4, 32, 12, 11, 32, 3, 1),
+    ] {
+        let [own, difference] = finite_difference(case);
+        assert!((own - difference).abs() < 1e-2 * difference.abs().max(1.0), "{case:?}: {own} and not {difference}");
+    }
 }
 
 #[test]
@@ -247,11 +360,17 @@ fn bits_do_not_depend_on_the_number_of_threads() {
             let (n, cin, h, w, ..) = case;
             let [conv, _] = convolution_case(case);
             let [norm, _] = normalization_case([n, cin, h, w.max(2)], After::Relu, true);
-            [conv, norm].concat().concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            let [fixed, _] = affine_case([n, cin, h, w], After::Relu, true);
+            let [largest, _] = max_pool_case([n, cin, h + 2, w + 2], [3, 2, 1], 1e4);
+            let [means, _] = mean_pool_case([n, cin, h, w]);
+            let all = [conv, norm, fixed, largest, means].concat().concat();
+            all.into_iter().map(f32::to_bits).collect::<Vec<_>>()
         })
     };
     for case in CASES.into_iter().chain([(40, 16, 24, 24, 16, 3, 1)]) {
-        assert_eq!(with(1, case), with(3, case), "{case:?}");
+        let once = with(1, case);
+        assert!(once == with(3, case), "{case:?} on three threads");
+        assert!(once == with(1, case), "{case:?} again");
     }
 }
 

@@ -1,6 +1,7 @@
 //! 3×3 correlations at stride 1 by Winograd's minimal filtering F(2×2, 3×3) (Lavin and Gray 2016): 16 products for four
 //! outputs where the direct sum takes 36. Transforms are additions and halves, so little precision is lost; they cost passes
-//! over memory, so this pays where both sides have many channels and the maps many pixels for each weight.
+//! over memory, so this pays where both sides have many channels and the maps many pixels for each weight. An infinity spreads
+//! within its tile, and differs with itself to NaN: training that meets one has diverged either way.
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;

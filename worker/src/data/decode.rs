@@ -3,25 +3,34 @@
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 /// Largest width and height, in pixels.
 const MAX_SIDE: u32 = 16_384;
-/// Most memory that decoding one picture may take, and the largest file, in bytes.
+/// The largest file, in bytes.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
+/// Most memory that decoding one picture may take, in bytes. A picture that may need more is refused by its header.
+pub const MOST_MEMORY: u64 = 512 << 20;
 
-/// A decoded picture: `[3, height, width]`.
+/// A decoded picture.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Picture {
-    pub(super) data: Vec<u8>,
-    pub(super) height: usize,
-    pub(super) width: usize,
+pub struct Picture {
+    /// `[3, height, width]`.
+    pub data: Vec<u8>,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
 }
 
 /// Decodes a JPEG or PNG file (told apart by content, not by name) to RGB, as a person would see it:
 /// turned as its EXIF orientation says, transparent areas on white, 16 bits rounded to 8, grey in all
-/// three channels. The error says why, without the path.
-pub(super) fn decode(bytes: &[u8]) -> Result<Picture, String> {
+/// three channels.
+///
+/// # Errors
+/// Why it cannot be decoded, without the path.
+pub fn decode(bytes: &[u8]) -> Result<Picture, String> {
     // A decoder that stumbles over a damaged file must not hide which file it was.
     catch_unwind(AssertUnwindSafe(|| decode_guarded(bytes))).unwrap_or_else(|_| Err("the decoder failed on it".into()))
 }
@@ -39,17 +48,35 @@ fn decode_guarded(bytes: &[u8]) -> Result<Picture, String> {
     let mut limits = Limits::no_limits();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_BYTES);
+    limits.max_alloc = Some(MOST_MEMORY);
+    let format = reader.format();
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
-    let (width, height) = decoder.dimensions();
-    if decoder.total_bytes() > MAX_BYTES {
-        return Err(format!("its {width} × {height} pixels need more than {} MiB", MAX_BYTES >> 20));
-    }
     let orientation = decoder.orientation().map_err(|error| error.to_string())?;
+    if memory(&decoder, format, orientation) > MOST_MEMORY {
+        let (width, height) = decoder.dimensions();
+        return Err(format!("its {width} × {height} pixels need more than {} MiB", MOST_MEMORY >> 20));
+    }
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
     picture.apply_orientation(orientation);
     Ok(planes(picture))
+}
+
+/// The most bytes that decoding takes at a time: the decoded pixels, and beside them what the largest step needs.
+fn memory(decoder: &impl ImageDecoder, format: Option<ImageFormat>, orientation: Orientation) -> u64 {
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    let decoded = decoder.total_bytes();
+    // A progressive JPEG keeps all coefficients of three channels, two bytes each, until the last scan.
+    let coefficients = if format == Some(ImageFormat::Jpeg) { 6 * pixels } else { 0 };
+    let turned = if orientation == Orientation::NoTransforms { 0 } else { decoded };
+    let color = decoder.color_type();
+    let converted = match color {
+        ColorType::Rgb8 => 0,
+        _ if color.has_alpha() => 4 * pixels,
+        _ => 3 * pixels,
+    };
+    decoded + coefficients.max(turned).max(converted + 3 * pixels)
 }
 
 fn planes(picture: DynamicImage) -> Picture {

@@ -28,6 +28,14 @@ pub enum DataError {
         /// Why.
         source: io::Error,
     },
+    /// A list of groups that does not say what it should.
+    #[error("the list of groups {} cannot be used: {reason}", path.display())]
+    Groups {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// A name that is not text.
     #[error("the name of {} is not UTF-8: rename it", path.display())]
     NotUtf8 {

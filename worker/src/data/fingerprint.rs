@@ -7,6 +7,7 @@ use pretext_shared::ids::{ContentHash, Fingerprint};
 use rayon::prelude::*;
 
 use super::error::DataError;
+use super::groups::Groups;
 use super::hash_cache::{HashCache, Stamp};
 use super::manifest::{ListedFile, ManifestFile};
 
@@ -45,9 +46,14 @@ fn hash_file(path: &Path) -> std::io::Result<ContentHash> {
     Ok(ContentHash::from_bytes(*hasher.finalize().as_bytes()))
 }
 
-/// The fingerprint of `files` of a data set of `kind` with `classes`. Every text goes in with its
+/// The fingerprint of `files` of a data set of `kind` with `classes` and, where there are any, `groups`. Every text goes in with its
 /// length, so that no two lists read the same.
-pub(super) fn fingerprint(kind: &str, classes: &[String], files: &[ManifestFile]) -> Fingerprint {
+pub(super) fn fingerprint(
+    kind: &str,
+    classes: &[String],
+    files: &[ManifestFile],
+    groups: Option<&Groups>,
+) -> Fingerprint {
     let mut hasher = blake3::Hasher::new();
     let text = |hasher: &mut blake3::Hasher, text: &str| {
         hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
@@ -63,6 +69,10 @@ pub(super) fn fingerprint(kind: &str, classes: &[String], files: &[ManifestFile]
         hasher.update(&file.class.map_or(u64::MAX, u64::from).to_le_bytes());
         hasher.update(&file.bytes.to_le_bytes());
         text(&mut hasher, &file.hash.to_string());
+    }
+    if let Some(groups) = groups {
+        text(&mut hasher, "groups");
+        (0..files.len() as u32).for_each(|file| text(&mut hasher, groups.name_of(file)));
     }
     Fingerprint(ContentHash::from_bytes(*hasher.finalize().as_bytes()))
 }

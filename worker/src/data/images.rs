@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use pretext_shared::dataset::{DataSpec, Normalize, Source};
 use pretext_shared::ids::ContentHash;
-use pretext_shared::split::set_test_apart;
+use pretext_shared::split::{
+    Role, Split, SplitError, SplitSpec, grouped_class_counts, roles, set_test_apart, set_test_groups_apart, split,
+};
 use rayon::prelude::*;
 
 use super::decode::{MAX_BYTES, decode};
@@ -136,6 +138,30 @@ impl ImageSet {
         let mut members = vec![Vec::new(); self.classes];
         self.ids.iter().zip(&self.labels).for_each(|(id, label)| members[*label as usize].push(*id));
         members
+    }
+
+    /// The samples that train and validate under `spec`: by group where the data name groups, else one by one.
+    pub fn split(&self, spec: SplitSpec) -> Result<Split, SplitError> {
+        let Some(groups) = &self.manifest.groups else { return Ok(split(&self.members(), spec)?) };
+        let entries = self.manifest.entries(self.part);
+        let counts = groups.counts(self.ids.iter().map(|id| &entries[*id as usize]), self.classes);
+        grouped_class_counts(&counts, spec)?;
+        let roles = roles(&counts, spec);
+        let mut split = Split::default();
+        for id in &self.ids {
+            match roles[groups.of(&entries[*id as usize]) as usize] {
+                Role::Train => split.train.push(*id),
+                Role::Validation => split.validation.push(*id),
+                Role::Unused => {}
+            }
+        }
+        Ok(split)
+    }
+
+    /// The name of the group of sample `id`, which must be one of [`Self::ids`].
+    pub fn group_of(&self, id: u32) -> Option<&str> {
+        let groups = self.manifest.groups.as_ref()?;
+        Some(groups.name(groups.of(&self.manifest.entries(self.part)[id as usize])))
     }
 
     /// The same samples and classes with other pictures: `draw` is given each sample's id and image and fills the new one.
@@ -271,6 +297,11 @@ fn read_unchanged(manifest: &Manifest, file: usize) -> Result<(PathBuf, Vec<u8>)
 
 /// Training and test ids of a data set whose test images come out of each training class.
 fn set_apart(manifest: &Manifest, test_fraction: f64) -> (Vec<u32>, Vec<u32>) {
+    if let Some(groups) = &manifest.groups {
+        let apart = set_test_groups_apart(&manifest.facts.groups, test_fraction);
+        let tested = |id: &u32| apart[groups.of(&manifest.train[*id as usize]) as usize];
+        return (0..manifest.train.len() as u32).partition(|id| !tested(id));
+    }
     let mut members = vec![Vec::new(); manifest.facts.classes.len()];
     (0u32..).zip(&manifest.train).for_each(|(id, entry)| members[entry.label as usize].push(id));
     let (mut train, mut test) = (Vec::new(), Vec::new());
@@ -297,7 +328,7 @@ fn check_memory(key: &str, images: u64, size: u32, limit: u64) -> Result<(), Dat
 #[cfg(test)]
 mod tests {
     use pretext_shared::dataset::Procedural;
-    use pretext_shared::split::{Fraction, SplitSpec, split};
+    use pretext_shared::split::Fraction;
 
     use super::*;
     use crate::data::image_folder::tests::write_png;
@@ -420,8 +451,7 @@ mod tests {
                 assert!(set.path_of(*id).ends_with(&format!("/{}.png", id % 10)));
             }
         }
-        let parts =
-            split(&data.train.members(), SplitSpec { seed: 1, fraction: Fraction::ALL }).expect("enough images");
+        let parts = data.train.split(SplitSpec { seed: 1, fraction: Fraction::ALL }).expect("enough images");
         assert_eq!(parts.train.len() + parts.validation.len(), 16);
         let kept: u32 = data.train.ids().iter().map(|id| u32::from(data.train.image(*id)[0])).sum();
         let (mean, _) = data.normalization(&Normalize::Train);

@@ -7,6 +7,7 @@ use pretext_shared::ids::ContentHash;
 
 use super::error::DataError;
 use super::fingerprint::{fingerprint, hash_files};
+use super::groups::Groups;
 use super::hash_cache::HashCache;
 use super::records::Layout;
 use super::{cifar, idx, image_folder};
@@ -73,6 +74,8 @@ pub struct Manifest {
     pub test: Vec<Entry>,
     /// The files, in the order in which the fingerprint covers them.
     pub files: Vec<ManifestFile>,
+    /// Which files belong together, where the data say so.
+    pub groups: Option<Groups>,
     /// Files of other kinds that were found and left alone.
     pub ignored: u64,
     /// The data set's folder; empty for drawn pictures.
@@ -111,17 +114,22 @@ pub fn scan(data_root: &Path, source: &Source, cache: Option<&Path>) -> Result<M
         }
         Source::Idx { path } => with_listing(data_root, path, idx::list)?,
     };
+    let groups = match source {
+        Source::ImageFolder { .. } => Groups::read(&folder, &listing.files)?,
+        _ => None,
+    };
     let mut cache = HashCache::open(cache);
     let files = hash_files(&folder, listing.files, &mut cache)?;
     cache.save();
     let facts = DatasetFacts {
         key: source.key(),
-        fingerprint: fingerprint(source.kind(), &listing.classes, &files),
+        fingerprint: fingerprint(source.kind(), &listing.classes, &files, groups.as_ref()),
         train: counts(&listing.train, listing.classes.len()),
         test: if listing.test.is_empty() { Vec::new() } else { counts(&listing.test, listing.classes.len()) },
+        groups: groups.as_ref().map(|groups| groups.counts(&listing.train, listing.classes.len())).unwrap_or_default(),
         classes: listing.classes,
     };
-    Ok(Manifest { facts, train: listing.train, test: listing.test, files, ignored: listing.ignored, folder })
+    Ok(Manifest { facts, train: listing.train, test: listing.test, files, groups, ignored: listing.ignored, folder })
 }
 
 impl Manifest {
@@ -181,7 +189,7 @@ fn drawn(procedural: &Procedural) -> Manifest {
         classes.flat_map(|label| (0..per_class).map(move |i| Entry { label, location: Location::Drawn(i) })).collect()
     };
     let (train, test) = (entries(procedural.train_per_class), entries(procedural.test_per_class));
-    Manifest { facts, train, test, files: Vec::new(), ignored: 0, folder: PathBuf::new() }
+    Manifest { facts, train, test, files: Vec::new(), groups: None, ignored: 0, folder: PathBuf::new() }
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@
 //! training image its sample id, so splits are the same on every machine.
 
 mod cifar;
-mod decode;
+pub mod decode;
 mod derived;
 mod discover;
 mod error;
 mod fingerprint;
 mod fit;
+mod groups;
 mod hash_cache;
 mod idx;
 mod image_folder;
@@ -24,5 +25,6 @@ mod records;
 pub use derived::FeatureCache;
 pub use discover::{Found, discover};
 pub use error::DataError;
+pub use groups::Groups;
 pub use images::{Dataset, ImageSet};
 pub use manifest::{Entry, Location, Manifest, ManifestFile, Part, scan};

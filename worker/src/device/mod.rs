@@ -128,9 +128,16 @@ pub fn label(device: &DeviceFacts) -> String {
 
 #[cfg(target_arch = "x86_64")]
 fn feature_level() -> &'static str {
-    if std::arch::is_x86_feature_detected!("avx512f") {
+    // What the kernels ask for before they take a level (`pulp::x86::{V4, V3}`).
+    let v3 = std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
+    let v4 = std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512bw")
+        && std::arch::is_x86_feature_detected!("avx512cd")
+        && std::arch::is_x86_feature_detected!("avx512dq")
+        && std::arch::is_x86_feature_detected!("avx512vl");
+    if v3 && v4 {
         "x86-64 with AVX-512"
-    } else if std::arch::is_x86_feature_detected!("fma") {
+    } else if v3 {
         "x86-64 with AVX2 and FMA"
     } else {
         "x86-64"

@@ -26,6 +26,7 @@ struct Granted {
     attempt: AttemptId,
     stage: Stage,
     source: Source,
+    weights: Option<String>,
     policy: CheckpointPolicy,
     parent: Option<ArtifactId>,
     /// The registered checkpoint, with its step.
@@ -111,6 +112,7 @@ fn read(grant: pb::Grant) -> Result<Granted, String> {
         },
         stage: serde_json::from_str(&grant.stage_json).map_err(|error| format!("stage: {error}"))?,
         source: serde_json::from_str(&grant.source_json).map_err(|error| format!("source: {error}"))?,
+        weights: (!grant.weights_path.is_empty()).then_some(grant.weights_path),
         policy: serde_json::from_str(&grant.checkpoint_json).map_err(|error| format!("checkpoint: {error}"))?,
         parent: artifact(&grant.parent_model)?,
         resume_from: artifact(&grant.resume_from)?.map(|artifact| (artifact, grant.resume_step)),
@@ -185,6 +187,7 @@ impl Course<'_> {
             source: self.granted.source.clone(),
             data_root: self.shared.options.data_root.clone(),
             folder,
+            weights: self.granted.weights.clone(),
             parent,
             checkpoint: self.granted.policy,
         })))
@@ -210,7 +213,7 @@ impl Course<'_> {
     /// Follows the trainer's reports until the stage ends, one way or another.
     async fn follow(&mut self, mut trainer: Trainer) -> (End, Option<Trainer>) {
         let mut verdicts = self.verdicts.clone();
-        let mut told = false;
+        let (mut told, mut orphaned) = (false, false);
         loop {
             let report = tokio::select! {
                 report = trainer.report() => report,
@@ -222,6 +225,14 @@ impl Course<'_> {
                 () = becomes(&mut verdicts, |verdict| *verdict != Verdict::Continue), if !told => {
                     told = true;
                     tell_to_stop(&mut trainer).await;
+                    continue;
+                }
+                reason = self.handover.orphaned(), if !orphaned => {
+                    orphaned = true;
+                    tracing::warn!(attempt = %self.granted.attempt, %reason, "nothing more is taken of this attempt");
+                    if let Some(held) = self.shared.held().get(&self.granted.attempt) {
+                        held.judge(Verdict::Superseded);
+                    }
                     continue;
                 }
             };
@@ -259,7 +270,7 @@ impl Course<'_> {
         let over = verdicts.borrow().to_owned();
         let ending = match (end, over) {
             (_, Verdict::Superseded) => {
-                tracing::warn!(%attempt, "the stage is somebody else's now; this attempt is dropped");
+                tracing::warn!(%attempt, "the stage is somebody else's now, or begins anew: this attempt is dropped");
                 return self.handover.forget().await;
             }
             (End::Stopped, Verdict::Cancelled) => {

@@ -35,7 +35,8 @@ impl<'a> Handover<'a> {
     fn of(shared: &'a Shared, attempt: AttemptId, device: String, batches: (u64, u64), saved: Option<Saved>) -> Self {
         let (link, spool) = (&shared.link, &shared.spool);
         let outbox = Outbox::new(link.clone(), spool.clone(), attempt, batches);
-        let registrar = Registrar::new(link.clone(), spool.clone(), attempt, saved);
+        let acknowledged = outbox.acknowledged().clone();
+        let registrar = Registrar::new(link.clone(), spool.clone(), attempt, saved, acknowledged);
         Self { shared, attempt, device, outbox, registrar }
     }
 
@@ -97,6 +98,15 @@ impl<'a> Handover<'a> {
             Err(reason) => Err(reason),
         };
         self.conclude(told).await;
+    }
+
+    /// Waits until the coordinator refuses points of the attempt, or misses some that it had acknowledged, and returns
+    /// its words. Nothing can be built on the attempt then.
+    pub(super) async fn orphaned(&self) -> String {
+        tokio::select! {
+            reason = self.outbox.acknowledged().refused() => reason,
+            reason = self.registrar.orphaned() => reason,
+        }
     }
 
     /// Drops the attempt: it is somebody else's, or nobody's any more.

@@ -52,7 +52,7 @@ pub(super) async fn run(shared: Arc<Shared>, registered: pb::RegisterReply) {
                     _ => Verdict::Continue,
                 };
                 if let Some(held) = held.get(attempt) {
-                    held.verdict.send_if_modified(|old| std::mem::replace(old, verdict) != verdict);
+                    held.judge(verdict);
                 }
             }
         }

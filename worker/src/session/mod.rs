@@ -89,6 +89,13 @@ struct Held {
     verdict: watch::Sender<Verdict>,
 }
 
+impl Held {
+    /// Lets the attempt know what is said of it.
+    fn judge(&self, verdict: Verdict) {
+        self.verdict.send_if_modified(|old| *old != Verdict::Superseded && std::mem::replace(old, verdict) != verdict);
+    }
+}
+
 /// What the coordinator says of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
@@ -96,7 +103,7 @@ enum Verdict {
     Continue,
     /// No sweep needs the stage any more.
     Cancelled,
-    /// Nothing of the attempt is accepted any more.
+    /// Nothing of the attempt is accepted any more. Never taken back.
     Superseded,
 }
 
@@ -123,7 +130,7 @@ impl Shared {
             let older = |other: &AttemptId| other.stage == attempt.stage && other.fence < attempt.fence;
             let mut waits = false;
             for (_, held) in self.held().iter().filter(|(other, _)| older(other)) {
-                held.verdict.send_if_modified(|old| std::mem::replace(old, Verdict::Superseded) != Verdict::Superseded);
+                held.judge(Verdict::Superseded);
                 waits = true;
             }
             if !waits {

@@ -21,11 +21,44 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// How far the coordinator has taken the points.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Acknowledged {
+enum Standing {
     /// All batches below this sequence number are durable.
     Below(u64),
     /// The attempt is over: nothing more is accepted.
     Refused(String),
+}
+
+/// What the coordinator says of an attempt's points, for whoever builds on them.
+#[derive(Debug, Clone)]
+pub(super) struct Acknowledged(watch::Receiver<Standing>);
+
+impl Acknowledged {
+    /// Waits until every batch below `sequence` is durable.
+    ///
+    /// # Errors
+    /// The coordinator's words if it refuses the points.
+    pub(super) async fn below(&self, sequence: u64) -> Result<(), String> {
+        let done = |standing: &Standing| match standing {
+            Standing::Below(durable) => *durable >= sequence,
+            Standing::Refused(_) => true,
+        };
+        let mut standing = self.0.clone();
+        match standing.wait_for(done).await.map(|standing| standing.clone()) {
+            Ok(Standing::Below(_)) => Ok(()),
+            Ok(Standing::Refused(reason)) => Err(reason),
+            Err(_) => Err("the sender of points has ended".to_owned()),
+        }
+    }
+
+    /// Waits until the coordinator refuses the points, and returns its words.
+    pub(super) async fn refused(&self) -> String {
+        let mut standing = self.0.clone();
+        match standing.wait_for(|standing| matches!(standing, Standing::Refused(_))).await.map(|found| found.clone()) {
+            Ok(Standing::Refused(reason)) => reason,
+            // A sender that has ended refuses nothing any more.
+            Ok(Standing::Below(_)) | Err(_) => std::future::pending().await,
+        }
+    }
 }
 
 /// The points of one attempt.
@@ -34,7 +67,7 @@ pub(super) struct Outbox {
     attempt: AttemptId,
     /// Batches below this sequence number are spooled.
     spooled: watch::Sender<u64>,
-    acknowledged: watch::Receiver<Acknowledged>,
+    acknowledged: Acknowledged,
     sender: JoinHandle<()>,
 }
 
@@ -44,8 +77,9 @@ impl Outbox {
     pub(super) fn new(link: Link, spool: Spool, attempt: AttemptId, batches: (u64, u64)) -> Self {
         let (first, next) = batches;
         let (spooled, known) = watch::channel(next);
-        let (acknowledgements, acknowledged) = watch::channel(Acknowledged::Below(first));
+        let (acknowledgements, acknowledged) = watch::channel(Standing::Below(first));
         let sender = Sender { link, spool: spool.clone(), attempt, spooled: known, acknowledged: acknowledgements };
+        let acknowledged = Acknowledged(acknowledged);
         Self { spool, attempt, spooled, acknowledged, sender: tokio::spawn(sender.run()) }
     }
 
@@ -72,16 +106,12 @@ impl Outbox {
     /// # Errors
     /// The coordinator's words if it refuses the points.
     pub(super) async fn flushed(&self, sequence: u64) -> Result<(), String> {
-        let mut acknowledged = self.acknowledged.clone();
-        let done = |state: &Acknowledged| match state {
-            Acknowledged::Below(durable) => *durable >= sequence,
-            Acknowledged::Refused(_) => true,
-        };
-        match acknowledged.wait_for(done).await.map(|state| state.clone()) {
-            Ok(Acknowledged::Below(_)) => Ok(()),
-            Ok(Acknowledged::Refused(reason)) => Err(reason),
-            Err(_) => Err("the sender of points has ended".to_owned()),
-        }
+        self.acknowledged.below(sequence).await
+    }
+
+    /// What the coordinator says of the points.
+    pub(super) fn acknowledged(&self) -> &Acknowledged {
+        &self.acknowledged
     }
 }
 
@@ -108,7 +138,7 @@ struct Sender {
     spool: Spool,
     attempt: AttemptId,
     spooled: watch::Receiver<u64>,
-    acknowledged: watch::Sender<Acknowledged>,
+    acknowledged: watch::Sender<Standing>,
 }
 
 /// Why a stream ended.
@@ -132,8 +162,8 @@ impl Sender {
         loop {
             // Nothing to say: no stream is held open for it.
             let from = match &*self.acknowledged.borrow() {
-                Acknowledged::Below(durable) => *durable,
-                Acknowledged::Refused(_) => return,
+                Standing::Below(durable) => *durable,
+                Standing::Refused(_) => return,
             };
             if self.spooled.wait_for(|next| *next > from).await.is_err() {
                 return;
@@ -142,7 +172,7 @@ impl Sender {
                 Broken::Passing => tokio::time::sleep(PAUSE).await,
                 Broken::Refused(reason) => {
                     tracing::warn!(attempt = %self.attempt, %reason, "points were refused");
-                    self.acknowledged.send_replace(Acknowledged::Refused(reason));
+                    self.acknowledged.send_replace(Standing::Refused(reason));
                 }
                 Broken::Closed => return,
             }
@@ -171,7 +201,7 @@ impl Sender {
                     let below = ack.sequence + 1;
                     tracing::trace!(attempt = %self.attempt, sequence = ack.sequence, "points acknowledged");
                     self.spool.note(Entry::Acknowledged(self.attempt, below));
-                    self.acknowledged.send_replace(Acknowledged::Below(below));
+                    self.acknowledged.send_replace(Standing::Below(below));
                 }
                 Ok(Some(ack)) => return Broken::Refused(ack.refused),
                 Ok(None) => return Broken::Passing,

@@ -1,5 +1,7 @@
-//! Checkpoints on their way to the coordinator: the newest one is uploaded and registered in the background. One
-//! that was saved while another was on its way takes its place, so the lag is one upload at most.
+//! Checkpoints on their way to the coordinator: the newest one is uploaded and registered in the background, once every
+//! point up to its step is acknowledged. One that was saved while another was on its way takes its place, so the lag is
+//! one upload at most. A coordinator that misses points then has lost what it acknowledged (its store was set back):
+//! nothing can be built on this attempt any more, and its registrar says so.
 
 use std::io::ErrorKind;
 
@@ -10,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::link::Link;
+use super::outbox::Acknowledged;
 use super::transfer::{self, TransferError, attempt_message};
 use crate::spool::{Entry, Saved, Spool};
 
@@ -19,15 +22,25 @@ pub(super) struct Registrar {
     saved: watch::Sender<Option<Saved>>,
     /// The newest one that was registered, or never will be.
     settled: watch::Receiver<Option<Saved>>,
+    /// Why nothing can be built on the attempt any more.
+    orphaned: watch::Receiver<Option<String>>,
     worker: JoinHandle<()>,
 }
 
 impl Registrar {
-    /// The registrar of an attempt of which `saved` is spooled.
-    pub(super) fn new(link: Link, spool: Spool, attempt: AttemptId, saved: Option<Saved>) -> Self {
+    /// The registrar of an attempt of which `saved` is spooled, and whose points are `acknowledged`.
+    pub(super) fn new(
+        link: Link,
+        spool: Spool,
+        attempt: AttemptId,
+        saved: Option<Saved>,
+        acknowledged: Acknowledged,
+    ) -> Self {
         let (saved, newest) = watch::channel(saved);
         let (settle, settled) = watch::channel(None);
-        Self { saved, settled, worker: tokio::spawn(run(link, spool, attempt, newest, settle)) }
+        let (orphan, orphaned) = watch::channel(None);
+        let desk = Desk { link, spool, attempt, acknowledged, settle, orphan };
+        Self { saved, settled, orphaned, worker: tokio::spawn(desk.run(newest)) }
     }
 
     /// A checkpoint is on the disk and in the spool.
@@ -41,6 +54,15 @@ impl Registrar {
         // Its worker ends only with this registrar.
         let _ = self.settled.clone().wait_for(|settled| *settled == newest).await;
     }
+
+    /// Waits until the coordinator has lost what it acknowledged of this attempt, and returns its words.
+    pub(super) async fn orphaned(&self) -> String {
+        let mut orphaned = self.orphaned.clone();
+        match orphaned.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
+            Ok(Some(reason)) => reason,
+            _ => std::future::pending().await,
+        }
+    }
 }
 
 impl Drop for Registrar {
@@ -50,52 +72,56 @@ impl Drop for Registrar {
     }
 }
 
-async fn run(
+/// What a registrar's task works with.
+struct Desk {
     link: Link,
     spool: Spool,
     attempt: AttemptId,
-    mut newest: watch::Receiver<Option<Saved>>,
+    acknowledged: Acknowledged,
     settle: watch::Sender<Option<Saved>>,
-) {
-    loop {
-        let next = newest.wait_for(|saved| saved.is_some() && *saved != *settle.borrow()).await;
-        let Some(saved) = next.ok().and_then(|saved| saved.clone()) else { return };
-        let step = saved.step;
-        match register(&link, attempt, &saved).await {
-            Ok(()) => tracing::debug!(%attempt, step, "checkpoint registered"),
-            Err(TransferError::Disk { cause, .. }) if cause.kind() == ErrorKind::NotFound => {
-                tracing::debug!(%attempt, step, "the checkpoint has gone; a newer one took its place");
-            }
-            Err(error) => {
-                tracing::warn!(%attempt, step, %error, "a checkpoint was not registered; it stays on this machine");
-            }
-        }
-        spool.note(Entry::Settled(attempt, step));
-        settle.send_replace(Some(saved));
-    }
+    orphan: watch::Sender<Option<String>>,
 }
 
-async fn register(link: &Link, attempt: AttemptId, saved: &Saved) -> Result<(), TransferError> {
-    let artifact = transfer::upload(link, attempt, ArtifactKind::Checkpoint, &saved.path).await?;
-    let request = pb::RegisterCheckpointRequest {
-        attempt: Some(attempt_message(attempt)),
-        artifact: artifact.to_string(),
-        step: saved.step,
-        next_sequence: saved.next_sequence,
-    };
-    link.persist("register checkpoint", |mut client| {
-        let request = request.clone();
-        async move {
-            match client.register_checkpoint(request).await {
-                // Points that it depends on are still on their way.
-                Err(status) if status.code() == tonic::Code::OutOfRange => {
-                    Err(tonic::Status::unavailable("points are missing"))
+impl Desk {
+    async fn run(self, mut newest: watch::Receiver<Option<Saved>>) {
+        let attempt = self.attempt;
+        loop {
+            let next = newest.wait_for(|saved| saved.is_some() && *saved != *self.settle.borrow()).await;
+            let Some(saved) = next.ok().and_then(|saved| saved.clone()) else { return };
+            let step = saved.step;
+            match self.register(&saved).await {
+                Ok(()) => tracing::debug!(%attempt, step, "checkpoint registered"),
+                Err(TransferError::Disk { cause, .. }) if cause.kind() == ErrorKind::NotFound => {
+                    tracing::debug!(%attempt, step, "the checkpoint has gone; a newer one took its place");
                 }
-                other => other,
+                Err(error) => {
+                    tracing::warn!(%attempt, step, %error, "a checkpoint was not registered; it stays on this machine");
+                    if let TransferError::PointsLost(reason) = error {
+                        self.orphan.send_replace(Some(reason));
+                    }
+                }
             }
+            self.spool.note(Entry::Settled(attempt, step));
+            self.settle.send_replace(Some(saved));
         }
-    })
-    .await
-    .map(drop)
-    .map_err(|status| TransferError::Refused(status.message().to_owned()))
+    }
+
+    async fn register(&self, saved: &Saved) -> Result<(), TransferError> {
+        let artifact = transfer::upload(&self.link, self.attempt, ArtifactKind::Checkpoint, &saved.path).await?;
+        self.acknowledged.below(saved.next_sequence).await.map_err(TransferError::Refused)?;
+        let request = pb::RegisterCheckpointRequest {
+            attempt: Some(attempt_message(self.attempt)),
+            artifact: artifact.to_string(),
+            step: saved.step,
+            next_sequence: saved.next_sequence,
+        };
+        let registered = self.link.persist("register checkpoint", |mut client| {
+            let request = request.clone();
+            async move { client.register_checkpoint(request).await }
+        });
+        registered.await.map(drop).map_err(|status| match status.code() {
+            tonic::Code::OutOfRange => TransferError::PointsLost(status.message().to_owned()),
+            _ => TransferError::Refused(status.message().to_owned()),
+        })
+    }
 }

@@ -30,6 +30,9 @@ pub(super) enum TransferError {
     /// The coordinator said no.
     #[error("it was refused: {0}")]
     Refused(String),
+    /// The coordinator does not have the points any more that it had acknowledged.
+    #[error("the coordinator has lost points that it had acknowledged: {0}")]
+    PointsLost(String),
     /// The content is not what its name says.
     #[error("artifact {} was damaged on the way", .0.short())]
     Damaged(ArtifactId),

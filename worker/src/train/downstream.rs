@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use pretext_shared::ids::ContentHash;
-use pretext_shared::split::{Split, split};
+use pretext_shared::split::Split;
 use pretext_shared::stage::{DownstreamHead, DownstreamMode, DownstreamSpec, Extent};
 
 use super::fit::{Fit, Fitted, Trained, epoch_order};
@@ -18,7 +18,7 @@ pub(super) fn run(
     spec: &DownstreamSpec,
     reporter: &mut Reporter<'_>,
 ) -> Result<End, StageError> {
-    let split = split(&context.data.train.members(), spec.split)?;
+    let split = context.data.train.split(spec.split)?;
     let outputs = spec.data.classes as usize;
     let head = match spec.head {
         DownstreamHead::Linear => HeadSpec::Linear { outputs },
@@ -34,12 +34,11 @@ pub(super) fn run(
     }
 }
 
-/// The network that training starts from: fresh, or with the parent's encoder.
+/// The network that training starts from: with initial weights, or with the parent's encoder.
 fn start(context: &Context<'_>, spec: &DownstreamSpec, head: &HeadSpec) -> Result<Network, StageError> {
-    let device = context.compute.training();
-    let mut network = Network::new(&spec.encoder, head, spec.seed, &device);
+    let mut network = context.initial(&spec.encoder, head, spec.seed, spec.weights)?;
     if let Some(pretext) = spec.pretext {
-        network.encoder = load_encoder(context.parent(pretext)?, &spec.encoder, &device)?;
+        network.encoder = load_encoder(context.parent(pretext)?, &spec.encoder, &context.compute.training())?;
     }
     Ok(network)
 }

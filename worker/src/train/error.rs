@@ -6,10 +6,11 @@ use burn::store::RecordError;
 use burn::tensor::TensorReadError;
 use pretext_shared::device::NumericClass;
 use pretext_shared::outcome::{Failure, FailureCode};
-use pretext_shared::split::TooFew;
+use pretext_shared::split::SplitError;
 
 use crate::checkpoint::BundleError;
 use crate::data::DataError;
+use crate::weights::WeightsError;
 
 /// Why a stage fails, in a sentence that a person can act on.
 #[derive(Debug, thiserror::Error)]
@@ -47,9 +48,12 @@ pub enum StageError {
     /// A data set that cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A fraction that leaves a class without images.
+    /// A file of weights that cannot be used.
     #[error(transparent)]
-    TooFew(#[from] TooFew),
+    Weights(#[from] WeightsError),
+    /// A fraction that leaves a class without images on one side.
+    #[error(transparent)]
+    Split(#[from] SplitError),
     /// The budget comes to no step.
     #[error(
         "the stage would take no step: {images} training images, batches of {batch}{}, a budget of {budget}; \
@@ -122,8 +126,8 @@ impl StageError {
     pub fn code(&self) -> FailureCode {
         match self {
             StageError::Diverged { .. } | StageError::ValidationDiverged { .. } => FailureCode::Diverged,
-            StageError::Data(_) => FailureCode::Data,
-            StageError::TooFew(_)
+            StageError::Data(_) | StageError::Weights(_) => FailureCode::Data,
+            StageError::Split(_)
             | StageError::NoSteps { .. }
             | StageError::NoValidation
             | StageError::OtherClass { .. }

@@ -17,27 +17,30 @@ mod control_tests;
 #[cfg(test)]
 mod evaluation_tests;
 #[cfg(test)]
+mod parity_tests;
+#[cfg(test)]
 pub(crate) mod small;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 
-use pretext_shared::ids::StageId;
+use pretext_shared::ids::{StageId, WeightsHash};
 use pretext_shared::outcome::ArtifactKind;
 use pretext_shared::split::Split;
-use pretext_shared::stage::StageSpec;
+use pretext_shared::stage::{EncoderSpec, StageSpec};
 use pretext_shared::trainer::{Finished, Run};
 
 use crate::checkpoint::Checkpoints;
 use crate::data::Dataset;
 use crate::device::Compute;
 use crate::methods::Samples;
-use crate::models::Network;
+use crate::models::{HeadSpec, Network};
+use crate::weights::{self, WeightsError};
 
 pub use budget::Steps;
 pub use error::StageError;
-pub use model_file::{Description, load, load_encoder, save};
+pub use model_file::{Description, load, load_any, load_encoder, save};
 pub use reporter::Events;
 
 use fit::Trained;
@@ -100,6 +103,22 @@ impl<'a> Context<'a> {
     /// The parent's model, which a stage with a parent cannot do without.
     fn parent(&self, parent: StageId) -> Result<&'a Path, StageError> {
         self.run.parent.as_deref().ok_or_else(|| StageError::NoParent { parent: parent.short() })
+    }
+
+    /// A network to train: with the initial weights of `seed`, the encoder's read from the weights file of a stage that has one.
+    fn initial(
+        &self,
+        encoder: &EncoderSpec,
+        head: &HeadSpec,
+        seed: u64,
+        weights: Option<WeightsHash>,
+    ) -> Result<Network, StageError> {
+        let mut network = Network::new(encoder, head, seed, &self.compute.training());
+        if let Some(sha256) = weights {
+            let path = self.run.weights.as_deref().ok_or(WeightsError::NoPath)?;
+            network.encoder = weights::load(network.encoder, &self.run.data_root, path, sha256)?;
+        }
+        Ok(network)
     }
 
     /// Writes the model and the sample list of a stage that trained `network`.

@@ -62,19 +62,43 @@ fn read(
     device: &Device,
     fits: impl FnOnce(&EncoderSpec) -> bool,
 ) -> Result<(Description, Network), StageError> {
-    let misfit = |what: String| StageError::Misfit { path: path.to_owned(), what };
+    let (description, weights) = sections(path)?;
+    if !fits(&description.encoder) {
+        let what = format!("its encoder is {:?} and the stage needs {wanted:?}", description.encoder);
+        return Err(StageError::Misfit { path: path.to_owned(), what });
+    }
+    network(path, description, weights, device)
+}
+
+/// The network of `path` on `device`, whatever it is.
+pub fn load_any(path: &Path, device: &Device) -> Result<(Description, Network), StageError> {
+    let (description, weights) = sections(path)?;
+    network(path, description, weights, device)
+}
+
+/// What `path` says of itself, and its weights as they were recorded.
+fn sections(path: &Path) -> Result<(Description, Vec<u8>), StageError> {
     let mut bundle = Bundle::read(path, KIND)?;
     let mut take = |name: &str| {
         bundle.take(name).ok_or_else(|| BundleError::damaged(path, format!("section `{name}` is missing")))
     };
     let (description, weights) = (take("description")?, take("weights")?);
-    let description: Description = serde_json::from_slice(&description)
-        .map_err(|error| misfit(format!("its description does not read ({error}): it is of another version")))?;
-    if !fits(&description.encoder) {
-        return Err(misfit(format!("its encoder is {:?} and the stage needs {wanted:?}", description.encoder)));
-    }
+    let description = serde_json::from_slice(&description).map_err(|error| StageError::Misfit {
+        path: path.to_owned(),
+        what: format!("its description does not read ({error}): it is of another version"),
+    })?;
+    Ok((description, weights))
+}
+
+fn network(
+    path: &Path,
+    description: Description,
+    weights: Vec<u8>,
+    device: &Device,
+) -> Result<(Description, Network), StageError> {
     let blank = Network::blank(&description.encoder, &description.head, device);
-    let network = apply(blank, weights, "parent's model").map_err(|error| misfit(error.to_string()))?;
+    let network = apply(blank, weights, "model")
+        .map_err(|error| StageError::Misfit { path: path.to_owned(), what: error.to_string() })?;
     Ok((description, network))
 }
 

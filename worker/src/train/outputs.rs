@@ -27,14 +27,19 @@ fn write_text(path: &Path, text: &str) -> Result<(), BundleError> {
     write_whole(path, |file| std::io::Write::write_all(file, text.as_bytes()))
 }
 
-/// `sample,path,label,part`: the sample list of a stage, by sample id.
+/// `sample,path,label,part`, and `group` where the data name groups: the sample list of a stage, by sample id.
 pub(super) fn write_split(path: &Path, images: &ImageSet, split: &Split) -> Result<(), BundleError> {
     let train = split.train.iter().map(|id| (*id, "train"));
     let mut all: Vec<_> = train.chain(split.validation.iter().map(|id| (*id, "validation"))).collect();
     all.sort_unstable();
-    let mut text = "sample,path,label,part\n".to_owned();
+    let grouped = all.first().is_some_and(|(id, _)| images.group_of(*id).is_some());
+    let mut text = if grouped { "sample,path,label,part,group\n" } else { "sample,path,label,part\n" }.to_owned();
     for (id, part) in all {
-        let _ = writeln!(text, "{id},{},{},{part}", field(&images.path_of(id)), images.label(id));
+        let _ = write!(text, "{id},{},{},{part}", field(&images.path_of(id)), images.label(id));
+        let _ = match images.group_of(id) {
+            Some(group) => writeln!(text, ",{}", field(group)),
+            None => writeln!(text),
+        };
     }
     write_text(path, &text)
 }

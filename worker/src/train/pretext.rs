@@ -1,6 +1,5 @@
 //! Pretext training: learns an encoder without labels.
 
-use pretext_shared::split::split;
 use pretext_shared::stage::{PretextSpec, PretextTask};
 
 use super::fit::{Fit, Fitted};
@@ -8,7 +7,7 @@ use super::monitor::Monitor;
 use super::{Context, Description, End, Reporter, StageError};
 use crate::augment::{ColorJitter, SimclrView};
 use crate::methods::{Objective, Rotation, RotationJitter, Samples, Simclr, control_images};
-use crate::models::{HeadSpec, Network};
+use crate::models::HeadSpec;
 
 pub(super) fn run(context: &Context<'_>, spec: &PretextSpec, reporter: &mut Reporter<'_>) -> Result<End, StageError> {
     let control = control_images(&context.data.train, spec.images, spec.seed);
@@ -39,8 +38,8 @@ fn train<O: Objective>(
     samples: Samples<'_>,
     reporter: &mut Reporter<'_>,
 ) -> Result<End, StageError> {
-    let split = split(&context.data.train.members(), spec.split)?;
-    let network = Network::new(&spec.encoder, &head, spec.seed, &context.compute.training());
+    let split = context.data.train.split(spec.split)?;
+    let network = context.initial(&spec.encoder, &head, spec.seed, spec.weights)?;
     let extent = context.run.stage.extent;
     let monitor = spec.knn.map(|knn| Monitor::new(knn, samples, &split, spec.train.batch, extent, context.compute));
     let fit = Fit {

@@ -87,7 +87,8 @@ pub(crate) fn train(optimizer: OptimizerSpec) -> TrainSpec {
 pub(crate) const ADAM: OptimizerSpec = OptimizerSpec::Adam { weight_decay: 1e-4 };
 pub(crate) const SGD: OptimizerSpec = OptimizerSpec::Sgd { momentum: 0.9, weight_decay: 5e-4 };
 
-fn split() -> SplitSpec {
+/// The split of every stage here.
+pub(crate) fn all_labels() -> SplitSpec {
     SplitSpec { seed: 3, fraction: Fraction::ALL }
 }
 
@@ -100,6 +101,7 @@ impl Small {
             source: Source::Procedural(source()),
             data_root: folder.path().to_owned(),
             folder: folder.path().to_owned(),
+            weights: None,
             parent: parent.map(|parent| parent.files[&ArtifactKind::Model].clone()),
             checkpoint: CheckpointPolicy { every_seconds: 1e9, keep: 2 },
         };
@@ -108,8 +110,17 @@ impl Small {
 
     pub(crate) fn pretext(task: PretextTask, train: TrainSpec) -> Self {
         let images = PretextImages::Given;
-        let spec =
-            PretextSpec { data: data(), split: split(), seed: 5, encoder: encoder(), task, images, knn: None, train };
+        let spec = PretextSpec {
+            data: data(),
+            split: all_labels(),
+            seed: 5,
+            encoder: encoder(),
+            task,
+            images,
+            knn: None,
+            weights: None,
+            train,
+        };
         Self::new(StageSpec::Pretext(spec), None)
     }
 
@@ -134,10 +145,11 @@ impl Small {
     pub(crate) fn downstream(mode: DownstreamMode, parent: Option<&Finished>, train: TrainSpec) -> Self {
         let spec = DownstreamSpec {
             data: data(),
-            split: split(),
+            split: all_labels(),
             seed: 5,
             encoder: encoder(),
             pretext: parent.map(|_| parent_id()),
+            weights: None,
             mode,
             head: DownstreamHead::Linear,
             augment: AUGMENT,

@@ -2,7 +2,7 @@
 
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use pretext_shared::dataset::Source;
 use pretext_shared::ids::StageId;
@@ -71,9 +71,9 @@ async fn here(file: &SweepFile, args: &PlanArgs) -> Result<Plan, CliError> {
         None => WorkerProgram::find()?.class().await?,
     };
     let mut announced = Announced::new();
-    if !matches!(sweep.source, Source::Procedural(_)) {
-        let facts = WorkerProgram::find()?.facts(&sweep.source, &args.data_root).await?;
-        announced = BTreeMap::from([(sweep.source.key(), vec![Ok(facts)])]);
+    for source in sweep.sources().filter(|source| !matches!(source, Source::Procedural(_))) {
+        let facts = WorkerProgram::find()?.facts(source, &args.data_root).await?;
+        announced.insert(source.key(), vec![Ok(facts)]);
     }
     Ok(submission::plan(&file.text, args.file.extent(), &announced, class)?.plan)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pretext_shared::ids::StageId;
 use pretext_shared::plan::{Plan, Total};
-use pretext_shared::stage::Extent;
+use pretext_shared::stage::{Extent, StageKind};
 
 use crate::cli::columns::{Align, Columns};
 use crate::report::text::grouped;
@@ -14,6 +14,7 @@ pub(super) fn render(plan: &Plan, cached: Option<&BTreeSet<StageId>>) -> String 
     let smoke = if plan.extent == Extent::Smoke { " · rehearsal of two steps a stage" } else { "" };
     let (cells, stages) = (plan.cells.len(), plan.stages.len());
     let mut out = format!("{} · {cells} cells, {stages} stages · class {}{smoke}\n\n", plan.sweep, plan.class);
+    out.push_str(&inputs(plan));
     out.push_str(&stage_rows(plan, cached));
     out.push_str(&sharing(plan));
     match cached {
@@ -28,6 +29,29 @@ pub(super) fn render(plan: &Plan, cached: Option<&BTreeSet<StageId>>) -> String 
         None => out.push_str("cached: not known, no coordinator was asked (--coordinator URL)\n"),
     }
     out
+}
+
+/// What stages read besides the images of the sweep's data set.
+fn inputs(plan: &Plan) -> String {
+    let data = |kind: StageKind| {
+        let of_kind = plan.stages.iter().filter(move |stage| stage.stage.spec.kind() == kind);
+        of_kind.map(|stage| stage.stage.spec.data())
+    };
+    let own = data(StageKind::Downstream).next();
+    let other = data(StageKind::Pretext).find(|data| own.is_some_and(|own| own.fingerprint != data.fingerprint));
+    let mut out = String::new();
+    if let Some(other) = other {
+        out.push_str(&format!(
+            "pretext data: another data set than the labels', fingerprint {}, all of its training images at {} pixels\n",
+            other.fingerprint.short(),
+            other.image_size
+        ));
+    }
+    let starts = plan.stages.iter().filter_map(|stage| stage.stage.spec.weights()).collect::<Vec<_>>();
+    if let Some(sha256) = starts.first() {
+        out.push_str(&format!("weights: {} stages start from the file with SHA-256 {sha256}\n", starts.len()));
+    }
+    if out.is_empty() { out } else { out + "\n" }
 }
 
 fn stage_rows(plan: &Plan, cached: Option<&BTreeSet<StageId>>) -> String {

@@ -45,7 +45,7 @@ impl Launch {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let limit = sweep.max_parallel.map_or(usize::MAX, |limit| limit as usize);
         let threads = threads(cores, args.workers, sweep.cells().count().min(limit));
-        Self { program, arguments: arguments(args, &sweep.source, threads, url), log }
+        Self { program, arguments: arguments(args, sweep.sources(), threads, url), log }
     }
 
     fn start(&self) -> Result<Daemon, CliError> {
@@ -79,7 +79,12 @@ fn threads(cores: usize, trainers: Option<u32>, cells: usize) -> usize {
     (cores / trainers).max(1)
 }
 
-fn arguments(args: &RunArgs, source: &Source, threads: usize, url: &str) -> Vec<OsString> {
+fn arguments<'a>(
+    args: &RunArgs,
+    sources: impl Iterator<Item = &'a Source>,
+    threads: usize,
+    url: &str,
+) -> Vec<OsString> {
     let mut list: Vec<OsString> =
         ["--coordinator", url, "--device", &args.device, "--name", "local"].map(OsString::from).into();
     if let Some(slots) = args.workers {
@@ -89,10 +94,12 @@ fn arguments(args: &RunArgs, source: &Source, threads: usize, url: &str) -> Vec<
         list.extend(["--threads".into(), threads.to_string().into()]);
     }
     list.extend(["--data-root".into(), args.data_root.clone().into()]);
-    match source {
-        Source::Procedural(_) => list.push("--no-datasets".into()),
-        _ => list.extend(["--dataset".into(), source.key().into()]),
+    let keys: Vec<String> =
+        sources.filter(|source| !matches!(source, Source::Procedural(_))).map(Source::key).collect();
+    if keys.is_empty() {
+        list.push("--no-datasets".into());
     }
+    list.extend(keys.into_iter().flat_map(|key| ["--dataset".into(), key.into()]));
     list.extend(["--state-dir".into(), args.state_dir.join("worker").into()]);
     list.push("--exit-with-stdin".into());
     list
@@ -233,7 +240,7 @@ mod tests {
     fn started_with(arguments_of_run: &[&str], source: &Source) -> String {
         let line = ["coordinator", "run", "s.yaml"].iter().chain(arguments_of_run);
         let Command::Run(args) = Cli::try_parse_from(line).expect("good arguments").command else { panic!("not run") };
-        let list = arguments(&args, source, 1, "http://127.0.0.1:1");
+        let list = arguments(&args, std::iter::once(source), 1, "http://127.0.0.1:1");
         list.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use pretext_proto::v1 as pb;
-use pretext_shared::dataset::Source;
+use pretext_shared::dataset::{Source, SweepFacts};
 use pretext_shared::device::NumericClass;
 use pretext_shared::plan;
 use pretext_shared::stage::Extent;
@@ -20,7 +20,7 @@ use super::console::{Console, Show};
 use super::error::CliError;
 use super::progress::{cells as count, span};
 use super::report::publish;
-use super::serve::store_lost;
+use super::serve::{offer_link, store_lost};
 use super::signals::Signals;
 use super::status::Counts;
 use super::submit::Submitted;
@@ -29,6 +29,7 @@ use super::watch::{Events, Go, follow};
 use super::worker_program::WorkerProgram;
 use crate::engine::Limits;
 use crate::exposure::Exposure;
+use crate::http::{WebOptions, WebWire};
 use crate::serve::{Coordinator, Options};
 use crate::submission::SubmissionError;
 
@@ -62,9 +63,11 @@ pub(super) async fn here<T>(
 ) -> Result<T, CliError> {
     let mut signals = Signals::catch()?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let options =
-        Options { listen, state_dir: args.state_dir.clone(), limits: Limits::default(), exposure: Exposure::default() };
+    let web = args.web.map(|listen| WebOptions { listen, names: Vec::new(), wire: WebWire::Plain });
+    let exposure = Exposure { web, ..Exposure::default() };
+    let options = Options { listen, state_dir: args.state_dir.clone(), limits: Limits::default(), exposure };
     let coordinator = Coordinator::start(options).await?;
+    offer_link(&coordinator, console)?;
     let url = format!("http://{}", coordinator.address());
 
     let mut run = Run { args, file, url, console, worker: None };
@@ -150,22 +153,27 @@ impl Run<'_> {
                 && known.smoke == (extent == Extent::Smoke)
         };
         let known: Vec<&pb::SweepSummary> = known.iter().filter(namesake).collect();
-        let facts = match &sweep.source {
-            Source::Procedural(procedural) => procedural.facts(),
-            _ if known.is_empty() => return Ok(None),
-            // What is wrong with the data is said by who announces them.
-            source => match WorkerProgram::find()?.facts(source, &self.args.data_root).await {
-                Ok(facts) => facts,
-                Err(_) => return Ok(None),
-            },
-        };
+        let mut found = Vec::new();
+        for source in sweep.sources() {
+            found.push(match source {
+                Source::Procedural(procedural) => procedural.facts(),
+                _ if known.is_empty() => return Ok(None),
+                // What is wrong with the data is said by who announces them.
+                source => match WorkerProgram::find()?.facts(source, &self.args.data_root).await {
+                    Ok(facts) => facts,
+                    Err(_) => return Ok(None),
+                },
+            });
+        }
+        let Some((dataset, others)) = found.split_first() else { return Ok(None) };
+        let facts = SweepFacts { dataset, pretext: others.first() };
         let classes = match sweep.numeric {
             Some(class) => vec![class],
             // In the order in which a submission looks for the same sweep.
             None => vec![NumericClass::Cpu, NumericClass::Gpu],
         };
         for class in classes {
-            let plan = plan::expand(sweep, &facts, class, extent).map_err(SubmissionError::Plan)?;
+            let plan = plan::expand(sweep, facts, class, extent).map_err(SubmissionError::Plan)?;
             if let Some(summary) = known.iter().find(|known| known.sweep == plan.sweep.as_str()) {
                 let cells = Counts::from(summary.cells);
                 let left = !cells.is_final() || (self.args.retry_failed && cells.verdict() == Verdict::SomeFailed);

@@ -81,20 +81,14 @@ impl Described {
     }
 
     /// A message of this type with all of `filled` that it can carry, and which of them that is. Other fields are empty,
-    /// but for those whose form is looked at before whose message it is.
+    /// but for the protocol's number.
     fn message<'a>(&self, name: &str, filled: &BTreeMap<&'a str, Vec<u8>>) -> (Vec<u8>, BTreeSet<&'a str>) {
         let (mut bytes, mut carried) = (Vec::new(), BTreeSet::new());
         for field in self.messages.get(name).into_iter().flat_map(|message| &message.field) {
-            let mut text = |text: String| prost::encoding::string::encode(field.number() as u32, &text, &mut bytes);
-            match field.name() {
-                "artifact" => text("0".repeat(64)),
-                "result_json" => text("{}".to_owned()),
-                "code" => text("crashed".to_owned()),
-                "kind" => text("model".to_owned()),
-                "protocol" => {
-                    prost::encoding::uint32::encode(field.number() as u32, &pretext_proto::PROTOCOL, &mut bytes);
-                }
-                _ => {}
+            if field.name() == "protocol" {
+                // Who speaks another one is told so before anything else.
+                prost::encoding::uint32::encode(field.number() as u32, &pretext_proto::PROTOCOL, &mut bytes);
+                continue;
             }
             let content = match filled.get_key_value(field.type_name()) {
                 Some((name, content)) => {

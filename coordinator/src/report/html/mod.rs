@@ -13,7 +13,7 @@ use pretext_shared::sweep::{Build, CellState, SweepView};
 use super::aggregate::Tables;
 use super::evaluation::Evaluations;
 use super::text::html as escaped;
-use super::{svg, text, wording};
+use super::{inputs, svg, text, wording};
 
 const STYLE: &str = include_str!("report.css");
 
@@ -141,7 +141,7 @@ fn provenance(view: &SweepView) -> String {
     format!(
         "<section id=\"provenance\">\n<h2>Provenance</h2>\n<dl class=\"facts\">\n<dt>Sweep</dt><dd><code>{id}</code></dd>\n\
          <dt>Pretext</dt><dd>{version}</dd>\n<dt>Numeric class</dt><dd>{class}</dd>\n<dt>Data set</dt><dd>{key}</dd>\n\
-         <dt>Fingerprint</dt><dd><code>{fingerprint}</code></dd>\n<dt>Ran on</dt><dd>{devices}</dd>\n{build}</dl>\n<p \
+         <dt>Fingerprint</dt><dd><code>{fingerprint}</code></dd>\n<dt>Ran on</dt><dd>{devices}</dd>\n{build}{inputs}</dl>\n<p \
          class=\"small\"><code>coordinator reproduce results.json</code> runs the sweep again and says whether the numbers \
          agree.</p>\n<details><summary>Classes</summary>\n\
          <table class=\"plain\">\n<thead><tr><th>Class</th><th class=\"number\">Training images</th><th class=\"number\">\
@@ -153,10 +153,17 @@ fn provenance(view: &SweepView) -> String {
         key = escaped(&facts.key),
         fingerprint = facts.fingerprint,
         devices = devices(view),
+        inputs = inputs::sentences(view).iter().map(|sentence| input(sentence)).collect::<String>(),
         build = provenance.build.as_ref().map_or_else(String::new, build),
         classes = classes.collect::<String>(),
         spec = text::html_lines(provenance.spec.lines()),
     )
+}
+
+/// A sentence of the form `Name: what.`
+fn input(sentence: &str) -> String {
+    let (name, what) = sentence.split_once(": ").unwrap_or(("Input", sentence));
+    format!("<dt>{}</dt><dd>{}</dd>\n", escaped(name), escaped(what))
 }
 
 fn devices(view: &SweepView) -> String {

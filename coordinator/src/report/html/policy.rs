@@ -79,8 +79,10 @@ fn entry(view: &SweepView, entry: &Entry, majority: Option<f64>) -> String {
             None => "<div class=\"small\">n = 1: no interval from one seed</div>".to_owned(),
         });
     }
-    if let Some(gain) = &entry.gain {
-        out.push_str(&format!("<div class=\"small\">{} points to supervised</div>", wording::gain(gain)));
+    for (difference, reference) in [(&entry.gain, "supervised"), (&entry.above_floor, "the floor")] {
+        if let Some(difference) = difference {
+            out.push_str(&format!("<div class=\"small\">{} points to {reference}</div>", wording::gain(difference)));
+        }
     }
     out.push_str(&missing(view, entry));
     out + &efforts(entry) + "</td>"

@@ -141,6 +141,7 @@ pub(crate) fn run(seconds: u64) -> Row {
     server.ask(&folder, &["watch", &sweep_id]).expect(0);
     let found = server.report(&folder, &sweep_id);
     let mut violations = differences(&found, &undisturbed(&sweep(epochs)));
+    violations.extend(server.verify(&folder, &sweep_id));
     let restarts: usize = stages.iter().map(|stage| grants(&folder, stage) - 1).sum();
     if restarts > 0 {
         violations.push(format!("{restarts} restarts of stages"));

@@ -3,21 +3,28 @@
 //!
 //! ```text
 //! campaign coordinator-kills --runs 1000
+//! campaign coordinator-kills --store redis --runs 300
+//! campaign redis-kills --runs 100
 //! campaign worker-kills --runs 300
 //! campaign zombies --runs 200
 //! campaign stops --runs 50
 //! campaign away --seconds 120
+//! campaign restart --cells 100000
 //! campaign rehearsal --rounds 5
 //! campaign stop-large --runs 5
 //! campaign stop-large --runs 3 --image-size 224
+//! campaign resumes --runs 20
 //! ```
 
 mod away;
-mod coordinators;
+mod kills;
 mod large;
 mod rehearsal;
+mod restart;
+mod resume;
 mod row;
 mod stub;
+mod system;
 mod workers;
 
 use std::process::ExitCode;
@@ -25,6 +32,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use row::Row;
+use system::{Home, Victim};
 use workers::Fault;
 
 /// Faults by the hundred.
@@ -42,6 +50,15 @@ struct Cli {
 enum Campaign {
     /// `kill -9` of the coordinator under a load of workers that keep a ledger.
     CoordinatorKills {
+        /// Kills.
+        #[arg(long)]
+        runs: u64,
+        /// Where it keeps its state.
+        #[arg(long, value_enum, default_value = "embedded")]
+        store: Home,
+    },
+    /// `kill -9` of the Redis server that has the coordinator's state, under the same load.
+    RedisKills {
         /// Kills.
         #[arg(long)]
         runs: u64,
@@ -63,6 +80,24 @@ enum Campaign {
         /// Stops.
         #[arg(long)]
         runs: u64,
+    },
+    /// `kill -9` of trainers in the middle of a stage, of each method.
+    Resumes {
+        /// Kills of each method.
+        #[arg(long)]
+        runs: u64,
+    },
+    /// From the start of a coordinator with a large sweep to its first answer.
+    Restart {
+        /// Cells of the sweep.
+        #[arg(long)]
+        cells: u64,
+        /// Restarts after SIGTERM, and as many after `kill -9`.
+        #[arg(long, default_value_t = 5)]
+        runs: u64,
+        /// Where it keeps its state.
+        #[arg(long, value_enum, default_value = "embedded")]
+        store: Home,
     },
     /// The coordinator is away for a while under load.
     Away {
@@ -89,10 +124,13 @@ enum Campaign {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let row = match cli.campaign {
-        Campaign::CoordinatorKills { runs } => coordinators::run(runs, cli.seed),
+        Campaign::CoordinatorKills { runs, store } => kills::run(Victim::Coordinator, store, runs, cli.seed),
+        Campaign::RedisKills { runs } => kills::run(Victim::Redis, Home::Redis, runs, cli.seed),
         Campaign::WorkerKills { runs } => workers::run(Fault::Kill, runs, cli.seed),
         Campaign::Zombies { runs } => workers::run(Fault::Pause, runs, cli.seed),
         Campaign::Stops { runs } => workers::run(Fault::Stop, runs, cli.seed),
+        Campaign::Restart { cells, runs, store } => restart::run(store, cells, runs),
+        Campaign::Resumes { runs } => resume::run(runs, cli.seed),
         Campaign::Away { seconds } => away::run(seconds),
         Campaign::Rehearsal { rounds } => rehearsal::run(rounds),
         Campaign::StopLarge { runs, load } => large::run(&load, runs),

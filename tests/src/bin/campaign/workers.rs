@@ -175,7 +175,8 @@ fn round(fault: Fault, runs: u64, draw: &mut Draw, tally: &mut Tally, expected: 
         tally.faults += 1;
     }
     until("all is done", || over(&folder, &server, &sweep, tally).then_some(()));
-    let found = differences(&server.report(&folder, &sweep), expected);
+    let mut found = differences(&server.report(&folder, &sweep), expected);
+    found.extend(server.verify(&folder, &sweep));
     tally.violations.extend(found.into_iter().map(|what| format!("round {}: {what}", tally.rounds)));
     tally.rounds += 1;
     let log = read(&folder.path("serve.log"));

@@ -13,6 +13,12 @@ pub use normalization::{Normalized, affine, normalize};
 pub use pooling::{max_pool, mean_pool};
 pub use update::{adam, sgd};
 
+/// `tensor` as one run of values. By value, so that nothing else of ours holds the storage afterwards: what else does is copied
+/// before it is written.
+fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    tensor.to_contiguous()
+}
+
 fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
 }

@@ -9,7 +9,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 
-use super::tensor;
+use super::{contiguous, tensor};
 use crate::cpu::norm::{self, After, Moments};
 use crate::cpu::profile::{Operation, timed};
 
@@ -64,6 +64,10 @@ pub struct Normalized {
 }
 
 fn run(x: Tensor<4>, skip: Option<Tensor<4>>, scale: Tensor<1>, shift: Tensor<1>, form: Form) -> Normalized {
+    let shape = x.dims();
+    assert!(!shape.contains(&0), "there is nothing to normalise in {shape:?}");
+    assert_eq!([scale.dims(), shift.dims()], [[shape[3]]; 2], "one scale and one shift for each channel");
+    assert!(skip.as_ref().is_none_or(|skip| skip.dims() == shape), "a skip connection has the shape of what it joins");
     let (x, scale, shift) = (x.into_dispatch(), scale.into_dispatch(), shift.into_dispatch());
     let (z, mean, variance) = match skip {
         None => Dispatch::normalized(x, scale, shift, form),
@@ -172,7 +176,7 @@ fn backward(saved: &Saved, dz: FlexTensor, skip: Option<&mut [f32]>) -> [FlexTen
     let (x, z, scale) = (x.storage::<f32>(), z.storage::<f32>(), scale.storage::<f32>());
     let (mean, variance) = (mean.storage::<f32>(), variance.storage::<f32>());
     let channels = scale.len();
-    let mut dz = dz.to_contiguous();
+    let mut dz = contiguous(dz);
     let [plain, weighted] = norm::reduce(x, z, dz.storage(), mean, form.after);
     let single = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<f32>>();
     let (by, dscale) = match form.statistics {
@@ -284,5 +288,24 @@ impl<C: CheckpointStrategy> Normalization for Autodiff<Flex, C> {
             OpsKind::UnTracked(prep) => prep.finish(result.0),
         };
         (z, mean, variance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gradient_is_written_over_the_one_that_came_in() {
+        let ones = |shape| tensor(vec![1.0; 4 * 16], shape);
+        let each = || tensor(vec![1.0; 4], [4]);
+        let form = Form { statistics: Statistics::Batch { epsilon: 1e-5 }, after: After::Relu };
+        let x = ones([1, 4, 4, 4]);
+        let result = forward(&x, None, &each(), &each(), form);
+        let saved = save(x, each(), form, &result);
+        let dz = ones([1, 4, 4, 4]);
+        let place = dz.storage::<f32>().as_ptr();
+        let [dx, ..] = backward(&saved, dz, None);
+        assert_eq!(dx.storage::<f32>().as_ptr(), place);
     }
 }

@@ -5,6 +5,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 
+use super::contiguous;
 use crate::cpu::profile::{Operation, timed};
 use crate::cpu::update::{self, AdamStep, SgdStep};
 
@@ -64,8 +65,7 @@ impl Update for Flex {
         step: SgdStep,
     ) -> (FlexTensor, FlexTensor) {
         timed(Operation::Update, || {
-            // Storage that something else still holds is copied before it is written.
-            let (mut weight, mut velocity) = (weight.to_contiguous(), velocity.to_contiguous());
+            let (mut weight, mut velocity) = (contiguous(weight), contiguous(velocity));
             update::sgd(weight.storage_mut(), gradient.to_contiguous().storage(), velocity.storage_mut(), step);
             (weight, velocity)
         })
@@ -79,11 +79,44 @@ impl Update for Flex {
         step: AdamStep,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         timed(Operation::Update, || {
-            let (mut weight, mut first, mut second) =
-                (weight.to_contiguous(), first.to_contiguous(), second.to_contiguous());
+            let (mut weight, mut first, mut second) = (contiguous(weight), contiguous(first), contiguous(second));
             let gradient = gradient.to_contiguous();
             update::adam(weight.storage_mut(), gradient.storage(), first.storage_mut(), second.storage_mut(), step);
             (weight, first, second)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tensor;
+    use super::*;
+
+    #[test]
+    fn what_nothing_else_holds_is_written_in_place() {
+        let fresh = || tensor(vec![1.0; 1000], [1000]);
+        let place = |tensor: &FlexTensor| tensor.storage::<f32>().as_ptr();
+        let (weight, velocity) = (fresh(), fresh());
+        let before = [place(&weight), place(&velocity)];
+        let step = SgdStep { lr: 0.1, momentum: 0.9, weight_decay: 0.0 };
+        let (weight, velocity) = Flex::sgd_update(weight, fresh(), velocity, step);
+        assert_eq!([place(&weight), place(&velocity)], before);
+
+        let step = AdamStep {
+            lr: 0.1,
+            beta1: [0.9, 0.1],
+            beta2: [0.99, 0.01],
+            correction: 1.0,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+        };
+        let held = weight.clone();
+        let second = fresh();
+        let before = [place(&weight), place(&velocity), place(&second)];
+        let (weight, first, second) = Flex::adam_update(weight, fresh(), velocity, second, step);
+        assert_eq!([place(&first), place(&second)], before[1..]);
+        // And what something else holds is not.
+        assert_ne!(place(&weight), before[0]);
+        assert_eq!(place(&held), before[0]);
     }
 }

@@ -1,13 +1,14 @@
-//! `kill -9` of the coordinator, again and again, under workers that keep a ledger of what it acknowledged.
+//! `kill -9` of the coordinator or of the server that has its state, again and again, under workers that keep a ledger
+//! of what was acknowledged.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use pretext_tests::{Scratch, Server};
 use tokio::sync::watch;
 
 use super::row::{Row, draws};
 use super::stub::{Ledger, Stubs};
+use super::system::{Home, System, Victim};
 
 /// Workers at a time.
 const WORKERS: usize = 4;
@@ -38,46 +39,47 @@ downstream: {{epochs: 1, batch: 8}}
 }
 
 struct Campaign {
-    folder: Scratch,
-    server: Server,
+    system: System,
     stubs: Stubs,
     sweeps: Vec<String>,
     /// Stages of all sweeps that were submitted.
     stages: usize,
     violations: Vec<String>,
-    restarts: Vec<Duration>,
+    /// From a kill to the next acknowledgement, the longest.
+    silence: Duration,
 }
 
-pub(crate) fn run(runs: u64, seed: u64) -> Row {
+pub(crate) fn run(victim: Victim, home: Home, runs: u64, seed: u64) -> Row {
     let begin = Instant::now();
-    let folder = Scratch::new();
-    let server = Server::start(&folder, &[]);
+    let system = System::start(home);
     let (stop, stopping) = watch::channel(false);
-    let stubs = Stubs::new(&server.url, stopping);
+    let stubs = Stubs::new(&system.server.url, stopping);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime");
     for n in 0..WORKERS {
         runtime.spawn(stubs.clone().work(format!("stub-{n}")));
     }
-    let (sweeps, violations, restarts) = (Vec::new(), Vec::new(), Vec::new());
-    let mut campaign = Campaign { folder, server, stubs, sweeps, stages: 0, violations, restarts };
-    campaign.server.registered(&campaign.folder, WORKERS);
+    let (sweeps, violations, silence) = (Vec::new(), Vec::new(), Duration::ZERO);
+    let mut campaign = Campaign { system, stubs, sweeps, stages: 0, violations, silence };
+    campaign.system.server.registered(&campaign.system.folder, WORKERS);
     let mut draw = draws(seed);
-    for kill in 0..runs {
+    let mut kills = 0;
+    while kills < runs {
         if campaign.stubs.ledger().results.len() + ALMOST_DONE >= campaign.stages {
             campaign.submit();
         }
         let target = campaign.stubs.ledger().acknowledged + 1 + draw.below(MOST) as u64;
         if !campaign.until_quiet(|ledger| ledger.acknowledged >= target) {
-            campaign.violations.push(format!("stuck before kill {kill}"));
+            campaign.violations.push(format!("stuck before kill {kills}"));
             break;
         }
-        campaign.server.process.kill();
-        let down = Instant::now();
-        campaign.server.restart(&campaign.folder, &[]);
-        campaign.restarts.push(down.elapsed());
-        if kill % 100 == 99 {
-            eprintln!("{} of {runs} kills, {} violations", kill + 1, campaign.violations.len());
+        kills += 1;
+        if !campaign.strike(victim) {
+            campaign.violations.push(format!("stuck after kill {kills}"));
+            break;
+        }
+        if kills % 100 == 0 {
+            eprintln!("{kills} of {runs} kills, {} violations", campaign.violations.len());
         }
     }
     // The calm after it: everything comes to its end.
@@ -91,24 +93,46 @@ pub(crate) fn run(runs: u64, seed: u64) -> Row {
     let ledger = std::mem::take(&mut *campaign.stubs.ledger());
     let points: usize =
         ledger.points.values().flat_map(BTreeMap::values).flat_map(BTreeMap::values).map(Vec::len).sum();
-    let slowest = campaign.restarts.iter().max().copied().unwrap_or_default();
+    let name = match (victim, home) {
+        (Victim::Coordinator, Home::Embedded) => "coordinator, embedded store",
+        (Victim::Coordinator, Home::Redis) => "coordinator, Redis store",
+        (Victim::Redis, _) => "Redis server",
+    };
+    let faults = match victim {
+        Victim::Coordinator => "kill -9 of the coordinator",
+        Victim::Redis => "kill -9 of redis-server, appendfsync always",
+    };
     Row {
-        campaign: "coordinator, embedded store".to_owned(),
-        faults: "kill -9 of the coordinator".to_owned(),
-        runs,
+        campaign: name.to_owned(),
+        faults: faults.to_owned(),
+        runs: kills,
         seed,
         violations: [campaign.violations, ledger.violations].concat(),
         measured: vec![
             format!("{} acknowledgements", ledger.acknowledged),
             format!("{points} points, {} checkpoints, {} results", ledger.checkpoints.len(), ledger.results.len()),
-            format!("{} sweeps", campaign.sweeps.len()),
-            format!("slowest restart {} ms", slowest.as_millis()),
+            format!("{} sweeps, each verified", campaign.sweeps.len()),
+            format!("longest silence after a kill {} ms", campaign.silence.as_millis()),
         ],
         took: begin.elapsed(),
     }
 }
 
 impl Campaign {
+    /// Kills `victim` and waits for the next acknowledgement.
+    fn strike(&mut self, victim: Victim) -> bool {
+        let down = Instant::now();
+        self.system.kill(victim);
+        let before = self.stubs.ledger().acknowledged;
+        let again = self.until_quiet(|ledger| ledger.acknowledged > before);
+        self.silence = self.silence.max(down.elapsed());
+        if self.system.has_ended() {
+            self.violations.push("the coordinator ended by itself".to_owned());
+            return false;
+        }
+        again
+    }
+
     /// Waits for the condition as long as something is acknowledged now and then.
     fn until_quiet(&self, condition: impl Fn(&Ledger) -> bool) -> bool {
         let (mut last, mut since) = (0, Instant::now());
@@ -131,11 +155,11 @@ impl Campaign {
     }
 
     fn submit(&mut self) {
-        let file = self.folder.file("sweep.yaml", &sweep(self.sweeps.len() as u64));
+        let file = self.system.folder.file("sweep.yaml", &sweep(self.sweeps.len() as u64));
         let file = file.to_str().expect("a text path");
-        let submitted = self.server.ask(&self.folder, &["submit", file, "--json"]).expect(0).json();
+        let submitted = self.system.ask(&["submit", file, "--json"]).json();
         // The same again makes no second copy.
-        let again = self.server.ask(&self.folder, &["submit", file, "--json"]).expect(0).json();
+        let again = self.system.ask(&["submit", file, "--json"]).json();
         if again["sweep"] != submitted["sweep"] || again["existed"] != true {
             self.violations.push(format!("submitted twice: {submitted} and {again}"));
         }
@@ -143,11 +167,13 @@ impl Campaign {
         self.sweeps.push(submitted["sweep"].as_str().expect("an id").to_owned());
     }
 
-    /// Exports every sweep and compares it with the ledger.
+    /// Verifies and exports every sweep and compares it with the ledger.
     fn compare(&mut self) {
         let mut exported: BTreeMap<String, Vec<(u64, f64)>> = BTreeMap::new();
         for sweep in &self.sweeps {
-            let (results, points) = self.server.report(&self.folder, sweep);
+            let System { server, folder, .. } = &self.system;
+            self.violations.extend(server.verify(folder, sweep));
+            let (results, points) = server.report(folder, sweep);
             for cell in results["cells"].as_array().into_iter().flatten() {
                 if cell["state"] != "succeeded" {
                     self.violations.push(format!("cell {} is {}", cell["id"], cell["state"]));

@@ -1,0 +1,63 @@
+// Keeps the page up to date. The server sends the parts that changed; a stream that breaks is opened again after a
+// while that doubles, up to half a minute, and not at all while nobody looks.
+"use strict";
+
+const LONGEST = 30000;
+const path = document.body.dataset.events;
+const live = document.getElementById("live");
+const says = live.querySelector(".says");
+let source = null;
+let timer = 0;
+let failures = 0;
+
+function say(text, lost) {
+  live.hidden = false;
+  live.classList.toggle("lost", lost);
+  if (says.textContent !== text) says.textContent = text;
+}
+
+function show(parts) {
+  for (const { id, mark, html } of parts) {
+    const part = document.getElementById(id);
+    if (!part || part.dataset.mark === mark) continue;
+    const focus = document.activeElement;
+    const link = focus && part.contains(focus) ? focus.getAttribute("href") : null;
+    part.innerHTML = html;
+    part.dataset.mark = mark;
+    // Whoever was at a link with the keyboard stays there.
+    if (link) part.querySelector(`a[href="${CSS.escape(link)}"]`)?.focus({ preventScroll: true });
+  }
+}
+
+function open() {
+  clearTimeout(timer);
+  if (source || document.hidden) return;
+  source = new EventSource(path);
+  source.onopen = () => say("live", false);
+  source.onmessage = (event) => {
+    failures = 0;
+    say("live", false);
+    show(JSON.parse(event.data));
+  };
+  source.onerror = () => {
+    close();
+    const wait = Math.min(LONGEST, 1000 * 2 ** failures) * (0.75 + Math.random() / 2);
+    failures += 1;
+    say(failures > 1 ? "not connected, trying again" : "reconnecting", true);
+    timer = setTimeout(open, wait);
+  };
+}
+
+function close() {
+  source?.close();
+  source = null;
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) close();
+  else open();
+});
+// A page that comes back from the browser's memory has lost its stream.
+addEventListener("pagehide", close);
+addEventListener("pageshow", open);
+open();

@@ -1,0 +1,115 @@
+//! Pages that stay up to date: a stream of server-sent events, each with the parts of the page that changed. A page
+//! that was opened, or comes back after its stream broke, gets all parts first and keeps those that it has.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::html::html;
+use super::page::{self, CellPath};
+use super::pages::{PACE, PageError, Topic};
+use super::reply::notice;
+use super::visitor::Visitor;
+use super::{Site, enter};
+
+/// A silent stream says that it is there this often.
+const ALIVE: Duration = Duration::from_secs(15);
+/// How often it is looked whether the session still stands.
+const CHECK: Duration = Duration::from_secs(10);
+/// How soon a browser tries again by itself; the page's script waits longer each time.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// `GET /events`.
+pub(super) async fn sweeps(site: State<Arc<Site>>, who: Extension<Visitor>, headers: HeaderMap) -> Response {
+    stream(site, who, headers, Ok(Topic::Sweeps)).await
+}
+
+/// `GET /events/workers`.
+pub(super) async fn workers(site: State<Arc<Site>>, who: Extension<Visitor>, headers: HeaderMap) -> Response {
+    stream(site, who, headers, Ok(Topic::Workers)).await
+}
+
+/// `GET /events/sweeps/SWEEP`.
+pub(super) async fn sweep(
+    site: State<Arc<Site>>,
+    who: Extension<Visitor>,
+    headers: HeaderMap,
+    Path(sweep): Path<String>,
+) -> Response {
+    stream(site, who, headers, page::sweep_topic(&sweep)).await
+}
+
+/// `GET /events/sweeps/SWEEP/cells/METHOD/FRACTION/LR/SEED`.
+pub(super) async fn cell(
+    site: State<Arc<Site>>,
+    who: Extension<Visitor>,
+    headers: HeaderMap,
+    Path(cell): Path<CellPath>,
+) -> Response {
+    stream(site, who, headers, page::cell_topic(&cell)).await
+}
+
+async fn stream(
+    State(site): State<Arc<Site>>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+    topic: Result<Topic, PageError>,
+) -> Response {
+    let first = match topic {
+        Ok(topic) => site.pages.get(&topic).await.map(|_| topic),
+        Err(error) => Err(error),
+    };
+    let topic = match first {
+        Ok(topic) => topic,
+        Err(error) => return error.into_response(),
+    };
+    let (Ok(place), Some(secret)) = (site.streams.clone().try_acquire_owned(), enter::cookie(&site, &headers)) else {
+        let wait = html!("<p>Pages are up to date again when some are closed; until then, reload.</p>");
+        return notice(StatusCode::SERVICE_UNAVAILABLE, "Too many pages are open", wait);
+    };
+    let (events, stream) = tokio::sync::mpsc::channel::<Result<Event, Infallible>>(2);
+    tokio::spawn(async move {
+        let _place = place;
+        let mut sent: HashMap<&'static str, String> = HashMap::new();
+        let mut checked = SystemTime::now();
+        loop {
+            if checked.elapsed().unwrap_or(CHECK) >= CHECK {
+                let (sessions, mine) = (site.sessions.clone(), secret.clone());
+                let found = tokio::task::spawn_blocking(move || sessions.find(&mine, SystemTime::now())).await;
+                if !matches!(found, Ok(Some(_))) {
+                    return;
+                }
+                checked = SystemTime::now();
+            }
+            // What cannot be had now may be there in a moment: the page keeps what it shows.
+            if let Ok(page) = site.pages.get(&topic).await {
+                let parts = page.parts(visitor.right).filter(|part| sent.get(part.id) != Some(&part.mark));
+                let changed: Vec<_> =
+                    parts.map(|part| json!({ "id": part.id, "mark": part.mark, "html": part.html.as_str() })).collect();
+                for part in page.parts(visitor.right) {
+                    sent.insert(part.id, part.mark.clone());
+                }
+                if !changed.is_empty() {
+                    let event = Event::default().retry(RETRY).data(json!(changed).to_string());
+                    if events.send(Ok(event)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            tokio::select! {
+                () = events.closed() => return,
+                () = tokio::time::sleep(PACE) => {}
+            }
+        }
+    });
+    Sse::new(ReceiverStream::new(stream)).keep_alive(KeepAlive::new().interval(ALIVE)).into_response()
+}

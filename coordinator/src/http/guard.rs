@@ -1,0 +1,106 @@
+//! What every request passes, whatever it asks for, and the headers that every answer carries.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::extract::{Request, State};
+use axum::http::header::{self, HeaderMap, HeaderName};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::Site;
+use super::enter;
+use super::html::html;
+use super::origin::{Source, source};
+use super::reply::{add, notice};
+use super::visitor::{Right, Visitor};
+
+/// How long an answer may take to begin; event streams begin at once.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Pages load their own style and script, talk to their own server, and are in no frame.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Refuses what is not spoken to us under our name, with a method that we have, by a page of ours.
+pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    let mut response = match refusal(&site, &request) {
+        Some(response) => response,
+        None => match tokio::time::timeout(PATIENCE, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => notice(StatusCode::SERVICE_UNAVAILABLE, "This took too long", html!("<p>Try again later.</p>")),
+        },
+    };
+    add(&mut response, header::CONTENT_SECURITY_POLICY, POLICY);
+    add(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    add(&mut response, header::X_FRAME_OPTIONS, "DENY");
+    // Other sites are told nothing. Not `no-referrer`: with it browsers write `Origin: null` into our own forms.
+    add(&mut response, header::REFERRER_POLICY, "same-origin");
+    add(&mut response, HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    add(&mut response, HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    add(&mut response, header::CACHE_CONTROL, "no-store");
+    response
+}
+
+fn refusal(site: &Site, request: &Request) -> Option<Response> {
+    let (method, headers) = (request.method(), request.headers());
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = hosts.next().and_then(|host| host.to_str().ok());
+    // A target with a host of its own (`GET http://x/`) is for proxies: there must be no second opinion on the name.
+    let named = host.is_some_and(|host| site.names.allow(host)) && hosts.next().is_none();
+    if !named || request.uri().authority().is_some() {
+        tracing::info!(host = host.unwrap_or(""), "a request under a foreign name was refused");
+        let advice = html!(
+            "<p>This coordinator does not know itself by the name in the address bar. If the name is yours, start it \
+             with <code>--web-name NAME</code>.</p>"
+        );
+        return Some(notice(StatusCode::MISDIRECTED_REQUEST, "Not a name of this page", advice));
+    }
+    if !matches!(*method, Method::GET | Method::HEAD | Method::POST) {
+        return Some(notice(StatusCode::METHOD_NOT_ALLOWED, "There is no such method here", html!("")));
+    }
+    if source(method, site.wire.scheme(), headers) == Source::Foreign {
+        tracing::info!(%method, path = request.uri().path(), "a request from another site was refused");
+        let advice = html!("<p>This request came from another site, or does not say where it came from.</p>");
+        return Some(notice(StatusCode::FORBIDDEN, "Not from here", advice));
+    }
+    None
+}
+
+/// Whose session the request's cookie names.
+async fn visitor(site: &Arc<Site>, headers: &HeaderMap) -> Option<Visitor> {
+    let secret = enter::cookie(site, headers)?;
+    let sessions = site.sessions.clone();
+    // Reads a small file or two.
+    tokio::task::spawn_blocking(move || sessions.find(&secret, SystemTime::now())).await.ok()?
+}
+
+/// Lets through who may look.
+pub(super) async fn look(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
+    match visitor(&site, request.headers()).await {
+        Some(visitor) => {
+            request.extensions_mut().insert(visitor);
+            next.run(request).await
+        }
+        None => enter::invite(request.uri().path()),
+    }
+}
+
+/// Lets through who may change.
+pub(super) async fn change(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
+    match visitor(&site, request.headers()).await {
+        Some(visitor) if visitor.right == Right::Submit => {
+            request.extensions_mut().insert(visitor);
+            next.run(request).await
+        }
+        Some(_) => {
+            let advice = html!(
+                "<p>This session may look. <code>coordinator login</code> with a <code>submit</code> \
+                                certificate makes one that may change.</p>"
+            );
+            notice(StatusCode::FORBIDDEN, "You may look, not change", advice)
+        }
+        None => enter::invite("/"),
+    }
+}

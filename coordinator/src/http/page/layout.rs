@@ -1,0 +1,73 @@
+//! The frame around every page.
+
+use super::super::html::{Html, html};
+use super::super::pages::Topic;
+use super::super::visitor::Visitor;
+use super::Page;
+
+/// Where in the page's few rooms a page is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Place {
+    /// Sweeps, and what is below them.
+    Sweeps,
+    /// Workers.
+    Workers,
+}
+
+fn head(title: &str, live: Html) -> Html {
+    html!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title} · Pretext</title>\n\
+         <link rel=\"icon\" href=\"/assets/icon.svg\">\n<link rel=\"stylesheet\" href=\"/assets/page.css\">\n{live}</head>\n",
+        title = title,
+        live = live,
+    )
+}
+
+/// A whole page for `visitor`. Without scripts it loads itself anew now and then.
+pub(in crate::http) fn page(page: &Page, topic: &Topic, visitor: &Visitor) -> Html {
+    let live = html!(
+        "<script src=\"/assets/page.js\" defer></script>\n\
+         <noscript><meta http-equiv=\"refresh\" content=\"20\"></noscript>\n"
+    );
+    let here = |place: Place| if page.place == place { html!(" aria-current=\"page\"") } else { html!("") };
+    let parts: Html = page
+        .parts(visitor.right)
+        .map(|part| {
+            html!(
+                "<section id=\"{id}\" data-mark=\"{mark}\">{html}</section>\n",
+                id = part.id,
+                mark = part.mark,
+                html = part.html
+            )
+        })
+        .collect();
+    let path = topic.path();
+    html!(
+        "{head}<body data-events=\"/events{events}\">\n<a class=\"skip\" href=\"#main\">Skip to the content</a>\n\
+         <header class=\"top\"><div class=\"bar\"><a class=\"brand\" href=\"/\"><img src=\"/assets/icon.svg\" alt=\"\" \
+         width=\"22\" height=\"22\">Pretext</a>\n<nav aria-label=\"Pages\"><a href=\"/\"{sweeps}>Sweeps</a>\
+         <a href=\"/workers\"{workers}>Workers</a></nav>\n\
+         <p class=\"live\" id=\"live\" role=\"status\" hidden><span class=\"lamp\"></span><span class=\"says\"></span></p>\n\
+         <form method=\"post\" action=\"/logout\"><button class=\"quiet\" title=\"{who}\">Log out</button></form>\
+         </div></header>\n<main id=\"main\">\n{parts}</main>\n</body>\n</html>\n",
+        head = head(&page.title, live),
+        events = path.trim_end_matches('/'),
+        sweeps = here(Place::Sweeps),
+        workers = here(Place::Workers),
+        who = format!("this session: {}", visitor.label()),
+        parts = parts,
+    )
+}
+
+/// A page that says one thing.
+pub(in crate::http) fn notice(title: &str, more: &Html) -> Html {
+    html!(
+        "{head}<body class=\"notice\">\n<main id=\"main\">\n<img src=\"/assets/icon.svg\" alt=\"\" width=\"40\" \
+         height=\"40\">\n<h1>{title}</h1>\n{more}\n</main>\n</body>\n</html>\n",
+        head = head(title, html!("")),
+        title = title,
+        more = more,
+    )
+}

@@ -1,0 +1,126 @@
+//! The pages. Each is a pure function from what the engine shows to parts, which are sent alone when they change.
+
+mod cell;
+mod grid;
+pub(super) mod layout;
+mod running;
+mod shape;
+mod sweep;
+mod sweeps;
+mod words;
+mod workers;
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use pretext_shared::ids::ContentHash;
+
+use self::layout::Place;
+use super::Site;
+use super::html::{Html, html};
+use super::pages::{PageError, Topic};
+use super::reply::{document, notice};
+use super::visitor::{Right, Visitor};
+
+pub(super) use self::cell::of_cell;
+pub(super) use self::sweep::of_sweep;
+pub(super) use self::sweeps::of_sweeps;
+pub(super) use self::workers::of_workers;
+
+/// A page.
+pub(super) struct Page {
+    title: String,
+    place: Place,
+    parts: Vec<Part>,
+}
+
+/// A part of a page that changes as a whole.
+pub(super) struct Part {
+    /// Its element.
+    pub(super) id: &'static str,
+    /// Changes with what it shows.
+    pub(super) mark: String,
+    /// What it shows.
+    pub(super) html: Html,
+    least: Right,
+}
+
+impl Part {
+    /// For everybody who may look.
+    fn new(id: &'static str, html: Html) -> Self {
+        Self { id, mark: ContentHash::of(html.as_str().as_bytes()).short(), html, least: Right::Read }
+    }
+
+    /// For who may change something.
+    fn controls(id: &'static str, html: Html) -> Self {
+        Self { least: Right::Submit, ..Self::new(id, html) }
+    }
+}
+
+impl Page {
+    /// What somebody with this right sees.
+    pub(super) fn parts(&self, right: Right) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(move |part| part.least <= right)
+    }
+}
+
+/// The five components of a cell's path.
+pub(super) type CellPath = (String, String, String, String, String);
+
+/// The topic of a sweep's page.
+pub(super) fn sweep_topic(sweep: &str) -> Result<Topic, PageError> {
+    sweep.parse().map(Topic::Sweep).map_err(|_| PageError::Unknown)
+}
+
+/// The topic of a cell's page.
+pub(super) fn cell_topic((sweep, method, fraction, lr, seed): &CellPath) -> Result<Topic, PageError> {
+    let sweep = sweep.parse().map_err(|_| PageError::Unknown)?;
+    Ok(Topic::Cell(sweep, format!("{method}/{fraction}/{lr}/{seed}")))
+}
+
+/// The answer for what is not there.
+pub(super) fn missing() -> Response {
+    notice(StatusCode::NOT_FOUND, "There is no such page", html!("<p><a href=\"/\">All sweeps</a></p>"))
+}
+
+async fn show(site: &Site, visitor: &Visitor, topic: Result<Topic, PageError>) -> Response {
+    let made = async {
+        let topic = topic?;
+        Ok::<_, PageError>((site.pages.get(&topic).await?, topic))
+    };
+    match made.await {
+        Ok((page, topic)) => document(StatusCode::OK, layout::page(&page, &topic, visitor)),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// `GET /`.
+pub(super) async fn sweeps(State(site): State<Arc<Site>>, Extension(visitor): Extension<Visitor>) -> Response {
+    show(&site, &visitor, Ok(Topic::Sweeps)).await
+}
+
+/// `GET /workers`.
+pub(super) async fn workers(State(site): State<Arc<Site>>, Extension(visitor): Extension<Visitor>) -> Response {
+    show(&site, &visitor, Ok(Topic::Workers)).await
+}
+
+/// `GET /sweeps/SWEEP`.
+pub(super) async fn sweep(
+    State(site): State<Arc<Site>>,
+    Extension(visitor): Extension<Visitor>,
+    Path(sweep): Path<String>,
+) -> Response {
+    show(&site, &visitor, sweep_topic(&sweep)).await
+}
+
+/// `GET /sweeps/SWEEP/cells/METHOD/FRACTION/LR/SEED`.
+pub(super) async fn cell(
+    State(site): State<Arc<Site>>,
+    Extension(visitor): Extension<Visitor>,
+    Path(cell): Path<CellPath>,
+) -> Response {
+    show(&site, &visitor, cell_topic(&cell)).await
+}

@@ -1,0 +1,52 @@
+//! Every path, by who may ask for it. A path is in one of the three routers or nowhere.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+
+use super::{Site, assets, change, enter, events, files, guard, page};
+
+/// Everything, behind the guard.
+pub(super) fn router(site: Arc<Site>) -> Router {
+    open()
+        .merge(looks().route_layer(from_fn_with_state(site.clone(), guard::look)))
+        .merge(changes().route_layer(from_fn_with_state(site.clone(), guard::change)))
+        .fallback(|| async { page::missing() })
+        .layer(from_fn_with_state(site.clone(), guard::guard))
+        .with_state(site)
+}
+
+/// For everybody: they say nothing of what is kept here.
+fn open() -> Router<Arc<Site>> {
+    Router::new()
+        .route("/login/{link}", get(enter::show))
+        .route("/login", post(enter::log_in))
+        .route("/logout", post(enter::log_out))
+        .route("/assets/page.css", get(assets::style))
+        .route("/assets/page.js", get(assets::script))
+        .route("/assets/icon.svg", get(assets::icon))
+}
+
+/// For who may look. None of them changes anything.
+fn looks() -> Router<Arc<Site>> {
+    Router::new()
+        .route("/", get(page::sweeps))
+        .route("/workers", get(page::workers))
+        .route("/sweeps/{sweep}", get(page::sweep))
+        .route("/sweeps/{sweep}/cells/{method}/{fraction}/{lr}/{seed}", get(page::cell))
+        .route("/sweeps/{sweep}/report", get(files::report))
+        .route("/sweeps/{sweep}/report/{*file}", get(files::file))
+        .route("/events", get(events::sweeps))
+        .route("/events/workers", get(events::workers))
+        .route("/events/sweeps/{sweep}", get(events::sweep))
+        .route("/events/sweeps/{sweep}/cells/{method}/{fraction}/{lr}/{seed}", get(events::cell))
+}
+
+/// For who may change.
+fn changes() -> Router<Arc<Site>> {
+    Router::new()
+        .route("/sweeps/{sweep}/cancel", post(change::cancel))
+        .route("/sweeps/{sweep}/retry", post(change::retry))
+}

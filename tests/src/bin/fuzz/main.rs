@@ -1,0 +1,147 @@
+//! Hostile input: bytes that nobody would send, for everything that reads what comes from outside. Whatever comes, it is
+//! taken or refused with a reason: no panic, and no more memory than the target's bound.
+//!
+//! ```text
+//! fuzz run sweep --inputs 100000          # changed seeds of the corpus; sweep, requests, checkpoint, pictures, records
+//! fuzz run sweep --seconds 600 --seed 1
+//! fuzz run sweep --from 81234 --inputs 1  # one input again
+//! fuzz cases                              # the named bombs
+//! ```
+//!
+//! Every input is a function of target, seed and number, and nothing but a stable compiler is needed: inputs are not
+//! guided by coverage, so the corpora are made of whole, valid inputs that reach every reader.
+
+mod cases;
+mod checkpoint;
+mod guard;
+mod memory;
+mod mutate;
+mod pictures;
+mod records;
+mod requests;
+mod sweep;
+mod target;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use peak_alloc::PeakAlloc;
+
+use guard::Guard;
+use mutate::Mutator;
+use target::{Fate, Target};
+
+#[global_allocator]
+static ALLOCATED: PeakAlloc = PeakAlloc;
+
+/// Feeds hostile input.
+#[derive(Parser)]
+#[command(name = "fuzz")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Changed inputs of a target.
+    Run {
+        /// Who reads them.
+        #[arg(value_enum)]
+        target: Kind,
+        /// How many.
+        #[arg(long, default_value_t = u64::MAX)]
+        inputs: u64,
+        /// For how long.
+        #[arg(long, default_value_t = 3600)]
+        seconds: u64,
+        /// Decides how they are changed.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Number of the first.
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+    },
+    /// The named bombs, each alone.
+    Cases,
+}
+
+/// Who reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// The sweep file and its plan.
+    Sweep,
+    /// Every request of every service, as it comes from the wire.
+    Requests,
+    /// Checkpoint and model files.
+    Checkpoint,
+    /// JPEG and PNG files.
+    Pictures,
+    /// The binary files of CIFAR and of the MNIST family.
+    Records,
+}
+
+impl Kind {
+    fn target(self) -> Box<dyn Target> {
+        match self {
+            Kind::Sweep => Box::new(sweep::Sweeps),
+            Kind::Requests => Box::new(requests::Requests::new()),
+            Kind::Checkpoint => Box::new(checkpoint::Files::new()),
+            Kind::Pictures => Box::new(pictures::Pictures),
+            Kind::Records => Box::new(records::Records::new()),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let guard = Guard::new(&ALLOCATED);
+    let violations = match Cli::parse().command {
+        Command::Run { target, inputs, seconds, seed, from } => {
+            run(&guard, target, from..from.saturating_add(inputs), Duration::from_secs(seconds), seed)
+        }
+        Command::Cases => cases::run(&guard),
+    };
+    violations.iter().for_each(|violation| eprintln!("violation: {violation}"));
+    if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What a violation stops at.
+const ENOUGH: usize = 10;
+
+fn run(guard: &Guard, kind: Kind, numbers: std::ops::Range<u64>, time: Duration, seed: u64) -> Vec<String> {
+    let begin = Instant::now();
+    let mut target = kind.target();
+    let mut mutator = Mutator::new(target.corpus(), target.words());
+    let (mut fed, mut taken, mut most, mut violations) = (0u64, 0u64, 0, Vec::new());
+    for number in numbers {
+        if begin.elapsed() > time || violations.len() >= ENOUGH {
+            break;
+        }
+        if fed > 0 && fed % target.life() == 0 {
+            target = kind.target();
+            mutator = Mutator::new(target.corpus(), target.words());
+        }
+        let input = mutator.input(seed, number);
+        let bound = target.bound();
+        let seen = guard.feed(target.as_mut(), &input, bound);
+        most = most.max(seen.memory);
+        taken += u64::from(seen.fate == Ok(Fate::Taken));
+        if let Err(what) = seen.fate {
+            violations.push(format!("{kind:?} --seed {seed} --from {number}: {what}"));
+        }
+        fed += 1;
+    }
+    let (seconds, most) = (begin.elapsed().as_secs_f64(), most.div_ceil(1 << 20));
+    println!(
+        "| target | inputs | seed | taken | violations | most memory | bound | minutes |\n|---|---|---|---|---|---|---|---|"
+    );
+    println!(
+        "| {} | {fed} | {seed} | {taken} | {} | {most} MiB | {} MiB | {:.1} |",
+        target.name(),
+        violations.len(),
+        target.bound() >> 20,
+        seconds / 60.0
+    );
+    violations
+}

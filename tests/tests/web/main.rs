@@ -1,0 +1,8 @@
+//! The web page of a real `coordinator serve`: who gets in and what is refused, the incidents of other systems by
+//! name, the limits, and a real browser.
+
+mod access;
+mod browsing;
+mod incidents;
+mod limits;
+mod wire;

@@ -1,0 +1,213 @@
+//! `groups.csv` in an image folder: which images belong together (a slide, a patient), so that no split parts them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::path::Path;
+
+use super::error::DataError;
+use super::manifest::{Entry, ListedFile, Location};
+
+/// The file, beside `train/` or the class folders: `path,group` with a line for each image, paths relative to it.
+const FILE: &str = "groups.csv";
+/// No list of groups is longer.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// The group of each file of a data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Groups {
+    /// Sorted: a group is known by its position.
+    names: Vec<String>,
+    /// By position in the manifest's files.
+    of_file: Vec<u32>,
+}
+
+impl Groups {
+    /// The groups of `files`, if `folder` names any. Every image has to have one, and none may have both training and test
+    /// images. Lines of other files are left alone.
+    pub(super) fn read(folder: &Path, files: &[ListedFile]) -> Result<Option<Self>, DataError> {
+        let path = folder.join(FILE);
+        let bytes = match path.metadata() {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(DataError::io(&path)(error)),
+        };
+        let refuse = |reason: String| DataError::Groups { path: path.clone(), reason };
+        if bytes > MAX_BYTES {
+            return Err(refuse(format!("it has {bytes} bytes, more than {} MiB", MAX_BYTES >> 20)));
+        }
+        let listed = lines(&path).map_err(refuse)?;
+        let refuse = |reason: String| DataError::Groups { path: path.clone(), reason };
+        let mut missing = files.iter().filter(|file| !listed.contains_key(&file.path));
+        if let Some(first) = missing.next() {
+            let others = match missing.count() {
+                0 => String::new(),
+                n => format!(" and {n} others"),
+            };
+            return Err(refuse(format!("it has no line for {}{others}: every image needs a group", first.path)));
+        }
+        let of = |file: &ListedFile| listed[&file.path].as_str();
+        let names: BTreeSet<&str> = files.iter().map(of).collect();
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        let place = |name: &str| names.partition_point(|known| known.as_str() < name) as u32;
+        let of_file: Vec<u32> = files.iter().map(|file| place(of(file))).collect();
+        let mut parts = vec![None; names.len()];
+        for (file, group) in files.iter().zip(&of_file) {
+            let part = parts[*group as usize].get_or_insert(file.part);
+            if *part != file.part {
+                let name = &names[*group as usize];
+                return Err(refuse(format!(
+                    "group `{name}` has training and test images ({} is one of the latter): move them to one side",
+                    file.path
+                )));
+            }
+        }
+        Ok(Some(Self { names, of_file }))
+    }
+
+    /// The name of the group of a file of the manifest.
+    pub(super) fn name_of(&self, file: u32) -> &str {
+        self.name(self.of_file[file as usize])
+    }
+
+    /// The name of a group.
+    pub fn name(&self, group: u32) -> &str {
+        &self.names[group as usize]
+    }
+
+    /// The group of a sample of the data set.
+    pub fn of(&self, entry: &Entry) -> u32 {
+        match entry.location {
+            Location::File(file) => self.of_file[file as usize],
+            Location::Record { .. } | Location::Drawn(_) => unreachable!("only image folders have groups"),
+        }
+    }
+
+    /// How many of `entries` each group has of each class.
+    pub(super) fn counts<'a>(&self, entries: impl IntoIterator<Item = &'a Entry>, classes: usize) -> Vec<Vec<u32>> {
+        let mut counts = vec![vec![0; classes]; self.names.len()];
+        for entry in entries {
+            counts[self.of(entry) as usize][entry.label as usize] += 1;
+        }
+        counts
+    }
+}
+
+/// Group by path.
+fn lines(path: &Path) -> Result<BTreeMap<String, String>, String> {
+    let mut reader = csv::Reader::from_path(path).map_err(|error| error.to_string())?;
+    let headings = reader.headers().map_err(|error| error.to_string())?;
+    if headings.iter().collect::<Vec<_>>() != ["path", "group"] {
+        let found = headings.iter().collect::<Vec<_>>().join(",");
+        return Err(format!("its first line is `{}` and not `path,group`", found.escape_debug()));
+    }
+    let mut groups = BTreeMap::new();
+    for line in reader.into_deserialize::<(String, String)>() {
+        let (image, group) = line.map_err(|error| error.to_string())?;
+        if group.is_empty() {
+            return Err(format!("{image} has an empty group"));
+        }
+        match groups.get(&image) {
+            Some(other) if *other != group => return Err(format!("{image} is in group `{other}` and in `{group}`")),
+            _ => drop(groups.insert(image, group)),
+        }
+    }
+    Ok(groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use pretext_shared::dataset::{DataSpec, Normalize, Source};
+    use pretext_shared::split::{Fraction, SplitSpec};
+
+    use super::*;
+    use crate::data::image_folder::tests::write_png;
+    use crate::data::{Dataset, scan};
+
+    /// Two classes of twelve images in six groups of four, two of each class; the seventh group has one image of each.
+    fn set(root: &Path, skip: &str) -> String {
+        let mut text = "path,group\n".to_owned();
+        for class in ["a", "b"] {
+            for i in 0..12u8 {
+                write_png(&root.join(format!("set/{class}/{i}.png")), [i; 3]);
+                let group = if i == 0 { 6 } else { i % 6 };
+                if skip != format!("{class}/{i}.png") {
+                    text.push_str(&format!("{class}/{i}.png,patient {group}\n"));
+                }
+            }
+        }
+        text
+    }
+
+    fn source() -> Source {
+        Source::ImageFolder { path: "set".to_owned(), test_fraction: Some(0.2) }
+    }
+
+    fn load(root: &Path) -> Result<Dataset, DataError> {
+        let manifest = scan(root, &source(), None)?;
+        let spec = DataSpec {
+            fingerprint: manifest.facts.fingerprint,
+            classes: 2,
+            image_size: 4,
+            normalize: Normalize::Train,
+            test_fraction: Some(0.2),
+        };
+        Dataset::load(root, &source(), &spec, None)
+    }
+
+    #[test]
+    fn no_group_is_on_two_sides() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let text = set(root.path(), "");
+        let without = scan(root.path(), &source(), None).expect("a whole data set").facts;
+        fs::write(root.path().join("set/groups.csv"), &text).expect("writable");
+        let facts = scan(root.path(), &source(), None).expect("a whole data set").facts;
+        assert_ne!(facts.fingerprint, without.fingerprint, "groups decide results");
+        assert_eq!(facts.groups.iter().map(|group| group.iter().sum::<u32>()).sum::<u32>(), 24);
+
+        let data = load(root.path()).expect("a whole data set");
+        let groups = |set: &crate::data::ImageSet, ids: &[u32]| {
+            ids.iter().map(|id| set.group_of(*id).expect("it has one").to_owned()).collect::<BTreeSet<_>>()
+        };
+        let tested = groups(&data.test, data.test.ids());
+        assert!(!tested.is_empty());
+        for seed in 0..20 {
+            let at = |fraction| data.train.split(SplitSpec { seed, fraction }).expect("enough groups");
+            let (half, all) = (at(Fraction::new(0.5).expect("a fraction")), at(Fraction::ALL));
+            for parts in [&half, &all] {
+                let (train, validation) = (groups(&data.train, &parts.train), groups(&data.train, &parts.validation));
+                assert!(
+                    train.is_disjoint(&validation) && train.is_disjoint(&tested) && validation.is_disjoint(&tested)
+                );
+            }
+            assert!(half.train.iter().all(|id| all.train.contains(id)));
+            assert!(half.validation.iter().all(|id| all.validation.contains(id)));
+            assert_eq!(all.train.len() + all.validation.len() + data.test.len(), 24);
+        }
+    }
+
+    #[test]
+    fn lists_that_say_too_little_or_too_much_are_refused() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let text = set(root.path(), "b/3.png");
+        let refused = |text: &str| {
+            fs::write(root.path().join("set/groups.csv"), text).expect("writable");
+            scan(root.path(), &source(), None).expect_err("a mistake").to_string()
+        };
+        let error = refused(&text);
+        assert!(error.contains("groups.csv") && error.contains("no line for b/3.png: every image"), "{error}");
+        assert!(refused(&text.replace("path,group", "file,patient")).contains("not `path,group`"));
+        assert!(refused(&format!("{text}b/3.png,\n")).contains("b/3.png has an empty group"));
+        assert!(refused(&format!("{text}b/3.png,x\nb/3.png,y\n")).contains("in group `x` and in `y`"));
+        // A test part that shares a patient with the training part.
+        write_png(&root.path().join("parted/train/a/0.png"), [1; 3]);
+        write_png(&root.path().join("parted/train/b/0.png"), [2; 3]);
+        write_png(&root.path().join("parted/test/b/0.png"), [3; 3]);
+        let lines = "path,group\ntrain/a/0.png,p\ntrain/b/0.png,q\ntest/b/0.png,p\n";
+        fs::write(root.path().join("parted/groups.csv"), lines).expect("writable");
+        let parted = Source::ImageFolder { path: "parted".to_owned(), test_fraction: None };
+        let error = scan(root.path(), &parted, None).expect_err("a leak").to_string();
+        assert!(error.contains("group `p` has training and test images"), "{error}");
+    }
+}
