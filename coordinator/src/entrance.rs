@@ -50,10 +50,10 @@ pub(crate) struct Open {
     server: JoinHandle<Result<(), tonic::transport::Error>>,
 }
 
-async fn bind(address: SocketAddr, option: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {
+async fn bind(address: SocketAddr, taken: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {
     let failed = |cause: std::io::Error| {
-        let taken = cause.kind() == std::io::ErrorKind::AddrInUse;
-        StartError::Listen { address, cause, hint: if taken { option } else { "" } }
+        let hint = if cause.kind() == std::io::ErrorKind::AddrInUse { taken } else { "" };
+        StartError::Listen { address, cause, hint }
     };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
+
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::core::{Core, CoreThread};
 use crate::engine::Limits;
@@ -12,7 +14,6 @@ use crate::exposure::{Exposure, ExposureError};
 use crate::grpc::{DescriptorError, Parts};
 use crate::http::{Web, WebError};
 use crate::store::{RedbStore, Store, StoreError};
-use tokio::task::JoinSet;
 
 /// How to start a coordinator.
 #[derive(Debug, Clone)]

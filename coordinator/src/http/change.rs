@@ -11,10 +11,7 @@ use super::Site;
 use super::pages::PageError;
 use super::reply::see;
 use super::visitor::Visitor;
-
-fn known(sweep: &str) -> Result<SweepId, PageError> {
-    sweep.parse().map_err(|_| PageError::Unknown)
-}
+use crate::engine::{Engine, Refusal};
 
 /// `POST /sweeps/SWEEP/cancel`.
 pub(super) async fn cancel(
@@ -22,14 +19,10 @@ pub(super) async fn cancel(
     Extension(visitor): Extension<Visitor>,
     Path(sweep): Path<String>,
 ) -> Response {
-    let done = async {
-        let id = known(&sweep)?;
-        let asked = id.clone();
-        let done = site.core.call(move |engine, _| engine.cancel(&asked)).await?.map_err(|_| PageError::Unknown)?;
+    change(&site, &sweep, Engine::cancel, |id, done| {
         tracing::info!(sweep = %id, cells = done.cells, visitor = %visitor.label(), "sweep cancelled from the web page");
-        Ok::<_, PageError>(id)
-    };
-    after(&site, done.await)
+    })
+    .await
 }
 
 /// `POST /sweeps/SWEEP/retry`.
@@ -38,18 +31,27 @@ pub(super) async fn retry(
     Extension(visitor): Extension<Visitor>,
     Path(sweep): Path<String>,
 ) -> Response {
-    let done = async {
-        let id = known(&sweep)?;
-        let asked = id.clone();
-        let done = site.core.call(move |engine, _| engine.retry(&asked)).await?.map_err(|_| PageError::Unknown)?;
+    change(&site, &sweep, Engine::retry, |id, done| {
         tracing::info!(sweep = %id, stages = done.stages, visitor = %visitor.label(), "stages reset from the web page");
-        Ok::<_, PageError>(id)
-    };
-    after(&site, done.await)
+    })
+    .await
 }
 
-fn after(site: &Site, done: Result<SweepId, PageError>) -> Response {
-    match done {
+/// Makes a change, tells `done` what it did, and shows the sweep to who made it.
+async fn change<T: Send + 'static>(
+    site: &Site,
+    sweep: &str,
+    make: fn(&mut Engine, &SweepId) -> Result<T, Refusal>,
+    done: impl FnOnce(&SweepId, T),
+) -> Response {
+    let changed = async {
+        let id: SweepId = sweep.parse().map_err(|_| PageError::Unknown)?;
+        let asked = id.clone();
+        let what = site.core.call(move |engine, _| make(engine, &asked)).await?.map_err(|_| PageError::Unknown)?;
+        done(&id, what);
+        Ok::<_, PageError>(id)
+    };
+    match changed.await {
         Ok(id) => {
             // Who made the change sees it.
             site.pages.forget();

@@ -204,6 +204,7 @@ fn channels(field: &Field<'_>, what: &str, accept: impl Fn(f64) -> bool) -> Opti
 #[cfg(test)]
 mod tests {
     use crate::dataset::{Normalize, Source};
+    use crate::spec::tests::refused_of;
     use crate::spec::{PretextData, parse};
 
     const GOOD: &str = "\
@@ -217,10 +218,9 @@ pretext: {epochs: 10, dataset: {kind: image-folder, path: kidney, test_fraction:
 downstream: {epochs: 20}
 ";
 
+    #[track_caller]
     fn refused(from: &str, to: &str, expected: &str) {
-        assert!(GOOD.contains(from), "{from}");
-        let error = parse(&GOOD.replace(from, to)).expect_err("a mistake").to_string();
-        assert!(error.contains(expected), "{error}");
+        refused_of(GOOD, from, to, expected);
     }
 
     #[test]

@@ -39,6 +39,14 @@ fn problems(text: &str) -> String {
     }
 }
 
+/// `good` with `from` replaced is refused with a sentence that has `expected`.
+#[track_caller]
+pub(super) fn refused_of(good: &str, from: &str, to: &str, expected: &str) {
+    assert!(good.contains(from), "{from}");
+    let error = parse(&good.replace(from, to)).expect_err("a mistake").to_string();
+    assert!(error.contains(expected), "{error}");
+}
+
 #[track_caller]
 fn refused(from: &str, to: &str, expected: &str) {
     assert_eq!(problems(&replaced(from, to)), expected);

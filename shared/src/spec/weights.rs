@@ -45,6 +45,7 @@ fn weights(field: &Field<'_>) -> Option<InitialWeights> {
 #[cfg(test)]
 mod tests {
     use crate::spec::parse;
+    use crate::spec::tests::refused_of;
 
     const GOOD: &str = "\
 name: quick
@@ -57,10 +58,9 @@ pretext: {epochs: 10}
 downstream: {epochs: 20}
 ";
 
+    #[track_caller]
     fn refused(from: &str, to: &str, expected: &str) {
-        assert!(GOOD.contains(from), "{from}");
-        let error = parse(&GOOD.replace(from, to)).expect_err("a mistake").to_string();
-        assert!(error.contains(expected), "{error}");
+        refused_of(GOOD, from, to, expected);
     }
 
     #[test]

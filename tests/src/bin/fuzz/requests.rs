@@ -3,7 +3,6 @@
 //! An input is the number of a procedure, a form, and a body. In one form the body is one message, which gets its frame;
 //! in the other it is frames as they are.
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +21,6 @@ use pretext_proto::PROTOCOL;
 use pretext_proto::externalscaler as scaler;
 use pretext_proto::v1 as pb;
 use pretext_shared::ids::{ArtifactId, ContentHash, SweepId};
-use pretext_shared::outcome::{Score, StageResult};
 use prost::Message;
 use tokio::runtime::Runtime;
 use tonic::codegen::{Body as _, Service, http};
@@ -201,15 +199,7 @@ impl Target for Requests {
         let sweep = || self.sweep.to_string();
         let content = b"a checkpoint".to_vec();
         let artifact = ArtifactId(ContentHash::of(&content));
-        let result = StageResult {
-            selected_epoch: 1,
-            score: Score { loss: 1.0, accuracy: 0.5, seen: 2 },
-            steps: 1,
-            images: 8,
-            artifacts: BTreeMap::new(),
-            device: "cpu".to_owned(),
-            seconds: 0.1,
-        };
+        let result = pretext_tests::stub::result();
         let point = pb::Point { part: "train".to_owned(), metric: "loss".to_owned(), epoch: 1, step: 1, value: 0.5 };
         let batch =
             |sequence| pb::PointBatch { attempt: attempt(), sequence, points: vec![point.clone(); 3] }.encode_to_vec();
