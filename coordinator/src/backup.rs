@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{Batch, Change, State, SweepMark, Waiting};
 use crate::store::{Store, StoreError};
+use crate::view;
 
 /// Raised when a line changes its meaning.
 const FORMAT: u32 = 1;
@@ -59,7 +60,8 @@ pub fn write(store: &dyn Store, out: &mut dyn Write) -> Result<u64, BackupError>
             sealed.change(Change::MarkSweep(id, mark))?;
         }
     }
-    for (id, (record, progress)) in snapshot.stages {
+    for (id, (_, progress)) in snapshot.stages {
+        let record = view::plan(store, id)?;
         let (batches, grants) = (store.points(id)?, store.grants(id)?);
         let (fence, durable) = (progress.fence, progress.batches);
         sealed.change(Change::AddStage(id, Box::new(record)))?;
@@ -74,7 +76,7 @@ pub fn write(store: &dyn Store, out: &mut dyn Write) -> Result<u64, BackupError>
         for (_, change) in history {
             sealed.change(change)?;
         }
-        sealed.change(Change::SetProgress(id, Box::new(progress)))?;
+        sealed.change(Change::SetProgress(id, progress))?;
     }
     let (changes, hash) = (sealed.changes, sealed.hasher.finalize().to_hex().to_string());
     sealed.line(&Line::Seal { changes, blake3: hash })?;

@@ -21,3 +21,4 @@ pub mod store;
 pub mod submission;
 pub mod turn;
 pub mod verify;
+pub mod view;

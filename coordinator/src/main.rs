@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// A restart with a large sweep makes hundreds of thousands of small values in several threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     coordinator::cli::main()
 }

@@ -70,12 +70,14 @@ impl FromStr for ContentHash {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let invalid = || InvalidId { kind: "content hash", text: text.to_owned(), expected: "64 hexadecimal digits" };
-        if text.len() != 64 || !text.is_ascii() {
+        // A restart reads several for each stage: no text is made of what is a hash.
+        let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+        if text.len() != 64 {
             return Err(invalid());
         }
         let mut bytes = [0; 32];
-        for (i, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| invalid())?;
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            *byte = digit(pair[0]).ok_or_else(invalid)? << 4 | digit(pair[1]).ok_or_else(invalid)?;
         }
         Ok(Self(bytes))
     }
@@ -89,8 +91,21 @@ impl Serialize for ContentHash {
 
 impl<'de> Deserialize<'de> for ContentHash {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(HashText)
+    }
+}
+
+struct HashText;
+
+impl serde::de::Visitor<'_> for HashText {
+    type Value = ContentHash;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("64 hexadecimal digits")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ContentHash, E> {
+        text.parse().map_err(E::custom)
     }
 }
 

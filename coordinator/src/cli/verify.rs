@@ -15,6 +15,7 @@ use crate::engine::{Engine, Limits};
 use crate::report::text;
 use crate::store::Store;
 use crate::verify::{self, Harm, Verification};
+use crate::view;
 
 #[derive(Debug, Serialize)]
 struct Verified(Verification);
@@ -64,7 +65,8 @@ fn offline(folder: &Path, sweep: &str) -> Result<Verification, CliError> {
     let failed = |error: crate::store::StoreError| CliError::environment(error.to_string());
     let engine = Engine::restore(Limits::default(), store.load().map_err(failed)?, 0);
     let id = engine.find_sweep(sweep).map_err(|refusal| CliError::input(refusal.to_string()))?;
-    let view = engine.view(&id).map_err(|refusal| CliError::input(refusal.to_string()))?;
+    let standing = engine.standing(&id).map_err(|refusal| CliError::input(refusal.to_string()))?;
+    let view = view::view(&store, standing).map_err(failed)?;
     let evidence = verify::collect(&store, &id).map_err(failed)?;
     let evidence = evidence.ok_or_else(|| CliError::input(format!("no sweep `{id}` in {}", folder.display())))?;
     let artifacts =

@@ -63,7 +63,7 @@ impl Engine {
         let mut backlog = Backlog::default();
         let mut room = self.room();
         for (id, entry) in &self.stages {
-            let counts = backlog.class_mut(entry.record.stage.class);
+            let counts = backlog.class_mut(entry.outline.class);
             match &entry.progress.state {
                 State::Leased(_) => counts.running += 1,
                 State::Failed(_) => counts.failed += 1,
@@ -109,7 +109,7 @@ impl Engine {
 
     /// A back-off ends by itself and soon: a worker that is started for it finds it over.
     fn waits_for_a_slot(&self, entry: &StageEntry) -> bool {
-        entry.record.stage.spec.parent().is_none_or(|parent| {
+        entry.outline.parent.is_none_or(|parent| {
             self.stages.get(&parent).is_some_and(|parent| matches!(parent.progress.state, State::Succeeded(_)))
         })
     }
@@ -130,7 +130,7 @@ impl Engine {
     }
 
     fn take_room(&self, stage: StageId, room: &mut BTreeMap<SweepId, usize>) -> bool {
-        for sweep in self.needed_by.get(&stage).into_iter().flatten() {
+        for sweep in self.stages.get(&stage).map(|entry| &entry.needed_by).into_iter().flatten() {
             if let Some(left) = room.get_mut(sweep).filter(|left| **left > 0) {
                 *left -= 1;
                 return true;

@@ -1,28 +1,22 @@
 //! Leases: grants, renewals, expiry, release.
 
-use pretext_shared::dataset::Source;
 use pretext_shared::ids::{ArtifactId, AttemptId, StageId, WorkerId};
 use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode};
-use pretext_shared::stage::Stage;
-use pretext_shared::trainer::CheckpointPolicy;
+use pretext_shared::stage::StageKind;
 
 use super::{Change, Checkpoint, Engine, GrantRecord, Holder, Millis, Refusal, State, Waiting, rollback};
 
-/// What a worker gets with a stage.
+/// What a worker gets with a stage, beside the plan of it, which the store has.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grant {
     /// The right to write.
     pub attempt: AttemptId,
-    /// What to do.
-    pub stage: Stage,
-    /// Where the data are on this worker.
-    pub source: Source,
-    /// Where below the data root the weights file is, for a stage that starts from one.
-    pub weights: Option<String>,
+    /// What kind of stage it is.
+    pub kind: StageKind,
+    /// The key under which the worker has the data; `None` where it announced none, as it draws them.
+    pub place: Option<String>,
     /// The parent stage's model.
     pub parent_model: Option<ArtifactId>,
-    /// When to write checkpoints.
-    pub checkpoint: CheckpointPolicy,
     /// The checkpoint to resume from.
     pub resume_from: Option<Checkpoint>,
 }
@@ -107,7 +101,7 @@ impl Engine {
         let State::Waiting(Waiting::Expired(holder)) = &entry.progress.state else { return };
         let seen = match entry.step {
             0 => "before it reported a step".to_owned(),
-            step => format!("after step {step} of {}", entry.record.cost.steps),
+            step => format!("after step {step} of {}", entry.outline.cost.steps),
         };
         let message = format!("worker {} fell silent on {} {seen}", holder.worker, holder.device);
         let failure = Failure { code: FailureCode::Lost, message, log: Vec::new() };
@@ -132,7 +126,6 @@ impl Engine {
 
     fn grant(&self, id: StageId) -> Result<Grant, Refusal> {
         let entry = self.entry(id)?;
-        let spec = &entry.record.stage.spec;
         let model_of = |parent| match self.stages.get(&parent).map(|parent| &parent.progress.state) {
             Some(State::Succeeded(result)) => result.artifacts.get(&ArtifactKind::Model).copied(),
             _ => None,
@@ -141,17 +134,11 @@ impl Engine {
             State::Leased(holder) => self.workers.get(&holder.worker),
             _ => None,
         };
-        let key = holder.and_then(|worker| worker.dataset(spec.data().fingerprint));
         Ok(Grant {
             attempt: AttemptId { stage: id, fence: entry.progress.fence },
-            stage: entry.record.stage.clone(),
-            source: match key {
-                Some(key) => entry.record.source.relocated(key),
-                None => entry.record.source.clone(),
-            },
-            weights: entry.record.weights.clone(),
-            parent_model: spec.parent().and_then(model_of),
-            checkpoint: entry.record.checkpoint,
+            kind: entry.outline.kind,
+            place: holder.and_then(|worker| worker.dataset(entry.outline.data)).map(str::to_owned),
+            parent_model: entry.outline.parent.and_then(model_of),
             resume_from: entry.progress.checkpoint.clone(),
         })
     }

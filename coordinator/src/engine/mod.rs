@@ -7,6 +7,7 @@ mod backlog;
 mod curve;
 mod fingerprint;
 mod lease;
+mod outline;
 mod placement;
 mod record;
 mod rollback;
@@ -18,11 +19,13 @@ mod workers;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 
 pub use backlog::{Backlog, ClassBacklog};
 pub use curve::curve;
 pub use lease::Grant;
+pub use outline::Outline;
 use pretext_shared::ids::{Fence, StageId, SweepId, WorkerId};
 use pretext_shared::stage::StageKind;
 pub use record::{
@@ -30,7 +33,7 @@ pub use record::{
     SweepRecord, Waiting,
 };
 pub use sweeps::{Cancelled, Retried, Submission, Submitted};
-pub use view::{CellCounts, RunningStage, SweepStatus, WorkerView};
+pub use view::{CellCounts, RunningStage, Standing, SweepStatus, WorkerView};
 pub use work::Directive;
 pub use workers::{Announcement, Offer};
 
@@ -122,8 +125,10 @@ pub enum Refusal {
 
 #[derive(Debug, Clone)]
 struct StageEntry {
-    record: StageRecord,
-    progress: Progress,
+    outline: Outline,
+    progress: Box<Progress>,
+    /// The sweeps that need it, sorted.
+    needed_by: Vec<SweepId>,
     /// End of the lease, or of the back-off.
     until: Millis,
     /// Steps and images of the running attempt, as last reported. Not durable.
@@ -133,12 +138,27 @@ struct StageEntry {
     weight: u64,
 }
 
+impl StageEntry {
+    fn new(outline: Outline, progress: Box<Progress>) -> Self {
+        Self { outline, progress, needed_by: Vec::new(), until: 0, step: 0, images: 0, weight: 0 }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct SweepEntry {
     record: SweepRecord,
     mark: SweepMark,
-    /// Its distinct stages.
-    stages: BTreeSet<StageId>,
+    /// Its distinct stages, sorted.
+    stages: Vec<StageId>,
+}
+
+impl SweepEntry {
+    fn new(record: SweepRecord, mark: SweepMark) -> Self {
+        let mut stages: Vec<StageId> = record.cells.iter().flat_map(|cell| cell.stages()).collect();
+        stages.sort_unstable();
+        stages.dedup();
+        Self { record, mark, stages }
+    }
 }
 
 /// The state machine.
@@ -147,8 +167,6 @@ pub struct Engine {
     limits: Limits,
     sweeps: BTreeMap<SweepId, SweepEntry>,
     stages: BTreeMap<StageId, StageEntry>,
-    /// Which sweeps need a stage.
-    needed_by: BTreeMap<StageId, BTreeSet<SweepId>>,
     workers: BTreeMap<WorkerId, workers::WorkerEntry>,
     /// Below every fence of a new grant, see [`Engine::raise_fences`].
     first_fence: Fence,
@@ -165,23 +183,31 @@ impl Engine {
             limits,
             sweeps: BTreeMap::new(),
             stages: BTreeMap::new(),
-            needed_by: BTreeMap::new(),
             workers: BTreeMap::new(),
             first_fence: Fence(0),
             heard: now,
             changes: Vec::new(),
         };
-        for (id, (record, progress)) in snapshot.stages {
+        for (record, mark) in snapshot.sweeps {
+            engine.sweeps.insert(record.id.clone(), SweepEntry::new(record, mark));
+        }
+        let needs = engine.sweeps.iter().flat_map(|(id, sweep)| sweep.stages.iter().map(move |stage| (*stage, id)));
+        let mut needs: Vec<(StageId, &SweepId)> = needs.collect();
+        needs.sort_unstable();
+        // Stages and needs are sorted: one pass over both.
+        let mut needs = needs.into_iter().peekable();
+        let stages = snapshot.stages.into_iter().map(|(id, (outline, progress))| {
             let until = match &progress.state {
                 State::Leased(_) => now + limits.lease_ms,
                 State::Waiting(Waiting::BackOff(ms)) => now + ms,
                 _ => 0,
             };
-            engine.stages.insert(id, StageEntry { record, progress, until, step: 0, images: 0, weight: 0 });
-        }
-        for (record, mark) in snapshot.sweeps {
-            engine.index_sweep(record, mark);
-        }
+            while needs.next_if(|(stage, _)| *stage < id).is_some() {}
+            let needed_by = std::iter::from_fn(|| needs.next_if(|(stage, _)| *stage == id));
+            let needed_by = needed_by.map(|(_, sweep)| sweep.clone()).collect();
+            (id, StageEntry { until, needed_by, ..StageEntry::new(outline, progress) })
+        });
+        engine.stages = stages.collect();
         engine.weigh();
         engine
     }
@@ -223,36 +249,44 @@ impl Engine {
     }
 
     fn index_sweep(&mut self, record: SweepRecord, mark: SweepMark) {
-        let stages: BTreeSet<StageId> = record.cells.iter().flat_map(|cell| cell.stages()).collect();
-        for stage in &stages {
-            self.needed_by.entry(*stage).or_default().insert(record.id.clone());
+        let sweep = SweepEntry::new(record, mark);
+        for stage in &sweep.stages {
+            if let Some(entry) = self.stages.get_mut(stage) {
+                let place = entry.needed_by.partition_point(|other| *other < sweep.record.id);
+                entry.needed_by.insert(place, sweep.record.id.clone());
+            }
         }
-        self.sweeps.insert(record.id.clone(), SweepEntry { record, mark, stages });
+        self.sweeps.insert(sweep.record.id.clone(), sweep);
     }
 
     /// Computes for every stage the images of the longest chain that waits for it.
     fn weigh(&mut self) {
-        let mut above: BTreeMap<StageId, u64> = BTreeMap::new();
-        // Test stages have no children, downstream stages have test children, pretext stages have
-        // downstream children: three passes from the top suffice.
-        for kind in [StageKind::Test, StageKind::Downstream, StageKind::Pretext] {
-            for (id, entry) in &mut self.stages {
-                if entry.record.stage.spec.kind() != kind {
-                    continue;
-                }
-                entry.weight = entry.record.cost.images_seen.max(1) + above.get(id).copied().unwrap_or(0);
-                if let Some(parent) = entry.record.stage.spec.parent() {
-                    let most = above.entry(parent).or_default();
-                    *most = (*most).max(entry.weight);
-                }
+        let outlines = self.stages.iter().map(|(id, entry)| (*id, &entry.outline));
+        let mut plans: Vec<(StageId, StageKind, Option<StageId>, u64)> =
+            outlines.map(|(id, outline)| (id, outline.kind, outline.parent, outline.cost.images_seen.max(1))).collect();
+        // Test stages have no children, downstream stages have test children, pretext stages have downstream
+        // children: from the top down, every stage comes after all that wait for it.
+        plans.sort_unstable_by_key(|(_, kind, ..)| Reverse(*kind));
+        let mut weights: HashMap<StageId, u64> = HashMap::with_capacity(plans.len());
+        for (id, _, parent, images) in plans {
+            let weight = weights.entry(id).or_default();
+            *weight += images;
+            let above = *weight;
+            if let Some(parent) = parent {
+                let most = weights.entry(parent).or_default();
+                *most = above.max(*most);
             }
+        }
+        for (id, entry) in &mut self.stages {
+            entry.weight = weights.get(id).copied().unwrap_or_default();
         }
     }
 
     /// Whether a sweep that was not cancelled needs the stage.
     fn is_needed(&self, stage: StageId) -> bool {
-        self.needed_by.get(&stage).is_some_and(|sweeps| {
-            sweeps.iter().any(|sweep| self.sweeps.get(sweep).is_some_and(|entry| entry.mark == SweepMark::Active))
+        self.stages.get(&stage).is_some_and(|entry| {
+            let mut sweeps = entry.needed_by.iter().filter_map(|sweep| self.sweeps.get(sweep));
+            sweeps.any(|sweep| sweep.mark == SweepMark::Active)
         })
     }
 
@@ -261,13 +295,13 @@ impl Engine {
         if let Some(entry) = self.stages.get_mut(&id) {
             change(&mut entry.progress);
             entry.until = until;
-            self.changes.push(Change::SetProgress(id, Box::new(entry.progress.clone())));
+            self.changes.push(Change::SetProgress(id, entry.progress.clone()));
         }
     }
 
     /// Where a stage stands.
     pub fn progress(&self, stage: StageId) -> Option<&Progress> {
-        self.stages.get(&stage).map(|entry| &entry.progress)
+        self.stages.get(&stage).map(|entry| entry.progress.as_ref())
     }
 
     /// When the lease of a stage ends, if somebody holds it.

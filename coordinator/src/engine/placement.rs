@@ -1,6 +1,5 @@
 //! Which stage a free slot gets.
 
-use pretext_shared::dataset::Source;
 use pretext_shared::device::DeviceFacts;
 use pretext_shared::ids::{StageId, SweepId, WorkerId};
 use pretext_shared::stage::StageKind;
@@ -20,21 +19,21 @@ impl Engine {
     }
 
     fn parent_is_done(&self, entry: &StageEntry) -> bool {
-        entry.record.stage.spec.parent().is_none_or(|parent| {
+        entry.outline.parent.is_none_or(|parent| {
             self.stages.get(&parent).is_some_and(|parent| matches!(parent.progress.state, State::Succeeded(_)))
         })
     }
 
     /// Why `device` of `worker` cannot run the stage, in words; `None` if it can.
     pub(super) fn unfit(&self, entry: &StageEntry, worker: &WorkerEntry, device: &DeviceFacts) -> Option<String> {
-        let stage = &entry.record.stage;
+        let stage = &entry.outline;
         if device.class != stage.class {
             return Some(format!("it needs a {} and {} is a {}", stage.class, device.name, device.class));
         }
-        let fingerprint = stage.spec.data().fingerprint;
-        let drawn = matches!(entry.record.source, Source::Procedural(_));
-        if !drawn && worker.dataset(fingerprint).is_none() {
-            let key = entry.record.source.key();
+        let fingerprint = stage.data;
+        if let Some(key) = stage.place.as_deref()
+            && worker.dataset(fingerprint).is_none()
+        {
             let other = worker.offer.datasets.iter().find(|data| data.key == key);
             return Some(match other.map(|data| &data.facts) {
                 Some(Ok(facts)) => format!(
@@ -85,7 +84,7 @@ impl Engine {
             let Some(submitted) = self.oldest_with_room(*id) else { continue };
             let rank = Rank {
                 submitted,
-                not_test: u8::from(entry.record.stage.spec.kind() != StageKind::Test),
+                not_test: u8::from(entry.outline.kind != StageKind::Test),
                 lightness: u64::MAX - entry.weight,
             };
             if best.as_ref().is_none_or(|(other, _)| rank < *other) {
@@ -97,8 +96,8 @@ impl Engine {
 
     /// Submission time of the oldest active sweep that needs the stage and may run one more.
     fn oldest_with_room(&self, stage: StageId) -> Option<(u64, SweepId)> {
-        let sweeps = self.needed_by.get(&stage)?;
-        sweeps
+        let needed_by = &self.stages.get(&stage)?.needed_by;
+        needed_by
             .iter()
             .filter_map(|id| self.sweeps.get(id))
             .filter(|sweep| sweep.mark == SweepMark::Active)

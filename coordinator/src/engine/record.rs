@@ -11,6 +11,8 @@ use pretext_shared::sweep::{Cell, Cost, Provenance};
 use pretext_shared::trainer::CheckpointPolicy;
 use serde::{Deserialize, Serialize};
 
+use super::Outline;
+
 /// Failed and lost attempts that are kept with a stage: as many as all budgets together allow.
 const HISTORY: usize = 8;
 
@@ -219,6 +221,6 @@ impl SweepMark {
 pub struct Snapshot {
     /// Sweeps with their marks.
     pub sweeps: Vec<(SweepRecord, SweepMark)>,
-    /// Stages.
-    pub stages: BTreeMap<StageId, (StageRecord, Progress)>,
+    /// Stages: what of their plans decides, and where they stand.
+    pub stages: BTreeMap<StageId, (Outline, Box<Progress>)>,
 }

@@ -2,7 +2,7 @@
 
 use pretext_shared::ids::{StageId, SweepId};
 
-use super::{Change, Engine, Progress, Refusal, StageEntry, StageRecord, State, SweepMark, SweepRecord, Waiting};
+use super::{Change, Engine, Outline, Refusal, StageEntry, StageRecord, State, SweepMark, SweepRecord, Waiting};
 
 /// A planned sweep with its stages.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,10 +61,10 @@ impl Engine {
     fn add_stage(&mut self, id: StageId, record: StageRecord) {
         match self.stages.get(&id).map(|entry| &entry.progress.state) {
             None => {
-                self.changes.push(Change::AddStage(id, Box::new(record.clone())));
+                let outline = Outline::from(&record);
+                self.changes.push(Change::AddStage(id, Box::new(record)));
                 self.changes.push(Change::SetProgress(id, Box::default()));
-                let entry = StageEntry { record, progress: Progress::new(), until: 0, step: 0, images: 0, weight: 0 };
-                self.stages.insert(id, entry);
+                self.stages.insert(id, StageEntry::new(outline, Box::default()));
             }
             Some(State::Cancelled) => self.reset(id),
             Some(_) => {}
@@ -111,7 +111,7 @@ impl Engine {
     /// Cancels a sweep: stages that no other sweep needs stop. Results that are there stay.
     pub fn cancel(&mut self, sweep: &SweepId) -> Result<Cancelled, Refusal> {
         let entry = self.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
-        let stages: Vec<StageId> = entry.stages.iter().copied().collect();
+        let stages = entry.stages.clone();
         if entry.mark == SweepMark::Active {
             let ended = (0..).zip(&entry.record.cells).filter(|(_, cell)| self.progress_of(cell).is_final());
             let mark = SweepMark::Cancelled(ended.map(|(place, _)| place).collect());
@@ -143,7 +143,7 @@ impl Engine {
     /// sweep the cancelled stages too, and the sweep is wanted again.
     pub fn retry(&mut self, sweep: &SweepId) -> Result<Retried, Refusal> {
         let entry = self.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
-        let stages: Vec<StageId> = entry.stages.iter().copied().collect();
+        let stages = entry.stages.clone();
         if entry.mark.is_cancelled() {
             self.mark(sweep, SweepMark::Active);
         }

@@ -1,6 +1,6 @@
 //! Whole courses of events through the engine, without a clock.
 
-use pretext_shared::dataset::{Normalize, Procedural, Source};
+use pretext_shared::dataset::{Procedural, Source};
 use pretext_shared::device::{DeviceFacts, NumericClass};
 use pretext_shared::ids::{AttemptId, ContentHash, Fence, WorkerId};
 use pretext_shared::outcome::{Failure, FailureCode, Score, StageResult};
@@ -24,7 +24,7 @@ pretext: {data: all, epochs: 1, batch: 8}
 downstream: {epochs: 1, batch: 8}
 ";
 
-fn submission(text: &str, submitted_ms: u64) -> Submission {
+pub(crate) fn submission(text: &str, submitted_ms: u64) -> Submission {
     let sweep = spec::parse(text).expect("a good sweep");
     let Source::Procedural(procedural) = &sweep.source else { panic!("procedural") };
     let facts = procedural.facts();
@@ -94,10 +94,10 @@ fn persist(snapshot: &mut Snapshot, changes: Vec<Change>) {
                 snapshot.sweeps.iter_mut().filter(|(sweep, _)| sweep.id == id).for_each(|(_, old)| *old = mark.clone());
             }
             Change::AddStage(id, stage) => {
-                snapshot.stages.insert(id, (*stage, Progress::new()));
+                snapshot.stages.insert(id, (Outline::from(&*stage), Box::default()));
             }
             Change::SetProgress(id, progress) => {
-                snapshot.stages.get_mut(&id).expect("added before").1 = *progress;
+                snapshot.stages.get_mut(&id).expect("added before").1 = progress;
             }
             Change::LogGrant(..) | Change::AppendPoints(..) => {}
         }
@@ -115,7 +115,7 @@ fn a_sweep_runs_to_its_end_in_order_of_its_chains() {
     for n in 0.. {
         let Some(grant) = lease(&mut engine, "a", &n.to_string(), 10) else { break };
         assert!(lease(&mut engine, "a", "another", 10).is_none(), "the one slot is taken");
-        kinds.push(grant.stage.spec.kind());
+        kinds.push(grant.kind);
         engine.complete(grant.attempt, result(), 0).expect("the holder completes");
     }
     // The longest chain first; a test as soon as there is one.
@@ -306,8 +306,7 @@ fn slots_fit_class_device_and_data() {
     assert!(obstacles[0].contains("its copy of image-folder:cells differs"), "{obstacles:?}");
     engine.register(worker("bb"), announce(Ok(facts), "image-folder:elsewhere"), 0);
     let grant = lease(&mut engine, "bb", "r", 0).expect("the right copy");
-    assert_eq!(grant.source.path(), Some("elsewhere"), "where this worker has it");
-    assert_eq!(grant.stage.spec.data().normalize, Normalize::Train);
+    assert_eq!(grant.place.as_deref(), Some("image-folder:elsewhere"), "where this worker has it");
 }
 
 #[test]
@@ -355,7 +354,9 @@ fn a_cancelled_cell_stays_cancelled_when_another_sweep_finishes_its_stages() {
         let ended = usize::from(cancel_after == 3);
         assert_eq!((counts.succeeded, counts.cancelled), (ended, 2 - ended));
         assert_eq!(engine.cell_counts(&second).expect("known").succeeded, 1);
-        let view = engine.view(&first).expect("known");
+        let standing = engine.standing(&first).expect("known");
+        let plans = submission(SWEEP, 1).stages.into_iter().collect();
+        let view = crate::view::with_plans(standing, plans).expect("every stage was planned");
         let states: Vec<_> = view.cells.iter().map(|cell| view.state(cell)).collect();
         assert_eq!(states.iter().filter(|state| **state == pretext_shared::sweep::CellState::Succeeded).count(), ended);
         assert!(engine.submit(submission(SWEEP, 3)).cancelled, "submitting it again says so");

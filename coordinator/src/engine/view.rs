@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pretext_shared::ids::{AttemptId, StageId, SweepId, WorkerId};
 use pretext_shared::split::Fraction;
-use pretext_shared::sweep::{Cell, CellState, StageStatus, StageView, SweepView};
+use pretext_shared::sweep::{Cell, CellState, Provenance, StageStatus};
 
 use super::workers::Offer;
 use super::{Engine, Millis, Progress, Refusal, State, SweepMark, Waiting};
@@ -75,6 +75,23 @@ pub struct SweepStatus {
     pub obstacles: Vec<String>,
 }
 
+/// A sweep as far as the engine knows it: without the plans of its stages and their points.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Id.
+    pub id: SweepId,
+    /// Name, as in the file.
+    pub name: String,
+    /// Where its numbers come from.
+    pub provenance: Provenance,
+    /// Its cells, in the order of the plan.
+    pub cells: Vec<Cell>,
+    /// Where its stages stand.
+    pub stages: BTreeMap<StageId, StageStatus>,
+    /// Set if it was cancelled: the cells, by position, that had ended before.
+    pub cancelled: Option<Vec<u32>>,
+}
+
 /// A worker at a moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkerView {
@@ -111,24 +128,12 @@ fn status(progress: &Progress, step: u64) -> StageStatus {
 }
 
 impl Engine {
-    /// A sweep without its points (the store has them).
-    pub fn view(&self, sweep: &SweepId) -> Result<SweepView, Refusal> {
+    /// Where a sweep stands. [`crate::view`] adds what the store has.
+    pub fn standing(&self, sweep: &SweepId) -> Result<Standing, Refusal> {
         let entry = self.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
-        let stages: BTreeMap<StageId, StageView> = entry
-            .stages
-            .iter()
-            .filter_map(|id| self.stages.get(id).map(|stage| (*id, stage)))
-            .map(|(id, stage)| {
-                let view = StageView {
-                    stage: stage.record.stage.clone(),
-                    cost: stage.record.cost,
-                    status: status(&stage.progress, stage.step),
-                    points: Vec::new(),
-                };
-                (id, view)
-            })
-            .collect();
-        Ok(SweepView {
+        let stages = entry.stages.iter().filter_map(|id| Some((*id, self.stages.get(id)?)));
+        let stages = stages.map(|(id, stage)| (id, status(&stage.progress, stage.step))).collect();
+        Ok(Standing {
             id: sweep.clone(),
             name: entry.record.name.clone(),
             provenance: entry.record.provenance.clone(),
@@ -197,7 +202,7 @@ impl Engine {
         };
         for id in &entry.stages {
             let Some(stage) = self.stages.get(id) else { continue };
-            let cost = &stage.record.cost;
+            let cost = &stage.outline.cost;
             result.steps.1 += cost.steps;
             result.images.1 += cost.images_seen;
             match &stage.progress.state {
@@ -214,7 +219,7 @@ impl Engine {
                         attempt: AttemptId { stage: *id, fence: stage.progress.fence },
                         cell,
                         cells: 1 + cells.count(),
-                        kind: stage.record.stage.spec.kind().as_str(),
+                        kind: stage.outline.kind.as_str(),
                         worker: holder.worker.name.clone(),
                         device: holder.device.clone(),
                         step: stage.step,
@@ -299,8 +304,8 @@ impl Engine {
     }
 
     fn explain_stage(&self, id: StageId, stage: &super::StageEntry, now: Millis, lines: &mut Vec<String>) {
-        let kind = stage.record.stage.spec.kind().as_str();
-        let shared = self.needed_by.get(&id).map_or(0, |sweeps| sweeps.len());
+        let kind = stage.outline.kind.as_str();
+        let shared = stage.needed_by.len();
         let progress = &stage.progress;
         let standing = match &progress.state {
             State::Succeeded(result) => format!("done on {} in {:.1} s", result.device, result.seconds),
@@ -308,7 +313,7 @@ impl Engine {
             State::Cancelled => "cancelled".to_owned(),
             State::Leased(holder) => format!(
                 "runs on {} of worker {}, step {} of {}",
-                holder.device, holder.worker.name, stage.step, stage.record.cost.steps
+                holder.device, holder.worker.name, stage.step, stage.outline.cost.steps
             ),
             State::Waiting(Waiting::BackOff(_)) if stage.until > now => {
                 format!("is tried again in {:.1} s", (stage.until - now) as f64 / 1000.0)

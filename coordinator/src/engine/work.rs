@@ -160,7 +160,7 @@ impl Engine {
         } else {
             State::Waiting(Waiting::BackOff(delay))
         };
-        self.transition(id, now + delay, |progress| *progress = charged);
+        self.transition(id, now + delay, |progress| *progress = *charged);
     }
 }
 

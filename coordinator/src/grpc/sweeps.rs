@@ -1,13 +1,11 @@
 //! The service for people and scripts.
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::Duration;
 
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::sweeps_server::Sweeps;
 use pretext_shared::ids::StageId;
-use pretext_shared::point::Point;
 use pretext_shared::stage::Extent;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -20,10 +18,10 @@ use super::{PIECE, refused, unavailable};
 use crate::artifacts::Artifacts;
 use crate::backup;
 use crate::core::Core;
-use crate::engine::{Holder, Refusal, curve};
+use crate::engine::{Holder, Refusal};
 use crate::store::StoreError;
 use crate::submission;
-use crate::verify;
+use crate::{verify, view};
 
 /// Shortest time between two events of a watch.
 const WATCH_PACE: Duration = Duration::from_millis(200);
@@ -126,26 +124,20 @@ impl Sweeps for SweepsService {
 
     async fn get(&self, request: Request<pb::GetRequest>) -> Result<Response<Self::GetStream>, Status> {
         let pb::GetRequest { sweep, points } = request.into_inner();
-        let mut view = self
+        let standing = self
             .core
-            .call(move |engine, _| engine.find_sweep(&sweep).and_then(|id| engine.view(&id)))
+            .call(move |engine, _| engine.find_sweep(&sweep).and_then(|id| engine.standing(&id)))
             .await
             .map_err(unavailable)?
             .map_err(refused)?;
         let store = self.core.store().clone();
         let (pieces, stream) = tokio::sync::mpsc::channel(4);
         tokio::task::spawn_blocking(move || {
+            let unreadable = |error: StoreError| Status::unavailable(error.to_string());
             let encoded = (|| {
+                let mut view = view::view(store.as_ref(), standing).map_err(unreadable)?;
                 if points {
-                    let mut curves: BTreeMap<StageId, Vec<Point>> = BTreeMap::new();
-                    for id in view.stages.keys() {
-                        let batches = store.points(*id).map_err(|error| Status::unavailable(error.to_string()))?;
-                        let grants = store.grants(*id).map_err(|error| Status::unavailable(error.to_string()))?;
-                        curves.insert(*id, curve(&batches, &grants));
-                    }
-                    for (id, stage) in &mut view.stages {
-                        stage.points = curves.remove(id).unwrap_or_default();
-                    }
+                    view::add_all_points(&mut view, store.as_ref()).map_err(unreadable)?;
                 }
                 serde_json::to_vec(&view).map_err(|error| Status::internal(error.to_string()))
             })();
@@ -257,17 +249,18 @@ impl Sweeps for SweepsService {
 
     async fn verify(&self, request: Request<pb::VerifyRequest>) -> Result<Response<pb::VerifyReply>, Status> {
         let asked = request.into_inner().sweep;
-        let (view, workers) = self
+        let (standing, workers) = self
             .core
             .call(move |engine, now| {
-                let view = engine.find_sweep(&asked).and_then(|id| engine.view(&id))?;
-                Ok::<_, Refusal>((view, engine.workers(now.mono)))
+                let standing = engine.find_sweep(&asked).and_then(|id| engine.standing(&id))?;
+                Ok::<_, Refusal>((standing, engine.workers(now.mono)))
             })
             .await
             .map_err(unavailable)?
             .map_err(refused)?;
         let (store, artifacts) = (self.core.store().clone(), self.artifacts.clone());
         let checked = tokio::task::spawn_blocking(move || {
+            let view = view::view(store.as_ref(), standing)?;
             let evidence = verify::collect(store.as_ref(), &view.id)?;
             let slots = |holder: &Holder| {
                 let worker = workers.iter().find(|worker| worker.worker == holder.worker)?;

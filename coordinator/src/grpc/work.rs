@@ -1,5 +1,8 @@
 //! The service for workers.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::Read;
 use std::pin::Pin;
 use std::time::Duration;
@@ -18,9 +21,11 @@ use super::gate::{Gate, peer};
 use super::{PIECE, artifact_failed, refused, unavailable};
 use crate::artifacts::Artifacts;
 use crate::core::Core;
-use crate::engine::{Checkpoint, Directive, Grant, Limits};
+use crate::engine::{Checkpoint, Directive, Grant, Limits, StageRecord};
 use crate::identity::Peer;
 use crate::metrics::Outcome;
+use crate::store::StoreError;
+use crate::view;
 
 /// Longest long poll.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -45,6 +50,24 @@ impl WorkService {
         Self { core, artifacts, limits, gate }
     }
 
+    /// What the worker is to do with a grant. `None` for a plan that is not one of this version's: its stage has failed
+    /// by name, and holds up no other. Where the store cannot be asked, the same request gets the same grant again.
+    async fn order(&self, grant: Grant) -> Result<Option<pb::Grant>, Status> {
+        let (store, attempt) = (self.core.store().clone(), grant.attempt);
+        let plan = tokio::task::spawn_blocking(move || view::plan(store.as_ref(), attempt.stage));
+        match plan.await.map_err(|error| Status::internal(error.to_string()))? {
+            Ok(plan) => grant_message(grant, plan).map(Some),
+            Err(error @ StoreError::Damaged { .. }) => {
+                tracing::error!(stage = %attempt.stage, %error, "a stage cannot run as it is stored");
+                let failure = Failure { code: FailureCode::Invalid, message: error.to_string(), log: Vec::new() };
+                let fail = self.core.call(move |engine, now| engine.fail(attempt, failure, now.mono));
+                fail.await.map_err(unavailable)?.map_err(refused)?;
+                Ok(None)
+            }
+            Err(error) => Err(Status::unavailable(error.to_string())),
+        }
+    }
+
     /// Removes an artifact that nothing refers to any more.
     fn discard(&self, artifact: Option<ArtifactId>) {
         let Some(artifact) = artifact else { return };
@@ -54,15 +77,20 @@ impl WorkService {
     }
 }
 
-fn grant_message(grant: Grant) -> Result<pb::Grant, Status> {
+/// A grant with the plan of its stage: what the worker is to do.
+fn grant_message(grant: Grant, plan: StageRecord) -> Result<pb::Grant, Status> {
+    let source = match &grant.place {
+        Some(key) => plan.source.relocated(key),
+        None => plan.source,
+    };
     let json = |value: Result<String, serde_json::Error>| value.map_err(|error| Status::internal(error.to_string()));
     Ok(pb::Grant {
         attempt: Some(convert::attempt_message(grant.attempt)),
-        stage_json: json(serde_json::to_string(&grant.stage))?,
-        source_json: json(serde_json::to_string(&grant.source))?,
-        weights_path: grant.weights.unwrap_or_default(),
+        stage_json: json(serde_json::to_string(&plan.stage))?,
+        source_json: json(serde_json::to_string(&source))?,
+        weights_path: plan.weights.unwrap_or_default(),
         parent_model: grant.parent_model.map(|model| model.to_string()).unwrap_or_default(),
-        checkpoint_json: json(serde_json::to_string(&grant.checkpoint))?,
+        checkpoint_json: json(serde_json::to_string(&plan.checkpoint))?,
         resume_step: grant.resume_from.as_ref().map(|checkpoint| checkpoint.step).unwrap_or_default(),
         resume_from: grant.resume_from.map(|checkpoint| checkpoint.artifact.to_string()).unwrap_or_default(),
     })
@@ -113,11 +141,11 @@ impl Work for WorkService {
                 .map_err(unavailable)?
                 .map_err(refused)?;
             if let Some(grant) = grant {
-                let AttemptId { stage, fence } = grant.attempt;
-                let kind = grant.stage.spec.kind().as_str();
+                let (AttemptId { stage, fence }, kind) = (grant.attempt, grant.kind.as_str());
+                let Some(order) = self.order(grant).await? else { continue };
                 tracing::info!(%stage, fence = fence.0, kind, worker = %worker, grant_request = %request.request_id, "stage granted");
                 self.gate.metrics().attempt(Outcome::Granted);
-                return Ok(Response::new(pb::LeaseReply { grant: Some(grant_message(grant)?) }));
+                return Ok(Response::new(pb::LeaseReply { grant: Some(order) }));
             }
             // Woken by any change; at most ten times a second, so that waiting slots cost nothing.
             let woken = async {

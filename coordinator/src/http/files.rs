@@ -9,10 +9,11 @@ use axum::response::{IntoResponse, Response};
 use pretext_shared::ids::SweepId;
 
 use super::html::html;
-use super::pages::{PageError, add_points};
+use super::pages::PageError;
 use super::reply::notice;
 use super::{Site, page};
 use crate::report::{self, Folder};
+use crate::view;
 
 /// Reports have their style within; they run nothing, load nothing, and have no origin to act for.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
@@ -54,11 +55,11 @@ async fn send(State(site): State<Arc<Site>>, sweep: String, name: String) -> Res
 
 async fn make(site: &Site, sweep: &str) -> Result<Folder, PageError> {
     let id: SweepId = sweep.parse().map_err(|_| PageError::Unknown)?;
-    let mut view = site.core.call(move |engine, _| engine.view(&id)).await?.map_err(|_| PageError::Unknown)?;
+    let standing = site.core.call(move |engine, _| engine.standing(&id)).await?.map_err(|_| PageError::Unknown)?;
     let (store, artifacts) = (site.core.store().clone(), site.artifacts.clone());
     tokio::task::spawn_blocking(move || {
-        let all: Vec<_> = view.stages.keys().copied().collect();
-        add_points(&mut view, store.as_ref(), &all)?;
+        let mut view = view::view(store.as_ref(), standing)?;
+        view::add_all_points(&mut view, store.as_ref())?;
         Ok(report::render(&view, &|id| artifacts.read(*id).ok()).folder)
     })
     .await

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pretext_shared::ids::{StageId, SweepId};
-use pretext_shared::sweep::SweepView;
 
 use super::html::html;
 use super::page::{self, Page};
 use super::reply::notice;
 use crate::core::{Core, CoreError};
-use crate::engine::{Refusal, curve};
-use crate::store::{Store, StoreError};
+use crate::engine::Refusal;
+use crate::store::StoreError;
+use crate::view;
 
 /// A page is made again after this long, at the earliest.
 pub(super) const PACE: Duration = Duration::from_secs(1);
@@ -146,14 +146,15 @@ impl Pages {
             Topic::Sweep(id) => {
                 let id = id.clone();
                 let ask = self.core.call(move |engine, now| {
-                    Ok::<_, Refusal>((engine.view(&id)?, engine.status(&id, now.mono)?, now.wall))
+                    Ok::<_, Refusal>((engine.standing(&id)?, engine.status(&id, now.mono)?, now.wall))
                 });
-                let (mut view, status, now) = ask.await?.map_err(|_| PageError::Unknown)?;
+                let (standing, status, now) = ask.await?.map_err(|_| PageError::Unknown)?;
                 let store = self.core.store().clone();
                 blocking(move || {
                     let running: Vec<StageId> =
                         status.running.iter().map(|running| running.attempt.stage).take(MOST_CURVES).collect();
-                    add_points(&mut view, store.as_ref(), &running)?;
+                    let mut view = view::view(store.as_ref(), standing)?;
+                    view::add_points(&mut view, store.as_ref(), &running)?;
                     Ok(page::of_sweep(&view, &status, now))
                 })
                 .await
@@ -161,31 +162,22 @@ impl Pages {
             Topic::Cell(id, key) => {
                 let (id, key) = (id.clone(), key.clone());
                 let name = format!("{id}/{key}");
-                let ask = self
-                    .core
-                    .call(move |engine, now| Ok::<_, Refusal>((engine.view(&id)?, engine.explain(&name, now.mono)?)));
-                let (mut view, lines) = ask.await?.map_err(|_| PageError::Unknown)?;
+                let ask = self.core.call(move |engine, now| {
+                    Ok::<_, Refusal>((engine.standing(&id)?, engine.explain(&name, now.mono)?))
+                });
+                let (standing, lines) = ask.await?.map_err(|_| PageError::Unknown)?;
                 let store = self.core.store().clone();
                 blocking(move || {
+                    let mut view = view::view(store.as_ref(), standing)?;
                     let cell = view.cells.iter().find(|cell| cell.key.to_string() == key).cloned();
                     let cell = cell.ok_or(PageError::Unknown)?;
-                    add_points(&mut view, store.as_ref(), &cell.stages().collect::<Vec<_>>())?;
+                    view::add_points(&mut view, store.as_ref(), &cell.stages().collect::<Vec<_>>())?;
                     Ok(page::of_cell(&view, &cell, &lines))
                 })
                 .await
             }
         }
     }
-}
-
-/// Reads the curves of `stages` into the view.
-pub(super) fn add_points(view: &mut SweepView, store: &dyn Store, stages: &[StageId]) -> Result<(), PageError> {
-    for id in stages {
-        if let Some(stage) = view.stages.get_mut(id) {
-            stage.points = curve(&store.points(*id)?, &store.grants(*id)?);
-        }
-    }
-    Ok(())
 }
 
 async fn blocking<T: Send + 'static>(

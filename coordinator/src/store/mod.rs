@@ -6,10 +6,13 @@
 //! only rise; on a server also who leads, and that nothing was lost since the last commit) holds whenever the
 //! engine is right; where it does not hold, the commit is refused and the coordinator stops.
 
+mod load;
+mod outline;
 mod redb;
 mod redis;
 mod row;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pretext_shared::ids::{Fence, StageId};
@@ -18,11 +21,11 @@ pub use self::redb::RedbStore;
 pub use self::redis::{
     Durability, InvalidAddress, Lead, Level, Patience, RedisHome, RedisOptions, RedisStore, StoreAddress,
 };
-use crate::engine::{Batch, Change, GrantRecord, Snapshot};
+use crate::engine::{Batch, Change, GrantRecord, Snapshot, StageRecord};
 
 /// A home of job state.
 pub trait Store: Send + Sync {
-    /// Everything that was committed, as it was at one moment.
+    /// What the engine needs of everything that was committed, as it was at one moment.
     fn load(&self) -> Result<Snapshot, StoreError>;
 
     /// Makes `changes` durable, together or not at all. When this returns `Ok` they survive what the home
@@ -32,6 +35,9 @@ pub trait Store: Send + Sync {
     /// Called at least a few times a second, with nothing where nothing is new: a home with a lead to keep
     /// takes that as a sign of life, and fails when the lead was lost.
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError>;
+
+    /// The plans of `stages`, as far as they are there.
+    fn plans(&self, stages: &[StageId]) -> Result<BTreeMap<StageId, StageRecord>, StoreError>;
 
     /// All durable point batches of a stage, by fence and sequence.
     fn points(&self, stage: StageId) -> Result<Vec<Batch>, StoreError>;

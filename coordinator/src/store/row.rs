@@ -6,8 +6,8 @@ use pretext_shared::ids::{Fence, StageId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::StoreError;
-use crate::engine::Change;
+use super::{StoreError, outline};
+use crate::engine::{Change, Outline};
 
 /// Where a row belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,6 +18,8 @@ pub(super) enum Table {
     Marks,
     /// By the 32 bytes of the stage's id.
     Stages,
+    /// By the 32 bytes of the stage's id: what of the plan decides.
+    Outlines,
     /// By the 32 bytes of the stage's id.
     Progress,
     /// By the 32 bytes of the stage's id: the highest fence. Only where it is not part of the progress.
@@ -35,6 +37,7 @@ impl Table {
             Table::Sweeps => "sweeps",
             Table::Marks => "sweep-marks",
             Table::Stages => "stages",
+            Table::Outlines => "outlines",
             Table::Progress => "progress",
             Table::Fences => "fences",
             Table::Points(_) => "points",
@@ -99,12 +102,13 @@ impl Rows {
                 }
                 guard.highest = fence;
             }
-            let row = row(change)?;
-            match places.entry((row.table, row.key.clone())) {
-                std::collections::hash_map::Entry::Occupied(place) => rows[*place.get()] = row,
-                std::collections::hash_map::Entry::Vacant(place) => {
-                    place.insert(rows.len());
-                    rows.push(row);
+            for row in std::iter::once(row(change)?).chain(outline_row(change)) {
+                match places.entry((row.table, row.key.clone())) {
+                    std::collections::hash_map::Entry::Occupied(place) => rows[*place.get()] = row,
+                    std::collections::hash_map::Entry::Vacant(place) => {
+                        place.insert(rows.len());
+                        rows.push(row);
+                    }
                 }
             }
         }
@@ -119,6 +123,12 @@ fn fence_of(change: &Change) -> Option<(StageId, Fence)> {
         Change::AppendPoints(stage, batch) => Some((*stage, batch.fence)),
         Change::AddSweep(_) | Change::MarkSweep(..) | Change::AddStage(..) => None,
     }
+}
+
+fn outline_row(change: &Change) -> Option<Row> {
+    let Change::AddStage(id, record) = change else { return None };
+    let value = outline::encode(&Outline::from(record.as_ref()));
+    Some(Row { table: Table::Outlines, key: id.0.as_bytes().to_vec(), value })
 }
 
 fn row(change: &Change) -> Result<Row, StoreError> {

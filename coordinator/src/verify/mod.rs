@@ -5,6 +5,8 @@ mod checks;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
+
 use pretext_shared::ids::{ArtifactId, Fence, StageId, SweepId};
 use pretext_shared::sweep::SweepView;
 use serde::{Deserialize, Serialize};
@@ -50,23 +52,23 @@ pub fn collect(store: &dyn Store, sweep: &SweepId) -> Result<Option<Evidence>, S
     let mut ids: Vec<StageId> = record.cells.iter().flat_map(|cell| cell.stages()).collect();
     ids.sort();
     ids.dedup();
+    let active = snapshot.sweeps.iter().filter(|(_, mark)| !mark.is_cancelled());
+    let needed: HashSet<StageId> = active.flat_map(|(sweep, _)| &sweep.cells).flat_map(|cell| cell.stages()).collect();
+    let mut plans = store.plans(&ids)?;
     let mut stages = Vec::with_capacity(ids.len());
     for id in ids {
-        let Some((stage, progress)) = snapshot.stages.get(&id).cloned() else { continue };
+        let Some(((_, progress), record)) = snapshot.stages.get(&id).cloned().zip(plans.remove(&id)) else { continue };
         let (batches, grants) = (store.points(id)?, store.grants(id)?);
         let is_older = |batch: &Batch| {
             batch.fence < progress.fence || (batch.fence == progress.fence && batch.sequence < progress.batches)
         };
-        let is_needed = snapshot.sweeps.iter().any(|(other, mark)| {
-            !mark.is_cancelled() && other.cells.iter().any(|cell| cell.stages().any(|stage| stage == id))
-        });
         stages.push(StageEvidence {
             id,
             batches: batches.into_iter().filter(is_older).collect(),
             grants: grants.into_iter().filter(|(fence, _)| *fence <= progress.fence).collect(),
-            record: stage,
-            progress,
-            is_needed,
+            record,
+            progress: *progress,
+            is_needed: needed.contains(&id),
         });
     }
     Ok(Some(Evidence { sweep: record, mark, stages }))

@@ -12,6 +12,7 @@ use super::*;
 use crate::engine::{Checkpoint, Engine, Grant, Limits, Offer, Snapshot, State};
 use crate::store::RedbStore;
 use crate::submission::{self, Announced};
+use crate::view;
 
 const SWEEP: &str = "
 name: verified
@@ -78,7 +79,8 @@ fn evidence() -> (Evidence, SweepView) {
     engine.register_checkpoint(second.attempt, checkpoint, 1, 0).expect("registered");
     store.commit(&engine.take_changes()).expect("committed");
     let evidence = collect(&store, &id).expect("readable").expect("there");
-    (evidence, engine.view(&id).expect("there"))
+    let standing = engine.standing(&id).expect("there");
+    (evidence, view::view(&store, standing).expect("readable"))
 }
 
 fn check(evidence: &Evidence, view: &SweepView) -> Verification {

@@ -84,7 +84,7 @@ fn check(store: &impl Store) {
     let states = states();
     let stage = |n: usize, fence| {
         let expected = Progress { fence: Fence(fence), ..states[n].clone() };
-        let found = snapshot.stages.iter().find(|(_, (_, progress))| *progress == expected);
+        let found = snapshot.stages.iter().find(|(_, (_, progress))| **progress == expected);
         *found.unwrap_or_else(|| panic!("no stage stands at {expected:?}")).0
     };
     assert_eq!(snapshot.stages.len(), 2);

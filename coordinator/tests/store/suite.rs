@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use coordinator::engine::{Change, Progress, State, SweepMark, Waiting};
+use coordinator::engine::{Change, Outline, Progress, State, SweepMark, Waiting};
 use coordinator::store::{Store, StoreError};
 use pretext_shared::ids::{ContentHash, Fence, StageId};
 
@@ -51,7 +51,7 @@ pub(crate) fn what_was_committed_is_there(home: &impl Home) {
     let Change::AddSweep(first) = &changes[0] else { panic!("the sweep comes first") };
     assert_eq!(snapshot.sweeps, [((**first).clone(), SweepMark::Cancelled(vec![0]))]);
     assert_eq!(snapshot.stages.keys().copied().collect::<BTreeSet<_>>(), ids.iter().copied().collect());
-    assert_eq!(snapshot.stages[&stage].1, leased(300));
+    assert_eq!(*snapshot.stages[&stage].1, leased(300));
     assert_eq!(snapshot.stages[&ids[1]].1.state, State::Waiting(Waiting::Open));
     let expected = [batch(9, 2, 0.2), batch(9, 10, 0.1), batch(300, 0, 0.5), batch(300, 1, exact)];
     assert_eq!(store.points(stage).expect("readable"), expected);
@@ -161,9 +161,12 @@ pub(crate) fn large_sweeps_are_one_commit(home: &impl Home) {
     let Change::AddSweep(sweep) = &changes[0] else { panic!("the sweep comes first") };
     assert!(snapshot.sweeps == [((**sweep).clone(), SweepMark::Active)]);
     assert!(snapshot.stages.len() == stages.len());
-    assert!(snapshot.stages.iter().all(|(id, (record, progress))| {
-        stages.get(id).is_some_and(|expected| expected == record) && *progress == Progress::new()
+    assert!(snapshot.stages.iter().all(|(id, (outline, progress))| {
+        stages.get(id).is_some_and(|plan| *outline == Outline::from(plan)) && **progress == Progress::new()
     }));
+    let some: Vec<StageId> = stages.keys().copied().step_by(7).collect();
+    let plans = store.plans(&some).expect("readable");
+    assert!(plans.len() == some.len() && plans.iter().all(|(id, plan)| stages.get(id) == Some(plan)));
     // The commit after a large one, and the fences of the large one.
     let first = *stages.keys().next().expect("stages");
     store.commit(&[progress(first, 1)]).expect("committed");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coordinator::engine::{Batch, Millis, State, SweepMark, Waiting, curve};
+use coordinator::view;
 use pretext_shared::ids::{AttemptId, StageId};
 use pretext_shared::outcome::FailureCode;
 use pretext_shared::point::{Metric, Point};
@@ -126,9 +127,13 @@ impl World<'_> {
         self.known.ledger.compare(&self.store)?;
         let Some(engine) = &self.process.engine else { return violation("I8", "no coordinator runs") };
         for (sweep, mark) in &self.store.snapshot.sweeps {
-            let view = match engine.view(&sweep.id) {
-                Ok(view) => view,
+            let standing = match engine.standing(&sweep.id) {
+                Ok(standing) => standing,
                 Err(refusal) => return violation("I12", refusal.to_string()),
+            };
+            let view = match view::with_plans(standing, self.store.plans.clone()) {
+                Ok(view) => view,
+                Err(error) => return violation("I12", error.to_string()),
             };
             let mut states: BTreeMap<CellState, usize> = BTreeMap::new();
             for (place, cell) in view.cells.iter().enumerate() {

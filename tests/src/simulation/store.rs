@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use coordinator::engine::{Change, GrantRecord, Limits, Progress, Snapshot, State, SweepMark, Waiting};
+use coordinator::engine::{
+    Change, GrantRecord, Limits, Outline, Progress, Snapshot, StageRecord, State, SweepMark, Waiting,
+};
 use pretext_shared::ids::{Fence, StageId};
 use pretext_shared::point::Point;
 
@@ -38,13 +40,14 @@ pub(super) enum Seen {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Store {
     pub(super) snapshot: Snapshot,
+    pub(super) plans: BTreeMap<StageId, StageRecord>,
     pub(super) points: BTreeMap<StageId, BTreeMap<(Fence, u64), Vec<Point>>>,
     pub(super) grants: BTreeMap<StageId, BTreeMap<Fence, GrantRecord>>,
 }
 
 impl Store {
     pub(super) fn progress(&self, stage: StageId) -> Option<&Progress> {
-        self.snapshot.stages.get(&stage).map(|(_, progress)| progress)
+        self.snapshot.stages.get(&stage).map(|(_, progress)| progress.as_ref())
     }
 
     /// Applies `changes`, all of them, and checks what each does.
@@ -67,7 +70,9 @@ impl Store {
                     }
                 }
                 Change::AddStage(id, record) => {
-                    if self.snapshot.stages.insert(id, (*record, Progress::new())).is_some() {
+                    let outline = Outline::from(record.as_ref());
+                    self.plans.insert(id, *record);
+                    if self.snapshot.stages.insert(id, (outline, Box::default())).is_some() {
                         return violation("I10", format!("stage {} was added twice", id.short()));
                     }
                 }
@@ -81,7 +86,7 @@ impl Store {
                     if new.fence > old.fence && !passed_over {
                         raised.insert((id, new.fence), old.state.clone());
                     }
-                    *old = *new;
+                    *old = new;
                     touched.push(id);
                 }
                 Change::LogGrant(id, fence, grant) => {
@@ -117,10 +122,10 @@ impl Store {
         let Some(before) = before else {
             return violation("I2", format!("grant {name} did not raise the fence"));
         };
-        let Some((record, _)) = self.snapshot.stages.get(&id) else {
+        let Some((outline, _)) = self.snapshot.stages.get(&id) else {
             return violation("I2", format!("grant {name} of an unknown stage"));
         };
-        if let Some(parent) = record.stage.spec.parent()
+        if let Some(parent) = outline.parent
             && !matches!(self.progress(parent).map(|parent| &parent.state), Some(State::Succeeded(_)))
         {
             return violation("I1", format!("grant {name} before its parent had a result"));

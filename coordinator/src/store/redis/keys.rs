@@ -7,6 +7,7 @@
 //! | `leader` | string, expires | holder of the lead |
 //! | `sweeps`, `marks` | hash | by sweep id: JSON |
 //! | `stages`, `progress` | hash | by the stage's 32 bytes: JSON |
+//! | `outlines` | hash | by the stage's 32 bytes: what of a plan decides, derived from `stages` |
 //! | `fences` | hash | by the stage's 32 bytes: the highest fence, decimal |
 //! | `points:STAGE` | hash | by fence and sequence (big-endian): a batch of points, JSON |
 //! | `grants:STAGE` | hash | by fence (big-endian): JSON |
@@ -50,6 +51,7 @@ impl Keys {
             Table::Sweeps => self.key("sweeps"),
             Table::Marks => self.key("marks"),
             Table::Stages => self.key("stages"),
+            Table::Outlines => self.key("outlines"),
             Table::Progress => self.key("progress"),
             Table::Fences => self.key("fences"),
             Table::Points(stage) => self.key(&format!("points:{stage}")),

@@ -29,15 +29,19 @@ use self::link::{Link, Trouble};
 use self::piece::{Piece, pack, split, unpack};
 use self::scripts::{Call, Script, Scripts, number, text};
 use super::row::{Guard, Row, Rows, Table, decode, number as key_number};
-use super::{Store, StoreError};
-use crate::engine::{Batch, Change, GrantRecord, Snapshot, SweepMark};
+use super::{Store, StoreError, load, outline};
+use crate::engine::{Batch, Change, GrantRecord, Outline, Snapshot, StageRecord};
 
 /// Raised when the meaning of a stored record changes.
 const FORMAT: u64 = 1;
+/// Plans in one answer: a kilobyte each.
+const PLANS_AT_A_TIME: usize = 1_000;
 /// Connections for readers that are kept.
 const READERS: usize = 4;
 
 type Hash = HashMap<Vec<u8>, Vec<u8>>;
+/// A hash as it comes: in no order.
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// How to use a server.
 #[derive(Debug, Clone)]
@@ -157,6 +161,7 @@ impl RedisHome {
                     home: self,
                 };
                 store.fold_all(&mut store.writer())?;
+                store.outline_all(&mut store.writer())?;
                 Ok(Lead::Leads(Box::new(store)))
             }
             "held" => Ok(Lead::Held { by: text(&answer, 1), left: Duration::from_millis(number(&answer, 2)) }),
@@ -296,6 +301,36 @@ impl RedisStore {
         call
     }
 
+    /// Commits rows as one.
+    fn write(&self, writer: &mut Writer, rows: Rows) -> Result<(), StoreError> {
+        let pieces = split(rows);
+        let sequence = writer.sequence + 1;
+        match pieces.as_slice() {
+            [piece] => self.commit_small(writer, sequence, piece)?,
+            pieces => self.commit_large(writer, sequence, pieces)?,
+        }
+        writer.sequence = sequence;
+        Ok(())
+    }
+
+    /// Gives outlines to the stages of a version that kept none.
+    fn outline_all(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        let [stages, outlines] = [Table::Stages, Table::Outlines].map(|table| self.home.keys.table(table));
+        let mut count = redis::pipe();
+        count.atomic().cmd("HLEN").arg(&stages).cmd("HLEN").arg(&outlines);
+        let (planned, outlined): (u64, u64) = self.read(|connection| Ok(count.query(connection)?))?;
+        if planned == outlined {
+            return Ok(());
+        }
+        let all: Pairs = self.read(|connection| Ok(redis::cmd("HGETALL").arg(&stages).query(connection)?))?;
+        let row = |(key, text): (Vec<u8>, Vec<u8>)| {
+            let record: StageRecord = decode("stages", &text)?;
+            Ok(Row { table: Table::Outlines, key, value: outline::encode(&Outline::from(&record)) })
+        };
+        let rows = all.into_iter().map(row).collect::<Result<_, StoreError>>()?;
+        self.write(writer, Rows { rows, guards: Vec::new() })
+    }
+
     fn renew(&self, writer: &mut Writer) -> Result<(), StoreError> {
         let call = self.call().arg(writer.sequence.to_string());
         self.run(writer, &self.home.scripts.renew, &call, 0)
@@ -310,6 +345,20 @@ impl RedisStore {
             readers.extend(slot);
         }
         answer
+    }
+
+    /// The values of `keys` in `table`, those of a commit that is being folded in included.
+    fn fields_of(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let (key, redo) = (self.home.keys.table(table), self.home.keys.redo());
+        let mut pipe = redis::pipe();
+        pipe.atomic().cmd("HMGET").arg(&key).arg(keys).cmd("HGETALL").arg(&redo);
+        let (mut values, redo): (Vec<Option<Vec<u8>>>, Hash) = self.read(|connection| Ok(pipe.query(connection)?))?;
+        for row in published(redo)?.into_iter().filter(|row| row.table == table) {
+            if let Some(place) = keys.iter().position(|key| *key == row.key.as_slice()) {
+                values[place] = Some(row.value);
+            }
+        }
+        Ok(values)
     }
 
     /// The rows of one stage in `table`, those of a commit that is being folded in included.
@@ -377,19 +426,24 @@ fn wait_for(connection: &mut Connection, replicas: u32, patience: Duration) -> R
 impl Store for RedisStore {
     fn load(&self) -> Result<Snapshot, StoreError> {
         let keys = &self.home.keys;
-        let tables = [Table::Sweeps, Table::Marks, Table::Stages, Table::Progress];
+        let tables = [Table::Sweeps, Table::Marks, Table::Outlines, Table::Progress];
         let mut pipe = redis::pipe();
         pipe.atomic();
         for key in tables.map(|table| keys.table(table)).into_iter().chain([keys.redo()]) {
             pipe.cmd("HGETALL").arg(key);
         }
-        let (sweeps, marks, stages, progress, redo): (Hash, Hash, Hash, Hash, Hash) =
+        let (sweeps, marks, outlines, progress, redo): (Pairs, Pairs, Pairs, Pairs, Hash) =
             self.read(|connection| Ok(pipe.query(connection)?))?;
-        let mut all = [sweeps, marks, stages, progress];
+        let mut all = [sweeps, marks, outlines, progress];
+        let mut newer: [Hash; 4] = Default::default();
         for row in published(redo)? {
             if let Some(place) = tables.iter().position(|table| *table == row.table) {
-                all[place].insert(row.key, row.value);
+                newer[place].insert(row.key, row.value);
             }
+        }
+        for (rows, newer) in all.iter_mut().zip(newer) {
+            rows.retain(|(key, _)| !newer.contains_key(key));
+            rows.extend(newer);
         }
         snapshot(all)
     }
@@ -402,14 +456,20 @@ impl Store for RedisStore {
             }
             return self.renew(&mut writer);
         }
-        let pieces = split(Rows::of(changes)?);
-        let sequence = writer.sequence + 1;
-        match pieces.as_slice() {
-            [piece] => self.commit_small(&mut writer, sequence, piece)?,
-            pieces => self.commit_large(&mut writer, sequence, pieces)?,
+        self.write(&mut writer, Rows::of(changes)?)
+    }
+
+    fn plans(&self, stages: &[StageId]) -> Result<BTreeMap<StageId, StageRecord>, StoreError> {
+        let keys: Vec<&[u8]> = stages.iter().map(|id| &id.0.as_bytes()[..]).collect();
+        let mut plans = BTreeMap::new();
+        for (ids, keys) in stages.chunks(PLANS_AT_A_TIME).zip(keys.chunks(PLANS_AT_A_TIME)) {
+            for (id, text) in ids.iter().zip(self.fields_of(Table::Stages, keys)?) {
+                if let Some(text) = text {
+                    plans.insert(*id, decode("stages", &text)?);
+                }
+            }
         }
-        writer.sequence = sequence;
-        Ok(())
+        Ok(plans)
     }
 
     fn points(&self, stage: StageId) -> Result<Vec<Batch>, StoreError> {
@@ -437,22 +497,29 @@ impl Store for RedisStore {
     }
 }
 
-fn snapshot([sweeps, marks, stages, mut progress]: [Hash; 4]) -> Result<Snapshot, StoreError> {
-    let mut snapshot = Snapshot::default();
-    let sweeps: BTreeMap<_, _> = sweeps.into_iter().collect();
-    for (id, record) in sweeps {
-        let mark = match marks.get(&id) {
-            Some(mark) => decode("sweep-marks", mark)?,
-            None => SweepMark::Active,
-        };
-        snapshot.sweeps.push((decode("sweeps", &record)?, mark));
-    }
-    for (id, record) in stages {
-        let damaged = |table, cause: &str| StoreError::Damaged { table, cause: cause.to_owned() };
-        let bytes: [u8; 32] = id.as_slice().try_into().map_err(|_| damaged("stages", "a key is not a stage's id"))?;
-        let standing = progress.remove(&id).ok_or_else(|| damaged("progress", "a stage has no progress"))?;
-        let stage = StageId(ContentHash::from_bytes(bytes));
-        snapshot.stages.insert(stage, (decode("stages", &record)?, decode("progress", &standing)?));
-    }
-    Ok(snapshot)
+fn snapshot([mut sweeps, marks, outlines, progress]: [Pairs; 4]) -> Result<Snapshot, StoreError> {
+    let marks: Hash = marks.into_iter().collect();
+    let sweeps = || {
+        sweeps.sort_unstable();
+        sweeps.iter().map(|(id, record)| load::sweep(record, marks.get(id).map(Vec::as_slice))).collect()
+    };
+    let outlines = || by_stage("outlines", &outlines, outline::decode);
+    let standings = || by_stage("progress", &progress, |standing| decode("progress", standing));
+    load::snapshot(sweeps, outlines, [standings])
+}
+
+/// The rows of a table with a row for each stage, decoded, in order.
+fn by_stage<T>(
+    table: &'static str,
+    rows: &Pairs,
+    decode: impl Fn(&[u8]) -> Result<T, StoreError>,
+) -> Result<Vec<(StageId, T)>, StoreError> {
+    let stage = |(key, value): &(Vec<u8>, Vec<u8>)| {
+        let damaged = |_| StoreError::Damaged { table, cause: "a key is not a stage's id".to_owned() };
+        let id = StageId(ContentHash::from_bytes(key.as_slice().try_into().map_err(damaged)?));
+        Ok((id, decode(value)?))
+    };
+    let mut rows = rows.iter().map(stage).collect::<Result<Vec<_>, StoreError>>()?;
+    rows.sort_unstable_by_key(|(id, _)| *id);
+    Ok(rows)
 }

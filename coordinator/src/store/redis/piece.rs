@@ -53,6 +53,7 @@ pub(super) fn pack(rows: &[Row]) -> Vec<u8> {
             Table::Stages => (2, None),
             Table::Progress => (3, None),
             Table::Fences => (6, None),
+            Table::Outlines => (7, None),
             Table::Points(stage) => (4, Some(stage)),
             Table::Grants(stage) => (5, Some(stage)),
         };
@@ -82,6 +83,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<Row>, StoreError> {
                 4 => Table::Points(stage(take(&mut rest, 32)?)?),
                 5 => Table::Grants(stage(take(&mut rest, 32)?)?),
                 6 => Table::Fences,
+                7 => Table::Outlines,
                 _ => return None,
             };
             let mut part = || {

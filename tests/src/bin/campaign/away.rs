@@ -108,8 +108,8 @@ pub(crate) fn run(seconds: u64) -> Row {
         trial.elapsed().as_secs_f64()
     });
     let epoch = ((long - short) / (TRIALS[1] - TRIALS[0]) as f64).max(0.01);
-    // The stage of all labels is to last one and a half times the outage, so that of half the labels ends in it.
-    let epochs = ((seconds as f64 + 2.5 * WINDOW) * 1.5 / epoch).ceil() as u64;
+    // The stage of all labels is to outlast the outage by a fifth, so that of half the labels ends in it.
+    let epochs = ((seconds as f64 + 2.5 * WINDOW) * 1.2 / epoch).ceil() as u64;
     let folder = Scratch::new();
     let mut server = Server::start(&folder, &[]);
     let workers = NAMES.map(|name| start(&folder, &server, name));

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use coordinator::engine::{Batch, Change, GrantRecord, Snapshot, SweepMark};
+use coordinator::engine::{Batch, Change, GrantRecord, Outline, Snapshot, StageRecord, SweepMark};
 use coordinator::store::{Store, StoreError};
 use pretext_shared::ids::{Fence, StageId};
 
 #[derive(Default)]
 struct Content {
     snapshot: Snapshot,
+    plans: BTreeMap<StageId, StageRecord>,
     points: BTreeMap<StageId, Vec<Batch>>,
     grants: BTreeMap<StageId, Vec<(Fence, GrantRecord)>>,
 }
@@ -40,10 +41,13 @@ impl Store for Memory {
                         known.1 = mark;
                     }
                 }
-                Change::AddStage(id, record) => drop(content.snapshot.stages.insert(id, (*record, Default::default()))),
+                Change::AddStage(id, record) => {
+                    content.snapshot.stages.insert(id, (Outline::from(record.as_ref()), Default::default()));
+                    content.plans.insert(id, *record);
+                }
                 Change::SetProgress(id, progress) => {
                     if let Some(known) = content.snapshot.stages.get_mut(&id) {
-                        known.1 = *progress;
+                        known.1 = progress;
                     }
                 }
                 Change::LogGrant(id, fence, grant) => content.grants.entry(id).or_default().push((fence, grant)),
@@ -51,6 +55,11 @@ impl Store for Memory {
             }
         }
         Ok(())
+    }
+
+    fn plans(&self, stages: &[StageId]) -> Result<BTreeMap<StageId, StageRecord>, StoreError> {
+        let content = self.content();
+        Ok(stages.iter().filter_map(|id| Some((*id, content.plans.get(id)?.clone()))).collect())
     }
 
     fn points(&self, stage: StageId) -> Result<Vec<Batch>, StoreError> {

@@ -1,0 +1,40 @@
+//! What of a planned stage decides where and when it runs. It is all that the engine keeps of the plan: the rest, most
+//! of it, stays in the store until a worker or a reader needs it, so that a restart does not wait for it.
+
+use pretext_shared::device::NumericClass;
+use pretext_shared::ids::{Fingerprint, StageId};
+use pretext_shared::stage::StageKind;
+use pretext_shared::sweep::Cost;
+
+use super::StageRecord;
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// Its kind.
+    pub kind: StageKind,
+    /// The numbers of which class of device.
+    pub class: NumericClass,
+    /// The stage whose output it starts from.
+    pub parent: Option<StageId>,
+    /// The data that it reads.
+    pub data: Fingerprint,
+    /// How announcements call these data (`KIND:PATH`); `None` for data that every worker draws itself.
+    pub place: Option<Box<str>>,
+    /// What it costs.
+    pub cost: Cost,
+}
+
+impl From<&StageRecord> for Outline {
+    fn from(record: &StageRecord) -> Self {
+        let spec = &record.stage.spec;
+        Self {
+            kind: spec.kind(),
+            class: record.stage.class,
+            parent: spec.parent(),
+            data: spec.data().fingerprint,
+            place: record.source.path().map(|_| record.source.key().into()),
+            cost: record.cost,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Sweeps as people look at them: where the engine says that they stand, with the plans and points that the store has.
+
+use std::collections::BTreeMap;
+
+use pretext_shared::ids::StageId;
+use pretext_shared::sweep::{StageView, SweepView};
+
+use crate::engine::{StageRecord, Standing, curve};
+use crate::store::{Store, StoreError};
+
+/// The sweep, without points. Reads the store: not for threads that must not wait.
+pub fn view(store: &dyn Store, standing: Standing) -> Result<SweepView, StoreError> {
+    let ids: Vec<StageId> = standing.stages.keys().copied().collect();
+    with_plans(standing, store.plans(&ids)?)
+}
+
+/// The sweep, without points, from the plans of its stages.
+///
+/// # Errors
+///
+/// [`StoreError::Damaged`] where a stage has no plan.
+pub fn with_plans(standing: Standing, mut plans: BTreeMap<StageId, StageRecord>) -> Result<SweepView, StoreError> {
+    let stages = standing.stages.into_iter().map(|(id, status)| {
+        let StageRecord { stage, cost, .. } = plans.remove(&id).ok_or_else(|| missing(id))?;
+        Ok((id, StageView { stage, cost, status, points: Vec::new() }))
+    });
+    Ok(SweepView {
+        stages: stages.collect::<Result<BTreeMap<_, _>, StoreError>>()?,
+        id: standing.id,
+        name: standing.name,
+        provenance: standing.provenance,
+        cells: standing.cells,
+        cancelled: standing.cancelled,
+    })
+}
+
+/// Reads the curves of `stages` into the view.
+pub fn add_points(view: &mut SweepView, store: &dyn Store, stages: &[StageId]) -> Result<(), StoreError> {
+    for id in stages {
+        if let Some(stage) = view.stages.get_mut(id) {
+            stage.points = curve(&store.points(*id)?, &store.grants(*id)?);
+        }
+    }
+    Ok(())
+}
+
+/// The same for all stages.
+pub fn add_all_points(view: &mut SweepView, store: &dyn Store) -> Result<(), StoreError> {
+    let all: Vec<StageId> = view.stages.keys().copied().collect();
+    add_points(view, store, &all)
+}
+
+/// The plan of one stage.
+pub fn plan(store: &dyn Store, stage: StageId) -> Result<StageRecord, StoreError> {
+    store.plans(&[stage])?.remove(&stage).ok_or_else(|| missing(stage))
+}
+
+fn missing(stage: StageId) -> StoreError {
+    StoreError::Damaged { table: "stages", cause: format!("stage {} has no plan", stage.short()) }
+}
