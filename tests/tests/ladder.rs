@@ -50,7 +50,7 @@ fn the_second_rung_is_within_its_bands() {
     assert_eq!(floors, 5 * 2, "every other method is set against the floor at both fractions");
 }
 
-/// Real digits, three seeds, 50 labels: heads on learned features against a head on initial weights. Bands as above.
+/// Real digits, five seeds, 50 labels: heads on learned features against a head on initial weights. Bands as above.
 #[test]
 fn features_of_digits_are_five_points_above_the_floor() {
     let folder = Scratch::new();
@@ -64,12 +64,14 @@ fn features_of_digits_are_five_points_above_the_floor() {
     let at_five_percent = |method: &str| {
         let mut of_method = summary.clone().filter(|one| one["method"] == method && one["fraction"] == 0.05);
         let one = of_method.next().expect("the sweep has it");
-        assert_eq!(one["n"], 3, "{one}");
+        assert_eq!(one["n"], 5, "{one}");
         (one["accuracy"]["mean"].as_f64(), one["gain_over_random_init"]["mean"].as_f64())
     };
-    for method in ["rotation", "simclr"] {
+    for (method, band) in [("rotation", 0.85..=0.95), ("simclr", 0.45..=0.75)] {
+        let (pretext, n) = mean(&results, method, "/pretext/validation/accuracy");
         let (accuracy, gain) = at_five_percent(method);
-        println!("{method} {accuracy:?}, above the floor {gain:?}");
+        println!("{method}: pretext {pretext:.4}, probe {accuracy:?}, above the floor {gain:?}");
+        assert!(n == 2 * 5 && band.contains(&pretext), "{method}: {pretext} of {n} cells is not in {band:?}");
         assert!(gain.is_some_and(|gain| gain >= 0.05), "{method}: {gain:?} above the floor");
     }
 }

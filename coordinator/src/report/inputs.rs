@@ -29,7 +29,7 @@ fn groups(view: &SweepView) -> Option<String> {
                 .to_owned()
         }),
         n => Some(format!(
-            "Groups: the training images are of {} groups ({}). Training, validation and test images share none, and a label \
+            "Groups: the images are of {} groups ({}). Training, validation and test images share none, and a label \
              fraction takes whole groups: its share of the images is as near as they allow.",
             grouped(n as u64),
             match facts.key.parse::<Source>().as_ref().map(Source::groups) {
