@@ -27,7 +27,8 @@ pub enum SubmissionError {
     Plan(PlanErrors),
     /// No worker has the data.
     #[error(
-        "no connected worker announces the data set {key}; announced are: {announced}. Start a worker whose --data-root has it"
+        "no connected worker announces the data set {key}; announced are: {announced}. Start a worker whose --data-root has it{}",
+        if key.contains('?') { format!(", with --dataset '{key}', which reads groups from names") } else { String::new() }
     )]
     NotAnnounced {
         /// What the sweep needs.

@@ -1,6 +1,10 @@
 //! Data sets as the plan sees them: where they are, what is in them, never their pixels.
 
+mod group_pattern;
+
 use serde::{Deserialize, Serialize};
+
+pub use group_pattern::{GroupPattern, PatternError};
 
 use crate::ids::Fingerprint;
 
@@ -16,6 +20,9 @@ pub enum Source {
         /// Share of each class set apart for testing where there is no `test/` folder.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         test_fraction: Option<f64>,
+        /// How an image's name says which group (slide, patient) it is of; `None` where `groups.csv` does, or nothing.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        groups: Option<GroupPattern>,
     },
     /// The binary release of CIFAR-10 (`data_batch_1.bin` … `test_batch.bin`).
     Cifar10 {
@@ -53,6 +60,9 @@ pub const PROCEDURAL_CLASSES: [&str; 3] = ["house", "tree", "boat"];
 /// Raised by hand whenever the procedural pictures change.
 pub const PROCEDURAL_VERSION: u32 = 1;
 
+/// What separates the path of a key from the pattern of its groups.
+const GROUPS: &str = "?groups=";
+
 impl Source {
     /// The kind as written in a sweep file.
     pub fn kind(&self) -> &'static str {
@@ -73,6 +83,14 @@ impl Source {
             | Source::Cifar100 { path }
             | Source::Idx { path } => Some(path),
             Source::Procedural(_) => None,
+        }
+    }
+
+    /// How names of images say which group they are of.
+    pub fn groups(&self) -> Option<&GroupPattern> {
+        match self {
+            Source::ImageFolder { groups, .. } => groups.as_ref(),
+            _ => None,
         }
     }
 
@@ -99,11 +117,12 @@ impl Source {
         }
     }
 
-    /// How announcements and messages call this source: `KIND:PATH`.
+    /// How announcements and messages call this source: `KIND:PATH`, with `?groups=PATTERN` where groups are read from names.
     pub fn key(&self) -> String {
-        match self.path() {
-            Some(path) => format!("{}:{path}", self.kind()),
-            None => self.kind().to_owned(),
+        match (self.path(), self.groups()) {
+            (Some(path), Some(groups)) => format!("{}:{path}{GROUPS}{groups}", self.kind()),
+            (Some(path), None) => format!("{}:{path}", self.kind()),
+            (None, _) => self.kind().to_owned(),
         }
     }
 }
@@ -127,7 +146,7 @@ impl Procedural {
 /// What a worker announces of a data set: enough to plan with, nothing of its content but its hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetFacts {
-    /// `KIND:PATH`, as [`Source::key`].
+    /// As [`Source::key`].
     pub key: String,
     /// The hash of the manifest (path, class, bytes, hash of every file).
     pub fingerprint: Fingerprint,
@@ -205,22 +224,15 @@ pub struct DataSpec {
 }
 
 impl Source {
-    /// The same source where a worker that announced `key` (`KIND:PATH`) has it.
+    /// The same source where a worker that announced `key` has it: there its groups may be named in the other way.
     pub fn relocated(&self, key: &str) -> Self {
-        let mut here = self.clone();
-        match &mut here {
-            Source::ImageFolder { path, .. }
-            | Source::Cifar10 { path }
-            | Source::Cifar100 { path }
-            | Source::Idx { path } => {
-                if let Some((_, there)) = key.split_once(':') {
-                    path.clear();
-                    path.push_str(there);
-                }
+        match (self, key.parse()) {
+            (Source::ImageFolder { test_fraction, .. }, Ok(Source::ImageFolder { path, groups, .. })) => {
+                Source::ImageFolder { path, test_fraction: *test_fraction, groups }
             }
-            Source::Procedural(_) => {}
+            (Source::Procedural(_), _) | (_, Err(_)) => self.clone(),
+            (_, Ok(there)) => there,
         }
-        here
     }
 }
 
@@ -232,11 +244,47 @@ impl std::str::FromStr for Source {
         let (kind, path) = key.split_once(':').ok_or_else(|| format!("`{key}` is not KIND:PATH"))?;
         let path = path.to_owned();
         match kind {
-            "image-folder" => Ok(Source::ImageFolder { path, test_fraction: None }),
+            "image-folder" => {
+                let (path, groups) = match path.split_once(GROUPS) {
+                    Some((path, pattern)) => {
+                        let parsed = pattern.parse().map_err(|error| format!("groups `{pattern}`: {error}"))?;
+                        (path.to_owned(), Some(parsed))
+                    }
+                    None => (path, None),
+                };
+                Ok(Source::ImageFolder { path, test_fraction: None, groups })
+            }
             "cifar10" => Ok(Source::Cifar10 { path }),
             "cifar100" => Ok(Source::Cifar100 { path }),
             "idx" => Ok(Source::Idx { path }),
             other => Err(format!("`{other}` is not a kind of data set: image-folder, cifar10, cifar100 or idx")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_as_they_are_written() {
+        let parsed = |key: &str| key.parse::<Source>().expect("a key");
+        for key in ["image-folder:a/b", "image-folder:a?groups={*}_*", "idx:a", "cifar10:.", "cifar100:c"] {
+            assert_eq!(parsed(key).key(), key);
+        }
+        assert_eq!(parsed("image-folder:a?groups={*}_*").path(), Some("a"));
+        let error = "image-folder:a?groups=*".parse::<Source>().expect_err("a mistake");
+        assert!(error.contains("groups `*`: it must have one part in braces"), "{error}");
+    }
+
+    #[test]
+    fn a_source_is_read_where_and_as_it_was_announced() {
+        let by_name =
+            Source::ImageFolder { path: "a".to_owned(), test_fraction: Some(0.2), groups: "{*}_*".parse().ok() };
+        let listed = Source::ImageFolder { path: "b".to_owned(), test_fraction: Some(0.2), groups: None };
+        assert_eq!(by_name.relocated("image-folder:b"), listed);
+        assert_eq!(listed.relocated("image-folder:a?groups={*}_*"), by_name);
+        let idx = Source::Idx { path: "m".to_owned() };
+        assert_eq!(idx.relocated("idx:n/m").path(), Some("n/m"));
     }
 }

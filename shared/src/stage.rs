@@ -10,7 +10,7 @@ use crate::device::NumericClass;
 use crate::ids::{ContentHash, StageId, WeightsHash};
 use crate::split::SplitSpec;
 
-pub use task::{Chances, CropFlip, KnnSpec, PretextImages, PretextTask};
+pub use task::{Chances, CropFlip, KnnSpec, LabelledView, PretextImages, PretextTask, ResizedFlip};
 pub use train::{Budget, CycleShape, DecayOn, LrSpec, OptimizerSpec, TrainSpec};
 
 /// Raised by hand when a change of code changes the results of pretext or downstream training.
@@ -251,7 +251,7 @@ pub struct DownstreamSpec {
     #[serde(default, skip_serializing_if = "DownstreamHead::is_default")]
     pub head: DownstreamHead,
     /// Augmentation of training images (fine-tuning only).
-    pub augment: CropFlip,
+    pub augment: LabelledView,
     /// Hyper-parameters.
     pub train: TrainSpec,
 }

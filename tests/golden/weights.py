@@ -3,10 +3,11 @@
     python -m venv /tmp/golden && /tmp/golden/bin/pip install torch==2.15.0 torchvision==0.29.2 safetensors==0.8.0 numpy
     /tmp/golden/bin/python tests/golden/weights.py
 
-    /tmp/golden/bin/python tests/golden/weights.py check resnet18 EXPORTED.safetensors
+    worker export MODEL --out EXPORTED.safetensors --json > exported.json
+    /tmp/golden/bin/python tests/golden/weights.py check resnet18 EXPORTED.safetensors exported.json
 
-The second form loads a file that `worker export` wrote into torchvision's model and says what is missing, unexpected or of
-another shape. The tests in worker/src/weights/golden.rs read the files that the first form writes. Weights are not in
+The second form loads a file that `worker export` wrote into torchvision's model, says what is missing, unexpected or of another
+shape, and compares features of a fixed picture with those that `worker export` found. The tests in worker/src/weights/golden.rs read the files that the first form writes. Weights are not in
 weights.json: both sides compute them by the same formula.
 """
 
@@ -88,13 +89,17 @@ def small():
     return {"state_dict": state}
 
 
-def check(name, path):
+def check(name, path, exported):
     from safetensors.torch import load_file
 
     model = getattr(torchvision.models, name)(weights=None)
     missing, unexpected = model.load_state_dict(load_file(path), strict=False)
-    print(f"missing: {missing}; unexpected: {unexpected}; a feature: {features(model)[0, 0].item():.7g}")
-    sys.exit(0 if set(missing) <= {"fc.weight", "fc.bias"} and not unexpected else 1)
+    own = features(model)[0]
+    theirs = torch.tensor(json.loads(Path(exported).read_text())["first_features"])
+    difference = ((own[: len(theirs)] - theirs).abs().max() / own.abs().max()).item()
+    print(f"missing: {missing}; unexpected: {unexpected}; {len(theirs)} features differ by {difference:.1e} of the largest")
+    fits = set(missing) == {"fc.weight", "fc.bias"} and not unexpected and difference < 1e-5
+    sys.exit(0 if fits else 1)
 
 
 if sys.argv[1:2] == ["check"]:

@@ -12,6 +12,12 @@ fn example(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// What is in `folder/report/results.json`.
+fn results(folder: &Scratch) -> Value {
+    let text = std::fs::read_to_string(folder.path("report/results.json")).expect("a report");
+    serde_json::from_str(&text).expect("JSON")
+}
+
 /// The mean at `pointer` over the cells of `method`, and the number of them.
 fn mean(results: &Value, method: &str, pointer: &str) -> (f64, usize) {
     let cells = results["cells"].as_array().expect("a report has cells").iter();
@@ -27,8 +33,7 @@ fn the_second_rung_is_within_its_bands() {
     let folder = Scratch::new();
     folder.file("controls.yaml", &example("controls.yaml"));
     coordinator(&folder, &["run", "controls.yaml", "--device", "cpu", "--out", "report"]).expect(0);
-    let text = std::fs::read_to_string(folder.path("report/results.json")).expect("a report");
-    let results: Value = serde_json::from_str(&text).expect("JSON");
+    let results = results(&folder);
     let within = |method: &str, pointer: &str, band: RangeInclusive<f64>| {
         let (mean, n) = mean(&results, method, pointer);
         println!("{method} {pointer} {mean:.4}");
@@ -43,6 +48,32 @@ fn the_second_rung_is_within_its_bands() {
     let summary = results["summary"].as_array().expect("a list");
     let floors = summary.iter().filter(|one| one["gain_over_random_init"]["n"] == 3).count();
     assert_eq!(floors, 5 * 2, "every other method is set against the floor at both fractions");
+}
+
+/// Real digits, five seeds, 50 labels: heads on learned features against a head on initial weights. Bands as above.
+#[test]
+fn features_of_digits_are_five_points_above_the_floor() {
+    let folder = Scratch::new();
+    folder.file("digits.yaml", &example("ladder-digits.yaml"));
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+    let assets = assets.to_str().expect("a text path");
+    let arguments = ["run", "digits.yaml", "--device", "cpu", "--data-root", assets, "--out", "report"];
+    coordinator(&folder, &arguments).expect(0);
+    let results = results(&folder);
+    let summary = results["summary"].as_array().expect("a list").iter();
+    let at_five_percent = |method: &str| {
+        let mut of_method = summary.clone().filter(|one| one["method"] == method && one["fraction"] == 0.05);
+        let one = of_method.next().expect("the sweep has it");
+        assert_eq!(one["n"], 5, "{one}");
+        (one["accuracy"]["mean"].as_f64(), one["gain_over_random_init"]["mean"].as_f64())
+    };
+    for (method, band) in [("rotation", 0.85..=0.95), ("simclr", 0.45..=0.75)] {
+        let (pretext, n) = mean(&results, method, "/pretext/validation/accuracy");
+        let (accuracy, gain) = at_five_percent(method);
+        println!("{method}: pretext {pretext:.4}, probe {accuracy:?}, above the floor {gain:?}");
+        assert!(n == 2 * 5 && band.contains(&pretext), "{method}: {pretext} of {n} cells is not in {band:?}");
+        assert!(gain.is_some_and(|gain| gain >= 0.05), "{method}: {gain:?} above the floor");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The recipes in examples/: each is planned as it is, on made-up images in the form of its data set, and rehearsed with the
 //! sizes cut down to what a CPU takes in a moment.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use pretext_tests::{Scratch, coordinator, pictures};
@@ -33,24 +34,35 @@ fn plan(folder: &Scratch, text: &str) -> Value {
     coordinator(folder, &["plan", "sweep.yaml", "--data-root", "data", "--json"]).expect(0).json()
 }
 
-/// Rehearses `text` with pieces of it replaced, and counts the cells that succeeded.
-fn rehearse(folder: &Scratch, text: &str, replace: &[(&str, &str)]) -> usize {
-    let small = replace.iter().fold(text.to_owned(), |text, (from, to)| {
+/// `text` with pieces of it replaced.
+fn cut(text: &str, replace: &[(&str, &str)]) -> String {
+    replace.iter().fold(text.to_owned(), |text, (from, to)| {
         assert!(text.contains(from), "{from}");
         text.replace(from, to)
-    });
-    folder.file("small.yaml", &small);
+    })
+}
+
+/// Rehearses `text`, whose cells all succeed, with a report in `folder/report`.
+fn rehearse(folder: &Scratch, text: &str) -> Value {
+    folder.file("small.yaml", text);
     let arguments = ["run", "small.yaml", "--smoke", "--data-root", "data", "--out", "report"];
     coordinator(folder, &arguments).expect(0);
     let results = std::fs::read_to_string(folder.path("report/results.json")).expect("a report");
     let results: Value = serde_json::from_str(&results).expect("JSON");
     let cells = results["cells"].as_array().expect("cells");
-    assert!(cells.iter().all(|cell| cell["state"] == "succeeded"), "{results}");
-    cells.len()
+    assert!(cells.iter().all(|cell| cell["state"] == "succeeded" && cell["test"]["seen"].is_u64()), "{results}");
+    results
 }
 
-fn cells(plan: &Value) -> usize {
-    plan["cells"].as_array().expect("a plan has cells").len()
+/// The stages of pretext training that the cells of `results` stand on.
+fn pretext_stages(results: &Value) -> BTreeSet<&str> {
+    let cells = results["cells"].as_array().expect("cells").iter();
+    cells.filter_map(|cell| cell["pretext"]["stage"].as_str()).collect()
+}
+
+/// The cells of a plan or of results.
+fn cells(of: &Value) -> usize {
+    of["cells"].as_array().expect("it has cells").len()
 }
 
 #[test]
@@ -67,10 +79,22 @@ fn the_original_study() {
         ("kind: resnet50", "kind: resnet18"),
         ("fractions: [5%, 25%, 50%, 100%]", "fractions: [5%, 100%]"),
         ("seeds: [0, 1, 2]", "seeds: [0]"),
-        ("  fixed: {kind: constant, base: 5e-6}\n", ""),
         ("batch: 64", "batch: 4"),
     ];
-    assert_eq!(rehearse(&folder, &text, &small), 2 * 2 + 3);
+    let results = rehearse(&folder, &cut(&text, &small));
+    assert_eq!(cells(&results), (2 * 2 + 3) * 2);
+    // Pretext training is on the fraction and under both policies.
+    assert_eq!(pretext_stages(&results).len(), 3 * 2);
+    // The study started from ImageNet's weights; that this run did not is said.
+    let report = std::fs::read_to_string(folder.path("report/report.md")).expect("a report");
+    assert!(report.contains("Initial weights: random, drawn from the seed; no weights file was loaded."), "{report}");
+    let (stem, hash) = ("{kind: resnet50, stem: 7x7}", "0".repeat(64));
+    let weights = format!("{{kind: resnet50, stem: 7x7, weights: {{path: r50.pth, sha256: \"{hash}\"}}}}");
+    let with_weights = plan(&folder, &cut(&text, &[(stem, weights.as_str())]));
+    let stages = with_weights["stages"].as_array().expect("stages").iter();
+    let first = stages.filter(|stage| stage["stage"]["spec"]["weights"] == *hash).count();
+    // Three methods at three fractions, and the baseline at four, by two policies and three seeds.
+    assert_eq!(first, (3 * 3 + 4) * 2 * 3);
 }
 
 #[test]
@@ -91,7 +115,16 @@ fn rotnet_on_cifar10() {
         ("batch: 128", "batch: 4"),
         ("every: 10", "every: 1"),
     ];
-    assert_eq!(rehearse(&folder, &text, &small), 5 * 2 - 2);
+    let small = cut(&text, &small);
+    let at_block_two = rehearse(&folder, &small);
+    assert_eq!(cells(&at_block_two), 5 * 2 - 2);
+    // The heads of other blocks stand on the same pretext stages.
+    for block in [1, 3, 4] {
+        let there = format!("\n  block: {block}");
+        let results = rehearse(&folder, &cut(&small, &[("\n  block: 2", there.as_str())]));
+        assert_eq!(cells(&results), 5 * 2 - 2, "block {block}");
+        assert_eq!(pretext_stages(&results), pretext_stages(&at_block_two), "block {block}");
+    }
 }
 
 #[test]
@@ -106,6 +139,6 @@ fn simclr_on_cifar10() {
             ("batch: 512", "batch: 4"),
             ("every: 10", "every: 1"),
         ];
-        assert_eq!(rehearse(&folder, &text, &small), methods);
+        assert_eq!(cells(&rehearse(&folder, &cut(&text, &small))), methods);
     }
 }

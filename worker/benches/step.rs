@@ -12,8 +12,8 @@ use pretext_shared::dataset::{DataSpec, Normalize, Procedural, Source};
 use pretext_shared::device::NumericClass;
 use pretext_shared::split::{Fraction, SplitSpec};
 use pretext_shared::stage::{
-    Budget, CropFlip, DecayOn, DownstreamHead, DownstreamMode, DownstreamSpec, EncoderSpec, Extent, LrSpec,
-    OptimizerSpec, Stage, StageSpec, Stem, TrainSpec,
+    Budget, CropFlip, DecayOn, DownstreamHead, DownstreamMode, DownstreamSpec, EncoderSpec, Extent, LabelledView,
+    LrSpec, OptimizerSpec, Stage, StageSpec, Stem, TrainSpec,
 };
 use pretext_shared::trainer::{CheckpointPolicy, Report, Run};
 use worker::cpu::profile::{self, Operation};
@@ -99,7 +99,7 @@ fn run(case: &Case, threads: usize) -> Result<String, Box<dyn std::error::Error>
         weights: None,
         mode: DownstreamMode::FineTune,
         head: DownstreamHead::Linear,
-        augment: CropFlip { padding: case.size / 8, flip: true },
+        augment: LabelledView::Padded(CropFlip { padding: case.size / 8, flip: true }),
         train: TrainSpec {
             budget: Budget::Steps(case.steps + WARM_UP as u64),
             batch: case.batch,

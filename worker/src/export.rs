@@ -19,6 +19,8 @@ struct Exported<'a> {
     encoder: EncoderSpec,
     tensors: usize,
     sha256: WeightsHash,
+    /// Of the picture that `tests/golden/weights.py` makes, to be compared with what another program has.
+    first_features: Vec<f32>,
 }
 
 /// Writes the encoder of `model`, a file or the id of an artifact below `state_dir`, to `out`.
@@ -37,7 +39,11 @@ pub(crate) fn export(model: &str, state_dir: &Path, out: &Path, json: bool) -> E
         Ok(written) => written,
         Err(error) => return give_up(ENVIRONMENT, error),
     };
-    let exported = Exported { file: out, encoder: description.encoder, tensors, sha256 };
+    let first_features = match weights::first_features(&network.encoder) {
+        Ok(features) => features,
+        Err(error) => return give_up(ENVIRONMENT, error),
+    };
+    let exported = Exported { file: out, encoder: description.encoder, tensors, sha256, first_features };
     let text = if json {
         match serde_json::to_string_pretty(&exported) {
             Ok(text) => text,

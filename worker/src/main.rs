@@ -33,7 +33,7 @@ enum Command {
     Inspect {
         /// The data root.
         dir: PathBuf,
-        /// Look at this data set only (KIND:PATH); may be given several times.
+        /// Look at this data set only (KIND:PATH, or KIND:PATH?groups=PATTERN); may be given several times.
         #[arg(long)]
         dataset: Vec<String>,
         /// Print JSON.
@@ -86,8 +86,8 @@ struct DaemonArgs {
     /// Folder that `dataset.path` is relative to.
     #[arg(long, default_value = "data")]
     data_root: PathBuf,
-    /// Announce only this data set (KIND:PATH); may be given several times.
-    #[arg(long, hide = true)]
+    /// Announce this data set (KIND:PATH, or KIND:PATH?groups=PATTERN) and not all that are there; may be given several times.
+    #[arg(long)]
     dataset: Vec<String>,
     /// Announce no data sets.
     #[arg(long, hide = true)]

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use pretext_shared::ids::{StageId, WeightsHash};
 use pretext_shared::outcome::{FailureCode, Score};
-use pretext_shared::split::{Fraction, test_count};
+use pretext_shared::split::{Fraction, set_test_groups_apart, test_count};
 use pretext_shared::stage::{DownstreamMode, LrSpec, Method, StageSpec};
 use pretext_shared::sweep::{Cell, CellState, StageStatus, SweepView};
 use serde::Serialize;
@@ -417,12 +417,21 @@ impl Protocol {
     }
 }
 
+/// The images of each class in the groups that are set apart for testing.
+fn whole_groups(groups: &[Vec<u32>], share: f64, classes: usize) -> Vec<u64> {
+    let mut counts = vec![0; classes];
+    let tested = groups.iter().zip(set_test_groups_apart(groups, share)).filter(|(_, apart)| *apart);
+    tested.for_each(|(images, _)| counts.iter_mut().zip(images).for_each(|(sum, n)| *sum += u64::from(*n)));
+    counts
+}
+
 impl TestSet {
     fn of(view: &SweepView) -> Self {
         let facts = &view.provenance.dataset;
         let apart = view.stages.values().find_map(|view| view.stage.spec.data().test_fraction);
         let counts: Vec<u64> = match apart {
             _ if !facts.test.is_empty() => facts.test.iter().map(|n| u64::from(*n)).collect(),
+            Some(share) if !facts.groups.is_empty() => whole_groups(&facts.groups, share, facts.classes.len()),
             Some(share) => facts.train.iter().map(|n| test_count(*n as usize, share) as u64).collect(),
             None => Vec::new(),
         };

@@ -11,8 +11,8 @@ use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, Score, StageRe
 use pretext_shared::point::{Metric, Part, Point};
 use pretext_shared::split::{Fraction, SplitSpec};
 use pretext_shared::stage::{
-    Budget, Chances, CropFlip, DecayOn, DownstreamHead, DownstreamMode, DownstreamSpec, EncoderSpec, Extent, LrSpec,
-    Method, OptimizerSpec, PretextSpec, PretextTask, Stage, StageSpec, TestSpec, TrainSpec,
+    Budget, Chances, CropFlip, DecayOn, DownstreamHead, DownstreamMode, DownstreamSpec, EncoderSpec, Extent,
+    LabelledView, LrSpec, Method, OptimizerSpec, PretextSpec, PretextTask, Stage, StageSpec, TestSpec, TrainSpec,
 };
 use pretext_shared::sweep::{Build, Cell, CellKey, Cost, Provenance, StageStatus, StageView, SweepView};
 
@@ -210,7 +210,7 @@ fn add_cell(view: &mut SweepView, key: CellKey, accuracy: f64) {
         weights: None,
         mode,
         head: DownstreamHead::Linear,
-        augment,
+        augment: LabelledView::Padded(augment),
         train: train(lr),
     };
     let downstream_cost = Cost { images_seen: 12 * cost.train_images, ..cost };

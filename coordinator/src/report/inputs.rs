@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use pretext_shared::dataset::Source;
 use pretext_shared::ids::WeightsHash;
 use pretext_shared::stage::StageKind;
 use pretext_shared::sweep::{StageView, SweepView};
@@ -23,12 +24,18 @@ fn groups(view: &SweepView) -> Option<String> {
     let facts = &view.provenance.dataset;
     match facts.groups.len() {
         0 => facts.key.starts_with("image-folder:").then(|| {
-            "Groups: the data name none (groups.csv), so images of one patient or slide may be on both sides of a split.".to_owned()
+            "Groups: neither the data (groups.csv) nor the sweep (dataset.groups) name any, so images of one patient or slide may be on \
+             both sides of a split."
+                .to_owned()
         }),
         n => Some(format!(
-            "Groups: the training images are of {} groups (groups.csv). Training, validation and test images share none, and a label \
+            "Groups: the images are of {} groups ({}). Training, validation and test images share none, and a label \
              fraction takes whole groups: its share of the images is as near as they allow.",
-            grouped(n as u64)
+            grouped(n as u64),
+            match facts.key.parse::<Source>().as_ref().map(Source::groups) {
+                Ok(Some(pattern)) => format!("read from file names: `{pattern}`"),
+                Ok(None) | Err(_) => "groups.csv".to_owned(),
+            }
         )),
     }
 }

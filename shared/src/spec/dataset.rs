@@ -1,9 +1,10 @@
 //! `dataset`: where the images are, their size and normalisation.
 
+use super::error::quoted;
 use super::field::{Field, Section};
 use super::node::Value;
 use super::sweep::PretextDataset;
-use crate::dataset::{Normalize, Procedural, Source};
+use crate::dataset::{GroupPattern, Normalize, Procedural, Source};
 use crate::split::Fraction;
 
 /// Images above this size count as large: the papers' recipes for photographs hold for them, those
@@ -107,7 +108,7 @@ fn read_with(field: &Field<'_>, fallback: Fallback<'_>) -> Option<Dataset> {
     let kind = section.need("kind", help, |field| field.choice("a kind of data set", &KINDS))?;
     let own: &[&str] = match kind {
         Kind::Procedural => &["train_per_class", "test_per_class", "seed"],
-        Kind::ImageFolder => &["path", "test_fraction"],
+        Kind::ImageFolder => &["path", "test_fraction", "groups"],
         Kind::Cifar10 | Kind::Cifar100 | Kind::Idx => &["path"],
     };
     section.only(&[&["kind", "image_size", "normalize"], own].concat());
@@ -132,7 +133,8 @@ fn read_with(field: &Field<'_>, fallback: Fallback<'_>) -> Option<Dataset> {
                     .filter(|share| *share < 1.0)
                     .or_else(|| field.refuse("the share is too near to 0 or 1"))
             });
-            path.zip(test_fraction).map(|(path, test_fraction)| Source::ImageFolder { path, test_fraction })
+            let groups = section.optional("groups", |field| groups(&field));
+            Some(Source::ImageFolder { path: path?, test_fraction: test_fraction?, groups: groups? })
         }
         Kind::Cifar10 => path(&section).map(|path| Source::Cifar10 { path }),
         Kind::Cifar100 => path(&section).map(|path| Source::Cifar100 { path }),
@@ -157,6 +159,17 @@ fn procedural(section: &Section<'_>) -> Option<Source> {
 
 fn path(section: &Section<'_>) -> Option<String> {
     section.need("path", "the folder, relative to the worker's data root", |field| path_below_root(&field))
+}
+
+fn groups(field: &Field<'_>) -> Option<GroupPattern> {
+    let text = field.text("a pattern of names, such as \"{*}_*\"")?;
+    match text.parse::<GroupPattern>() {
+        Ok(pattern) => Some(pattern),
+        Err(error) => field.refuse_with(
+            format!("{} is not a pattern of names: {error}", quoted(text)),
+            "`*` stands for any characters, as few as will do, and `?` for one: \"{*}_*\" takes what is before the first `_`",
+        ),
+    }
 }
 
 /// A path below the worker's data root, in one spelling: `./a//b/` is `a/b`.
@@ -227,7 +240,10 @@ downstream: {epochs: 20}
     fn pretext_may_read_another_data_set() {
         let sweep = parse(GOOD).expect("a good file");
         let other = sweep.pretext_dataset.as_ref().expect("it names one");
-        assert_eq!(other.source, Source::ImageFolder { path: "kidney".to_owned(), test_fraction: Some(0.1) });
+        assert_eq!(
+            other.source,
+            Source::ImageFolder { path: "kidney".to_owned(), test_fraction: Some(0.1), groups: None }
+        );
         // Size and normalisation are the sweep's, and all images are read.
         assert_eq!((other.image_size, &other.normalize), (64, &Normalize::None));
         let pretext = sweep.recipes.iter().find_map(|recipe| recipe.pretext.as_ref()).expect("rotation has pretext");
@@ -235,6 +251,17 @@ downstream: {epochs: 20}
         let stated = parse(&GOOD.replace("test_fraction: 0.1", "image_size: 32, normalize: train")).expect("good");
         let other = stated.pretext_dataset.expect("it names one");
         assert_eq!((other.image_size, other.normalize), (32, Normalize::Train));
+    }
+
+    #[test]
+    fn groups_may_be_read_from_names() {
+        let text = GOOD.replace("path: breast, ", "path: breast, groups: \"{*}_*_*\", ");
+        let source = parse(&text).expect("a good file").source;
+        assert_eq!(source.key(), "image-folder:breast?groups={*}_*_*");
+        refused("path: breast, ", "path: breast, groups: \"*_*\", ", "must have one part in braces");
+        refused("path: breast, ", "path: breast, groups: 3, ", "expected a pattern of names");
+        let cifar = "dataset: {kind: cifar10, groups: \"{*}\", path: b, ";
+        refused("dataset: {kind: image-folder, path: breast, ", cifar, "unknown key `groups`");
     }
 
     #[test]

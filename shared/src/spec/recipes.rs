@@ -7,8 +7,8 @@ use super::schedule::{self, Base, Policy};
 use super::sweep::{DownstreamRecipe, PretextData, PretextRecipe, Recipe};
 use super::training::{self, Training};
 use crate::stage::{
-    Budget, Chances, CropFlip, DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, LrSpec, Method, PretextTask,
-    StageKind,
+    Budget, Chances, CropFlip, DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, LabelledView, LrSpec, Method,
+    PretextTask, ResizedFlip, StageKind,
 };
 
 /// Keys of `pretext` beyond the common ones that a method reads; `None` where it has no pretext.
@@ -25,7 +25,7 @@ fn task_keys(method: Method) -> Option<&'static [&'static str]> {
 
 const SIMCLR_KEYS: [&str; 10] =
     ["data", "flip", "strength", "temperature", "projection", "min_crop", "jitter", "grayscale", "blur", "knn"];
-const DOWNSTREAM_KEYS: [&str; 5] = ["mode", "head", "block", "padding", "flip"];
+const DOWNSTREAM_KEYS: [&str; 6] = ["mode", "head", "block", "padding", "min_crop", "flip"];
 
 /// A method's training before a policy gives it rates.
 struct Draft<'a> {
@@ -49,7 +49,7 @@ struct DownstreamDraft<'a> {
     mode: DownstreamMode,
     head: DownstreamHead,
     encoder: EncoderSpec,
-    augment: CropFlip,
+    augment: LabelledView,
     training: Training,
 }
 
@@ -169,9 +169,7 @@ impl<'a> Reader<'a, '_> {
             field.number("a temperature from 0.001 to 100", |t| (0.001..=100.0).contains(&t))
         });
         let projection = section.or("projection", 128, |field| field.small(2..=4096));
-        let min_crop = section.or("min_crop", self.defaults.min_crop, |field| {
-            field.number("a share of the image from 0.001 to 1", |share| (0.001..=1.0).contains(&share))
-        });
+        let min_crop = section.or("min_crop", self.defaults.min_crop, |field| min_crop(&field));
         let flip = section.or("flip", self.defaults.flip, |field| field.switch());
         let chance = |key, default| {
             let number = |field: Field<'_>| field.number("a probability from 0 to 1", |p| (0.0..=1.0).contains(&p));
@@ -201,7 +199,7 @@ impl<'a> Reader<'a, '_> {
             Some(field) => until(&field, encoder),
             None => Some(encoder.clone()),
         });
-        let augment = crop_flip(&section, self.defaults);
+        let augment = labelled_view(&section, self.defaults);
         let training = training::read(&section, 1);
         let mode = match (method, mode?, own_mode) {
             // Training from scratch has nothing to freeze: the baseline of a frozen sweep trains all.
@@ -224,7 +222,7 @@ impl<'a> Reader<'a, '_> {
         };
         let augment = match mode {
             DownstreamMode::FineTune => augment?,
-            DownstreamMode::Frozen => CropFlip { padding: 0, flip: false },
+            DownstreamMode::Frozen => LabelledView::PLAIN,
         };
         Some(DownstreamDraft { mode, head: head?, encoder: encoder?, augment, training: training?, section })
     }
@@ -264,6 +262,30 @@ fn layered<'a>(own: Option<Field<'a>>, base: &Section<'a>, known: &[&str]) -> Op
     let own = field.section()?;
     own.only(known);
     Some(own.over(base))
+}
+
+/// `padding` or `min_crop`; an override of one replaces the other.
+fn labelled_view(section: &Section<'_>, defaults: &Defaults) -> Option<LabelledView> {
+    let given = section.layers().find_map(|layer| match (layer.get("padding"), layer.get("min_crop")) {
+        (None, None) => None,
+        given => Some(given),
+    });
+    match given {
+        Some((Some(_), Some(field))) => field.refuse_with(
+            "`padding` and `min_crop` exclude each other: a padded crop keeps the scale, a resized one changes it",
+            "remove one of them",
+        ),
+        Some((None, Some(field))) => {
+            let (share, flip) = (min_crop(&field), section.or("flip", defaults.flip, |field| field.switch()));
+            Some(LabelledView::Resized(ResizedFlip { min_crop: share? as f32, flip: flip? }))
+        }
+        _ => crop_flip(section, defaults).map(LabelledView::Padded),
+    }
+}
+
+/// The smallest area of a random resized crop.
+fn min_crop(field: &Field<'_>) -> Option<f64> {
+    field.number("a share of the image from 0.001 to 1", |share| (0.001..=1.0).contains(&share))
 }
 
 fn crop_flip(section: &Section<'_>, defaults: &Defaults) -> Option<CropFlip> {

@@ -7,7 +7,7 @@ use crate::device::NumericClass;
 use crate::ids::WeightsHash;
 use crate::split::Fraction;
 use crate::stage::{
-    CropFlip, DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, Method, PretextImages, PretextTask, StageKind,
+    DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, LabelledView, Method, PretextImages, PretextTask, StageKind,
     TrainSpec,
 };
 use crate::sweep::CellKey;
@@ -130,7 +130,7 @@ pub struct DownstreamRecipe {
     /// The encoder, which may end after a block of the sweep's.
     pub encoder: EncoderSpec,
     /// Augmentation; none for a frozen encoder.
-    pub augment: CropFlip,
+    pub augment: LabelledView,
     /// Hyper-parameters.
     pub train: TrainSpec,
 }

@@ -4,8 +4,8 @@ use super::{Exclusion, PretextData, SeedPair, Sweep, parse};
 use crate::dataset::{Normalize, Source};
 use crate::device::NumericClass;
 use crate::stage::{
-    Budget, Chances, CropFlip, CycleShape, DecayOn, DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, LrSpec,
-    Method, OptimizerSpec, PretextImages, PretextTask, Stem,
+    Budget, Chances, CropFlip, CycleShape, DecayOn, DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, LabelledView,
+    LrSpec, Method, OptimizerSpec, PretextImages, PretextTask, ResizedFlip, Stem,
 };
 
 const GOOD: &str = "\
@@ -143,7 +143,33 @@ fn defaults_follow_the_images() {
     let large = "{kind: image-folder, path: ./a//b/, image_size: 96, test_fraction: 0.2}";
     assert_eq!(simclr(large), (1.0, 0.08, true, 0.5, resnet(Stem::Large)));
     let sweep = good("{kind: procedural, train_per_class: 400, test_per_class: 200}", large);
-    assert_eq!(sweep.source, Source::ImageFolder { path: "a/b".into(), test_fraction: Some(0.2) });
+    assert_eq!(sweep.source, Source::ImageFolder { path: "a/b".into(), test_fraction: Some(0.2), groups: None });
+}
+
+#[test]
+fn labelled_images_are_cropped_in_one_of_two_ways() {
+    let downstream = "downstream: {";
+    let augment = |text: &str| parse(text).unwrap_or_else(|errors| panic!("{errors}")).recipes[1].downstream.augment;
+    assert_eq!(augment(GOOD), LabelledView::Padded(CropFlip { padding: 4, flip: true }));
+    let resized = GOOD.replace(downstream, "downstream: {min_crop: 0.08, ");
+    assert_eq!(augment(&resized), LabelledView::Resized(ResizedFlip { min_crop: 0.08, flip: true }));
+    // What a stage's identity is made of: a padded crop has no trace of there being another way.
+    let json = |augment: LabelledView| serde_json::to_string(&augment).expect("JSON");
+    assert_eq!(json(augment(GOOD)), r#"{"padding":4,"flip":true}"#);
+    assert_eq!(json(augment(&resized)), r#"{"min_crop":0.08,"flip":true}"#);
+    for text in [json(augment(GOOD)), json(augment(&resized))] {
+        assert_eq!(json(serde_json::from_str(&text).expect("what was written")), text);
+    }
+    // An override of one replaces the other.
+    let override_with = |key: &str| resized.clone() + "overrides: {rotation: {downstream: {" + key + "}}}\n";
+    assert_eq!(augment(&override_with("padding: 2")), LabelledView::Padded(CropFlip { padding: 2, flip: true }));
+    assert_eq!(
+        augment(&override_with("flip: false")),
+        LabelledView::Resized(ResizedFlip { min_crop: 0.08, flip: false })
+    );
+    let both = "downstream: {padding: 2, min_crop: 0.2, ";
+    refused_of(GOOD, downstream, both, "`padding` and `min_crop` exclude each other");
+    refused_of(GOOD, downstream, "downstream: {min_crop: 0, ", "a share of the image from 0.001 to 1");
 }
 
 #[test]
@@ -170,7 +196,7 @@ exclude: [{method: simclr, fraction: 0.05}]
     assert_eq!(simclr.downstream.train.lr, LrSpec::Constant { base: 1e-3 });
     assert_eq!(simclr.downstream.train.optimizer, OptimizerSpec::Sgd { momentum: 0.9, weight_decay: 5e-4 });
     assert_eq!(simclr.downstream.mode, DownstreamMode::Frozen);
-    assert_eq!(simclr.downstream.augment, CropFlip { padding: 0, flip: false });
+    assert_eq!(simclr.downstream.augment, LabelledView::PLAIN);
     assert_eq!(sweep.recipes[0].downstream.mode, DownstreamMode::FineTune);
     assert_eq!(sweep.seeds[1], SeedPair { seed: 1, split: 7 });
     assert_eq!(sweep.numeric, Some(NumericClass::Gpu));

@@ -76,7 +76,31 @@ impl Chances {
     }
 }
 
-/// Geometric augmentation of labelled images.
+/// Geometric augmentation of the labelled images of fine-tuning. Each form is written as its own fields.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LabelledView {
+    /// A window of the padded image: for small images.
+    Padded(CropFlip),
+    /// A random resized crop: for photographs.
+    Resized(ResizedFlip),
+}
+
+impl LabelledView {
+    /// The image as it is.
+    pub const PLAIN: Self = Self::Padded(CropFlip { padding: 0, flip: false });
+}
+
+/// A random resized crop (Szegedy et al. 2015) and a mirror.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ResizedFlip {
+    /// Smallest area of the crop, as a share of the image.
+    pub min_crop: f32,
+    /// Whether images are mirrored at random.
+    pub flip: bool,
+}
+
+/// A padded crop and a mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CropFlip {
     /// Pixels of zero padding on each side before a random crop of the original size.

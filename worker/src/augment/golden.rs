@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pretext_shared::draw::{Place, Purpose};
+use pretext_shared::stage::{LabelledView, ResizedFlip};
 use serde::Deserialize;
 
 use super::*;
@@ -96,22 +97,63 @@ fn single_operations_are_torchvisions() {
     }
 }
 
+/// The crops are distributed as torchvision's.
+#[track_caller]
+fn are_torchvisions(crops: &[Crop], Crops { size, area, mean_area, log_aspect, place, .. }: &Crops) {
+    let size = *size;
+    let share = |crop: &Crop| (crop.height * crop.width) as f64 / (size * size) as f64;
+    let areas: Vec<f64> = crops.iter().map(share).collect();
+    has_deciles("area", &areas, area);
+    let mean = areas.iter().sum::<f64>() / areas.len() as f64;
+    assert!((mean - mean_area).abs() < 0.007, "{mean} and not {mean_area}");
+    let aspects: Vec<f64> = crops.iter().map(|crop| (crop.width as f64 / crop.height as f64).ln()).collect();
+    has_deciles("aspect", &aspects, log_aspect);
+    let room = |crop: &&Crop| crop.height < size;
+    let tops: Vec<f64> = crops.iter().filter(room).map(|crop| crop.top as f64 / (size - crop.height) as f64).collect();
+    has_deciles("place", &tops, place);
+}
+
 #[test]
 fn crops_are_distributed_as_torchvisions() {
-    for Crops { size, min_area, area, mean_area, log_aspect, place } in golden().crops {
-        let crops: Vec<Crop> = places().map(|place| random_resized(size, min_area, place)).collect();
-        let share = |crop: &Crop| (crop.height * crop.width) as f64 / (size * size) as f64;
-        let areas: Vec<f64> = crops.iter().map(share).collect();
-        has_deciles("area", &areas, &area);
-        let mean = areas.iter().sum::<f64>() / areas.len() as f64;
-        assert!((mean - mean_area).abs() < 0.007, "{mean} and not {mean_area}");
-        let aspects: Vec<f64> = crops.iter().map(|crop| (crop.width as f64 / crop.height as f64).ln()).collect();
-        has_deciles("aspect", &aspects, &log_aspect);
-        let room = |crop: &&Crop| crop.height < size;
-        let tops: Vec<f64> =
-            crops.iter().filter(room).map(|crop| crop.top as f64 / (size - crop.height) as f64).collect();
-        has_deciles("place", &tops, &place);
+    for golden in golden().crops {
+        let crops: Vec<Crop> = places().map(|place| random_resized(golden.size, golden.min_area, place)).collect();
+        are_torchvisions(&crops, &golden);
     }
+}
+
+/// As above, seen in the views themselves: of an image whose red grows with the column and whose green with the row.
+#[test]
+fn labelled_images_are_cropped_as_torchvisions() {
+    const SIZE: usize = 32;
+    let golden = golden().crops.into_iter().find(|crops| crops.size == SIZE).expect("the script draws this size");
+    let spec = ResizedFlip { min_crop: golden.min_area, flip: true };
+    let view = Labelled::new(SIZE, LabelledView::Resized(spec));
+    let plane = SIZE * SIZE;
+    let position = |i: usize| if i < plane { i % SIZE } else { i / SIZE % SIZE };
+    let image: Vec<u8> = (0..3 * plane).map(|i| 8 * position(i) as u8).collect();
+    let (mut mirrored, mut out) = (0, vec![0.0; image.len()]);
+    let crops = places().map(|place| {
+        view.draw(&image, place, &mut out);
+        // From one pixel well inside to another the colour changes by their distance times crop over image; the first is
+        // half a pixel of the image off its edge.
+        let (near, far) = (8, 23);
+        let edges = |at: &dyn Fn(usize) -> f32| {
+            let [first, last] = [near, far].map(|i| at(i) * 255.0 / 8.0);
+            let scale = (last - first) / (far - near) as f32;
+            let edge = first + 0.5 - (near as f32 + 0.5) * scale;
+            ((scale * SIZE as f32).round() as i32, edge.round() as i32)
+        };
+        let (width, left) = edges(&|x| out[16 * SIZE + x]);
+        let (height, top) = edges(&|y| out[plane + y * SIZE + 16]);
+        mirrored += usize::from(width < 0);
+        let left = if width < 0 { left + width } else { left };
+        Crop { top: top as usize, left: left as usize, height: height as usize, width: width.unsigned_abs() as usize }
+    });
+    let crops: Vec<Crop> = crops.collect();
+    are_torchvisions(&crops, &golden);
+    // And they are those of a contrastive view at the same place.
+    assert!(places().zip(&crops).all(|(place, crop)| random_resized(SIZE, golden.min_area, place) == *crop));
+    assert!((mirrored as f64 / DRAWS as f64 - 0.5).abs() < SHARE, "{mirrored}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod crop;
 #[cfg(test)]
 mod golden;
 mod jitter;
+mod labelled;
 mod normalize;
 mod resize;
 mod rotate;
@@ -21,6 +22,7 @@ pub use blur::{SIGMAS, blur};
 pub use color::{brightness, contrast, grayscale, hue, saturation};
 pub use crop::{Crop, crop_flip, random_resized};
 pub use jitter::ColorJitter;
+pub use labelled::Labelled;
 pub use normalize::{normalize, to_unit};
 pub use resize::{Filter, Planes, Resizer, resized_crop};
 pub use rotate::quarter_turns;

@@ -53,7 +53,7 @@ fn recognise(folder: &Path, path: &str, flat: Flat) -> Vec<Source> {
     } else if idx::is_in(folder) {
         vec![Source::Idx { path }]
     } else if image_folder::has_train_folder(folder) || (flat == Flat::Yes && image_folder::has_class_folders(folder)) {
-        vec![Source::ImageFolder { path, test_fraction: None }]
+        vec![Source::ImageFolder { path, test_fraction: None, groups: None }]
     } else {
         Vec::new()
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use pretext_shared::dataset::GroupPattern;
+
 /// A data set that cannot be used. Nothing here is worth a retry: the files have to change.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -27,6 +29,16 @@ pub enum DataError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A pattern of names that does not find the groups.
+    #[error("`groups: {pattern}` does not fit the images of {}: {reason}", folder.display())]
+    Pattern {
+        /// As written in the sweep file.
+        pattern: GroupPattern,
+        /// The data set's folder.
+        folder: PathBuf,
+        /// Why not.
+        reason: String,
     },
     /// A list of groups that does not say what it should.
     #[error("the list of groups {} cannot be used: {reason}", path.display())]

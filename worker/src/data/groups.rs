@@ -1,8 +1,10 @@
-//! `groups.csv` in an image folder: which images belong together (a slide, a patient), so that no split parts them.
+//! Which images of a folder belong together (a slide, a patient), so that no split parts them: by `groups.csv`, or by their names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::Path;
+
+use pretext_shared::dataset::GroupPattern;
 
 use super::error::DataError;
 use super::manifest::{Entry, ListedFile, Location};
@@ -45,23 +47,42 @@ impl Groups {
             };
             return Err(refuse(format!("it has no line for {}{others}: every image needs a group", first.path)));
         }
-        let of = |file: &ListedFile| listed[&file.path].as_str();
-        let names: BTreeSet<&str> = files.iter().map(of).collect();
+        let of_file: Vec<&str> = files.iter().map(|file| listed[&file.path].as_str()).collect();
+        Self::new(files, &of_file).map(Some).map_err(refuse)
+    }
+
+    /// The groups that `pattern` reads from the names of `files`, the images of `folder`: every name has to have its form. A list
+    /// beside them would be a second opinion.
+    pub(super) fn named(folder: &Path, pattern: &GroupPattern, files: &[ListedFile]) -> Result<Self, DataError> {
+        let refuse =
+            |reason: String| DataError::Pattern { pattern: pattern.clone(), folder: folder.to_owned(), reason };
+        if folder.join(FILE).exists() {
+            return Err(refuse(format!("{FILE} beside them names groups as well, remove one of the two")));
+        }
+        let group = |file| pattern.group_of(below_class(file)).ok_or(file);
+        let of_file: Result<Vec<&str>, &ListedFile> = files.iter().map(group).collect();
+        let of_file = of_file.map_err(|file| refuse(format!("{} has another form", file.path)))?;
+        Self::new(files, &of_file).map_err(refuse)
+    }
+
+    /// `of_file` has the group of each of `files`. None may have both training and test images.
+    fn new(files: &[ListedFile], of_file: &[&str]) -> Result<Self, String> {
+        let names: BTreeSet<&str> = of_file.iter().copied().collect();
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-        let place = |name: &str| names.partition_point(|known| known.as_str() < name) as u32;
-        let of_file: Vec<u32> = files.iter().map(|file| place(of(file))).collect();
+        let place = |name: &&str| names.partition_point(|known| known.as_str() < *name) as u32;
+        let of_file: Vec<u32> = of_file.iter().map(place).collect();
         let mut parts = vec![None; names.len()];
         for (file, group) in files.iter().zip(&of_file) {
             let part = parts[*group as usize].get_or_insert(file.part);
             if *part != file.part {
                 let name = &names[*group as usize];
-                return Err(refuse(format!(
+                return Err(format!(
                     "group `{name}` has training and test images ({} is one of the latter): move them to one side",
                     file.path
-                )));
+                ));
             }
         }
-        Ok(Some(Self { names, of_file }))
+        Ok(Self { names, of_file })
     }
 
     /// The name of the group of a file of the manifest.
@@ -90,6 +111,13 @@ impl Groups {
         }
         counts
     }
+}
+
+/// The path of an image below its class folder.
+fn below_class(file: &ListedFile) -> &str {
+    let path = file.path.as_str();
+    let below_part = ["train/", "test/"].into_iter().find_map(|part| path.strip_prefix(part)).unwrap_or(path);
+    below_part.split_once('/').map_or(below_part, |(_class, name)| name)
 }
 
 /// Group by path.
@@ -141,7 +169,7 @@ mod tests {
     }
 
     fn source() -> Source {
-        Source::ImageFolder { path: "set".to_owned(), test_fraction: Some(0.2) }
+        Source::ImageFolder { path: "set".to_owned(), test_fraction: Some(0.2), groups: None }
     }
 
     fn load(root: &Path) -> Result<Dataset, DataError> {
@@ -206,8 +234,40 @@ mod tests {
         write_png(&root.path().join("parted/test/b/0.png"), [3; 3]);
         let lines = "path,group\ntrain/a/0.png,p\ntrain/b/0.png,q\ntest/b/0.png,p\n";
         fs::write(root.path().join("parted/groups.csv"), lines).expect("writable");
-        let parted = Source::ImageFolder { path: "parted".to_owned(), test_fraction: None };
+        let parted = Source::ImageFolder { path: "parted".to_owned(), test_fraction: None, groups: None };
         let error = scan(root.path(), &parted, None).expect_err("a leak").to_string();
         assert!(error.contains("group `p` has training and test images"), "{error}");
+    }
+
+    #[test]
+    fn names_say_what_a_list_says() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let mut list = "path,group\n".to_owned();
+        for (class, part) in [("a", "train"), ("b", "train"), ("a", "test")] {
+            for i in 0..6u8 {
+                let slide = if part == "test" { "t".to_owned() } else { format!("s-{}", i / 2) };
+                let path = format!("{part}/{class}/{slide}_{i}_0.png");
+                write_png(&root.path().join("set").join(&path), [i; 3]);
+                list.push_str(&format!("{path},{slide}\n"));
+            }
+        }
+        let by = |pattern: Option<&str>| {
+            let groups = pattern.map(|text| text.parse().expect("a pattern"));
+            let source = Source::ImageFolder { path: "set".to_owned(), test_fraction: None, groups };
+            scan(root.path(), &source, None)
+        };
+        let facts = |pattern| by(pattern).expect("a whole data set").facts;
+        let named = facts(Some("{*}_*_*"));
+        assert_eq!(named.key, "image-folder:set?groups={*}_*_*");
+        // Three slides with two images of each class, and one that is tested.
+        assert_eq!(named.groups, [vec![2, 2], vec![2, 2], vec![2, 2], vec![0, 0]]);
+        assert_ne!(named.fingerprint, facts(None).fingerprint, "groups decide results");
+        let refused = |pattern| by(Some(pattern)).expect_err("a mistake").to_string();
+        let error = refused("{s-*}_*");
+        assert!(error.contains("`groups: {s-*}_*`") && error.contains("t_0_0.png has another form"), "{error}");
+        assert!(refused("*_{*}_*").contains("group `0` has training and test images"));
+        fs::write(root.path().join("set/groups.csv"), list).expect("writable");
+        assert_eq!(facts(None).fingerprint, named.fingerprint, "the same groups, however they are named");
+        assert!(refused("{*}_*_*").contains("groups.csv beside them"));
     }
 }

@@ -344,7 +344,7 @@ mod tests {
     }
 
     fn folder(path: &str, test_fraction: Option<f64>) -> Source {
-        Source::ImageFolder { path: path.to_owned(), test_fraction }
+        Source::ImageFolder { path: path.to_owned(), test_fraction, groups: None }
     }
 
     fn load(root: &Path, source: &Source, test_fraction: Option<f64>) -> Result<Dataset, DataError> {

@@ -115,7 +115,8 @@ pub fn scan(data_root: &Path, source: &Source, cache: Option<&Path>) -> Result<M
         Source::Idx { path } => with_listing(data_root, path, idx::list)?,
     };
     let groups = match source {
-        Source::ImageFolder { .. } => Groups::read(&folder, &listing.files)?,
+        Source::ImageFolder { groups: Some(pattern), .. } => Some(Groups::named(&folder, pattern, &listing.files)?),
+        Source::ImageFolder { groups: None, .. } => Groups::read(&folder, &listing.files)?,
         _ => None,
     };
     let mut cache = HashCache::open(cache);

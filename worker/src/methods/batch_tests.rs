@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pretext_shared::stage::{Chances, CropFlip};
 
 use super::*;
-use crate::augment::{ColorJitter, SimclrView, quarter_turns};
+use crate::augment::{ColorJitter, Labelled, SimclrView, quarter_turns};
 use crate::data::ImageSet;
 use crate::train::small;
 
@@ -61,7 +61,7 @@ fn no_two_images_share_their_draws_and_no_two_epochs() {
     let rotation_jitter = RotationJitter { samples, augment, jitter };
     assert_eq!(distinct(&rotation_jitter.training(ids, 1)), 64);
     // Of 25 windows, mirrored or not, 16 draws hit some twice.
-    let supervised = Supervised { samples, augment: small::AUGMENT };
+    let supervised = Supervised { samples, augment: Labelled::new(small::SIZE as usize, small::LABELLED) };
     assert!(distinct(&supervised.training(ids, 1)) > 10);
     let objectives: [&dyn Objective; 3] = [&simclr, &rotation_jitter, &supervised];
     for objective in objectives {

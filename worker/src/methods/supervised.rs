@@ -1,26 +1,24 @@
 //! Supervised learning: the class of an image. Alone it is the baseline; after a pretext it is fine-tuning.
 
-use burn::tensor::{Int, Tensor};
-use pretext_shared::stage::CropFlip;
-
 use super::{Batch, Objective, Samples, Scores, cross_entropy};
-use crate::augment::crop_flip;
+use crate::augment::Labelled;
+use burn::tensor::{Int, Tensor};
 
-/// Cross-entropy over the classes. Training images are padded, cropped and mirrored at random, validation images are
-/// seen as they are.
+/// Cross-entropy over the classes. Training images are cropped and mirrored at random, validation images are seen as they
+/// are.
 #[derive(Debug)]
 pub struct Supervised<'a> {
     /// The labelled images.
     pub samples: Samples<'a>,
     /// Augmentation of training images.
-    pub augment: CropFlip,
+    pub augment: Labelled,
 }
 
 impl Objective for Supervised<'_> {
     fn training(&self, ids: &[u32], epoch: u32) -> Batch {
         let Samples { images, .. } = self.samples;
         self.samples.batch(ids.len(), 1, self.samples.labels(ids), |i, out| {
-            crop_flip(images.image(ids[i]), images.size(), self.augment, self.samples.place(epoch, ids[i], 0), out);
+            self.augment.draw(images.image(ids[i]), self.samples.place(epoch, ids[i], 0), out);
         })
     }
 

@@ -10,6 +10,7 @@ use pretext_shared::stage::{DownstreamHead, DownstreamMode, DownstreamSpec, Exte
 use super::fit::{Fit, Fitted, Trained, epoch_order};
 use super::model_file::record;
 use super::{Context, Description, End, Reporter, StageError, load_encoder};
+use crate::augment::Labelled;
 use crate::methods::{FrozenFeatures, Objective, Samples, Supervised, encode};
 use crate::models::{Encoder, HeadSpec, Model, Network, Probe};
 
@@ -50,12 +51,13 @@ fn fine_tune(
     split: &Split,
     reporter: &mut Reporter<'_>,
 ) -> Result<Fitted<Network>, StageError> {
-    let objective = Supervised { samples: context.samples(spec.seed), augment: spec.augment };
+    let samples = context.samples(spec.seed);
+    let objective = Supervised { samples, augment: Labelled::new(samples.images.size(), spec.augment) };
     fit(context, spec, split, &objective, start(context, spec, head)?, reporter)
 }
 
-/// Features are computed once for all heads that a trainer is given on the same images, by the encoder in evaluation mode on images as they are; only the head is trained. The
-/// encoder never comes near a training device, so neither its weights nor its running statistics can move.
+/// Features are computed once for all heads that a trainer is given on the same images, by the encoder in evaluation mode on
+/// images as they are; only the head is trained. The encoder never comes near a training device, so neither its weights nor its running statistics can move.
 fn probe(
     context: &Context<'_>,
     spec: &DownstreamSpec,

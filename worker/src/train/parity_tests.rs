@@ -8,14 +8,14 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Int, Tensor, TensorData};
 use pretext_shared::point::Metric;
 use pretext_shared::split::{Split, split};
-use pretext_shared::stage::{Budget, CropFlip, DecayOn, DownstreamMode, Extent, LrSpec, OptimizerSpec, TrainSpec};
+use pretext_shared::stage::{Budget, DecayOn, DownstreamMode, Extent, LabelledView, LrSpec, OptimizerSpec, TrainSpec};
 use pretext_shared::trainer::{CheckpointPolicy, Report};
 use serde::{Deserialize, Serialize};
 
 use super::fit::{Fit, Fitted, epoch_order};
 use super::small::*;
 use super::*;
-use crate::augment::to_unit;
+use crate::augment::{Labelled, to_unit};
 use crate::data::ImageSet;
 use crate::methods::{Batch, Objective, Scores, Supervised, nt_xent};
 use crate::models::HeadSpec;
@@ -154,7 +154,6 @@ impl ModuleMapper for Load<'_> {
 }
 
 /// Images as they are.
-const PLAIN: CropFlip = CropFlip { padding: 0, flip: false };
 
 /// SimCLR's loss where the second view is the mirror image: two views without a draw.
 struct Mirrored<'a>(Samples<'a>);
@@ -215,8 +214,9 @@ fn losses(start: &Start, run: &Run) -> Vec<f64> {
         out.iter_mut().zip(bytes).for_each(|(out, byte)| *out = byte.expect("hexadecimal digits"));
     });
     let samples = Samples { images: &images, mean: start.mean, std: start.std, seed: SEED };
+    let supervised = Supervised { samples, augment: Labelled::new(images.size(), LabelledView::PLAIN) };
     match run.task {
-        Task::Classes => train_with(start, run, &CLASSES, &Supervised { samples, augment: PLAIN }, &parts(&images)),
+        Task::Classes => train_with(start, run, &CLASSES, &supervised, &parts(&images)),
         Task::Pairs => train_with(start, run, &PROJECTION, &Mirrored(samples), &parts(&images)),
     }
 }

@@ -10,8 +10,9 @@ use pretext_shared::outcome::ArtifactKind;
 use pretext_shared::point::Point;
 use pretext_shared::split::{Fraction, SplitSpec};
 use pretext_shared::stage::{
-    Budget, Chances, CropFlip, DecayOn, DownstreamHead, DownstreamMode, DownstreamSpec, EncoderSpec, Extent, LrSpec,
-    OptimizerSpec, PretextImages, PretextSpec, PretextTask, Stage, StageSpec, TestSpec, TrainSpec,
+    Budget, Chances, CropFlip, DecayOn, DownstreamHead, DownstreamMode, DownstreamSpec, EncoderSpec, Extent,
+    LabelledView, LrSpec, OptimizerSpec, PretextImages, PretextSpec, PretextTask, Stage, StageSpec, TestSpec,
+    TrainSpec,
 };
 use pretext_shared::trainer::{CheckpointPolicy, Finished, Report, Run};
 use tempfile::TempDir;
@@ -24,6 +25,7 @@ use crate::device::Compute;
 const PER_CLASS: u32 = 14;
 pub(crate) const SIZE: u32 = 16;
 pub(crate) const AUGMENT: CropFlip = CropFlip { padding: 2, flip: true };
+pub(crate) const LABELLED: LabelledView = LabelledView::Padded(AUGMENT);
 
 /// A stage in a folder of its own.
 pub(crate) struct Small {
@@ -152,7 +154,7 @@ impl Small {
             weights: None,
             mode,
             head: DownstreamHead::Linear,
-            augment: AUGMENT,
+            augment: LABELLED,
             train,
         };
         Self::new(StageSpec::Downstream(spec), parent)

@@ -12,7 +12,7 @@ use pretext_shared::trainer::Report;
 use super::model_file::record;
 use super::small::*;
 use super::*;
-use crate::augment::SimclrView;
+use crate::augment::{Labelled, SimclrView};
 use crate::methods::{Objective, Rotation, Simclr, Supervised};
 use crate::models::{HeadSpec, Model};
 use crate::optim;
@@ -294,7 +294,7 @@ fn sixteen_images_are_learned_by_heart() {
     let (mean, std) = data.normalization(&pretext_shared::dataset::Normalize::Train);
     let samples = Samples { images: &data.train, mean, std, seed: 1 };
     let ids: Vec<u32> = data.train.ids().iter().copied().step_by(2).take(16).collect();
-    let supervised = Supervised { samples, augment: AUGMENT };
+    let supervised = Supervised { samples, augment: Labelled::new(SIZE as usize, LABELLED) };
     let loss = overfit(&supervised, &HeadSpec::Linear { outputs: 3 }, &ids, 200);
     assert!(loss < 0.01, "supervised: {loss}");
     let loss = overfit(&Rotation { samples, augment: AUGMENT }, &HeadSpec::Linear { outputs: 4 }, &ids, 200);

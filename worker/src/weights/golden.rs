@@ -3,16 +3,15 @@
 use std::path::PathBuf;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use pretext_shared::ids::WeightsHash;
 use pretext_shared::stage::{EncoderSpec, Stem};
 use serde::Deserialize;
 
 use super::file::{BATCHES, HostTensor, Tensors};
+use super::picture::{noise, pictures};
 use super::{WeightsError, Written, file, load, names, write};
 use crate::models::{Encoder, HeadSpec, Network};
-
-const SIZE: usize = 64;
 
 /// As tests/golden/weights.py writes it.
 #[derive(Deserialize)]
@@ -36,17 +35,6 @@ fn golden_file(name: &str) -> PathBuf {
 fn golden() -> Golden {
     let text = std::fs::read(golden_file("weights.json")).expect("the golden file is committed");
     serde_json::from_slice(&text).expect("as the script writes it")
-}
-
-/// The script's `noise`.
-fn noise(count: usize, stream: u32) -> impl Iterator<Item = f64> {
-    (1..=count as u32).map(move |position| {
-        let mut h = position.wrapping_mul(2_654_435_761).wrapping_add(stream.wrapping_mul(40503));
-        h ^= h >> 15;
-        h = h.wrapping_mul(2_246_822_519);
-        h ^= h >> 13;
-        f64::from(h) / f64::from(1u32 << 31) - 1.0
-    })
 }
 
 /// The script's `values`.
@@ -90,9 +78,7 @@ fn torchvisions_weights_give_torchvisions_features() {
         let loaded =
             names::assign(encoder(&spec, &Device::flex().autodiff()), tensors.clone()).expect("every tensor fits");
         let loaded = loaded.valid();
-        let pixels = noise(2 * 3 * SIZE * SIZE, 1000).map(|x| x as f32).collect();
-        let images = Tensor::from_data(TensorData::new(pixels, [2, 3, SIZE, SIZE]), &Device::flex());
-        let features: Vec<f32> = loaded.forward(images).try_into_vec_as().expect("f32");
+        let features: Vec<f32> = loaded.forward(pictures(2)).try_into_vec_as().expect("f32");
         let features: Vec<f32> = features.into_iter().step_by(stride).collect();
         let difference = difference(&features, &golden.features);
         assert!(difference < 1e-5, "{spec:?}: {difference}");

@@ -7,6 +7,7 @@
 mod error;
 mod file;
 mod names;
+mod picture;
 
 #[cfg(test)]
 mod golden;
@@ -19,6 +20,7 @@ use crate::models::Encoder;
 
 pub use error::WeightsError;
 pub use file::{Written, write};
+pub use picture::first_features;
 
 /// `encoder` with the weights of the file `path` below `data_root`, whose content must be `sha256`. Every tensor of the encoder
 /// must be there in its shape, and nothing else but a classifier.
