@@ -1,37 +1,16 @@
 //! Sweeps as people look at them: where the engine says that they stand, with the plans and points that the store has.
 
-use std::collections::BTreeMap;
-
 use pretext_shared::ids::StageId;
-use pretext_shared::sweep::{StageView, SweepView};
+use pretext_shared::sweep::SweepView;
 
-use crate::engine::{StageRecord, Standing, curve};
+use crate::engine::{NoPlan, StageRecord, Standing, curve};
 use crate::store::{Store, StoreError};
 
 /// The sweep, without points. Reads the store: not for threads that must not wait.
 pub fn view(store: &dyn Store, standing: Standing) -> Result<SweepView, StoreError> {
     let ids: Vec<StageId> = standing.stages.keys().copied().collect();
-    with_plans(standing, store.plans(&ids)?)
-}
-
-/// The sweep, without points, from the plans of its stages.
-///
-/// # Errors
-///
-/// [`StoreError::Damaged`] where a stage has no plan.
-pub fn with_plans(standing: Standing, mut plans: BTreeMap<StageId, StageRecord>) -> Result<SweepView, StoreError> {
-    let stages = standing.stages.into_iter().map(|(id, status)| {
-        let StageRecord { stage, cost, .. } = plans.remove(&id).ok_or_else(|| missing(id))?;
-        Ok((id, StageView { stage, cost, status, points: Vec::new() }))
-    });
-    Ok(SweepView {
-        stages: stages.collect::<Result<BTreeMap<_, _>, StoreError>>()?,
-        id: standing.id,
-        name: standing.name,
-        provenance: standing.provenance,
-        cells: standing.cells,
-        cancelled: standing.cancelled,
-    })
+    let plans = store.plans(&ids)?;
+    standing.with_plans(plans).map_err(|NoPlan(stage)| missing(stage))
 }
 
 /// Reads the curves of `stages` into the view.
@@ -56,5 +35,5 @@ pub fn plan(store: &dyn Store, stage: StageId) -> Result<StageRecord, StoreError
 }
 
 fn missing(stage: StageId) -> StoreError {
-    StoreError::Damaged { table: "stages", cause: format!("stage {} has no plan", stage.short()) }
+    StoreError::Damaged { table: "stages", cause: NoPlan(stage).to_string() }
 }

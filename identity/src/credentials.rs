@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use pretext_proto::v1 as pb;
 use serde::{Deserialize, Serialize};
 
 use crate::Role;
@@ -36,6 +37,16 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Credentials {
+    /// What a coordinator answered to `name`, whose private key is `key`.
+    ///
+    /// # Errors
+    /// When it certifies a role that this version does not know.
+    pub fn certified(name: &str, key: Vec<u8>, reply: pb::JoinReply, now: SystemTime) -> Result<Self, String> {
+        let pb::JoinReply { certificate, authority, role, not_after_ms } = reply;
+        let role = role.parse()?;
+        Ok(Self { role, name: name.to_owned(), since_ms: millis(now), not_after_ms, authority, certificate, key })
+    }
+
     /// Whether the certificate has ended.
     pub fn has_ended(&self, now: SystemTime) -> bool {
         millis(now) >= self.not_after_ms

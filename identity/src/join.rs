@@ -9,7 +9,7 @@ use rcgen::{CertificateParams, KeyPair};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use crate::credentials::{CredentialsError, millis};
+use crate::credentials::CredentialsError;
 use crate::{Credentials, Folder, JoinToken, Pin, TlsSession, wire};
 
 /// How long a coordinator may take to answer.
@@ -64,15 +64,7 @@ impl Request {
     }
 
     fn certified(&self, name: &str, reply: pb::JoinReply) -> Result<Credentials, JoinError> {
-        Ok(Credentials {
-            role: reply.role.parse().map_err(JoinError::Answer)?,
-            name: name.to_owned(),
-            since_ms: millis(SystemTime::now()),
-            not_after_ms: reply.not_after_ms,
-            authority: reply.authority,
-            certificate: reply.certificate,
-            key: self.key.serialize_der(),
-        })
+        Credentials::certified(name, self.key.serialize_der(), reply, SystemTime::now()).map_err(JoinError::Answer)
     }
 }
 

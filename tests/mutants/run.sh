@@ -1,62 +1,108 @@
 #!/usr/bin/env bash
-# The test of the test: applies each deliberate bug of this folder to a copy of the engine and lets the simulation find
-# it. Usage: tests/mutants/run.sh [SEEDS [PREFIX]]: all bugs, or those
-# whose name begins with PREFIX. Prints a line for each, and fails if one is not found.
+# The test of the test: applies each deliberate bug to a copy of the code that it is in, and sees that it is found.
 #
-# The copy has the engine, the planner and the simulation only, so that a bug is built within seconds.
+#     tests/mutants/run.sh engine [SEEDS [PREFIX]]    bugs in the engine, found by the simulation
+#     tests/mutants/run.sh spool [PREFIX]             bugs in a worker's spool and checkpoints, found by their tests
+#
+# All bugs, or those whose name begins with PREFIX. Prints a line for each, and fails if one is not found. A copy has what
+# the bugs are in and what finds them alone, so that a bug is built within seconds.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
-seeds=${1:-20000}
-which=${2:-}
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/mutants"
 
-mkdir -p "$copy"/{coordinator/src,tests/src/bin}
-cp -r "$root/shared" "$copy/shared"
-cp -r "$root"/coordinator/src/{engine,build.rs,submission.rs} "$copy/coordinator/src/"
-cp -r "$root/tests/src/simulation" "$copy/tests/src/"
-cp "$root/tests/src/bin/simulate.rs" "$copy/tests/src/bin/"
-cp "$root/Cargo.lock" "$root/rust-toolchain.toml" "$copy/"
-sed 's/^members = .*/members = ["shared", "coordinator", "tests"]/; /^pretext-proto = /d' "$root/Cargo.toml" |
-    awk '/^\[profile.release.package/ { exit } { print }' >"$copy/Cargo.toml"
-echo '//! The engine alone.
-#![allow(missing_docs, unused, unreachable_patterns)]
-pub mod build;
-pub mod engine;
-pub mod submission;' >"$copy/coordinator/src/lib.rs"
-echo '//! The simulation alone.
-pub mod simulation;' >"$copy/tests/src/lib.rs"
+# workspace MEMBERS: the copy's manifest, with the versions and the profile of the root's.
+workspace() {
+    cp -r "$root/shared" "$copy/shared"
+    cp "$root/Cargo.lock" "$root/rust-toolchain.toml" "$copy/"
+    sed 's/^members = .*/members = ['"$1"']/; /^pretext-\(proto\|identity\) = /d' "$root/Cargo.toml" |
+        awk '/^\[profile.release.package/ { exit } { print }' >"$copy/Cargo.toml"
+}
+
+# manifest NAME DEPENDENCIES
 manifest() {
     printf '[package]\nname = "%s"\nversion.workspace = true\nedition.workspace = true\n\n[dependencies]\n' "$1"
     shift
     printf '%s.workspace = true\n' "$@"
 }
-manifest coordinator pretext-shared serde thiserror uuid >"$copy/coordinator/Cargo.toml"
-manifest pretext-tests coordinator pretext-shared fastrand uuid >"$copy/tests/Cargo.toml"
 
-cd "$copy"
-build() {
+copy_engine() {
+    workspace '"shared", "coordinator", "tests"'
+    mkdir -p "$copy"/{coordinator/src,tests/src/bin}
+    cp -r "$root"/coordinator/src/{engine,build.rs,submission.rs} "$copy/coordinator/src/"
+    cp -r "$root/tests/src/simulation" "$copy/tests/src/"
+    cp "$root/tests/src/bin/simulate.rs" "$copy/tests/src/bin/"
+    echo '//! The engine alone.
+#![allow(missing_docs, unused, unreachable_patterns)]
+pub mod build;
+pub mod engine;
+pub mod submission;' >"$copy/coordinator/src/lib.rs"
+    echo '//! The simulation alone.
+pub mod simulation;' >"$copy/tests/src/lib.rs"
+    manifest coordinator pretext-shared serde thiserror uuid >"$copy/coordinator/Cargo.toml"
+    manifest pretext-tests coordinator pretext-shared fastrand uuid >"$copy/tests/Cargo.toml"
+}
+build_engine() {
     cargo build --quiet --release --offline -p pretext-tests --bin simulate
 }
-simulate() {
+# What is wrong, on standard output, and status 1; status 0 if nothing is.
+check_engine() {
     timeout 300 "$CARGO_TARGET_DIR/release/simulate" --seeds "$seeds" 2>/dev/null
 }
-if ! { build && simulate >"$copy/sound"; }; then
-    echo "the engine without a bug does not pass:" && cat "$copy/sound"
+
+copy_spool() {
+    workspace '"shared", "worker"'
+    mkdir -p "$copy/worker/src"
+    cp -r "$root"/worker/src/{spool,checkpoint} "$copy/worker/src/"
+    echo '//! The spool and checkpoints alone.
+#![allow(missing_docs, unused, unreachable_patterns)]
+pub mod checkpoint;
+pub mod spool;' >"$copy/worker/src/lib.rs"
+    {
+        manifest worker pretext-shared blake3 redb serde serde_json thiserror tokio tracing
+        printf '\n[dev-dependencies]\ntempfile.workspace = true\n'
+    } >"$copy/worker/Cargo.toml"
+}
+build_spool() {
+    cargo test --quiet --release --offline -p worker --lib --no-run
+}
+# A test that waits for what never comes has found something too.
+check_spool() {
+    local status=0
+    timeout 120 cargo test --release --offline -p worker --lib >"$copy/log" 2>/dev/null || status=$?
+    [ "$status" = 0 ] && return 0
+    sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$copy/log" | sort | paste -sd' ' | grep . ||
+        echo "a test that does not end (status $status)"
+    return 1
+}
+
+case ${1:-engine} in
+engine) kind=engine seeds=${2:-20000} folder="$root/tests/mutants" which=${3:-} ;;
+spool) kind=spool folder="$root/tests/mutants/spool" which=${2:-} ;;
+*) echo "what is \`$1\`? engine or spool" >&2 && exit 2 ;;
+esac
+
+"copy_$kind"
+cd "$copy"
+if ! { "build_$kind" && "check_$kind" >"$copy/sound"; }; then
+    echo "what has no bug does not pass:" && cat "$copy/sound"
     exit 1
 fi
 missed=0
-for patch in "$root"/tests/mutants/${which}*.patch; do
+for patch in "$folder/$which"*.patch; do
     name=$(basename "$patch" .patch)
-    patch --quiet -p1 <"$patch"
+    if ! patch --quiet -p1 --forward <"$patch" >"$copy/patched"; then
+        printf '%-50s DOES NOT APPLY\n' "$name"
+        exit 1
+    fi
     status=0
-    build && { simulate >"$copy/found" || status=$?; } || status=build
+    "build_$kind" && { "check_$kind" >"$copy/found" || status=$?; } || status=build
     patch --quiet -R -p1 <"$patch"
     if [ "$status" = 1 ]; then
-        printf '%-45s %s\n' "$name" "$(head -1 "$copy/found" | cut -c1-120)"
+        printf '%-50s %s\n' "$name" "$(head -1 "$copy/found" | cut -c1-120)"
     else
-        printf '%-45s NOT FOUND by %s seeds (status %s)\n' "$name" "$seeds" "$status"
+        printf '%-50s NOT FOUND (status %s)\n' "$name" "$status"
         missed=$((missed + 1))
     fi
 done

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use crate::processes::{Guarded, until};
 
+/// What a browser says of a page that it is leaving.
+const LEAVING: [&str; 2] = ["Inspected target navigated or closed", "Cannot find context"];
 /// How long the browser may take to answer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -77,6 +79,11 @@ impl Browser {
     /// A command of the DevTools protocol, and what it gave.
     #[track_caller]
     pub fn call(&mut self, method: &str, params: Value) -> Value {
+        self.ask(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// The same, or the browser's complaint.
+    fn ask(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         let id = self.next;
         self.next += 1;
         let mut command = json!({ "id": id, "method": method, "params": params });
@@ -89,8 +96,7 @@ impl Browser {
         loop {
             let answer = self.answers.recv_timeout(PATIENCE).expect("a browser that answers");
             if answer["id"] == id {
-                assert!(answer.get("error").is_none(), "{method}: {answer}");
-                return answer["result"].clone();
+                return answer.get("error").map_or_else(|| Ok(answer["result"].clone()), |error| Err(error.clone()));
             }
         }
     }
@@ -109,8 +115,12 @@ impl Browser {
     pub fn wait(&mut self, expression: &str) {
         until(expression, || {
             let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
-            // While a page is being left there is nothing to ask.
-            (self.call("Runtime.evaluate", params)["result"]["value"] == true).then_some(())
+            match self.ask("Runtime.evaluate", params) {
+                Ok(answer) => (answer["result"]["value"] == true).then_some(()),
+                // While a page is being left there is nothing to ask.
+                Err(error) if LEAVING.iter().any(|word| error.to_string().contains(word)) => None,
+                Err(error) => panic!("{expression}: {error}"),
+            }
         });
     }
 

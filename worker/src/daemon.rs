@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 use worker::data;
 use worker::device::{self, AdapterKind, DeviceName};
 use worker::identity;
-use worker::session::{self, LinkError, ServeError};
+use worker::session::{self, LinkError, ServeError, messages};
 
 use crate::DaemonArgs;
 
@@ -79,21 +79,9 @@ fn announcements(args: &DaemonArgs) -> Result<Vec<pb::Dataset>, String> {
     let cache = args.state_dir.join("hashes");
     Ok(look_for(&args.data_root, &args.dataset, Some(&cache))?
         .into_iter()
-        .map(|found| match found.facts {
-            Some(facts) => pb::Dataset {
-                key: found.key,
-                fingerprint: facts.fingerprint.to_string(),
-                classes: facts.classes,
-                train: facts.train,
-                test: facts.test,
-                groups: facts.groups.into_iter().map(|train| pb::Group { train }).collect(),
-                problem: String::new(),
-            },
-            None => pb::Dataset {
-                key: found.key,
-                problem: found.problem.unwrap_or_else(|| "unknown".to_owned()),
-                ..Default::default()
-            },
+        .map(|found| {
+            let problem = found.problem.unwrap_or_else(|| "unknown".to_owned());
+            messages::dataset(found.key, found.facts.ok_or(problem))
         })
         .collect())
 }

@@ -11,6 +11,9 @@ pub(super) enum Align {
     Right,
 }
 
+/// Characters of a cell: a longer one is cut. (Widths of formatted text end at 65,535.)
+const LONGEST: usize = 1000;
+
 /// Rows below a heading. Foreign text loses what a terminal would act on.
 pub(super) struct Columns {
     aligns: Vec<Align>,
@@ -28,7 +31,7 @@ impl Columns {
 
     /// Adds a row.
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().map(|cell| text::line(&cell)).collect());
+        self.rows.push(cells.into_iter().map(|cell| shortened(&cell)).collect());
     }
 
     /// The text, two spaces between columns, a line per row.
@@ -48,6 +51,15 @@ impl Columns {
         }
         out
     }
+}
+
+fn shortened(cell: &str) -> String {
+    let mut line = text::line(cell);
+    if let Some((end, _)) = line.char_indices().nth(LONGEST) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! Data go to stdout, everything else to stderr. Commands return what became of the cells, or a
 //! `CliError`; the exit code follows from that alone.
 
+#[cfg(test)]
+mod answers;
 mod args;
 mod backup;
 mod client;

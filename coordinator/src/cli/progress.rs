@@ -134,7 +134,7 @@ pub(super) fn cells(n: u32) -> String {
 }
 
 /// `3 of 16 cells done, 1 failed, 1,234 images/s, 3 min left`.
-fn summary(event: &pb::WatchEvent, rate: Option<f64>) -> String {
+pub(super) fn summary(event: &pb::WatchEvent, rate: Option<f64>) -> String {
     let cells = Counts::from(event.cells);
     let mut parts = vec![format!("{} of {} cells done", cells.succeeded, cells.total())];
     parts.extend((cells.failed > 0).then(|| format!("{} failed", cells.failed)));

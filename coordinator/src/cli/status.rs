@@ -20,8 +20,15 @@ use crate::report::wording;
 
 /// All sweeps.
 #[derive(Debug, Serialize)]
-struct Sweeps {
+pub(super) struct Sweeps {
     sweeps: Vec<SweepLine>,
+}
+
+impl Sweeps {
+    /// The coordinator's answer.
+    pub(super) fn new(summaries: Vec<pb::SweepSummary>, now: Duration) -> Self {
+        Self { sweeps: summaries.into_iter().map(|summary| SweepLine::new(summary, now)).collect() }
+    }
 }
 
 /// A sweep in brief.
@@ -48,18 +55,19 @@ pub(super) struct Counts {
 
 impl Counts {
     /// All cells.
-    pub(super) fn total(self) -> u32 {
-        self.pending + self.running + self.succeeded + self.failed + self.cancelled
+    pub(super) fn total(self) -> u64 {
+        let counts = [self.pending, self.running, self.succeeded, self.failed, self.cancelled];
+        counts.into_iter().map(u64::from).sum()
     }
 
     /// Whether no cell will change any more.
     pub(super) fn is_final(self) -> bool {
-        self.pending + self.running == 0
+        self.pending == 0 && self.running == 0
     }
 
     /// What the cells make of the exit code.
     pub(super) fn verdict(self) -> Verdict {
-        if self.failed + self.cancelled == 0 { Verdict::Good } else { Verdict::SomeFailed }
+        if self.failed == 0 && self.cancelled == 0 { Verdict::Good } else { Verdict::SomeFailed }
     }
 }
 
@@ -111,11 +119,12 @@ impl Show for Sweeps {
             Columns::new(&[&[words("sweep"), words("state")], &numbers[..], &[words("submitted")]].concat());
         for line in &self.sweeps {
             let Counts { pending, running, succeeded, failed, cancelled } = line.cells;
-            let counts = [line.cells.total(), succeeded, running, pending, failed, cancelled];
+            let counts = [succeeded, running, pending, failed, cancelled].map(u64::from);
             let smoke = if line.smoke { ", rehearsal" } else { "" };
             let first = [line.sweep.clone(), format!("{}{smoke}", line.state())];
             let last = format!("{} ago", span(line.age));
-            columns.row(first.into_iter().chain(counts.map(|n| n.to_string())).chain([last]));
+            let counts = [line.cells.total()].into_iter().chain(counts).map(|n| n.to_string());
+            columns.row(first.into_iter().chain(counts).chain([last]));
         }
         columns.render()
     }
@@ -237,8 +246,7 @@ pub(super) async fn status(args: StatusArgs, console: &Console) -> Result<Verdic
         Some(sweep) => console.show(&SweepStatus::of(&client.sweep(sweep).await?))?,
         None => {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let sweeps = client.list().await?.into_iter().map(|summary| SweepLine::new(summary, now)).collect();
-            console.show(&Sweeps { sweeps })?;
+            console.show(&Sweeps::new(client.list().await?, now))?;
         }
     }
     Ok(Verdict::Good)

@@ -10,6 +10,7 @@ use super::console::{Console, Show};
 use super::error::CliError;
 use super::sweep_file::SweepFile;
 use super::{Verdict, watch};
+use crate::report::text;
 
 /// What became of a submission.
 #[derive(Debug, Serialize)]
@@ -40,7 +41,8 @@ impl Submitted {
 
 impl Show for Submitted {
     fn text(&self) -> String {
-        let Submitted { sweep, cells, stages, cached, .. } = self;
+        let Submitted { cells, stages, cached, .. } = self;
+        let sweep = text::line(&self.sweep);
         let existed = match (self.existed, self.cancelled) {
             (_, true) => " (it was cancelled, and stays so: `coordinator retry` takes that back)",
             (true, false) => " (known already: it goes on as it stands)",

@@ -15,6 +15,7 @@ use super::error::CliError;
 use super::progress::{Progress, TICK};
 use super::signals::Signals;
 use super::status::Counts;
+use crate::report::text;
 
 /// How long a coordinator that was there may be away: it is being restarted.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -90,7 +91,7 @@ impl Events {
 
 /// A sweep at a moment, for scripts: a line per event.
 #[derive(Debug, Serialize)]
-struct EventLine {
+pub(super) struct EventLine {
     sweep: String,
     cells: Counts,
     running: Vec<RunningLine>,
@@ -141,7 +142,8 @@ impl Show for EventLine {
     fn text(&self) -> String {
         let Counts { succeeded, failed, cancelled, .. } = self.cells;
         let total = self.cells.total();
-        format!("{}: {succeeded} of {total} cells succeeded, {failed} failed, {cancelled} cancelled", self.sweep)
+        let sweep = text::line(&self.sweep);
+        format!("{sweep}: {succeeded} of {total} cells succeeded, {failed} failed, {cancelled} cancelled")
     }
 }
 

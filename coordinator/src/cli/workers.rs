@@ -16,8 +16,15 @@ use crate::report::text;
 
 /// All workers.
 #[derive(Debug, Serialize)]
-struct Workers {
+pub(super) struct Workers {
     workers: Vec<WorkerLine>,
+}
+
+impl Workers {
+    /// The coordinator's answer.
+    pub(super) fn new(summaries: Vec<pb::WorkerSummary>) -> Self {
+        Self { workers: summaries.into_iter().map(WorkerLine::from).collect() }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -138,7 +145,6 @@ impl Show for Workers {
 
 /// Lists workers.
 pub(super) async fn workers(args: WorkersArgs, console: &Console) -> Result<Verdict, CliError> {
-    let workers = Client::connect(&args.remote).await?.workers().await?;
-    console.show(&Workers { workers: workers.into_iter().map(WorkerLine::from).collect() })?;
+    console.show(&Workers::new(Client::connect(&args.remote).await?.workers().await?))?;
     Ok(Verdict::Good)
 }

@@ -33,7 +33,7 @@ pub use record::{
     SweepRecord, Waiting,
 };
 pub use sweeps::{Cancelled, Retried, Submission, Submitted};
-pub use view::{CellCounts, RunningStage, Standing, SweepStatus, WorkerView};
+pub use view::{CellCounts, NoPlan, RunningStage, Standing, SweepStatus, WorkerView};
 pub use work::Directive;
 pub use workers::{Announcement, Offer};
 

@@ -356,7 +356,7 @@ fn a_cancelled_cell_stays_cancelled_when_another_sweep_finishes_its_stages() {
         assert_eq!(engine.cell_counts(&second).expect("known").succeeded, 1);
         let standing = engine.standing(&first).expect("known");
         let plans = submission(SWEEP, 1).stages.into_iter().collect();
-        let view = crate::view::with_plans(standing, plans).expect("every stage was planned");
+        let view = standing.with_plans(plans).expect("every stage was planned");
         let states: Vec<_> = view.cells.iter().map(|cell| view.state(cell)).collect();
         assert_eq!(states.iter().filter(|state| **state == pretext_shared::sweep::CellState::Succeeded).count(), ended);
         assert!(engine.submit(submission(SWEEP, 3)).cancelled, "submitting it again says so");

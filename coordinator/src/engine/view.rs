@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use pretext_shared::ids::{AttemptId, StageId, SweepId, WorkerId};
 use pretext_shared::split::Fraction;
-use pretext_shared::sweep::{Cell, CellState, Provenance, StageStatus};
+use pretext_shared::sweep::{Cell, CellState, Provenance, StageStatus, StageView, SweepView};
 
 use super::workers::Offer;
-use super::{Engine, Millis, Progress, Refusal, State, SweepMark, Waiting};
+use super::{Engine, Millis, Progress, Refusal, StageRecord, State, SweepMark, Waiting};
 
 /// Cells by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -90,6 +90,33 @@ pub struct Standing {
     pub stages: BTreeMap<StageId, StageStatus>,
     /// Set if it was cancelled: the cells, by position, that had ended before.
     pub cancelled: Option<Vec<u32>>,
+}
+
+/// A stage without a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("stage {} has no plan", .0.short())]
+pub struct NoPlan(pub StageId);
+
+impl Standing {
+    /// The sweep as people look at it, without points, from the plans of its stages.
+    ///
+    /// # Errors
+    ///
+    /// A stage that has none.
+    pub fn with_plans(self, mut plans: BTreeMap<StageId, StageRecord>) -> Result<SweepView, NoPlan> {
+        let stages = self.stages.into_iter().map(|(id, status)| {
+            let StageRecord { stage, cost, .. } = plans.remove(&id).ok_or(NoPlan(id))?;
+            Ok((id, StageView { stage, cost, status, points: Vec::new() }))
+        });
+        Ok(SweepView {
+            stages: stages.collect::<Result<_, NoPlan>>()?,
+            id: self.id,
+            name: self.name,
+            provenance: self.provenance,
+            cells: self.cells,
+            cancelled: self.cancelled,
+        })
+    }
 }
 
 /// A worker at a moment.

@@ -1,7 +1,7 @@
 //! The gRPC services: each RPC turns a message into an engine operation and its answer back. Nothing is
 //! decided here.
 
-mod convert;
+pub mod convert;
 mod gate;
 pub mod limits;
 mod server;
@@ -21,7 +21,7 @@ use crate::engine::Refusal;
 const PIECE: usize = 256 << 10;
 
 fn refused(refusal: Refusal) -> tonic::Status {
-    let message = refusal.to_string();
+    let message = convert::words(&refusal);
     match refusal {
         Refusal::Superseded { .. } | Refusal::FromTheFuture { .. } => tonic::Status::aborted(message),
         Refusal::UnknownStage(_) | Refusal::UnknownSweep(_) | Refusal::UnknownCell(_) => {

@@ -11,7 +11,7 @@ use pretext_proto::PROTOCOL;
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::work_server::Work;
 use pretext_shared::ids::{ArtifactId, AttemptId};
-use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, StageResult};
+use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
@@ -21,7 +21,7 @@ use super::gate::{Gate, peer};
 use super::{PIECE, artifact_failed, refused, unavailable};
 use crate::artifacts::Artifacts;
 use crate::core::Core;
-use crate::engine::{Checkpoint, Directive, Grant, Limits, StageRecord};
+use crate::engine::{Checkpoint, Grant, Limits};
 use crate::identity::Peer;
 use crate::metrics::Outcome;
 use crate::store::StoreError;
@@ -31,8 +31,6 @@ use crate::view;
 const MAX_WAIT: Duration = Duration::from_secs(30);
 /// Points in a batch.
 const MAX_POINTS: usize = 1000;
-/// Log lines with a failure, and characters in each.
-const MAX_LOG: (usize, usize) = (200, 1000);
 
 /// See the module.
 pub struct WorkService {
@@ -56,7 +54,7 @@ impl WorkService {
         let (store, attempt) = (self.core.store().clone(), grant.attempt);
         let plan = tokio::task::spawn_blocking(move || view::plan(store.as_ref(), attempt.stage));
         match plan.await.map_err(|error| Status::internal(error.to_string()))? {
-            Ok(plan) => grant_message(grant, plan).map(Some),
+            Ok(plan) => convert::grant_message(grant, plan).map(Some),
             Err(error @ StoreError::Damaged { .. }) => {
                 tracing::error!(stage = %attempt.stage, %error, "a stage cannot run as it is stored");
                 let failure = Failure { code: FailureCode::Invalid, message: error.to_string(), log: Vec::new() };
@@ -75,25 +73,6 @@ impl WorkService {
             tracing::warn!(%error, "could not remove a superseded checkpoint");
         }
     }
-}
-
-/// A grant with the plan of its stage: what the worker is to do.
-fn grant_message(grant: Grant, plan: StageRecord) -> Result<pb::Grant, Status> {
-    let source = match &grant.place {
-        Some(key) => plan.source.relocated(key),
-        None => plan.source,
-    };
-    let json = |value: Result<String, serde_json::Error>| value.map_err(|error| Status::internal(error.to_string()));
-    Ok(pb::Grant {
-        attempt: Some(convert::attempt_message(grant.attempt)),
-        stage_json: json(serde_json::to_string(&plan.stage))?,
-        source_json: json(serde_json::to_string(&source))?,
-        weights_path: plan.weights.unwrap_or_default(),
-        parent_model: grant.parent_model.map(|model| model.to_string()).unwrap_or_default(),
-        checkpoint_json: json(serde_json::to_string(&plan.checkpoint))?,
-        resume_step: grant.resume_from.as_ref().map(|checkpoint| checkpoint.step).unwrap_or_default(),
-        resume_from: grant.resume_from.map(|checkpoint| checkpoint.artifact.to_string()).unwrap_or_default(),
-    })
 }
 
 #[tonic::async_trait]
@@ -165,25 +144,14 @@ impl Work for WorkService {
         let request = request.into_inner();
         let worker = convert::worker(request.worker)?;
         self.gate.speaks_for(&caller, &worker)?;
-        let held: Vec<(AttemptId, u64, u64)> = request
-            .held
-            .into_iter()
-            .map(|held| Ok((convert::attempt(held.attempt)?, held.step, held.images)))
-            .collect::<Result<_, Status>>()?;
+        let held = convert::held(request.held)?;
         self.gate.owns(&caller, held.iter().map(|(attempt, ..)| *attempt).collect(), &self.core).await?;
         let (directives, known) = self
             .core
             .call(move |engine, now| (engine.heartbeat(&worker, &held, now.mono), engine.knows(&worker)))
             .await
             .map_err(unavailable)?;
-        let directives = directives
-            .into_iter()
-            .map(|directive| match directive {
-                Directive::Continue => pb::Directive::Continue as i32,
-                Directive::Cancel => pb::Directive::Cancel as i32,
-                Directive::Superseded => pb::Directive::Superseded as i32,
-            })
-            .collect();
+        let directives = directives.into_iter().map(|said| convert::directive(said).into()).collect();
         Ok(Response::new(pb::HeartbeatReply { directives, register_again: !known }))
     }
 
@@ -288,8 +256,7 @@ impl Work for WorkService {
         let request = request.into_inner();
         let attempt = convert::attempt(request.attempt)?;
         self.gate.owns(&caller, vec![attempt], &self.core).await?;
-        let result: StageResult = serde_json::from_str(&request.result_json)
-            .map_err(|error| Status::invalid_argument(format!("`result_json`: {error}")))?;
+        let result = convert::result(&request.result_json)?;
         if let Some((kind, missing)) = result.artifacts.iter().find(|(_, id)| !self.artifacts.has(**id)) {
             let message = format!("artifact {} ({}) was not uploaded", missing.short(), kind.as_str());
             return Err(Status::failed_precondition(message));
@@ -310,16 +277,13 @@ impl Work for WorkService {
     async fn fail(&self, request: Request<pb::FailRequest>) -> Result<Response<pb::FailReply>, Status> {
         let caller = peer(&request);
         let request = request.into_inner();
-        let attempt = convert::attempt(request.attempt)?;
+        let attempt = convert::attempt(request.attempt.clone())?;
         self.gate.owns(&caller, vec![attempt], &self.core).await?;
-        let code = FailureCode::parse(&request.code).ok_or_else(|| {
-            Status::invalid_argument(format!("`{}` is not a failure code", convert::shown(&request.code)))
-        })?;
-        let surplus = request.log.len().saturating_sub(MAX_LOG.0);
-        let log = request.log.into_iter().skip(surplus).map(|line| line.chars().take(MAX_LOG.1).collect()).collect();
-        let message: String = request.message.chars().take(4 * MAX_LOG.1).collect();
-        tracing::warn!(stage = %attempt.stage, fence = attempt.fence.0, code = code.as_str(), %message, "attempt failed");
-        let failure = Failure { code, message, log };
+        let failure = convert::failure(request)?;
+        let code = failure.code;
+        tracing::warn!(
+            stage = %attempt.stage, fence = attempt.fence.0, code = code.as_str(), message = %failure.message, "attempt failed"
+        );
         self.core
             .call(move |engine, now| engine.fail(attempt, failure, now.mono))
             .await

@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status};
 use super::Web;
 use super::login::LINK_LIFE;
 use super::visitor::{Holder, Right, Visitor};
+use crate::grpc::convert::parsed;
 use crate::identity::Peer;
 
 /// See the module. Without a page it refuses in words.
@@ -30,7 +31,7 @@ fn wanted(text: &str, most: Right) -> Result<Right, Status> {
     if text.is_empty() {
         return Ok(most);
     }
-    let role: Role = text.parse().map_err(Status::invalid_argument)?;
+    let role: Role = parsed(text, "role")?;
     let right = Right::of(role).ok_or_else(|| Status::invalid_argument("a link is for `submit` or `read`"))?;
     if right <= most {
         return Ok(right);

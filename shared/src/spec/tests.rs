@@ -453,7 +453,7 @@ sweep.yaml:10:22: downstream.epochs: expected a whole number from 1 to 1000000, 
 sweep.yaml:10:25: downstream: unknown key `momentum`
  10 | downstream: {epochs: 0, momentum: 1}
     |                         ^
-    = known here: `epochs`, `steps`, `batch`, `optimizer`, `lr`, `mode`, `head`, `block`, `padding`, `flip`
+    = known here: `epochs`, `steps`, `batch`, `optimizer`, `lr`, `mode`, `head`, `block`, `padding`, `min_crop`, `flip`
 "
     );
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coordinator::engine::{Batch, Millis, State, SweepMark, Waiting, curve};
-use coordinator::view;
 use pretext_shared::ids::{AttemptId, StageId};
 use pretext_shared::outcome::FailureCode;
 use pretext_shared::point::{Metric, Point};
@@ -131,7 +130,7 @@ impl World<'_> {
                 Ok(standing) => standing,
                 Err(refusal) => return violation("I12", refusal.to_string()),
             };
-            let view = match view::with_plans(standing, self.store.plans.clone()) {
+            let view = match standing.with_plans(self.store.plans.clone()) {
                 Ok(view) => view,
                 Err(error) => return violation("I12", error.to_string()),
             };

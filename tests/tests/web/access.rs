@@ -101,6 +101,9 @@ async fn every_answer_carries_the_headers_that_browsers_obey() {
             assert_eq!(policy.contains("unsafe-inline"), is_report, "{path}: {policy}");
             assert_eq!(policy.contains("; sandbox"), is_report, "{path}: {policy}");
             assert!(!policy.contains("unsafe-eval") && !policy.contains('*'), "{path}: {policy}");
+            for directive in ["script-src 'self'", "form-action 'self'", "connect-src 'self'", "base-uri 'none'"] {
+                assert!(is_report || policy.contains(directive), "{path}: {policy}");
+            }
             assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
             assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
             // Nothing is told to other sites; `no-referrer` would take the origin from our own forms.

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use pretext_shared::draw::{Draw, Place, Purpose};
 
+use super::bundle::TEMPORARY;
 use super::tests::{snapshot, stage};
 use super::{Checkpoints, Disk, file_name};
 
@@ -290,6 +291,10 @@ fn a_save_that_fails_leaves_the_one_before() {
                 // Whole under its name, a checkpoint is taken, whether or not the folder could be forced.
                 assert_eq!(found, Some(if renamed { 3 } else { 2 }), "{what}");
                 assert!(result.is_err() || renamed, "{what}");
+                // Where the disk is full, the half file is what fills it.
+                let partial =
+                    disk.0.borrow().content.names.keys().any(|name| name.to_string_lossy().ends_with(TEMPORARY));
+                assert!(!partial || lasting, "a half file was left: {what}");
                 saved.save(snapshot(4)).unwrap_or_else(|error| panic!("{what}: {error}"));
                 assert_eq!(newest(&saved, &what), Some(4), "{what}");
                 cases += 1;

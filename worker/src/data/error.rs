@@ -34,7 +34,7 @@ pub enum DataError {
     #[error("`groups: {pattern}` does not fit the images of {}: {reason}", folder.display())]
     Pattern {
         /// As written in the sweep file.
-        pattern: GroupPattern,
+        pattern: Box<GroupPattern>,
         /// The data set's folder.
         folder: PathBuf,
         /// Why not.

@@ -54,8 +54,11 @@ impl Groups {
     /// The groups that `pattern` reads from the names of `files`, the images of `folder`: every name has to have its form. A list
     /// beside them would be a second opinion.
     pub(super) fn named(folder: &Path, pattern: &GroupPattern, files: &[ListedFile]) -> Result<Self, DataError> {
-        let refuse =
-            |reason: String| DataError::Pattern { pattern: pattern.clone(), folder: folder.to_owned(), reason };
+        let refuse = |reason: String| DataError::Pattern {
+            pattern: Box::new(pattern.clone()),
+            folder: folder.to_owned(),
+            reason,
+        };
         if folder.join(FILE).exists() {
             return Err(refuse(format!("{FILE} beside them names groups as well, remove one of the two")));
         }

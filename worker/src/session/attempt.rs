@@ -4,14 +4,12 @@
 use std::time::Duration;
 
 use pretext_proto::v1 as pb;
-use pretext_shared::dataset::Source;
-use pretext_shared::ids::{ArtifactId, AttemptId, Fence};
 use pretext_shared::outcome::{Failure, FailureCode};
-use pretext_shared::stage::Stage;
-use pretext_shared::trainer::{CheckpointPolicy, Order, Report, Run};
+use pretext_shared::trainer::{Order, Report, Run};
 use tokio::sync::watch;
 
 use super::handover::Handover;
+use super::messages::{self, Granted};
 use super::process::{Trainer, TrainerError};
 use super::slot::SlotPlan;
 use super::transfer::{self, TransferError};
@@ -20,18 +18,6 @@ use crate::spool::{Ending, Entry, Opening};
 
 /// How long a trainer whose attempt is over may take for its last step.
 const STOP_PATIENCE: Duration = Duration::from_secs(8);
-
-/// A grant that has been read.
-struct Granted {
-    attempt: AttemptId,
-    stage: Stage,
-    source: Source,
-    weights: Option<String>,
-    policy: CheckpointPolicy,
-    parent: Option<ArtifactId>,
-    /// The registered checkpoint, with its step.
-    resume_from: Option<(ArtifactId, u64)>,
-}
 
 /// How an attempt ended on this machine.
 enum End {
@@ -48,7 +34,7 @@ pub(super) async fn run(
     trainer: Option<Trainer>,
     grant: pb::Grant,
 ) -> Option<Trainer> {
-    let granted = match read(grant) {
+    let granted = match messages::granted(grant) {
         Ok(granted) => granted,
         Err(sentence) => {
             tracing::error!(%sentence, "a grant could not be read; its lease will expire");
@@ -97,26 +83,6 @@ async fn overdue(shared: &Shared, mut verdicts: watch::Receiver<Verdict>) {
         () = shutdown => {}
         () = verdict => {}
     }
-}
-
-fn read(grant: pb::Grant) -> Result<Granted, String> {
-    let attempt = grant.attempt.ok_or("no attempt")?;
-    let artifact = |text: &str| match text {
-        "" => Ok(None),
-        text => text.parse::<ArtifactId>().map(Some).map_err(|error| error.to_string()),
-    };
-    Ok(Granted {
-        attempt: AttemptId {
-            stage: attempt.stage.parse().map_err(|error| format!("stage: {error}"))?,
-            fence: Fence(attempt.fence),
-        },
-        stage: serde_json::from_str(&grant.stage_json).map_err(|error| format!("stage: {error}"))?,
-        source: serde_json::from_str(&grant.source_json).map_err(|error| format!("source: {error}"))?,
-        weights: (!grant.weights_path.is_empty()).then_some(grant.weights_path),
-        policy: serde_json::from_str(&grant.checkpoint_json).map_err(|error| format!("checkpoint: {error}"))?,
-        parent: artifact(&grant.parent_model)?,
-        resume_from: artifact(&grant.resume_from)?.map(|artifact| (artifact, grant.resume_step)),
-    })
 }
 
 /// An attempt under way.

@@ -5,15 +5,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use pretext_proto::v1 as pb;
 use pretext_shared::ids::{ArtifactId, AttemptId};
 use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, StageResult};
 use pretext_shared::trainer::Finished;
 
-use super::Shared;
 use super::outbox::Outbox;
 use super::registrar::Registrar;
-use super::transfer::{self, attempt_message};
+use super::transfer;
+use super::{Shared, messages};
 use crate::spool::{Ending, Entry, Left, Saved};
 
 /// What is to be handed over of one attempt.
@@ -86,7 +85,7 @@ impl<'a> Handover<'a> {
             Ok(()) => {
                 self.registrar.settled().await;
                 let link = &self.shared.link;
-                let request = pb::ReleaseRequest { attempt: Some(attempt_message(self.attempt)) };
+                let request = messages::release(self.attempt);
                 link.persist("release", |mut client| {
                     let request = request.clone();
                     async move { client.release(request).await }
@@ -155,8 +154,7 @@ impl<'a> Handover<'a> {
             device: self.device.clone(),
             seconds: finished.seconds,
         };
-        let result_json = serde_json::to_string(&result).map_err(|error| error.to_string())?;
-        let request = pb::CompleteRequest { attempt: Some(attempt_message(attempt)), result_json, next_sequence };
+        let request = messages::complete(attempt, &result, next_sequence).map_err(|error| error.to_string())?;
         link.persist("complete", |mut client| {
             let request = request.clone();
             async move { client.complete(request).await }
@@ -175,12 +173,7 @@ impl<'a> Handover<'a> {
 
     async fn fail(&self, failure: Failure) -> Result<(), String> {
         let link = &self.shared.link;
-        let request = pb::FailRequest {
-            attempt: Some(attempt_message(self.attempt)),
-            code: failure.code.as_str().to_owned(),
-            message: failure.message,
-            log: failure.log,
-        };
+        let request = messages::fail(self.attempt, failure);
         link.persist("fail", |mut client| {
             let request = request.clone();
             async move { client.fail(request).await }

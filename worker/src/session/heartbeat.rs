@@ -7,11 +7,11 @@ use pretext_proto::v1 as pb;
 use pretext_shared::ids::AttemptId;
 use tokio::time::MissedTickBehavior;
 
-use super::{Shared, Verdict};
+use super::{Shared, messages};
 
 /// Sends heartbeats for ever.
 pub(super) async fn run(shared: Arc<Shared>, registered: pb::RegisterReply) {
-    let mut pace = tokio::time::interval(Duration::from_millis(registered.heartbeat_ms.max(10)));
+    let mut pace = tokio::time::interval(messages::pace(&registered));
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         pace.tick().await;
@@ -19,12 +19,7 @@ pub(super) async fn run(shared: Arc<Shared>, registered: pb::RegisterReply) {
             .held()
             .iter()
             .map(|(attempt, held)| {
-                let message = pb::Held {
-                    attempt: Some(super::transfer::attempt_message(*attempt)),
-                    step: held.step,
-                    images: held.images,
-                    device: held.device.clone(),
-                };
+                let message = messages::held(*attempt, held.step, held.images, &held.device);
                 (*attempt, message)
             })
             .unzip();
@@ -46,13 +41,8 @@ pub(super) async fn run(shared: Arc<Shared>, registered: pb::RegisterReply) {
         {
             let held = shared.held();
             for (attempt, directive) in attempts.iter().zip(&reply.directives) {
-                let verdict = match pb::Directive::try_from(*directive) {
-                    Ok(pb::Directive::Cancel) => Verdict::Cancelled,
-                    Ok(pb::Directive::Superseded) => Verdict::Superseded,
-                    _ => Verdict::Continue,
-                };
                 if let Some(held) = held.get(attempt) {
-                    held.judge(verdict);
+                    held.judge(messages::verdict(*directive));
                 }
             }
         }

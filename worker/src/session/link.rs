@@ -13,7 +13,7 @@ use pretext_proto::v1::work_client::WorkClient;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use super::Options;
+use super::{Options, messages};
 
 /// Pause after the first unanswered call; doubled up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -93,21 +93,11 @@ impl Link {
         if coordinators.is_empty() {
             return Err(LinkError::Url { url: String::new(), cause: "none is given".to_owned() });
         }
-        let devices = options
-            .devices
-            .iter()
-            .map(|device| pb::Device {
-                name: device.name.clone(),
-                description: device.description.clone(),
-                numeric_class: device.class.to_string(),
-                slots: device.slots,
-            })
-            .collect();
         let register = pb::RegisterRequest {
             protocol: PROTOCOL,
-            worker: Some(pb::Worker { name: options.worker.name.clone(), boot: options.worker.boot.to_string() }),
+            worker: Some(messages::worker(&options.worker)),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            devices,
+            devices: options.devices.iter().map(messages::device).collect(),
             datasets: options.datasets.clone(),
         };
         Ok(Self { coordinators, current: Arc::new(AtomicUsize::new(0)), register })

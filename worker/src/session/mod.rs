@@ -6,6 +6,7 @@ mod attempt;
 mod handover;
 mod heartbeat;
 mod link;
+pub mod messages;
 mod outbox;
 mod process;
 mod registrar;
@@ -98,7 +99,7 @@ impl Held {
 
 /// What the coordinator says of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+pub enum Verdict {
     /// Go on.
     Continue,
     /// No sweep needs the stage any more.

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::link::Link;
-use super::transfer::attempt_message;
+use super::messages;
 use crate::spool::{Batch, Entry, Spool, SpoolError};
 
 /// Points in a batch at most, as the protocol says.
@@ -122,16 +122,6 @@ impl Drop for Outbox {
     }
 }
 
-fn point_message(point: &Point) -> pb::Point {
-    pb::Point {
-        part: point.part.as_str().to_owned(),
-        metric: point.metric.as_str().to_owned(),
-        epoch: point.epoch,
-        step: point.step,
-        value: point.value,
-    }
-}
-
 /// Reads the spool and feeds the coordinator.
 struct Sender {
     link: Link,
@@ -197,13 +187,14 @@ impl Sender {
     async fn listen(&self, mut acks: tonic::Streaming<pb::PointAck>) -> Broken {
         loop {
             match acks.message().await {
-                Ok(Some(ack)) if ack.refused.is_empty() => {
-                    let below = ack.sequence + 1;
-                    tracing::trace!(attempt = %self.attempt, sequence = ack.sequence, "points acknowledged");
-                    self.spool.note(Entry::Acknowledged(self.attempt, below));
-                    self.acknowledged.send_replace(Standing::Below(below));
-                }
-                Ok(Some(ack)) => return Broken::Refused(ack.refused),
+                Ok(Some(ack)) => match messages::durable(ack) {
+                    Ok(below) => {
+                        tracing::trace!(attempt = %self.attempt, below, "points acknowledged");
+                        self.spool.note(Entry::Acknowledged(self.attempt, below));
+                        self.acknowledged.send_replace(Standing::Below(below));
+                    }
+                    Err(refused) => return Broken::Refused(refused),
+                },
                 Ok(None) => return Broken::Passing,
                 Err(status) => return status.into(),
             }
@@ -230,12 +221,7 @@ async fn feed(
         }
         for batch in batches {
             next = batch.sequence + 1;
-            let message = pb::PointBatch {
-                attempt: Some(attempt_message(attempt)),
-                sequence: batch.sequence,
-                points: batch.points.iter().map(point_message).collect(),
-            };
-            if sender.send(message).await.is_err() {
+            if sender.send(messages::batch(attempt, &batch)).await.is_err() {
                 return Broken::Passing;
             }
         }

@@ -5,15 +5,15 @@
 
 use std::io::ErrorKind;
 
-use pretext_proto::v1 as pb;
 use pretext_shared::ids::AttemptId;
 use pretext_shared::outcome::ArtifactKind;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::link::Link;
+use super::messages;
 use super::outbox::Acknowledged;
-use super::transfer::{self, TransferError, attempt_message};
+use super::transfer::{self, TransferError};
 use crate::spool::{Entry, Saved, Spool};
 
 /// The checkpoints of one attempt.
@@ -109,12 +109,7 @@ impl Desk {
     async fn register(&self, saved: &Saved) -> Result<(), TransferError> {
         let artifact = transfer::upload(&self.link, self.attempt, ArtifactKind::Checkpoint, &saved.path).await?;
         self.acknowledged.below(saved.next_sequence).await.map_err(TransferError::Refused)?;
-        let request = pb::RegisterCheckpointRequest {
-            attempt: Some(attempt_message(self.attempt)),
-            artifact: artifact.to_string(),
-            step: saved.step,
-            next_sequence: saved.next_sequence,
-        };
+        let request = messages::checkpoint(self.attempt, artifact, saved);
         let registered = self.link.persist("register checkpoint", |mut client| {
             let request = request.clone();
             async move { client.register_checkpoint(request).await }

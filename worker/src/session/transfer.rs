@@ -10,6 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::link::Link;
+use super::messages;
 
 /// Size of the pieces of an upload.
 const PIECE: usize = 256 << 10;
@@ -43,10 +44,6 @@ fn disk(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Tra
     move |cause| TransferError::Disk { action, path, cause }
 }
 
-pub(super) fn attempt_message(attempt: AttemptId) -> pb::Attempt {
-    pb::Attempt { stage: attempt.stage.to_string(), fence: attempt.fence.0 }
-}
-
 /// Hash and length of a file's content.
 async fn identify(path: &Path) -> Result<(ArtifactId, u64), TransferError> {
     let mut file = tokio::fs::File::open(path).await.map_err(disk("open", path))?;
@@ -72,12 +69,7 @@ pub(super) async fn upload(
     path: &Path,
 ) -> Result<ArtifactId, TransferError> {
     let (artifact, length) = identify(path).await?;
-    let header = pb::UploadHeader {
-        attempt: Some(attempt_message(attempt)),
-        kind: kind.as_str().to_owned(),
-        artifact: artifact.to_string(),
-        length,
-    };
+    let header = messages::upload(attempt, kind, artifact, length);
     link.persist("upload", |mut client| {
         let (header, path) = (header.clone(), path.to_owned());
         async move {

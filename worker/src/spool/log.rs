@@ -235,3 +235,37 @@ fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, SpoolError> {
 fn decode<T: DeserializeOwned>(table: &'static str, bytes: &[u8]) -> Result<T, SpoolError> {
     serde_json::from_slice(bytes).map_err(|cause| SpoolError::Damaged { table, cause: cause.to_string() })
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Makes a spool that says to be of another format.
+    pub(in crate::spool) fn of_format(path: &Path, format: u64) {
+        let log = Log::open(path).expect("opens");
+        let transaction = log.db.begin_write().expect("a good disk");
+        transaction.open_table(META).expect("there").insert("format", format).expect("inserts");
+        transaction.commit().expect("a good disk");
+    }
+
+    #[test]
+    fn a_damaged_record_is_never_passed_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = Log::open(&folder.path().join("spool.redb")).expect("opens");
+        let attempt = attempt_of(&[7; 40]);
+        let opening = super::super::Opening { device: "cpu".to_owned() };
+        log.write(&[Entry::Begin(attempt, opening)]).expect("a good disk");
+        let transaction = log.db.begin_write().expect("a good disk");
+        let key = batch_key(attempt, 0);
+        transaction.open_table(POINTS).expect("there").insert(&key, b"[{".as_slice()).expect("inserts");
+        transaction
+            .open_table(ENDINGS)
+            .expect("there")
+            .insert(&attempt_key(attempt), b"[{".as_slice())
+            .expect("inserts");
+        transaction.commit().expect("a good disk");
+        let damaged = |table| move |error: SpoolError| error.to_string().contains(&format!("a record of {table}"));
+        assert!(log.batches(attempt, 0).is_err_and(damaged("points")));
+        assert!(log.left().is_err_and(damaged("endings")));
+    }
+}

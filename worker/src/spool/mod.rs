@@ -191,9 +191,12 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use pretext_shared::ids::{ContentHash, Fence, StageId};
-    use pretext_shared::outcome::{Failure, FailureCode};
+    use pretext_shared::outcome::{Failure, FailureCode, Score};
     use pretext_shared::point::{Metric, Part, Point};
+    use pretext_shared::trainer::Finished;
 
     use super::*;
 
@@ -268,6 +271,74 @@ mod tests {
         });
         drop(spool);
         assert_eq!(reopened(&path).1, [second]);
+    }
+
+    #[test]
+    fn numbers_go_on_where_a_former_life_ended() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("spool.redb");
+        let ending = |next_sequence| Ending::Finished { finished: finished(), next_sequence };
+        runtime().block_on(async {
+            let (spool, _) = Spool::open(&path, 1 << 20).expect("opens");
+            for fence in 1..=4 {
+                spool.write(Entry::Begin(attempt(fence), opening())).await.expect("open");
+            }
+            // More than a byte counts, in the order of numbers.
+            for sequence in 0..300 {
+                spool.points(attempt(1), batch(sequence)).await.expect("open");
+            }
+            spool.note(Entry::Acknowledged(attempt(1), 260));
+            // All of it acknowledged: what counts on them says how many there were.
+            for fence in [2, 3] {
+                for sequence in 0..7 {
+                    spool.points(attempt(fence), batch(sequence)).await.expect("open");
+                }
+                spool.note(Entry::Acknowledged(attempt(fence), 7));
+            }
+            spool.write(Entry::Checkpoint(attempt(2), saved(7))).await.expect("open");
+            spool.write(Entry::End(attempt(3), ending(7))).await.expect("open");
+        });
+        let (spool, left) = reopened(&path);
+        let batches: Vec<_> = left.iter().map(|left| (left.attempt.fence.0, left.batches)).collect();
+        assert_eq!(batches, [(1, (260, 300)), (2, (7, 7)), (3, (7, 7)), (4, (0, 0))]);
+        let read = runtime().block_on(spool.read(attempt(1), 0)).expect("open");
+        assert_eq!(read, (260..300).map(batch).collect::<Vec<_>>());
+    }
+
+    fn finished() -> Finished {
+        let score = Score { loss: 0.1, accuracy: 0.9, seen: 10 };
+        Finished { selected_epoch: 1, score, steps: 40, images: 160, seconds: 1.5, files: BTreeMap::new() }
+    }
+
+    #[test]
+    fn a_spool_that_was_full_is_full_in_the_next_life() {
+        const LIMIT: u64 = 16 << 10;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("spool.redb");
+        let taken = runtime().block_on(async {
+            let (spool, _) = Spool::open(&path, LIMIT).expect("opens");
+            spool.write(Entry::Begin(attempt(1), opening())).await.expect("open");
+            let mut next = 0;
+            while spool.has_room() {
+                spool.points(attempt(1), batch(next)).await.expect("open");
+                // Written twice, it is there once.
+                spool.write(Entry::Points(attempt(1), batch(next))).await.expect("open");
+                next += 1;
+            }
+            next
+        });
+        assert!(taken > 20, "{taken} batches in {LIMIT} bytes");
+        let (spool, left) = reopened(&path);
+        assert_eq!((left[0].batches, *spool.used.borrow() >= LIMIT), ((0, taken), true));
+    }
+
+    #[test]
+    fn a_spool_of_another_version_is_refused_in_words() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("spool.redb");
+        log::tests::of_format(&path, 2);
+        let Err(error) = Spool::open(&path, 1) else { panic!("it opened") };
+        assert!(error.to_string().contains("format 2"), "{error}");
     }
 
     /// The thread of a spool that was dropped closes the file soon after.

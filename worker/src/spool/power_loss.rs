@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use pretext_shared::draw::{Draw, Place, Purpose};
 
@@ -26,6 +26,9 @@ enum Operation {
 struct Platter {
     content: Vec<u8>,
     operations: Vec<Operation>,
+    /// Whether the disk takes its time with the next operation, and whether somebody waits for it.
+    closed: bool,
+    waited_for: bool,
     /// Writes and syncs that succeed before the disk refuses the next `refusals`.
     good: usize,
     refusals: usize,
@@ -33,15 +36,28 @@ struct Platter {
 
 /// The simulated home of the spool's file.
 #[derive(Debug, Clone, Default)]
-struct Disk(Arc<Mutex<Platter>>);
+struct Disk(Arc<(Mutex<Platter>, Condvar)>);
 
 impl Disk {
     fn with(content: Vec<u8>) -> Self {
-        Self(Arc::new(Mutex::new(Platter { content, good: usize::MAX, ..Default::default() })))
+        let platter = Platter { content, good: usize::MAX, ..Default::default() };
+        Self(Arc::new((Mutex::new(platter), Condvar::new())))
     }
 
     fn platter(&self) -> MutexGuard<'_, Platter> {
-        self.0.lock().expect("nobody panics with it")
+        self.0.0.lock().expect("nobody panics with it")
+    }
+
+    /// From here on, operations wait.
+    fn close(&self) {
+        let mut platter = self.platter();
+        (platter.closed, platter.waited_for) = (true, false);
+    }
+
+    /// Operations go on.
+    fn reopen(&self) {
+        self.platter().closed = false;
+        self.0.1.notify_all();
     }
 
     fn recorded(&self) -> usize {
@@ -50,6 +66,10 @@ impl Disk {
 
     fn apply(&self, operation: Operation) -> io::Result<()> {
         let mut platter = self.platter();
+        if platter.closed {
+            platter.waited_for = true;
+            platter = self.0.1.wait_while(platter, |platter| platter.closed).expect("nobody panics with it");
+        }
         match platter.good.checked_sub(1) {
             Some(good) => platter.good = good,
             None if platter.refusals > 0 => {
@@ -185,7 +205,9 @@ fn check(content: Vec<u8>, before: &Ledger, after: &Ledger, what: &str) {
                 let first = batches.first().map_or(held.next, |first| first.sequence);
                 let whole: Vec<_> = (first..held.next).map(batch).collect();
                 let checkpoint = left.checkpoint == held.checkpoint || (held.settled && left.checkpoint.is_none());
-                first <= held.acknowledged && batches == whole && checkpoint && left.ending == held.ending
+                // Where the next life goes on with its numbers.
+                let numbers = batches.is_empty() || left.batches == (first, held.next);
+                first <= held.acknowledged && batches == whole && numbers && checkpoint && left.ending == held.ending
             }
             _ => false,
         };
@@ -288,4 +310,43 @@ fn a_disk_that_refuses_for_a_while_loses_nothing() {
         assert_eq!(disk.platter().refusals, 0, "the disk did refuse");
         assert_eq!(spool.read(attempt(1), 0).await.expect("open"), (0..12).map(batch).collect::<Vec<_>>());
     });
+}
+
+#[test]
+fn nobody_is_answered_before_the_disk_has_it() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let disk = Disk::with(Vec::new());
+    let opened = disk.clone();
+    let (spool, _) = Spool::with(Box::new(move || Log::over(opened.clone())), 1 << 20).expect("opens");
+    runtime.block_on(async {
+        let vital = [
+            Entry::Begin(attempt(1), Opening { device: "cpu".to_owned() }),
+            Entry::Points(attempt(1), batch(0)),
+            Entry::Checkpoint(attempt(1), saved(1)),
+            Entry::End(attempt(1), ending()),
+            Entry::Forget(attempt(1)),
+        ];
+        for entry in vital {
+            let what = format!("{entry:?}");
+            disk.close();
+            let mut written = Box::pin(spool.write(entry));
+            // Until the disk was asked, and has not done it.
+            while !disk.platter().waited_for {
+                assert!(!is_ready(&mut written).await, "answered before the disk was asked: {what}");
+                tokio::task::yield_now().await;
+            }
+            assert!(!is_ready(&mut written).await, "answered before the disk has done it: {what}");
+            disk.reopen();
+            written.await.expect("open");
+            assert!(matches!(disk.platter().operations.last(), Some(Operation::Sync)), "not forced: {what}");
+        }
+    });
+}
+
+async fn is_ready<T>(future: &mut (impl Future<Output = T> + Unpin)) -> bool {
+    tokio::select! {
+        biased;
+        _ = future => true,
+        () = std::future::ready(()) => false,
+    }
 }

@@ -153,8 +153,6 @@ impl ModuleMapper for Load<'_> {
     }
 }
 
-/// Images as they are.
-
 /// SimCLR's loss where the second view is the mirror image: two views without a draw.
 struct Mirrored<'a>(Samples<'a>);
 

@@ -8,7 +8,7 @@ use pretext_shared::stage::StageKind;
 
 use super::*;
 use crate::engine::tests::{SWEEP, submission};
-use crate::engine::{Batch, Change, GrantRecord, Snapshot, State};
+use crate::engine::{Batch, Change, GrantRecord, Snapshot, StageRecord, State};
 use crate::metrics::Metrics;
 use crate::store::{RedbStore, Store};
 

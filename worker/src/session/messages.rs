@@ -1,0 +1,181 @@
+//! What the daemon says to a coordinator and hears from it: domain types to messages and back, pure functions. Whatever
+//! comes is taken or refused with a reason. `tests/tests/conversions` holds each to that.
+
+use std::time::Duration;
+
+use pretext_proto::v1 as pb;
+use pretext_shared::dataset::{DatasetFacts, Source};
+use pretext_shared::device::DeviceFacts;
+use pretext_shared::ids::{ArtifactId, AttemptId, Fence, WorkerId};
+use pretext_shared::outcome::{ArtifactKind, Failure, StageResult};
+use pretext_shared::point::Point;
+use pretext_shared::stage::Stage;
+use pretext_shared::trainer::CheckpointPolicy;
+
+use super::Verdict;
+use crate::spool::{Batch, Saved};
+
+/// Heartbeats are neither more nor less frequent, whatever a coordinator asks for.
+const PACES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(3600));
+
+/// Under which grant the daemon writes.
+pub fn attempt(attempt: AttemptId) -> pb::Attempt {
+    pb::Attempt { stage: attempt.stage.to_string(), fence: attempt.fence.0 }
+}
+
+/// Who it is.
+pub fn worker(worker: &WorkerId) -> pb::Worker {
+    pb::Worker { name: worker.name.clone(), boot: worker.boot.to_string() }
+}
+
+/// A device that it offers.
+pub fn device(device: &DeviceFacts) -> pb::Device {
+    pb::Device {
+        name: device.name.clone(),
+        description: device.description.clone(),
+        numeric_class: device.class.to_string(),
+        slots: device.slots,
+    }
+}
+
+/// A data set below its data root, or why it cannot be used.
+pub fn dataset(key: String, facts: Result<DatasetFacts, String>) -> pb::Dataset {
+    match facts {
+        Ok(facts) => pb::Dataset {
+            key,
+            fingerprint: facts.fingerprint.to_string(),
+            classes: facts.classes,
+            train: facts.train,
+            test: facts.test,
+            groups: facts.groups.into_iter().map(|train| pb::Group { train }).collect(),
+            problem: String::new(),
+        },
+        Err(problem) => pb::Dataset { key, problem, ..Default::default() },
+    }
+}
+
+/// An attempt that it goes on with.
+pub fn held(id: AttemptId, step: u64, images: u64, device: &str) -> pb::Held {
+    pb::Held { attempt: Some(attempt(id)), step, images, device: device.to_owned() }
+}
+
+/// Points of an attempt.
+pub fn batch(id: AttemptId, batch: &Batch) -> pb::PointBatch {
+    let points = batch.points.iter().map(point).collect();
+    pb::PointBatch { attempt: Some(attempt(id)), sequence: batch.sequence, points }
+}
+
+fn point(point: &Point) -> pb::Point {
+    pb::Point {
+        part: point.part.as_str().to_owned(),
+        metric: point.metric.as_str().to_owned(),
+        epoch: point.epoch,
+        step: point.step,
+        value: point.value,
+    }
+}
+
+/// The head of an upload of `length` bytes.
+pub fn upload(id: AttemptId, kind: ArtifactKind, artifact: ArtifactId, length: u64) -> pb::UploadHeader {
+    let (kind, artifact) = (kind.as_str().to_owned(), artifact.to_string());
+    pb::UploadHeader { attempt: Some(attempt(id)), kind, artifact, length }
+}
+
+/// A checkpoint that was uploaded as `artifact`.
+pub fn checkpoint(id: AttemptId, artifact: ArtifactId, saved: &Saved) -> pb::RegisterCheckpointRequest {
+    pb::RegisterCheckpointRequest {
+        attempt: Some(attempt(id)),
+        artifact: artifact.to_string(),
+        step: saved.step,
+        next_sequence: saved.next_sequence,
+    }
+}
+
+/// The result of a stage.
+///
+/// # Errors
+/// Never for numbers and names.
+pub fn complete(
+    id: AttemptId,
+    result: &StageResult,
+    next_sequence: u64,
+) -> Result<pb::CompleteRequest, serde_json::Error> {
+    let result_json = serde_json::to_string(result)?;
+    Ok(pb::CompleteRequest { attempt: Some(attempt(id)), result_json, next_sequence })
+}
+
+/// A failed attempt with its evidence.
+pub fn fail(id: AttemptId, failure: Failure) -> pb::FailRequest {
+    let Failure { code, message, log } = failure;
+    pb::FailRequest { attempt: Some(attempt(id)), code: code.as_str().to_owned(), message, log }
+}
+
+/// A lease that is given back.
+pub fn release(id: AttemptId) -> pb::ReleaseRequest {
+    pb::ReleaseRequest { attempt: Some(attempt(id)) }
+}
+
+/// A grant that has been read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Granted {
+    /// The right to write.
+    pub attempt: AttemptId,
+    /// What to do.
+    pub stage: Stage,
+    /// Where the data are.
+    pub source: Source,
+    /// Where below the data root the weights file is.
+    pub weights: Option<String>,
+    /// When to write checkpoints.
+    pub policy: CheckpointPolicy,
+    /// The parent stage's model.
+    pub parent: Option<ArtifactId>,
+    /// The registered checkpoint, with its step.
+    pub resume_from: Option<(ArtifactId, u64)>,
+}
+
+/// Reads a grant.
+///
+/// # Errors
+/// Which part of it does not read.
+pub fn granted(grant: pb::Grant) -> Result<Granted, String> {
+    let attempt = grant.attempt.ok_or("no attempt")?;
+    let artifact = |name: &str, text: &str| match text {
+        "" => Ok(None),
+        text => text.parse::<ArtifactId>().map(Some).map_err(|error| format!("{name}: {error}")),
+    };
+    Ok(Granted {
+        attempt: AttemptId {
+            stage: attempt.stage.parse().map_err(|error| format!("stage id: {error}"))?,
+            fence: Fence(attempt.fence),
+        },
+        stage: serde_json::from_str(&grant.stage_json).map_err(|error| format!("stage: {error}"))?,
+        source: serde_json::from_str(&grant.source_json).map_err(|error| format!("source: {error}"))?,
+        weights: (!grant.weights_path.is_empty()).then_some(grant.weights_path),
+        policy: serde_json::from_str(&grant.checkpoint_json).map_err(|error| format!("checkpoint: {error}"))?,
+        parent: artifact("parent model", &grant.parent_model)?,
+        resume_from: artifact("checkpoint", &grant.resume_from)?.map(|artifact| (artifact, grant.resume_step)),
+    })
+}
+
+/// What the coordinator says of an attempt. What this version does not know changes nothing.
+pub fn verdict(directive: i32) -> Verdict {
+    match pb::Directive::try_from(directive) {
+        Ok(pb::Directive::Cancel) => Verdict::Cancelled,
+        Ok(pb::Directive::Superseded) => Verdict::Superseded,
+        Ok(pb::Directive::Continue | pb::Directive::Unspecified) | Err(_) => Verdict::Continue,
+    }
+}
+
+/// Below which number every batch is durable.
+///
+/// # Errors
+/// The coordinator's words where it refuses the batch.
+pub fn durable(ack: pb::PointAck) -> Result<u64, String> {
+    if ack.refused.is_empty() { Ok(ack.sequence.saturating_add(1)) } else { Err(ack.refused) }
+}
+
+/// How often to send heartbeats.
+pub fn pace(reply: &pb::RegisterReply) -> Duration {
+    Duration::from_millis(reply.heartbeat_ms).clamp(PACES.0, PACES.1)
+}
