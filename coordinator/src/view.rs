@@ -1,5 +1,7 @@
 //! Sweeps as people look at them: where the engine says that they stand, with the plans and points that the store has.
 
+use std::collections::BTreeMap;
+
 use pretext_shared::ids::StageId;
 use pretext_shared::sweep::SweepView;
 
@@ -9,7 +11,11 @@ use crate::store::{Store, StoreError};
 /// The sweep, without points. Reads the store: not for threads that must not wait.
 pub fn view(store: &dyn Store, standing: Standing) -> Result<SweepView, StoreError> {
     let ids: Vec<StageId> = standing.stages.keys().copied().collect();
-    let plans = store.plans(&ids)?;
+    of_plans(standing, store.plans(&ids)?)
+}
+
+/// The same, from plans that were read before.
+pub fn of_plans(standing: Standing, plans: BTreeMap<StageId, StageRecord>) -> Result<SweepView, StoreError> {
     standing.with_plans(plans).map_err(|NoPlan(stage)| missing(stage))
 }
 

@@ -66,9 +66,9 @@ fn offline(folder: &Path, sweep: &str) -> Result<Verification, CliError> {
     let engine = Engine::restore(Limits::default(), store.load().map_err(failed)?, 0);
     let id = engine.find_sweep(sweep).map_err(|refusal| CliError::input(refusal.to_string()))?;
     let standing = engine.standing(&id).map_err(|refusal| CliError::input(refusal.to_string()))?;
-    let view = view::view(&store, standing).map_err(failed)?;
     let evidence = verify::collect(&store, &id).map_err(failed)?;
     let evidence = evidence.ok_or_else(|| CliError::input(format!("no sweep `{id}` in {}", folder.display())))?;
+    let view = view::of_plans(standing, evidence.plans()).map_err(failed)?;
     let artifacts =
         Artifacts::open(&folder.join("artifacts")).map_err(|error| CliError::environment(error.to_string()))?;
     let artifact = |id| artifacts.read(id).map(drop).map_err(|error| error.to_string());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{AttemptId, StageId, SweepId};
 
-use super::{Engine, Holder, Millis, StageEntry, State, SweepMark, Waiting};
+use super::{Engine, Holder, Millis, State, SweepMark, Waiting};
 
 /// Stages and slots of one device class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,7 +73,8 @@ impl Engine {
                     if !self.is_needed(*id) {
                         continue;
                     }
-                    if self.waits_for_a_slot(entry) && self.take_room(*id, &mut room) {
+                    // A back-off ends by itself and soon: a worker that is started for it finds it over.
+                    if self.parent_is_done(entry) && self.take_room(*id, &mut room) {
                         counts.ready += 1;
                     } else {
                         counts.blocked += 1;
@@ -105,13 +106,6 @@ impl Engine {
             }
             _ => None,
         }
-    }
-
-    /// A back-off ends by itself and soon: a worker that is started for it finds it over.
-    fn waits_for_a_slot(&self, entry: &StageEntry) -> bool {
-        entry.outline.parent.is_none_or(|parent| {
-            self.stages.get(&parent).is_some_and(|parent| matches!(parent.progress.state, State::Succeeded(_)))
-        })
     }
 
     /// Stages that each active sweep may start beside those that it runs.

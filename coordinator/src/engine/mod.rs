@@ -248,8 +248,8 @@ impl Engine {
         }
     }
 
-    fn index_sweep(&mut self, record: SweepRecord, mark: SweepMark) {
-        let sweep = SweepEntry::new(record, mark);
+    fn index_sweep(&mut self, record: SweepRecord) {
+        let sweep = SweepEntry::new(record, SweepMark::Active);
         for stage in &sweep.stages {
             if let Some(entry) = self.stages.get_mut(stage) {
                 let place = entry.needed_by.partition_point(|other| *other < sweep.record.id);

@@ -18,7 +18,7 @@ impl Engine {
         waits && self.parent_is_done(entry)
     }
 
-    fn parent_is_done(&self, entry: &StageEntry) -> bool {
+    pub(super) fn parent_is_done(&self, entry: &StageEntry) -> bool {
         entry.outline.parent.is_none_or(|parent| {
             self.stages.get(&parent).is_some_and(|parent| matches!(parent.progress.state, State::Succeeded(_)))
         })

@@ -52,7 +52,7 @@ impl Engine {
                 self.add_stage(id, record);
             }
             self.changes.push(Change::AddSweep(Box::new(sweep.clone())));
-            self.index_sweep(sweep, SweepMark::Active);
+            self.index_sweep(sweep);
             self.weigh();
         }
         Submitted { existed, cancelled, cached: self.cached(ids).len() }

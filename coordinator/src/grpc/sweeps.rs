@@ -260,15 +260,15 @@ impl Sweeps for SweepsService {
             .map_err(refused)?;
         let (store, artifacts) = (self.core.store().clone(), self.artifacts.clone());
         let checked = tokio::task::spawn_blocking(move || {
-            let view = view::view(store.as_ref(), standing)?;
-            let evidence = verify::collect(store.as_ref(), &view.id)?;
+            let Some(evidence) = verify::collect(store.as_ref(), &standing.id)? else { return Ok(None) };
+            let view = view::of_plans(standing, evidence.plans())?;
             let slots = |holder: &Holder| {
                 let worker = workers.iter().find(|worker| worker.worker == holder.worker)?;
                 let device = worker.offer.devices.iter().find(|device| device.name == holder.device)?;
                 Some(device.slots)
             };
             let artifact = |id| artifacts.read(id).map(drop).map_err(|error| error.to_string());
-            Ok::<_, StoreError>(evidence.map(|evidence| verify::verify(&evidence, &view, &artifact, &slots)))
+            Ok::<_, StoreError>(Some(verify::verify(&evidence, &view, &artifact, &slots)))
         });
         let verification = checked
             .await

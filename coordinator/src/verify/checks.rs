@@ -1,6 +1,6 @@
 //! The checks, one function for each subject.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use pretext_shared::dataset::SweepFacts;
 use pretext_shared::ids::{ArtifactId, Fence, StageId};
@@ -21,6 +21,7 @@ fn is_on(held: &str, ran: &str) -> bool {
 /// Findings so far.
 pub(super) struct Inspection<'a> {
     evidence: &'a Evidence,
+    states: HashMap<StageId, &'a State>,
     checked: Extent,
     findings: Vec<Finding>,
 }
@@ -32,7 +33,8 @@ impl<'a> Inspection<'a> {
             stages: evidence.stages.len() as u64,
             ..Extent::default()
         };
-        Self { evidence, checked, findings: Vec::new() }
+        let states = evidence.stages.iter().map(|stage| (stage.id, &stage.progress.state)).collect();
+        Self { evidence, states, checked, findings: Vec::new() }
     }
 
     pub(super) fn conclude(self) -> (Extent, Vec<Finding>) {
@@ -44,7 +46,7 @@ impl<'a> Inspection<'a> {
     }
 
     fn state(&self, stage: StageId) -> Option<&'a State> {
-        self.evidence.stages.iter().find(|other| other.id == stage).map(|stage| &stage.progress.state)
+        self.states.get(&stage).copied()
     }
 
     /// I1, I11, I12: every cell is in one state that follows from its stages, and people are shown that one.

@@ -5,7 +5,7 @@ mod checks;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use pretext_shared::ids::{ArtifactId, Fence, StageId, SweepId};
 use pretext_shared::sweep::SweepView;
@@ -23,6 +23,13 @@ pub struct Evidence {
     pub mark: SweepMark,
     /// Its stages, as far as they are there.
     pub stages: Vec<StageEvidence>,
+}
+
+impl Evidence {
+    /// The plans of its stages.
+    pub fn plans(&self) -> BTreeMap<StageId, StageRecord> {
+        self.stages.iter().map(|stage| (stage.id, stage.record.clone())).collect()
+    }
 }
 
 /// What the store has of a stage.

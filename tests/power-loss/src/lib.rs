@@ -1,8 +1,8 @@
-//! A disk that loses power, and that is full or broken for a while. Every operation of a run is recorded; then power is
-//! lost after each of them, with everything that was not synced lost, kept, torn or reordered.
+//! A disk that loses power, that is full or broken for a while, and that takes its time. Every operation of a run is
+//! recorded; then power is lost after each of them, with everything that was not synced lost, kept, torn or reordered.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use pretext_shared::draw::{Draw, Place, Purpose};
 
@@ -23,6 +23,9 @@ enum Operation {
 struct Platter {
     content: Vec<u8>,
     operations: Vec<Operation>,
+    /// Whether the disk takes its time with the next operation, and whether somebody waits for it.
+    closed: bool,
+    waited_for: bool,
     /// Writes and syncs that succeed before the disk refuses the next `refusals`.
     good: usize,
     refusals: usize,
@@ -30,21 +33,44 @@ struct Platter {
 
 /// The simulated home of a database's file. Clones are the same disk.
 #[derive(Debug, Clone, Default)]
-pub struct Disk(Arc<Mutex<Platter>>);
+pub struct Disk(Arc<(Mutex<Platter>, Condvar)>);
 
 impl Disk {
     /// A good disk with this content.
     pub fn with(content: Vec<u8>) -> Self {
-        Self(Arc::new(Mutex::new(Platter { content, good: usize::MAX, ..Default::default() })))
+        let platter = Platter { content, good: usize::MAX, ..Default::default() };
+        Self(Arc::new((Mutex::new(platter), Condvar::new())))
     }
 
     fn platter(&self) -> MutexGuard<'_, Platter> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Operations so far.
     pub fn recorded(&self) -> usize {
         self.platter().operations.len()
+    }
+
+    /// Whether the last operation was a sync.
+    pub fn ends_with_a_sync(&self) -> bool {
+        matches!(self.platter().operations.last(), Some(Operation::Sync))
+    }
+
+    /// From here on, operations wait.
+    pub fn close(&self) {
+        let mut platter = self.platter();
+        (platter.closed, platter.waited_for) = (true, false);
+    }
+
+    /// Whether an operation waits since the disk was closed.
+    pub fn is_waited_for(&self) -> bool {
+        self.platter().waited_for
+    }
+
+    /// Operations go on.
+    pub fn reopen(&self) {
+        self.platter().closed = false;
+        self.0.1.notify_all();
     }
 
     /// Lets `good` more operations succeed and refuses the next `refusals`: the disk is full.
@@ -60,6 +86,11 @@ impl Disk {
 
     fn apply(&self, operation: Operation) -> io::Result<()> {
         let mut platter = self.platter();
+        if platter.closed {
+            platter.waited_for = true;
+            let open = self.0.1.wait_while(platter, |platter| platter.closed);
+            platter = open.unwrap_or_else(PoisonError::into_inner);
+        }
         match platter.good.checked_sub(1) {
             Some(good) => platter.good = good,
             None if platter.refusals > 0 => {

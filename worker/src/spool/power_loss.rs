@@ -3,128 +3,12 @@
 //! spool must open with all that it had acknowledged.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use pretext_shared::draw::{Draw, Place, Purpose};
+use pretext_power_loss::{Disk, lose_power};
 
 use super::log::{Log, SpoolError};
 use super::tests::{attempt, batch};
 use super::{Ending, Entry, Opening, Saved, Spool};
-
-/// Disks write sectors: a write that is torn ends or begins at a multiple of this.
-const SECTOR: usize = 512;
-
-#[derive(Debug, Clone)]
-enum Operation {
-    Write { offset: usize, data: Vec<u8> },
-    SetLength(usize),
-    Sync,
-}
-
-#[derive(Debug, Default)]
-struct Platter {
-    content: Vec<u8>,
-    operations: Vec<Operation>,
-    /// Whether the disk takes its time with the next operation, and whether somebody waits for it.
-    closed: bool,
-    waited_for: bool,
-    /// Writes and syncs that succeed before the disk refuses the next `refusals`.
-    good: usize,
-    refusals: usize,
-}
-
-/// The simulated home of the spool's file.
-#[derive(Debug, Clone, Default)]
-struct Disk(Arc<(Mutex<Platter>, Condvar)>);
-
-impl Disk {
-    fn with(content: Vec<u8>) -> Self {
-        let platter = Platter { content, good: usize::MAX, ..Default::default() };
-        Self(Arc::new((Mutex::new(platter), Condvar::new())))
-    }
-
-    fn platter(&self) -> MutexGuard<'_, Platter> {
-        self.0.0.lock().expect("nobody panics with it")
-    }
-
-    /// From here on, operations wait.
-    fn close(&self) {
-        let mut platter = self.platter();
-        (platter.closed, platter.waited_for) = (true, false);
-    }
-
-    /// Operations go on.
-    fn reopen(&self) {
-        self.platter().closed = false;
-        self.0.1.notify_all();
-    }
-
-    fn recorded(&self) -> usize {
-        self.platter().operations.len()
-    }
-
-    fn apply(&self, operation: Operation) -> io::Result<()> {
-        let mut platter = self.platter();
-        if platter.closed {
-            platter.waited_for = true;
-            platter = self.0.1.wait_while(platter, |platter| platter.closed).expect("nobody panics with it");
-        }
-        match platter.good.checked_sub(1) {
-            Some(good) => platter.good = good,
-            None if platter.refusals > 0 => {
-                platter.refusals -= 1;
-                return Err(io::Error::from(io::ErrorKind::StorageFull));
-            }
-            None => {}
-        }
-        operation.apply(&mut platter.content);
-        platter.operations.push(operation);
-        Ok(())
-    }
-}
-
-impl Operation {
-    fn apply(&self, content: &mut Vec<u8>) {
-        match self {
-            Operation::Write { offset, data } => {
-                let end = offset + data.len();
-                if content.len() < end {
-                    content.resize(end, 0);
-                }
-                content[*offset..end].copy_from_slice(data);
-            }
-            Operation::SetLength(length) => content.resize(*length, 0),
-            Operation::Sync => {}
-        }
-    }
-}
-
-impl redb::StorageBackend for Disk {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.platter().content.len() as u64)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let offset = offset as usize;
-        let platter = self.platter();
-        let content = platter.content.get(offset..offset + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
-        out.copy_from_slice(content);
-        Ok(())
-    }
-
-    fn set_len(&self, length: u64) -> io::Result<()> {
-        self.apply(Operation::SetLength(length as usize))
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.apply(Operation::Sync)
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.apply(Operation::Write { offset: offset as usize, data: data.to_vec() })
-    }
-}
 
 fn saved(step: u64) -> Saved {
     Saved { path: format!("/checkpoint-{step}").into(), step, next_sequence: step }
@@ -219,36 +103,6 @@ fn check(content: Vec<u8>, before: &Ledger, after: &Ledger, what: &str) {
     }
 }
 
-/// Contents that a disk may have after `pending` was not synced.
-fn survivors(synced: &[u8], pending: &[Operation], draw: &mut Draw) -> Vec<Vec<u8>> {
-    let content = |operations: &mut dyn Iterator<Item = Operation>| {
-        let mut content = synced.to_vec();
-        operations.for_each(|operation| operation.apply(&mut content));
-        content
-    };
-    let mut all = vec![content(&mut std::iter::empty()), content(&mut pending.iter().cloned())];
-    for skipped in 0..pending.len() {
-        // All but one, one alone, and one that is torn after all others or after those before it.
-        let others = pending.iter().enumerate().filter(|(index, _)| *index != skipped).map(|(_, other)| other);
-        all.push(content(&mut others.clone().cloned()));
-        all.push(content(&mut pending[skipped..=skipped].iter().cloned()));
-        if let Operation::Write { offset, data } = &pending[skipped]
-            && data.len() > SECTOR
-        {
-            let cut = SECTOR * (1 + draw.below(data.len() / SECTOR)).min(data.len() / SECTOR);
-            let head = Operation::Write { offset: *offset, data: data[..cut].to_vec() };
-            let tail = Operation::Write { offset: offset + cut, data: data[cut..].to_vec() };
-            all.push(content(&mut others.clone().cloned().chain([head.clone()])));
-            all.push(content(&mut others.cloned().chain([tail])));
-            all.push(content(&mut pending[..skipped].iter().cloned().chain([head])));
-        }
-    }
-    for _ in 0..8 {
-        all.push(content(&mut pending.iter().filter(|_| draw.below(2) == 0).cloned().collect::<Vec<_>>().into_iter()));
-    }
-    all
-}
-
 #[test]
 fn power_may_be_lost_at_any_moment() {
     let disk = Disk::with(Vec::new());
@@ -261,34 +115,14 @@ fn power_may_be_lost_at_any_moment() {
         group.iter().for_each(|entry| book(&mut ledger, entry));
         ledgers.push((disk.recorded(), ledger));
     }
-    let operations = disk.platter().operations.clone();
-    let opened = ledgers[0].0;
-    let mut draw = Draw::new(Place { seed: 0, purpose: Purpose::Order, epoch: 0, sample: 0, view: 0 }, 0);
-    let (mut synced, mut pending): (Vec<u8>, Vec<Operation>) = (Vec::new(), Vec::new());
-    let (mut images, mut boundaries) = (0, 0);
-    for (index, operation) in operations.iter().enumerate() {
-        match operation {
-            Operation::Sync => {
-                pending.drain(..).for_each(|operation| operation.apply(&mut synced));
-                boundaries += 1;
-            }
-            other => pending.push(other.clone()),
-        }
-        let done = index + 1;
-        // Before the file was opened for the first time nothing was promised, not even a file.
-        if done < opened || pending.is_empty() && !matches!(operation, Operation::Sync) {
-            continue;
-        }
+    let losses = lose_power(&disk, ledgers[0].0, |done, moment, content| {
         let at = ledgers.iter().rposition(|(recorded, _)| *recorded <= done).expect("it is open");
         // Entries that are not vital may be missing: the ledger says so itself.
         let (before, after) = (&ledgers[at].1, &ledgers[(at + 1).min(ledgers.len() - 1)].1);
-        for (variant, content) in survivors(&synced, &pending, &mut draw).into_iter().enumerate() {
-            check(content, before, after, &format!("power lost after operation {done}, variant {variant}"));
-            images += 1;
-        }
-    }
-    println!("{boundaries} sync boundaries, {} operations, {images} disks after power loss", operations.len());
-    assert!(boundaries > 70 && images > 10_000, "{boundaries} boundaries, {images} images");
+        check(content, before, after, moment);
+    });
+    println!("{losses:?}");
+    assert!(losses.boundaries > 70 && losses.disks > 10_000, "{losses:?}");
 }
 
 #[test]
@@ -302,12 +136,11 @@ fn a_disk_that_refuses_for_a_while_loses_nothing() {
         spool.write(Entry::Begin(attempt(1), Opening { device: "cpu".to_owned() })).await.expect("open");
         for sequence in 0..12 {
             if sequence % 6 == 3 {
-                let mut platter = disk.platter();
-                (platter.good, platter.refusals) = (sequence as usize / 3, 2);
+                disk.refuse(sequence as usize / 3, 2);
             }
             spool.points(attempt(1), batch(sequence)).await.expect("open");
         }
-        assert_eq!(disk.platter().refusals, 0, "the disk did refuse");
+        assert_eq!(disk.refusals_left(), 0, "the disk did refuse");
         assert_eq!(spool.read(attempt(1), 0).await.expect("open"), (0..12).map(batch).collect::<Vec<_>>());
     });
 }
@@ -331,14 +164,14 @@ fn nobody_is_answered_before_the_disk_has_it() {
             disk.close();
             let mut written = Box::pin(spool.write(entry));
             // Until the disk was asked, and has not done it.
-            while !disk.platter().waited_for {
+            while !disk.is_waited_for() {
                 assert!(!is_ready(&mut written).await, "answered before the disk was asked: {what}");
                 tokio::task::yield_now().await;
             }
             assert!(!is_ready(&mut written).await, "answered before the disk has done it: {what}");
             disk.reopen();
             written.await.expect("open");
-            assert!(matches!(disk.platter().operations.last(), Some(Operation::Sync)), "not forced: {what}");
+            assert!(disk.ends_with_a_sync(), "not forced: {what}");
         }
     });
 }

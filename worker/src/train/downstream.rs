@@ -56,8 +56,9 @@ fn fine_tune(
     fit(context, spec, split, &objective, start(context, spec, head)?, reporter)
 }
 
-/// Features are computed once for all heads that a trainer is given on the same images, by the encoder in evaluation mode on
-/// images as they are; only the head is trained. The encoder never comes near a training device, so neither its weights nor its running statistics can move.
+/// Features are computed once for all heads that a trainer is given on the same images, by the encoder in evaluation mode
+/// on images as they are; only the head is trained. The encoder never comes near a training device, so neither its weights
+/// nor its running statistics can move.
 fn probe(
     context: &Context<'_>,
     spec: &DownstreamSpec,

@@ -10,6 +10,7 @@ mod durability;
 mod keys;
 mod link;
 mod piece;
+mod read;
 mod scripts;
 
 use std::collections::{BTreeMap, HashMap};
@@ -27,21 +28,16 @@ use self::keys::Keys;
 pub use self::link::Patience;
 use self::link::{Link, Trouble};
 use self::piece::{Piece, pack, split, unpack};
+use self::read::Pairs;
 use self::scripts::{Call, Script, Scripts, number, text};
 use super::row::{Guard, Row, Rows, Table, decode, number as key_number};
-use super::{Store, StoreError, load, outline};
+use super::{Store, StoreError, outline};
 use crate::engine::{Batch, Change, GrantRecord, Outline, Snapshot, StageRecord};
 
 /// Raised when the meaning of a stored record changes.
 const FORMAT: u64 = 1;
 /// Plans in one answer: a kilobyte each.
 const PLANS_AT_A_TIME: usize = 1_000;
-/// Connections for readers that are kept.
-const READERS: usize = 4;
-
-type Hash = HashMap<Vec<u8>, Vec<u8>>;
-/// A hash as it comes: in no order.
-type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// How to use a server.
 #[derive(Debug, Clone)]
@@ -335,53 +331,6 @@ impl RedisStore {
         let call = self.call().arg(writer.sequence.to_string());
         self.run(writer, &self.home.scripts.renew, &call, 0)
     }
-
-    /// Reads with a connection that no writer waits for.
-    fn read<T>(&self, operation: impl FnMut(&mut Connection) -> Result<T, Trouble>) -> Result<T, StoreError> {
-        let mut slot = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let answer = self.home.link.persist(&mut slot, operation);
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if readers.len() < READERS {
-            readers.extend(slot);
-        }
-        answer
-    }
-
-    /// The values of `keys` in `table`, those of a commit that is being folded in included.
-    fn fields_of(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let (key, redo) = (self.home.keys.table(table), self.home.keys.redo());
-        let mut pipe = redis::pipe();
-        pipe.atomic().cmd("HMGET").arg(&key).arg(keys).cmd("HGETALL").arg(&redo);
-        let (mut values, redo): (Vec<Option<Vec<u8>>>, Hash) = self.read(|connection| Ok(pipe.query(connection)?))?;
-        for row in published(redo)?.into_iter().filter(|row| row.table == table) {
-            if let Some(place) = keys.iter().position(|key| *key == row.key.as_slice()) {
-                values[place] = Some(row.value);
-            }
-        }
-        Ok(values)
-    }
-
-    /// The rows of one stage in `table`, those of a commit that is being folded in included.
-    fn rows_of(&self, table: Table) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StoreError> {
-        let (key, redo) = (self.home.keys.table(table), self.home.keys.redo());
-        let read = |command: &str| {
-            let mut pipe = redis::pipe();
-            pipe.atomic().cmd("HGETALL").arg(&key).cmd(command).arg(&redo);
-            pipe
-        };
-        let (rows, folding): (Hash, bool) = self.read(|connection| Ok(read("EXISTS").query(connection)?))?;
-        let mut all: BTreeMap<_, _> = rows.into_iter().collect();
-        if folding {
-            let (rows, redo): (Hash, Hash) = self.read(|connection| Ok(read("HGETALL").query(connection)?))?;
-            all.extend(rows);
-            for row in published(redo)? {
-                if row.table == table {
-                    all.insert(row.key, row.value);
-                }
-            }
-        }
-        Ok(all)
-    }
 }
 
 /// Adds what the stages' fences must not be above.
@@ -404,14 +353,6 @@ fn fenced(piece: &Piece) -> Vec<Row> {
     piece.rows.iter().cloned().chain(fences).collect()
 }
 
-fn published(redo: Hash) -> Result<Vec<Row>, StoreError> {
-    let mut rows = Vec::new();
-    for piece in redo.values() {
-        rows.extend(unpack(piece)?);
-    }
-    Ok(rows)
-}
-
 fn wait_for(connection: &mut Connection, replicas: u32, patience: Duration) -> Result<(), Trouble> {
     if replicas == 0 {
         return Ok(());
@@ -425,27 +366,7 @@ fn wait_for(connection: &mut Connection, replicas: u32, patience: Duration) -> R
 
 impl Store for RedisStore {
     fn load(&self) -> Result<Snapshot, StoreError> {
-        let keys = &self.home.keys;
-        let tables = [Table::Sweeps, Table::Marks, Table::Outlines, Table::Progress];
-        let mut pipe = redis::pipe();
-        pipe.atomic();
-        for key in tables.map(|table| keys.table(table)).into_iter().chain([keys.redo()]) {
-            pipe.cmd("HGETALL").arg(key);
-        }
-        let (sweeps, marks, outlines, progress, redo): (Pairs, Pairs, Pairs, Pairs, Hash) =
-            self.read(|connection| Ok(pipe.query(connection)?))?;
-        let mut all = [sweeps, marks, outlines, progress];
-        let mut newer: [Hash; 4] = Default::default();
-        for row in published(redo)? {
-            if let Some(place) = tables.iter().position(|table| *table == row.table) {
-                newer[place].insert(row.key, row.value);
-            }
-        }
-        for (rows, newer) in all.iter_mut().zip(newer) {
-            rows.retain(|(key, _)| !newer.contains_key(key));
-            rows.extend(newer);
-        }
-        snapshot(all)
+        self.read_all()
     }
 
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
@@ -495,31 +416,4 @@ impl Store for RedisStore {
             tracing::warn!(?trouble, "could not give the lead up; it ends with its lease");
         }
     }
-}
-
-fn snapshot([mut sweeps, marks, outlines, progress]: [Pairs; 4]) -> Result<Snapshot, StoreError> {
-    let marks: Hash = marks.into_iter().collect();
-    let sweeps = || {
-        sweeps.sort_unstable();
-        sweeps.iter().map(|(id, record)| load::sweep(record, marks.get(id).map(Vec::as_slice))).collect()
-    };
-    let outlines = || by_stage("outlines", &outlines, outline::decode);
-    let standings = || by_stage("progress", &progress, |standing| decode("progress", standing));
-    load::snapshot(sweeps, outlines, [standings])
-}
-
-/// The rows of a table with a row for each stage, decoded, in order.
-fn by_stage<T>(
-    table: &'static str,
-    rows: &Pairs,
-    decode: impl Fn(&[u8]) -> Result<T, StoreError>,
-) -> Result<Vec<(StageId, T)>, StoreError> {
-    let stage = |(key, value): &(Vec<u8>, Vec<u8>)| {
-        let damaged = |_| StoreError::Damaged { table, cause: "a key is not a stage's id".to_owned() };
-        let id = StageId(ContentHash::from_bytes(key.as_slice().try_into().map_err(damaged)?));
-        Ok((id, decode(value)?))
-    };
-    let mut rows = rows.iter().map(stage).collect::<Result<Vec<_>, StoreError>>()?;
-    rows.sort_unstable_by_key(|(id, _)| *id);
-    Ok(rows)
 }
