@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "pretext/v1/types.proto",
         "pretext/v1/sweeps.proto",
         "pretext/v1/work.proto",
+        "pretext/v1/data.proto",
         "pretext/v1/identity.proto",
         "pretext/v1/web.proto",
         "externalscaler/externalscaler.proto",

@@ -54,17 +54,20 @@ if [ "$1" = verify ] && ! cargo deny --version >/dev/null 2>&1; then
     env -u CARGO_TARGET_DIR cargo install --locked cargo-deny --version 0.20.2 --quiet
 fi
 
-# The programs that check the manifests, in an environment of their own; made again when their list changes.
-if [ "$1" = test ]; then
-    tools="${XDG_CACHE_HOME:-$HOME/.cache}/pretext/manifest-tools"
-    wanted="$(dirname "$0")/manifests/requirements.txt"
+# Python programs that tests run, each group in an environment of its own; made again when its list changes.
+environment() {
+    local tools="${XDG_CACHE_HOME:-$HOME/.cache}/pretext/$1" wanted="$2" what="$3"
     if ! cmp -s "$wanted" "$tools/requirements.txt"; then
-        echo "installing: the programs that check manifests" >&2
+        echo "installing: $what" >&2
         rm -rf "$tools"
         python3 -m venv "$tools"
         "$tools/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$wanted"
         cp "$wanted" "$tools/requirements.txt"
     fi
+}
+if [ "$1" = test ]; then
+    environment manifest-tools "$(dirname "$0")/manifests/requirements.txt" "the programs that check manifests"
+    environment s3-server "$(dirname "$0")/s3/requirements.txt" "the S3 server that artifacts are tested on"
 fi
 
 if [ "$1" = sbom ] && ! cargo cyclonedx --version >/dev/null 2>&1; then

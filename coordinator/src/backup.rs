@@ -78,6 +78,9 @@ pub fn write(store: &dyn Store, out: &mut dyn Write) -> Result<u64, BackupError>
         }
         sealed.change(Change::SetProgress(id, progress))?;
     }
+    for (fingerprint, data) in snapshot.data {
+        sealed.change(Change::SetData(fingerprint, Some(Box::new(data))))?;
+    }
     let (changes, hash) = (sealed.changes, sealed.hasher.finalize().to_hex().to_string());
     sealed.line(&Line::Seal { changes, blake3: hash })?;
     sealed.out.flush()?;
@@ -119,7 +122,7 @@ pub fn restore<R: BufRead>(
 ) -> Result<u64, BackupError> {
     check(&mut open()?)?;
     let snapshot = store.load()?;
-    if !snapshot.sweeps.is_empty() || !snapshot.stages.is_empty() {
+    if !snapshot.sweeps.is_empty() || !snapshot.stages.is_empty() || !snapshot.data.is_empty() {
         return Err(BackupError::NotEmpty);
     }
     let mut group = Vec::with_capacity(GROUP);
@@ -215,7 +218,7 @@ downstream: {epochs: 1, batch: 8}
         let worker = WorkerId { name: "w".to_owned(), boot: uuid::Uuid::from_u128(1) };
         let device =
             DeviceFacts { name: "cpu".to_owned(), description: String::new(), class: NumericClass::Cpu, slots: 1 };
-        let offer = Offer { devices: vec![device], datasets: vec![], version: String::new() };
+        let offer = Offer { devices: vec![device], datasets: vec![], version: String::new(), data_cache: 0 };
         let mut engine = Engine::restore(Limits::default(), Snapshot::default(), 0);
         engine.register(worker.clone(), offer.clone(), 0);
         let planned = submission::plan(SWEEP, Extent::Whole, &Announced::new(), NumericClass::Cpu).expect("good");

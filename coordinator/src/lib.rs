@@ -9,6 +9,7 @@ pub mod core;
 pub mod engine;
 mod entrance;
 pub mod exposure;
+pub mod gc;
 pub mod grpc;
 pub mod http;
 pub mod identity;

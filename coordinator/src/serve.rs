@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::artifacts::{ArtifactError, Artifacts};
+use crate::artifacts::{ArtifactError, ArtifactOptions, Artifacts};
 use crate::core::{Core, CoreThread};
 use crate::engine::Limits;
 use crate::entrance::{Desk, Entrance, Open};
@@ -20,8 +20,10 @@ use crate::store::{RedbStore, Store, StoreError};
 pub struct Options {
     /// Where to listen; port 0 lets the system choose.
     pub listen: SocketAddr,
-    /// Where state and artifacts are kept.
+    /// Where state is kept.
     pub state_dir: PathBuf,
+    /// Where artifacts are kept.
+    pub artifacts: ArtifactOptions,
     /// Times and limits.
     pub limits: Limits,
     /// Who can reach it, and how.
@@ -86,9 +88,14 @@ pub(crate) struct Work {
 
 impl Work {
     /// Begins to answer at `desk`, on a store that is open.
-    pub(crate) async fn begin(desk: &Desk, store: Arc<dyn Store>, options: &Options) -> Result<Self, StartError> {
+    pub(crate) async fn begin(
+        desk: &Desk,
+        store: Arc<dyn Store>,
+        artifacts: Artifacts,
+        options: &Options,
+    ) -> Result<Self, StartError> {
         make_dir(&options.state_dir)?;
-        let artifacts = Artifacts::open(&options.state_dir.join("artifacts"))?;
+        artifacts.begin().await?;
         let (core, thread) = Core::start(store, options.limits)?;
         let mut beside = JoinSet::new();
         let web = match &options.exposure.web {
@@ -109,8 +116,10 @@ impl Coordinator {
         let entrance = Entrance::bind(&options).await?;
         make_dir(&options.state_dir)?;
         let store = Arc::new(RedbStore::open(&options.state_dir.join("state.redb"))?);
+        let artifacts = Artifacts::open(&options.artifacts).await?;
+        artifacts.probe().await?;
         // Before the ports are open: nobody finds this coordinator standing by.
-        let work = Work::begin(entrance.desk(), store, &options).await?;
+        let work = Work::begin(entrance.desk(), store, artifacts, &options).await?;
         Ok(Self::serving(entrance.open()?, work, &options))
     }
 

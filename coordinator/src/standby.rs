@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::artifacts::Artifacts;
 use crate::entrance::{Entrance, Open};
 use crate::serve::{Coordinator, Options, StartError, Work};
 use crate::store::{Durability, Lead, RedisHome, RedisOptions, RedisStore, Store};
@@ -12,18 +13,21 @@ use crate::store::{Durability, Lead, RedisHome, RedisOptions, RedisStore, Store}
 pub struct Standby {
     open: Open,
     home: Arc<RedisHome>,
+    artifacts: Artifacts,
     options: Options,
 }
 
 impl Standby {
-    /// Listens, refuses calls until [`Standby::lead`] has the lead, and checks the store's server.
+    /// Listens, refuses calls until [`Standby::lead`] has the lead, and checks the store's server and the home of artifacts.
     pub async fn start(options: Options, mut redis: RedisOptions) -> Result<Self, StartError> {
         let entrance = Entrance::bind(&options).await?;
         redis.name = name(entrance.address());
         // Before the store is asked: that the process lives does not depend on it.
         let open = entrance.open()?;
         let home = Arc::new(blocking(move || RedisHome::open(redis)).await??);
-        Ok(Self { open, home, options })
+        let artifacts = Artifacts::open(&options.artifacts).await?;
+        artifacts.probe().await?;
+        Ok(Self { open, home, artifacts, options })
     }
 
     /// Where it listens.
@@ -53,7 +57,7 @@ impl Standby {
 
     /// Waits for the lead, and serves. Returns the term too.
     pub async fn lead(self) -> Result<(Coordinator, u64), StartError> {
-        let Self { open, home, options } = self;
+        let Self { open, home, artifacts, options } = self;
         let pace = home.lease() / 5;
         let store: RedisStore = loop {
             let home = home.clone();
@@ -68,7 +72,7 @@ impl Standby {
         let term = store.term();
         tracing::info!(term, "leads");
         let store: Arc<dyn Store> = Arc::new(store);
-        let work = Work::begin(&open.desk, store, &options).await?;
+        let work = Work::begin(&open.desk, store, artifacts, &options).await?;
         Ok((Coordinator::serving(open, work, &options), term))
     }
 }

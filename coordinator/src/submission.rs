@@ -13,7 +13,7 @@ use pretext_shared::sweep::Provenance;
 use crate::build;
 use crate::engine::{Engine, StageRecord, Submission, SweepRecord};
 
-/// Data sets that workers announce, by `KIND:PATH`; each version once.
+/// Data sets that workers announce and that were pushed, by `KIND:PATH`; each version once.
 pub type Announced = BTreeMap<String, Vec<Result<DatasetFacts, String>>>;
 
 /// Why a sweep cannot be planned.
@@ -28,7 +28,11 @@ pub enum SubmissionError {
     /// No worker has the data.
     #[error(
         "no connected worker announces the data set {key}; announced are: {announced}. Start a worker whose --data-root has it{}",
-        if key.contains('?') { format!(", with --dataset '{key}', which reads groups from names") } else { String::new() }
+        if key.contains('?') {
+            format!(", with --dataset '{key}', which reads groups from names, or push it with `coordinator data push --groups`")
+        } else {
+            ", or push it with `coordinator data push`".to_owned()
+        }
     )]
     NotAnnounced {
         /// What the sweep needs.
@@ -37,7 +41,9 @@ pub enum SubmissionError {
         announced: String,
     },
     /// Workers disagree.
-    #[error("workers announce different versions of {key} (fingerprints {versions}): give them one")]
+    #[error(
+        "there are different versions of {key} (fingerprints {versions}), announced by workers or pushed: give them one"
+    )]
     Disagreement {
         /// What the sweep needs.
         key: String,

@@ -86,6 +86,19 @@ impl Source {
         }
     }
 
+    /// The same source at another path; drawn pictures have none.
+    pub fn at(&self, there: &str) -> Self {
+        let mut source = self.clone();
+        match &mut source {
+            Source::ImageFolder { path, .. }
+            | Source::Cifar10 { path }
+            | Source::Cifar100 { path }
+            | Source::Idx { path } => there.clone_into(path),
+            Source::Procedural(_) => {}
+        }
+        source
+    }
+
     /// How names of images say which group they are of.
     pub fn groups(&self) -> Option<&GroupPattern> {
         match self {

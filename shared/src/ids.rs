@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -157,15 +158,15 @@ hash_id! {
 }
 
 /// Identifies a sweep: its name and the start of the hash of its resolved spec, `NAME-HASH8`.
-/// The same file again is the same sweep; a changed file is another.
+/// The same file again is the same sweep; a changed file is another. Copies share the text: every stage has one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct SweepId(String);
+pub struct SweepId(Arc<str>);
 
 impl SweepId {
     /// The id of the sweep `name` whose resolved spec hashes to `resolved`.
     pub fn new(name: &str, resolved: ContentHash) -> Self {
-        Self(format!("{name}-{}", &resolved.to_string()[..8]))
+        Self(format!("{name}-{}", &resolved.to_string()[..8]).into())
     }
 
     /// The id as text.
@@ -187,13 +188,13 @@ impl TryFrom<String> for SweepId {
         let valid = text.rsplit_once('-').is_some_and(|(name, hash)| {
             is_valid_name(name) && hash.len() == 8 && hash.bytes().all(|b| b.is_ascii_hexdigit())
         });
-        if valid { Ok(Self(text)) } else { Err(InvalidId { kind: "sweep id", text, expected: "NAME-HASH8" }) }
+        if valid { Ok(Self(text.into())) } else { Err(InvalidId { kind: "sweep id", text, expected: "NAME-HASH8" }) }
     }
 }
 
 impl From<SweepId> for String {
     fn from(id: SweepId) -> Self {
-        id.0
+        id.0.as_ref().to_owned()
     }
 }
 

@@ -9,6 +9,7 @@ pub mod device;
 pub mod draw;
 pub mod ids;
 pub mod outcome;
+pub mod packing;
 pub mod plan;
 pub mod point;
 pub mod spec;

@@ -30,6 +30,9 @@ pub struct Run {
     pub source: Source,
     /// The data root that the source's path is relative to.
     pub data_root: PathBuf,
+    /// The folder that it is relative to instead, for data that were fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched: Option<PathBuf>,
     /// The folder of this stage: checkpoints and outputs. Made by the daemon.
     pub folder: PathBuf,
     /// Where below the data root the weights file of the stage is, for a stage that starts from one.

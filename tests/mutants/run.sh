@@ -52,8 +52,9 @@ check_engine() {
 }
 
 copy_spool() {
-    workspace '"shared", "worker"'
-    mkdir -p "$copy/worker/src"
+    workspace '"shared", "worker", "tests/power-loss"'
+    mkdir -p "$copy"/{worker/src,tests}
+    cp -r "$root/tests/power-loss" "$copy/tests/"
     cp -r "$root"/worker/src/{spool,checkpoint} "$copy/worker/src/"
     echo '//! The spool and checkpoints alone.
 #![allow(missing_docs, unused, unreachable_patterns)]
@@ -61,7 +62,8 @@ pub mod checkpoint;
 pub mod spool;' >"$copy/worker/src/lib.rs"
     {
         manifest worker pretext-shared blake3 redb serde serde_json thiserror tokio tracing
-        printf '\n[dev-dependencies]\ntempfile.workspace = true\n'
+        printf '\n[dev-dependencies]\n'
+        printf '%s.workspace = true\n' pretext-power-loss tempfile
     } >"$copy/worker/Cargo.toml"
 }
 build_spool() {

@@ -5,8 +5,10 @@ pub mod browser;
 pub mod members;
 pub mod pictures;
 pub mod processes;
+pub mod python;
 pub mod redis;
 pub mod relay;
+pub mod s3;
 pub mod simulation;
 pub mod stub;
 

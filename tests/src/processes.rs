@@ -102,7 +102,7 @@ impl From<std::process::Output> for Output {
 pub fn coordinator_command(folder: &Scratch, args: &[&str]) -> Command {
     let mut command = Command::new(program("coordinator"));
     command.args(args).current_dir(folder.0.path()).stdin(Stdio::null());
-    command.env_remove("PRETEXT_COORDINATOR").env_remove("PRETEXT_STORE");
+    command.env_remove("PRETEXT_COORDINATOR").env_remove("PRETEXT_STORE").env_remove("PRETEXT_ARTIFACTS");
     command
 }
 
@@ -161,6 +161,11 @@ impl Server {
 
     /// Starts on the given address.
     pub fn start_at(folder: &Scratch, listen: &str, extra: &[&str]) -> Self {
+        Self::start_in(folder, listen, extra, &[])
+    }
+
+    /// The same with variables of its environment.
+    pub fn start_in(folder: &Scratch, listen: &str, extra: &[&str], variables: &[(String, String)]) -> Self {
         let state = folder.path("state");
         let mut args = vec!["--json", "serve", "--listen", listen, "--state-dir"];
         args.push(state.to_str().expect("a text path"));
@@ -168,6 +173,7 @@ impl Server {
         let mut child = coordinator_command(folder, &args)
             .stdout(Stdio::piped())
             .stderr(log(folder, "serve.log"))
+            .envs(variables.iter().cloned())
             .spawn()
             .expect("the program starts");
         let mut line = String::new();

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 
 /// See the module. Ends with the test.
 pub struct Relay {
     runtime: Option<Runtime>,
+    whole: watch::Sender<bool>,
     /// Where it listens: on its own address.
     pub address: SocketAddr,
 }
@@ -20,15 +22,33 @@ impl Relay {
         let runtime = builder.expect("a thread");
         let listener = runtime.block_on(TcpListener::bind((address, 0))).expect("a loopback address");
         let at = listener.local_addr().expect("it listens");
+        let (whole, is_whole) = watch::channel(true);
         runtime.spawn(async move {
             loop {
                 match listener.accept().await {
-                    Ok((inward, _)) => drop(tokio::spawn(carry(inward, address, target))),
+                    Ok((inward, _)) => drop(tokio::spawn(carry_until_cut(inward, address, target, is_whole.clone()))),
                     Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
                 }
             }
         });
-        Self { runtime: Some(runtime), address: at }
+        Self { runtime: Some(runtime), whole, address: at }
+    }
+
+    /// Ends all connections, and from here on hangs up on who connects.
+    pub fn cut(&self) {
+        self.whole.send_replace(false);
+    }
+
+    /// Carries again.
+    pub fn mend(&self) {
+        self.whole.send_replace(true);
+    }
+}
+
+async fn carry_until_cut(inward: TcpStream, from: Ipv4Addr, target: SocketAddr, mut whole: watch::Receiver<bool>) {
+    tokio::select! {
+        _ = whole.wait_for(|whole| !whole) => {}
+        _ = carry(inward, from, target) => {}
     }
 }
 

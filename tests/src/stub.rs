@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use pretext_proto::PROTOCOL;
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::work_client::WorkClient;
-use pretext_shared::outcome::{Score, StageResult};
+use pretext_shared::ids::ContentHash;
+use pretext_shared::outcome::{ArtifactKind, Score, StageResult};
+use tonic::Status;
 use tonic::transport::Channel;
 
 /// See the module.
@@ -32,6 +34,7 @@ impl Stub {
             version: "stub".to_owned(),
             devices: vec![device],
             datasets: vec![],
+            data_cache: 0,
         };
         client.register(request).await.expect("a good worker");
         Self { client, worker }
@@ -46,6 +49,33 @@ impl Stub {
             request_id: request_id.to_owned(),
         };
         self.client.lease(request).await.expect("a registered worker").into_inner().grant
+    }
+
+    /// Uploads a checkpoint for what it was granted.
+    pub async fn upload(&mut self, grant: &pb::Grant, content: &[u8]) -> Result<pb::UploadReply, Status> {
+        let parts = Self::parts(grant, content);
+        Ok(self.client.upload(tokio_stream::iter(parts)).await?.into_inner())
+    }
+
+    /// The messages of that upload.
+    pub fn parts(grant: &pb::Grant, content: &[u8]) -> Vec<pb::UploadPart> {
+        use pb::upload_part::Part;
+        let header = pb::UploadHeader {
+            attempt: grant.attempt.clone(),
+            kind: ArtifactKind::Checkpoint.as_str().to_owned(),
+            artifact: ContentHash::of(content).to_string(),
+            length: content.len() as u64,
+        };
+        let chunks = content.chunks(256 << 10).map(|data| Part::Chunk(pb::Chunk { data: data.to_vec() }));
+        std::iter::once(Part::Header(header)).chain(chunks).map(|part| pb::UploadPart { part: Some(part) }).collect()
+    }
+
+    /// Registers what it uploaded as the checkpoint of `step`.
+    pub async fn register_checkpoint(&mut self, grant: &pb::Grant, content: &[u8], step: u64) -> Result<(), Status> {
+        let artifact = ContentHash::of(content).to_string();
+        let attempt = grant.attempt.clone();
+        let request = pb::RegisterCheckpointRequest { attempt, artifact, step, next_sequence: 0 };
+        self.client.register_checkpoint(request).await.map(drop)
     }
 
     /// Hands over a result.

@@ -5,8 +5,10 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use pretext_proto::v1 as pb;
+use pretext_proto::v1::data_client::DataClient;
 use pretext_proto::v1::sweeps_client::SweepsClient;
 use pretext_proto::v1::work_client::WorkClient;
+use pretext_tests::stub::Stub;
 use pretext_tests::{Scratch, Server, until};
 use tonic::{Code, Request, Status};
 
@@ -66,6 +68,24 @@ async fn a_batch_at_the_edge() {
 }
 
 #[tokio::test]
+async fn packs_at_the_edge() {
+    let folder = Scratch::new();
+    let server = Server::start(&folder, &[]);
+    let mut client = DataClient::connect(server.url.clone()).await.expect("a coordinator");
+    let unknown = |count| pb::MissingRequest { artifacts: vec!["0".repeat(64); count] };
+    let missing = client.missing(unknown(10_000)).await.expect("not too many").into_inner();
+    assert_eq!(missing.artifacts.len(), 10_000);
+    assert_eq!(client.missing(unknown(10_001)).await.expect_err("too many").code(), Code::InvalidArgument);
+    let mut upload = async |length: u64| {
+        let header = pb::pack_part::Part::Header(pb::PackHeader { artifact: "0".repeat(64), length });
+        let part = pb::PackPart { part: Some(header) };
+        client.upload(tokio_stream::iter([part])).await.expect_err("nothing comes").message().to_owned()
+    };
+    assert_eq!(upload(256 << 20).await, "0 bytes came, the header says 268435456");
+    assert!(upload((256 << 20) + 1).await.contains("at most"));
+}
+
+#[tokio::test]
 async fn headers_at_the_edge() {
     let folder = Scratch::new();
     let server = Server::start(&folder, &[]);
@@ -100,4 +120,38 @@ fn connections_at_the_edge() {
     assert!(!is_served(&mut connect()), "all places are taken");
     drop(one);
     until("a place is free again", || is_served(&mut connect()).then_some(()));
+}
+
+#[tokio::test]
+async fn artifacts_at_the_edge() {
+    const SWEEP: &str = "
+name: limited
+dataset: {kind: procedural, train_per_class: 40, test_per_class: 10, seed: 0, image_size: 16}
+encoder: {kind: small-cnn, width: 4, blocks: 2}
+methods: [supervised]
+fractions: [50%]
+lr: {fixed: {kind: constant, base: 0.01}}
+seeds: [0]
+downstream: {epochs: 1, batch: 8}
+";
+    let folder = Scratch::new();
+    let server = Server::start(&folder, &["--artifact-limit", "1MiB", "--artifact-quota", "1049076"]);
+    let mut stub = Stub::register(&server.url, "stub", 1).await;
+    server.submit(&folder, SWEEP);
+    let grant = stub.lease("0193f2a0-0000-7000-8000-000000000001").await.expect("work");
+    let large = stub.upload(&grant, &vec![1; (1 << 20) + 1]).await.expect_err("one byte too many");
+    assert!(large.code() == Code::ResourceExhausted && large.message().contains("--artifact-limit"), "{large}");
+    stub.upload(&grant, &vec![1; 1 << 20]).await.expect("exactly as large as allowed");
+    stub.upload(&grant, &vec![1; 1 << 20]).await.expect("the same again takes no room");
+    // 500 bytes are left.
+    let full = stub.upload(&grant, &[2; 501]).await.expect_err("one byte too many");
+    assert!(full.code() == Code::ResourceExhausted && full.message().contains("--artifact-quota"), "{full}");
+    stub.upload(&grant, &[2; 500]).await.expect("exactly what is left");
+    // A result makes room: its stage's checkpoints go.
+    stub.register_checkpoint(&grant, &[2; 500], 1).await.expect("it is there");
+    stub.complete(grant).await;
+    let next = stub.lease("0193f2a0-0000-7000-8000-000000000002").await.expect("work");
+    while let Err(full) = stub.upload(&next, &[3; 500]).await {
+        assert_eq!(full.code(), Code::ResourceExhausted, "{full}");
+    }
 }

@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use pretext_tests::processes::{Guarded, coordinator_command, program, read};
+use pretext_tests::python::programs;
 use pretext_tests::redis::Redis;
+use pretext_tests::s3::{BUCKET, S3};
 use pretext_tests::{Output, Scratch, coordinator, until};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -19,13 +22,6 @@ use serde_json::Value;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
-}
-
-/// The Python of the environment that `tests/setup.sh test` makes.
-fn python() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let home = || Path::new(&std::env::var_os("HOME").expect("a home")).join(".cache");
-    cache.unwrap_or_else(home).join("pretext/manifest-tools/bin/python")
 }
 
 /// What the checks found in the manifests.
@@ -43,8 +39,7 @@ fn checked() -> Option<Checked> {
         println!("skipped: there is no kubectl to render the manifests with");
         return None;
     }
-    let python = python();
-    assert!(python.is_file(), "{} is missing: `tests/setup.sh test` makes it", python.display());
+    let python = programs("manifest-tools").join("python");
     let script = root().join("tests/manifests/check.py");
     let output: Output = Command::new(python).arg(script).arg(root()).output().expect("Python").into();
     assert_eq!(output.code, 0, "{}", output.stderr);
@@ -55,6 +50,7 @@ fn checked() -> Option<Checked> {
 struct Served {
     _process: Guarded,
     _store: Option<Redis>,
+    _artifacts: Option<S3>,
     url: String,
     log: PathBuf,
 }
@@ -70,10 +66,14 @@ impl Served {
         let guarded = arguments.iter().any(|argument| argument.starts_with("--store-password-file="));
         let store = guarded.then(|| Redis::guarded(folder, "secret"));
         let password = folder.file("password", "secret\n");
+        // And a home of artifacts with a bucket.
+        let in_bucket = arguments.iter().any(|argument| argument.starts_with("--artifacts=s3://pretext/"));
+        let artifacts = in_bucket.then(|| S3::start(folder));
         // Another place and other ports; all else is as it is written.
         let arguments: Vec<String> = arguments
             .iter()
             .map(|argument| argument.replace("/etc/pretext/redis/password", password.to_str().expect("text")))
+            .map(|argument| argument.replace("s3://pretext/", &format!("s3://{BUCKET}/")))
             .map(|argument| argument.replace("/var/lib/pretext", state))
             .map(|argument| argument.replace("0.0.0.0:7878", "127.0.0.1:0").replace("0.0.0.0:7879", "127.0.0.1:0"))
             .map(|argument| if argument == "--monitor" { "--monitor=127.0.0.1:0".to_owned() } else { argument })
@@ -88,13 +88,17 @@ impl Served {
         if let Some(store) = &store {
             command.env("PRETEXT_STORE", store.url());
         }
+        if let Some(artifacts) = &artifacts {
+            let key = "[default]\naws_access_key_id = lab\naws_secret_access_key = secret\n";
+            command.envs(S3::variables_with(artifacts.address, &folder.file("credentials", key)));
+        }
         let mut process = Guarded(command.spawn().expect("the program starts"));
         let url = until("it listens", || {
             let ended = process.0.try_wait().expect("a child of ours");
             assert!(ended.is_none(), "{arguments:?}: {}", read(&log));
             Some(read(&out).lines().next()?.strip_prefix("listening on ")?.to_owned())
         });
-        Self { _process: process, _store: store, url, log }
+        Self { _process: process, _store: store, _artifacts: artifacts, url, log }
     }
 }
 
@@ -109,9 +113,8 @@ fn manifests_are_valid_and_the_programs_take_their_arguments() {
         }
     }
     let count = |prefix: &str| lines.keys().filter(|name| name.starts_with(prefix)).count();
-    for (place, least) in
-        [("compose/", 2), ("systemd/", 2), ("single-node/", 3), ("nvidia/", 3), ("spot/", 3), ("high-availability/", 3)]
-    {
+    let overlays = ["single-node/", "nvidia/", "spot/", "batch/", "high-availability/"];
+    for (place, least) in [("compose/", 2), ("systemd/", 2)].into_iter().chain(overlays.map(|overlay| (overlay, 3))) {
         assert!(count(place) >= least, "{place}: {:?}", lines.keys());
     }
     // Many places say the same: each is tried once.
@@ -157,6 +160,7 @@ fn round_trip(document: &Value) -> Result<Value, serde_json::Error> {
         ("v1", "ServiceAccount") => through::<ServiceAccount>(document),
         ("apps/v1", "Deployment") => through::<Deployment>(document),
         ("apps/v1", "StatefulSet") => through::<StatefulSet>(document),
+        ("batch/v1", "Job") => through::<Job>(document),
         ("networking.k8s.io/v1", "NetworkPolicy") => through::<NetworkPolicy>(document),
         ("policy/v1", "PodDisruptionBudget") => through::<PodDisruptionBudget>(document),
         // Held to KEDA's own schema by check.py.
@@ -184,6 +188,9 @@ fn registers(folder: &Scratch, place: &str, arguments: &[String]) {
         .map(|argument| argument.replace("${CREDENTIALS_DIRECTORY}/join-token", token.to_str().expect("text")))
         .map(|argument| argument.replace("/var/lib/pretext", folder.path("worker").to_str().expect("text")))
         .map(|argument| argument.replace("--device=cuda", "--device=cpu"))
+        // What a cluster puts in.
+        .map(|argument| argument.replace("$(JOB_COMPLETION_INDEX)", "3"))
+        .map(|argument| argument.replace("$(POD_UID)", "6ba7b810-9dad-11d1-80b4-00c04fd430c8"))
         .map(|argument| if argument == "auto" { "cpu".to_owned() } else { argument })
         .collect();
     // Units name the coordinator in the environment.
@@ -207,5 +214,7 @@ fn registers(folder: &Scratch, place: &str, arguments: &[String]) {
         read(&served.log).contains("worker registered").then_some(())
     });
     worker.signal(rustix::process::Signal::TERM);
-    assert_eq!(worker.ended(), 0, "{place}: {}", read(&log));
+    // One that is to end by itself was cut short.
+    let batch = line.iter().any(|argument| argument.starts_with("--until-idle"));
+    assert_eq!(worker.ended(), if batch { 130 } else { 0 }, "{place}: {}", read(&log));
 }

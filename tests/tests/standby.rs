@@ -68,6 +68,7 @@ impl Stub {
             version: "0".to_owned(),
             devices: vec![device],
             datasets: vec![],
+            data_cache: 0,
         };
         self.runtime.block_on(self.client.register(request)).map(drop)
     }

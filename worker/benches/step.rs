@@ -112,6 +112,7 @@ fn run(case: &Case, threads: usize) -> Result<String, Box<dyn std::error::Error>
         stage: Stage { spec: StageSpec::Downstream(spec), class: NumericClass::Cpu, extent: Extent::Whole },
         source: Source::Procedural(source),
         data_root: PathBuf::from("."),
+        fetched: None,
         folder: folder.clone(),
         weights: None,
         parent: None,

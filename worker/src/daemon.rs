@@ -1,4 +1,4 @@
-//! What the commands of the `worker` program do.
+//! The daemon, as the command line starts it.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -7,20 +7,17 @@ use std::time::Duration;
 
 use pretext_identity::Wire;
 use pretext_proto::v1 as pb;
-use pretext_shared::dataset::{DatasetFacts, Source};
-use pretext_shared::device::{DeviceFacts, NumericClass};
+use pretext_shared::device::DeviceFacts;
 use pretext_shared::ids::{MAX_NAME, WorkerId, is_valid_name};
-use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
-use worker::data;
-use worker::device::{self, AdapterKind, DeviceName};
+use worker::device::{self, DeviceName};
 use worker::identity;
-use worker::session::{self, LinkError, ServeError, messages};
+use worker::session::{self, End, LinkError, ServeError, messages};
 
-use crate::DaemonArgs;
+use crate::{DaemonArgs, inspect};
 
 /// Bad input.
 pub(crate) const BAD_INPUT: u8 = 2;
@@ -28,6 +25,8 @@ pub(crate) const BAD_INPUT: u8 = 2;
 const REFUSED: u8 = 3;
 /// Something about this machine.
 pub(crate) const ENVIRONMENT: u8 = 4;
+/// Told to stop before it was done.
+const INTERRUPTED: u8 = 130;
 /// How long the state directory of a worker that is ending is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(15);
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
@@ -77,44 +76,13 @@ fn announcements(args: &DaemonArgs) -> Result<Vec<pb::Dataset>, String> {
         return Ok(Vec::new());
     }
     let cache = args.state_dir.join("hashes");
-    Ok(look_for(&args.data_root, &args.dataset, Some(&cache))?
+    Ok(inspect::look_for(&args.data_root, &args.dataset, Some(&cache))?
         .into_iter()
         .map(|found| {
             let problem = found.problem.unwrap_or_else(|| "unknown".to_owned());
             messages::dataset(found.key, found.facts.ok_or(problem))
         })
         .collect())
-}
-
-#[derive(Serialize)]
-struct Found {
-    key: String,
-    facts: Option<DatasetFacts>,
-    problem: Option<String>,
-}
-
-impl Found {
-    fn new(key: String, facts: Result<DatasetFacts, data::DataError>) -> Self {
-        match facts {
-            Ok(facts) => Self { key, facts: Some(facts), problem: None },
-            Err(error) => Self { key, facts: None, problem: Some(error.to_string()) },
-        }
-    }
-}
-
-/// The data sets `keys` below `root`, or all that are there.
-fn look_for(root: &Path, keys: &[String], cache: Option<&Path>) -> Result<Vec<Found>, String> {
-    if keys.is_empty() {
-        let found = data::discover(root, cache).map_err(|error| error.to_string())?;
-        return Ok(found.into_iter().map(|(key, facts)| Found::new(key, facts)).collect());
-    }
-    keys.iter()
-        .map(|key| {
-            let source: Source = key.parse()?;
-            let scanned = data::scan(root, &source, cache);
-            Ok(Found::new(key.clone(), scanned.map(|manifest| manifest.facts)))
-        })
-        .collect()
 }
 
 /// A name for this machine that is fit to be a worker's.
@@ -127,6 +95,20 @@ fn host_name() -> String {
         .collect();
     let name = name.trim_start_matches('.').to_owned();
     if is_valid_name(&name) { name } else { "worker".to_owned() }
+}
+
+/// A number of bytes, as it is written on the command line.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let wrong = || "write a number of bytes, or one with K, M, G or T (powers of 1024), for example 10G".to_owned();
+    let (digits, shift) = match text.char_indices().last() {
+        Some((at, unit)) if unit.is_ascii_alphabetic() => {
+            let unit = "KMGT".find(unit.to_ascii_uppercase()).ok_or_else(wrong)?;
+            (&text[..at], 10 * (unit as u32 + 1))
+        }
+        _ => (text, 0),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).ok_or_else(wrong)
 }
 
 /// The daemon.
@@ -165,6 +147,10 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         return give_up(ENVIRONMENT, format!("cannot clear {}: {error}", state_dir.join("models").display()));
     }
     let data_root = absolute(&args.data_root).unwrap_or_else(|_| args.data_root.clone());
+    let data_cache = session::CacheOptions {
+        folder: args.data_cache.clone().unwrap_or_else(|| state_dir.join("data")),
+        limit: args.data_cache_limit,
+    };
     let datasets = match announcements(&args) {
         Ok(datasets) => datasets,
         Err(sentence) => return give_up(BAD_INPUT, sentence),
@@ -179,7 +165,11 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         datasets,
         state_dir,
         spool_limit: args.spool_limit << 20,
+        until_idle: args.until_idle.map(Duration::from_secs),
+        data_cache,
     };
+    // Who waits for a worker that ends by itself has to see that it did not.
+    let cut_short = if args.until_idle.is_some() { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS };
     // The daemon only waits: two threads do, and leave the cores to the trainers.
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -197,17 +187,23 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         let mut told_to_stop = stopping.clone();
         let prepared = tokio::select! {
             prepared = identity::prepare(urls, args.token_file.as_deref(), &options.state_dir, name) => prepared,
-            _ = told_to_stop.changed() => return ExitCode::SUCCESS,
+            _ = told_to_stop.changed() => return cut_short,
         };
         options.wire = match prepared {
             Ok(wire) => wire,
             Err(error) => return give_up(REFUSED, error),
         };
         match session::serve(options, stopping).await {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(End::Idle) => {
+                let seconds = args.until_idle;
+                tracing::info!(seconds, "nothing has waited that this worker could do: it ends");
+                ExitCode::SUCCESS
+            }
+            Ok(End::Stopped) => cut_short,
             Err(ServeError::Link(error @ LinkError::Url { .. })) => give_up(BAD_INPUT, error),
             Err(ServeError::Link(error)) => give_up(REFUSED, error),
             Err(ServeError::Spool(error)) => give_up(ENVIRONMENT, error),
+            Err(ServeError::Cache(error)) => give_up(ENVIRONMENT, error),
         }
     });
     // A disk or a name server that hangs holds nobody up.
@@ -271,7 +267,7 @@ fn stop_on_signals(stop: watch::Sender<Option<Instant>>) -> std::io::Result<()> 
                 _ = interrupt.recv() => {}
             }
             if last {
-                std::process::exit(130);
+                std::process::exit(INTERRUPTED.into());
             }
             tracing::info!("stopping: trainers checkpoint at their next step");
             tell(&stop);
@@ -290,76 +286,16 @@ pub(crate) fn start_logging(format: &str) {
     }
 }
 
-#[derive(Serialize)]
-struct DeviceRow {
-    name: String,
-    description: String,
-    class: NumericClass,
-    kind: &'static str,
-    /// Whether it computes in hardware of its own: `auto` takes no other GPU.
-    real: bool,
-    /// Whether `--device auto` takes it.
-    auto: bool,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// `worker devices`.
-pub(crate) fn devices(json: bool) -> ExitCode {
-    let auto = DeviceName::Auto.resolve();
-    let cpu = device::Compute::cpu().describe(1);
-    let mut rows = vec![DeviceRow {
-        name: cpu.name,
-        description: cpu.description,
-        class: cpu.class,
-        kind: "CPU",
-        real: true,
-        auto: auto == DeviceName::Cpu,
-    }];
-    rows.extend(device::list().into_iter().map(|adapter| DeviceRow {
-        description: adapter.description.clone(),
-        class: adapter.name.class(),
-        kind: adapter.kind.as_str(),
-        real: adapter.kind != AdapterKind::Software,
-        auto: adapter.name == auto,
-        name: adapter.name.to_string(),
-    }));
-    print_rows(json, &rows, |row| {
-        let mark = if row.auto { "*" } else { " " };
-        format!("{mark} {:<12} {:<15} {}", row.name, row.kind, row.description)
-    })
-}
-
-/// `worker inspect DIR`.
-pub(crate) fn inspect(dir: &Path, keys: &[String], json: bool) -> ExitCode {
-    let found = match look_for(dir, keys, None) {
-        Ok(found) => found,
-        Err(sentence) => return give_up(BAD_INPUT, sentence),
-    };
-    print_rows(json, &found, |found| match &found.facts {
-        Some(facts) => format!(
-            "{}: {} classes, {} training and {} test images, {}fingerprint {}",
-            found.key,
-            facts.classes.len(),
-            facts.train_total(),
-            facts.test_total(),
-            if facts.groups.is_empty() { String::new() } else { format!("{} groups, ", facts.groups.len()) },
-            facts.fingerprint.short()
-        ),
-        None => format!("{}: cannot be used: {}", found.key, found.problem.as_deref().unwrap_or("unknown")),
-    })
-}
-
-fn print_rows<T: Serialize>(json: bool, rows: &[T], line: impl Fn(&T) -> String) -> ExitCode {
-    let text = if json {
-        match serde_json::to_string_pretty(rows) {
-            Ok(text) => text,
-            Err(error) => return give_up(ENVIRONMENT, error),
+    #[test]
+    fn sizes_are_read_with_their_unit() {
+        let sizes = ["0", "1000", "3K", "2m", "10G", "1T"].map(|text| size(text).ok());
+        assert_eq!(sizes, [0, 1000, 3 << 10, 2 << 20, 10 << 30, 1 << 40].map(Some));
+        for wrong in ["", "G", "-1", "1.5G", "1X", "1 G", "99999999T"] {
+            assert!(size(wrong).is_err(), "{wrong}");
         }
-    } else {
-        rows.iter().map(line).collect::<Vec<_>>().join("\n")
-    };
-    use std::io::Write;
-    match writeln!(std::io::stdout(), "{text}") {
-        // A reader that has seen enough is not an error.
-        Ok(()) | Err(_) => ExitCode::SUCCESS,
     }
 }

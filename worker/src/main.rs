@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use pretext_shared::dataset::GroupPattern;
 
 mod daemon;
 mod export;
+mod inspect;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -36,6 +38,12 @@ enum Command {
         /// Look at this data set only (KIND:PATH, or KIND:PATH?groups=PATTERN); may be given several times.
         #[arg(long)]
         dataset: Vec<String>,
+        /// The folder is one data set: list its files too, with their hashes.
+        #[arg(long, conflicts_with = "dataset")]
+        files: bool,
+        /// With --files: how names of images say which group they are of, as `dataset.groups` in a sweep file.
+        #[arg(long, value_name = "PATTERN", requires = "files")]
+        groups: Option<GroupPattern>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -101,9 +109,20 @@ struct DaemonArgs {
     /// Where the spool, checkpoints and models are kept.
     #[arg(long, default_value = ".pretext-worker")]
     state_dir: PathBuf,
+    /// Where pushed data sets are kept that this worker fetched [default: data in the state directory].
+    #[arg(long, value_name = "DIR")]
+    data_cache: Option<PathBuf>,
+    /// What they take of the disk, at most: bytes, or a number with K, M, G or T. 0: fetch none.
+    #[arg(long, value_name = "BYTES", default_value = "10G", value_parser = daemon::size)]
+    data_cache_limit: u64,
     /// MiB of points that wait on the disk for an unreachable coordinator, at most; then trainers wait.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     spool_limit: u64,
+    /// End with 0 when for so many seconds [60 where no number is given] no stage has waited that this worker could run.
+    /// Told to stop before that, it ends with 130.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "60",
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    until_idle: Option<u64>,
     /// How log lines look.
     #[arg(long, default_value = "text", value_parser = ["text", "json"])]
     log_format: String,
@@ -117,8 +136,9 @@ fn main() -> ExitCode {
             daemon::start_logging("text");
             worker::trainer::serve(&device, threads, cores).into()
         }
-        Some(Command::Devices { json }) => daemon::devices(json),
-        Some(Command::Inspect { dir, dataset, json }) => daemon::inspect(&dir, &dataset, json),
+        Some(Command::Devices { json }) => inspect::devices(json),
+        Some(Command::Inspect { dir, files: true, groups, json, .. }) => inspect::files(&dir, groups, json),
+        Some(Command::Inspect { dir, dataset, json, .. }) => inspect::inspect(&dir, &dataset, json),
         Some(Command::Export { model, out, state_dir, json }) => export::export(&model, &state_dir, &out, json),
         None => daemon::run(cli.daemon),
     }

@@ -11,6 +11,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::console::{Show, Terminal};
+use super::data::{Gone, Listed};
 use super::progress::{Progress, summary};
 use super::status::{Counts, Sweeps};
 use super::submit::Submitted;
@@ -160,6 +161,17 @@ proptest! {
     fn lists_are_shown(sweeps in vec(sweep(), 0..3), workers in vec(worker(), 0..3), now in number()) {
         shown(&Sweeps::new(sweeps, Duration::from_millis(now)));
         shown(&Workers::new(workers));
+    }
+
+    #[test]
+    fn pushed_data_are_shown(
+        data in vec((option::of(dataset()), number(), number(), number(), number()), 0..3), key in text(), artifacts in number(),
+    ) {
+        let pushed = data.into_iter().map(|(dataset, files, bytes, packs, pushed_ms)| {
+            pb::PushedDataset { dataset, files, bytes, packs, pushed_ms }
+        });
+        shown(&Listed::new(pushed.collect()));
+        shown(&Gone::from(pb::RemoveDataReply { fingerprint: key.clone(), key, artifacts }));
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pretext_shared::stage::Extent;
 
+use super::data::DataArgs;
 use super::exposure::{ExposureArgs, WEB};
-use super::identity::{CertifyArgs, InitCaArgs, JoinArgs, TokenArgs};
+use super::identity::{CertifyArgs, InitCaArgs, JoinArgs, TokenArgs, duration};
 
 /// Where `serve` listens and the other commands look, unless told otherwise.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:7878";
@@ -25,6 +27,7 @@ Environment:
   PRETEXT_COORDINATOR  the coordinator's URL, or several, where --coordinator is not given
   PRETEXT_CREDENTIALS  the folder of the certificate, where --credentials is not given
   PRETEXT_STORE        the address of the store of `serve`, where --store is not given
+  PRETEXT_ARTIFACTS    the home of the artifacts of `serve`, where --artifacts is not given
   PRETEXT_LOG          what is logged to stderr, for example `info` or `coordinator=debug`";
 
 /// Runs label-efficiency studies: takes a sweep file, spreads it over workers, prints the table.
@@ -80,8 +83,12 @@ pub(super) enum Command {
     Backup(BackupArgs),
     /// Make a state directory of a backup
     Restore(RestoreArgs),
+    /// Remove artifacts that nothing refers to any more
+    Gc(GcArgs),
     /// List workers: devices, slots, data sets, what they run
     Workers(WorkersArgs),
+    /// Push data sets for workers to fetch, list them, remove them
+    Data(DataArgs),
     /// Make a link that lets one browser into the web page, once
     Login(LoginArgs),
     /// Make the certificate authority with which `serve --tls` knows its workers and users
@@ -184,9 +191,20 @@ pub(super) struct ServeArgs {
     /// Where to listen; port 0 lets the system choose
     #[arg(long, value_name = "IP:PORT", default_value = DEFAULT_ADDRESS, value_parser = address)]
     pub(super) listen: SocketAddr,
-    /// Where state and artifacts are kept; with --store artifacts alone, in a folder that all coordinators share
+    /// Where state is kept, and artifacts and identities; with --store the two alone, in a folder that all coordinators
+    /// share
     #[arg(long, value_name = "DIR", default_value = ".pretext")]
     pub(super) state_dir: PathBuf,
+    /// Keep artifacts elsewhere: in a folder, or in S3-compatible storage as s3://BUCKET/PREFIX; the usual AWS_* variables
+    /// say where the server is and who asks [default: artifacts in the state folder]
+    #[arg(long, env = "PRETEXT_ARTIFACTS", value_name = "DIR|URL")]
+    pub(super) artifacts: Option<String>,
+    /// Largest artifact that is taken, in bytes; 512MiB or 16GiB are understood too
+    #[arg(long, value_name = "BYTES", default_value = "16GiB", value_parser = bytes)]
+    pub(super) artifact_limit: u64,
+    /// Take no artifact that would bring all together above this [default: as much as the home holds]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(super) artifact_quota: Option<u64>,
     #[command(flatten)]
     pub(super) exposure: ExposureArgs,
     /// Keep job state on a Redis server (7.0 or newer) instead: `redis://[USER:PASSWORD@]HOST:PORT`, rediss:// for TLS,
@@ -208,6 +226,21 @@ pub(super) struct ServeArgs {
     /// How long a lease lasts without a sign of life
     #[arg(long, value_name = "MS", hide = true, value_parser = clap::value_parser!(u64).range(50..=3_600_000))]
     pub(super) lease_ms: Option<u64>,
+}
+
+/// Reads `1048576`, `512MiB` or `16GiB`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let scale = match &text[digits.len()..] {
+        "" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        "TiB" => Some(1 << 40),
+        _ => None,
+    };
+    let count = digits.parse::<u64>().ok().zip(scale).and_then(|(count, scale): (u64, u64)| count.checked_mul(scale));
+    count.ok_or_else(|| "write a number of bytes, such as 1048576, 512MiB or 16GiB".to_owned())
 }
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
@@ -330,6 +363,21 @@ pub(super) struct VerifyArgs {
     /// Check the store of this state directory, which no coordinator serves
     #[arg(long, value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
+    /// Where its artifacts are, as for `serve` [default: artifacts in the state folder]
+    #[arg(long, value_name = "DIR|URL", requires = "state_dir")]
+    pub(super) artifacts: Option<String>,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GcArgs {
+    /// Remove nothing, say what would be removed
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Artifacts that were put there within this time stay: whoever uploaded them may be about to refer to them
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
+    pub(super) grace: Duration,
     #[command(flatten)]
     pub(super) remote: Remote,
 }

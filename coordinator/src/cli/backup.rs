@@ -23,7 +23,7 @@ struct Made {
 impl Show for Made {
     fn text(&self) -> String {
         format!(
-            "{}: {} changes\nartifacts are files of their own: copy the folder `artifacts` of the state directory now",
+            "{}: {} changes\nartifacts are files of their own: copy the folder `artifacts` of the state directory now, or what --artifacts names",
             self.file.display(),
             self.changes
         )
@@ -39,7 +39,8 @@ struct Restored {
 impl Show for Restored {
     fn text(&self) -> String {
         format!(
-            "{}: {} changes; put the copy of the artifacts into {} before you start a coordinator on it",
+            "{}: {} changes; put the copy of the artifacts into {} before you start a coordinator on it, or name their home with \
+             --artifacts",
             self.state_dir.display(),
             self.changes,
             self.state_dir.join("artifacts").display()

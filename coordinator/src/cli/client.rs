@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use pretext_identity::Wire;
 use pretext_proto::v1 as pb;
+use pretext_proto::v1::data_client::DataClient;
 use pretext_proto::v1::sweeps_client::SweepsClient;
 use pretext_proto::v1::sweeps_server::SERVICE_NAME;
 use pretext_proto::v1::web_client::WebClient;
@@ -37,6 +38,7 @@ const MAX_ANSWER: usize = 256 << 20;
 pub(super) struct Client {
     rpc: SweepsClient<Channel>,
     web: WebClient<Channel>,
+    data: DataClient<Channel>,
     url: String,
     /// Where else to look for the coordinator that leads.
     places: Arc<[Place]>,
@@ -85,8 +87,9 @@ impl Client {
             match found.await {
                 Ok(channel) => {
                     let web = WebClient::new(channel.clone());
+                    let data = DataClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER);
                     let rpc = SweepsClient::new(channel).max_decoding_message_size(MAX_ANSWER);
-                    return Ok(Self { rpc, web, url: place.url.clone(), places: places.clone() });
+                    return Ok(Self { rpc, web, data, url: place.url.clone(), places: places.clone() });
                 }
                 Err(error @ CliError::Unreachable { .. }) => failed = error,
                 Err(error) => return Err(error),
@@ -126,7 +129,13 @@ impl Client {
         &self.url
     }
 
-    fn failed(&self, status: &Status) -> CliError {
+    /// Questions about pushed data sets.
+    pub(super) fn data(&self) -> DataClient<Channel> {
+        self.data.clone()
+    }
+
+    /// What the coordinator answered instead of what was asked.
+    pub(super) fn failed(&self, status: &Status) -> CliError {
         CliError::from_status(&self.url, status)
     }
 
@@ -230,6 +239,20 @@ impl Client {
         let mut pieces = pieces.into_inner();
         while let Some(piece) = pieces.message().await.map_err(|status| self.failed(&status))? {
             write_piece(out, &piece.data)?;
+        }
+        Ok(())
+    }
+
+    /// Collects garbage, and tells of each artifact.
+    pub(super) async fn collect(
+        &self,
+        request: pb::CollectRequest,
+        mut tell: impl FnMut(pb::Collected),
+    ) -> Result<(), CliError> {
+        let stream = self.rpc.clone().collect(request).await.map_err(|status| self.failed(&status))?;
+        let mut messages = stream.into_inner();
+        while let Some(message) = messages.message().await.map_err(|status| self.failed(&status))? {
+            tell(message);
         }
         Ok(())
     }

@@ -11,9 +11,11 @@ mod client;
 mod columns;
 mod console;
 mod control;
+mod data;
 mod error;
 mod explain;
 mod exposure;
+mod gc;
 mod identity;
 mod logging;
 mod login;
@@ -116,7 +118,9 @@ async fn dispatch(command: Command, console: &Console) -> Result<Verdict, CliErr
         Command::Verify(args) => Box::pin(verify::verify(args, console)).await,
         Command::Backup(args) => Box::pin(backup::backup(args, console)).await,
         Command::Restore(args) => Box::pin(backup::restore(args, console)).await,
+        Command::Gc(args) => Box::pin(gc::gc(args, console)).await,
         Command::Workers(args) => Box::pin(workers::workers(args, console)).await,
+        Command::Data(args) => Box::pin(data::data(args, console)).await,
         Command::Login(args) => Box::pin(login::login(args, console)).await,
         Command::InitCa(args) => identity::init_ca(&args, console),
         Command::Token(args) => identity::token(&args, console),

@@ -1,5 +1,6 @@
 //! `coordinator serve`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -9,6 +10,7 @@ use super::args::ServeArgs;
 use super::console::{Console, Show};
 use super::error::CliError;
 use super::signals::Signals;
+use crate::artifacts::{ArtifactLimits, ArtifactOptions, AwsVariables, Place};
 use crate::engine::Limits;
 use crate::http::Web;
 use crate::serve::{Coordinator, Options};
@@ -27,6 +29,8 @@ struct Listening {
     web: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<StoreWords>,
+    /// Where artifacts are.
+    artifacts: String,
 }
 
 /// A store on a server, and what it promises.
@@ -50,6 +54,7 @@ impl Show for Listening {
             text.push_str(&format!("\nstore {} (Redis {}):", store.address, store.durability.version));
             store.durability.sentences.iter().for_each(|sentence| text.push_str(&format!("\n  {sentence}")));
         }
+        text.push_str(&format!("\nartifacts in {}", self.artifacts));
         text
     }
 }
@@ -78,6 +83,7 @@ impl Show for Leading {
 /// Serves until it is told to stop.
 pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict, CliError> {
     let (options, redis) = (options(&args)?, redis(&args)?);
+    let artifacts = options.artifacts.place.to_string();
     // Caught before anything is open, so that no moment is left in which a signal kills.
     let mut signals = Signals::catch()?;
     let coordinator = match redis {
@@ -89,6 +95,7 @@ pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict,
                 monitoring: coordinator.monitor().map(|address| format!("http://{address}")),
                 web: coordinator.web().map(Web::url),
                 store: None,
+                artifacts,
             })?;
             coordinator
         }
@@ -97,7 +104,7 @@ pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict,
                 standby = Standby::start(options, redis) => standby?,
                 () = signals.next() => return Ok(Verdict::Good),
             };
-            announce(&standby, console)?;
+            announce(&standby, artifacts, console)?;
             let (coordinator, term) = tokio::select! {
                 led = standby.lead() => led?,
                 () = signals.next() => return Ok(Verdict::Good),
@@ -135,7 +142,7 @@ pub(super) fn offer_link(coordinator: &Coordinator, console: &Console) -> Result
 }
 
 /// Says where it listens and what its store promises.
-fn announce(standby: &Standby, console: &Console) -> Result<(), CliError> {
+fn announce(standby: &Standby, artifacts: String, console: &Console) -> Result<(), CliError> {
     let durability = standby.durability();
     for sentence in &durability.sentences {
         match durability.level {
@@ -146,7 +153,7 @@ fn announce(standby: &Standby, console: &Console) -> Result<(), CliError> {
     let store = StoreWords { address: standby.store(), durability: durability.clone() };
     let listening = format!("{}://{}", standby.scheme(), standby.address());
     let monitoring = standby.monitor().map(|address| format!("http://{address}"));
-    console.show(&Listening { listening, monitoring, web: None, store: Some(store) })
+    console.show(&Listening { listening, monitoring, web: None, store: Some(store), artifacts })
 }
 
 /// The store on a server, if one was named. What is wrong with its address is said without repeating it.
@@ -171,6 +178,19 @@ fn redis(args: &ServeArgs) -> Result<Option<RedisOptions>, CliError> {
     Ok(Some(options))
 }
 
+/// The home of artifacts that was named; an empty name names the state folder's.
+pub(super) fn artifacts(
+    named: Option<&str>,
+    state_dir: &Path,
+    limits: ArtifactLimits,
+) -> Result<ArtifactOptions, CliError> {
+    let place = match named.filter(|named| !named.is_empty()) {
+        Some(named) => named.parse().map_err(|error| CliError::input(format!("--artifacts: {error}")))?,
+        None => Place::Directory(state_dir.join("artifacts")),
+    };
+    Ok(ArtifactOptions { place, variables: AwsVariables::of_process(), limits })
+}
+
 /// A store that cannot be written ends a coordinator.
 pub(super) fn store_lost(reason: String) -> CliError {
     CliError::Environment {
@@ -185,7 +205,9 @@ fn options(args: &ServeArgs) -> Result<Options, CliError> {
         limits.lease_ms = lease_ms;
     }
     let exposure = args.exposure.resolve(args.listen, &args.state_dir)?;
-    Ok(Options { listen: args.listen, state_dir: args.state_dir.clone(), limits, exposure })
+    let taken = ArtifactLimits { artifact: args.artifact_limit, quota: args.artifact_quota };
+    let artifacts = artifacts(args.artifacts.as_deref(), &args.state_dir, taken)?;
+    Ok(Options { listen: args.listen, state_dir: args.state_dir.clone(), artifacts, limits, exposure })
 }
 
 #[cfg(test)]
@@ -219,6 +241,14 @@ mod tests {
         let options = parsed(&["--lease-ms", "500", "--monitor", "127.0.0.1:0"]).expect("loopback");
         assert_eq!(options.limits.lease_ms, 500);
         assert!(options.exposure.monitor.is_some());
+        assert_eq!(options.artifacts.place.to_string(), ".pretext/artifacts");
+        let options = parsed(&["--artifacts", "s3://lab/a", "--artifact-quota", "2TiB"]).expect("a bucket");
+        assert_eq!(
+            (options.artifacts.place.to_string().as_str(), options.artifacts.limits.artifact),
+            ("s3://lab/a", 16 << 30)
+        );
+        assert_eq!(options.artifacts.limits.quota, Some(2 << 40));
+        assert_eq!(parsed(&["--artifacts", "ftp://lab"]).expect_err("no home").exit_code(), 2);
         assert_eq!(parsed(&["--listen", "0.0.0.0:0"]).expect_err("open to all").exit_code(), 2);
     }
 }

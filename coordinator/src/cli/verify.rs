@@ -10,7 +10,8 @@ use super::backup::open_store;
 use super::client::Client;
 use super::console::{Console, Show};
 use super::error::CliError;
-use crate::artifacts::Artifacts;
+use super::serve;
+use crate::artifacts::{ArtifactLimits, Artifacts};
 use crate::engine::{Engine, Limits};
 use crate::report::text;
 use crate::store::Store;
@@ -51,7 +52,7 @@ impl Show for Verified {
 /// Checks a sweep; findings are an outcome of 1.
 pub(super) async fn verify(args: VerifyArgs, console: &Console) -> Result<Verdict, CliError> {
     let verification = match &args.state_dir {
-        Some(folder) => offline(folder, &args.sweep)?,
+        Some(folder) => offline(folder, args.artifacts.as_deref(), &args.sweep).await?,
         None => Client::connect(&args.remote).await?.verify(&args.sweep).await?,
     };
     let sound = verification.findings.is_empty();
@@ -60,7 +61,7 @@ pub(super) async fn verify(args: VerifyArgs, console: &Console) -> Result<Verdic
 }
 
 /// Checks a sweep in a store that no coordinator serves.
-fn offline(folder: &Path, sweep: &str) -> Result<Verification, CliError> {
+async fn offline(folder: &Path, artifacts: Option<&str>, sweep: &str) -> Result<Verification, CliError> {
     let store = open_store(folder)?;
     let failed = |error: crate::store::StoreError| CliError::environment(error.to_string());
     let engine = Engine::restore(Limits::default(), store.load().map_err(failed)?, 0);
@@ -69,8 +70,11 @@ fn offline(folder: &Path, sweep: &str) -> Result<Verification, CliError> {
     let evidence = verify::collect(&store, &id).map_err(failed)?;
     let evidence = evidence.ok_or_else(|| CliError::input(format!("no sweep `{id}` in {}", folder.display())))?;
     let view = view::of_plans(standing, evidence.plans()).map_err(failed)?;
-    let artifacts =
-        Artifacts::open(&folder.join("artifacts")).map_err(|error| CliError::environment(error.to_string()))?;
-    let artifact = |id| artifacts.read(id).map(drop).map_err(|error| error.to_string());
-    Ok(verify::verify(&evidence, &view, &artifact, &|_| None))
+    let options = serve::artifacts(artifacts, folder, ArtifactLimits::default())?;
+    let artifacts = Artifacts::open(&options).await.map_err(|error| CliError::environment(error.to_string()))?;
+    let checked = tokio::task::spawn_blocking(move || {
+        let artifact = |id| artifacts.blocking_read(id).map(drop).map_err(|error| error.to_string());
+        verify::verify(&evidence, &view, &artifact, &|_| None)
+    });
+    checked.await.map_err(|error| CliError::environment(error.to_string()))
 }

@@ -4,8 +4,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use pretext_shared::dataset::{DatasetFacts, Source};
+use pretext_shared::dataset::{DatasetFacts, GroupPattern, Source};
 use pretext_shared::device::NumericClass;
+use pretext_shared::packing::PackedFile;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::process::Command;
@@ -25,6 +26,18 @@ struct Inspected {
     key: String,
     facts: Option<DatasetFacts>,
     problem: Option<String>,
+    /// Where they were asked for.
+    #[serde(default)]
+    files: Vec<PackedFile>,
+}
+
+/// A data set with all files that reading it needs, in their order.
+#[derive(Debug)]
+pub(super) struct Shipment {
+    /// Its facts.
+    pub(super) facts: DatasetFacts,
+    /// Its files.
+    pub(super) files: Vec<PackedFile>,
 }
 
 /// A device that this machine has.
@@ -73,6 +86,24 @@ impl WorkerProgram {
         let arguments = ["inspect", "--json", "--dataset", &key].map(OsStr::new);
         let found: Vec<Inspected> = self.ask(&[&arguments[..], &[data_root.as_os_str()]].concat()).await?;
         choose(found, &key, data_root)
+    }
+
+    /// The data set in `dir`, whichever it is, with its files.
+    pub(super) async fn shipment(&self, dir: &Path, groups: Option<&GroupPattern>) -> Result<Shipment, CliError> {
+        let groups = groups.map(|pattern| format!("--groups={pattern}"));
+        let mut arguments = ["inspect", "--json", "--files"].map(OsStr::new).to_vec();
+        arguments.extend(groups.as_ref().map(OsStr::new));
+        arguments.push(dir.as_os_str());
+        let found: Vec<Inspected> = self.ask(&arguments).await?;
+        let unusable = |problem: Option<String>| {
+            let problem = problem.unwrap_or_else(|| "it has no facts".to_owned());
+            CliError::input(format!("the data set in {} cannot be used: {}", dir.display(), text::line(&problem)))
+        };
+        match found.into_iter().next() {
+            Some(Inspected { facts: Some(facts), files, .. }) => Ok(Shipment { facts, files }),
+            Some(Inspected { problem, .. }) => Err(unusable(problem)),
+            None => Err(unusable(None)),
+        }
     }
 
     /// The class of numbers that `--device auto` would produce here.

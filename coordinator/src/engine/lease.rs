@@ -13,12 +13,16 @@ pub struct Grant {
     pub attempt: AttemptId,
     /// What kind of stage it is.
     pub kind: StageKind,
-    /// The key under which the worker has the data; `None` where it announced none, as it draws them.
+    /// The key under which the worker has the data, or under which they were pushed; `None` for data that it draws.
     pub place: Option<String>,
+    /// The list of files and packs of data that it does not have, to be fetched.
+    pub packing: Option<ArtifactId>,
     /// The parent stage's model.
     pub parent_model: Option<ArtifactId>,
     /// The checkpoint to resume from.
     pub resume_from: Option<Checkpoint>,
+    /// What to resume from where that one cannot be had, newest first.
+    pub predecessors: Vec<Checkpoint>,
 }
 
 impl Engine {
@@ -134,12 +138,17 @@ impl Engine {
             State::Leased(holder) => self.workers.get(&holder.worker),
             _ => None,
         };
+        let fingerprint = entry.outline.data;
+        let own = holder.and_then(|worker| worker.dataset(fingerprint));
+        let pushed = if own.is_none() { self.data.get(&fingerprint) } else { None };
         Ok(Grant {
             attempt: AttemptId { stage: id, fence: entry.progress.fence },
             kind: entry.outline.kind,
-            place: holder.and_then(|worker| worker.dataset(entry.outline.data)).map(str::to_owned),
+            place: own.or(pushed.map(|data| data.facts.key.as_str())).map(str::to_owned),
+            packing: pushed.map(|data| data.packing),
             parent_model: entry.outline.parent.and_then(model_of),
             resume_from: entry.progress.checkpoint.clone(),
+            predecessors: entry.progress.predecessors.clone(),
         })
     }
 

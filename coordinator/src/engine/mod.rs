@@ -6,9 +6,11 @@
 mod backlog;
 mod curve;
 mod fingerprint;
+mod garbage;
 mod lease;
 mod outline;
 mod placement;
+mod pushed;
 mod record;
 mod rollback;
 mod sweeps;
@@ -24,13 +26,15 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use backlog::{Backlog, ClassBacklog};
 pub use curve::curve;
+pub use garbage::{Garbage, Holding, Kept};
 pub use lease::Grant;
 pub use outline::Outline;
-use pretext_shared::ids::{Fence, StageId, SweepId, WorkerId};
+use pretext_shared::ids::{Fence, Fingerprint, StageId, SweepId, WorkerId};
 use pretext_shared::stage::StageKind;
+pub use pushed::{RemovalRefused, Removed};
 pub use record::{
-    Batch, Change, Checkpoint, GrantRecord, Holder, Millis, Progress, Snapshot, StageRecord, State, SweepMark,
-    SweepRecord, Waiting,
+    Batch, Change, Checkpoint, GrantRecord, Holder, Millis, Progress, PushedData, Snapshot, StageRecord, State,
+    SweepMark, SweepRecord, Waiting,
 };
 pub use sweeps::{Cancelled, Retried, Submission, Submitted};
 pub use view::{CellCounts, NoPlan, RunningStage, Standing, SweepStatus, WorkerView};
@@ -110,6 +114,12 @@ pub enum Refusal {
     /// No cell fits.
     #[error("no cell `{0}`: a cell's id reads SWEEP/METHOD/FRACTION/LR/SEED")]
     UnknownCell(String),
+    /// Artifacts are sorted by what a store refers to, and this one has nothing.
+    #[error(
+        "the store has no sweep, and yet there are artifacts: they may belong to another store. Nothing is removed; a \
+         home of artifacts is for one store alone"
+    )]
+    NothingKnown,
     /// The worker must register first.
     #[error("worker {0} is not registered: register again")]
     UnknownWorker(WorkerId),
@@ -125,7 +135,7 @@ pub enum Refusal {
 
 #[derive(Debug, Clone)]
 struct StageEntry {
-    outline: Outline,
+    outline: Box<Outline>,
     progress: Box<Progress>,
     /// The sweeps that need it, sorted.
     needed_by: Vec<SweepId>,
@@ -139,7 +149,7 @@ struct StageEntry {
 }
 
 impl StageEntry {
-    fn new(outline: Outline, progress: Box<Progress>) -> Self {
+    fn new(outline: Box<Outline>, progress: Box<Progress>) -> Self {
         Self { outline, progress, needed_by: Vec::new(), until: 0, step: 0, images: 0, weight: 0 }
     }
 }
@@ -168,6 +178,8 @@ pub struct Engine {
     sweeps: BTreeMap<SweepId, SweepEntry>,
     stages: BTreeMap<StageId, StageEntry>,
     workers: BTreeMap<WorkerId, workers::WorkerEntry>,
+    /// Data sets that workers can fetch.
+    data: BTreeMap<Fingerprint, PushedData>,
     /// Below every fence of a new grant, see [`Engine::raise_fences`].
     first_fence: Fence,
     /// When the engine was last told the time.
@@ -184,6 +196,7 @@ impl Engine {
             sweeps: BTreeMap::new(),
             stages: BTreeMap::new(),
             workers: BTreeMap::new(),
+            data: snapshot.data,
             first_fence: Fence(0),
             heard: now,
             changes: Vec::new(),

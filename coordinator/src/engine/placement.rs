@@ -34,6 +34,17 @@ impl Engine {
         if let Some(key) = stage.place.as_deref()
             && worker.dataset(fingerprint).is_none()
         {
+            match self.data.get(&fingerprint).map(|data| data.bytes) {
+                Some(bytes) if bytes <= worker.offer.data_cache => return None,
+                Some(bytes) if worker.offer.data_cache > 0 => {
+                    return Some(format!(
+                        "{key} has {} MiB and its --data-cache-limit is {} MiB",
+                        bytes.div_ceil(1 << 20),
+                        worker.offer.data_cache >> 20
+                    ));
+                }
+                Some(_) | None => {}
+            }
             let other = worker.offer.datasets.iter().find(|data| data.key == key);
             return Some(match other.map(|data| &data.facts) {
                 Some(Ok(facts)) => format!(
@@ -46,6 +57,18 @@ impl Engine {
             });
         }
         None
+    }
+
+    /// Whether a stage waits, for a slot or for another stage, that `device` of `worker` could run. What runs elsewhere does
+    /// not count: it waits again if its worker is lost.
+    pub fn has_prospects(&self, worker: &WorkerId, device: &str) -> bool {
+        let Some(worker) = self.workers.get(worker) else { return true };
+        let Some(device) = worker.device(device) else { return false };
+        self.stages.iter().any(|(id, entry)| {
+            matches!(entry.progress.state, State::Waiting(_))
+                && self.is_needed(*id)
+                && self.unfit(entry, worker, device).is_none()
+        })
     }
 
     /// Leases on a device of a worker, and the stages whose leases on it have expired.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use pretext_shared::dataset::Source;
-use pretext_shared::ids::{ArtifactId, Fence, StageId, SweepId, WorkerId};
+use pretext_shared::dataset::{DatasetFacts, Source};
+use pretext_shared::ids::{ArtifactId, Fence, Fingerprint, StageId, SweepId, WorkerId};
 use pretext_shared::outcome::{Failure, StageResult};
 use pretext_shared::point::Point;
 use pretext_shared::stage::Stage;
@@ -69,6 +69,10 @@ pub struct Progress {
     pub out_of_memory: u32,
     /// The checkpoint that a new holder resumes from.
     pub checkpoint: Option<Checkpoint>,
+    /// Its predecessors, newest first, as many as the sweep's `checkpoint.keep` says: where that one cannot be had, a new
+    /// holder takes one of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub predecessors: Vec<Checkpoint>,
     /// Point batches of the last grant that are durable: the next sequence number.
     pub batches: u64,
     /// Failed and lost attempts, oldest first, the last few: the evidence.
@@ -85,6 +89,7 @@ impl Progress {
             failed: 0,
             out_of_memory: 0,
             checkpoint: None,
+            predecessors: Vec::new(),
             batches: 0,
             history: Vec::new(),
         }
@@ -181,6 +186,23 @@ pub struct Batch {
     pub points: Vec<Point>,
 }
 
+/// A data set that was pushed: workers that do not have it fetch it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushedData {
+    /// What a worker that has it would announce; the key is `KIND:NAME`.
+    pub facts: DatasetFacts,
+    /// The list of its files and packs, an artifact.
+    pub packing: ArtifactId,
+    /// Its packs, artifacts too, in order.
+    pub packs: Vec<ArtifactId>,
+    /// How many files it has.
+    pub files: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Milliseconds since the Unix epoch.
+    pub pushed_ms: u64,
+}
+
 /// One durable step. The engine emits them; a store commits those of one call together or not at all. Backups are made
 /// of them too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -197,6 +219,8 @@ pub enum Change {
     LogGrant(StageId, Fence, GrantRecord),
     /// Points.
     AppendPoints(StageId, Batch),
+    /// A data set was pushed, or is kept no longer.
+    SetData(Fingerprint, Option<Box<PushedData>>),
 }
 
 /// Whether a sweep is wanted.
@@ -222,5 +246,7 @@ pub struct Snapshot {
     /// Sweeps with their marks.
     pub sweeps: Vec<(SweepRecord, SweepMark)>,
     /// Stages: what of their plans decides, and where they stand.
-    pub stages: BTreeMap<StageId, (Outline, Box<Progress>)>,
+    pub stages: BTreeMap<StageId, (Box<Outline>, Box<Progress>)>,
+    /// Pushed data sets.
+    pub data: BTreeMap<Fingerprint, PushedData>,
 }

@@ -61,7 +61,7 @@ impl Engine {
     fn add_stage(&mut self, id: StageId, record: StageRecord) {
         match self.stages.get(&id).map(|entry| &entry.progress.state) {
             None => {
-                let outline = Outline::from(&record);
+                let outline = Box::new(Outline::from(&record));
                 self.changes.push(Change::AddStage(id, Box::new(record)));
                 self.changes.push(Change::SetProgress(id, Box::default()));
                 self.stages.insert(id, StageEntry::new(outline, Box::default()));

@@ -32,28 +32,29 @@ pub(crate) fn submission(text: &str, submitted_ms: u64) -> Submission {
     Planned { sweep, facts, pretext_facts: None, plan }.submission(text.to_owned(), submitted_ms)
 }
 
-fn worker(name: &str) -> WorkerId {
+pub(super) fn worker(name: &str) -> WorkerId {
     WorkerId { name: name.to_owned(), boot: uuid::Uuid::from_u128(name.len() as u128) }
 }
 
-fn device(name: &str, class: NumericClass, slots: u32) -> DeviceFacts {
+pub(super) fn device(name: &str, class: NumericClass, slots: u32) -> DeviceFacts {
     DeviceFacts { name: name.to_owned(), description: name.to_owned(), class, slots }
 }
 
-fn engine_with(workers: &[(&str, u32)]) -> Engine {
+pub(super) fn engine_with(workers: &[(&str, u32)]) -> Engine {
     let mut engine = Engine::restore(Limits::default(), Snapshot::default(), 0);
     for (name, slots) in workers {
         let offer = Offer {
             devices: vec![device("cpu", NumericClass::Cpu, *slots)],
             datasets: vec![],
             version: "0".to_owned(),
+            data_cache: 0,
         };
         engine.register(worker(name), offer, 0);
     }
     engine
 }
 
-fn lease(engine: &mut Engine, name: &str, request: &str, now: Millis) -> Option<Grant> {
+pub(super) fn lease(engine: &mut Engine, name: &str, request: &str, now: Millis) -> Option<Grant> {
     engine.lease(&worker(name), "cpu", request, now, 0).expect("a registered worker")
 }
 
@@ -65,7 +66,7 @@ fn pass(engine: &mut Engine, until: Millis) {
     }
 }
 
-fn result() -> StageResult {
+pub(super) fn result() -> StageResult {
     StageResult {
         selected_epoch: 1,
         score: Score { loss: 1.0, accuracy: 0.5, seen: 2 },
@@ -86,7 +87,7 @@ fn failure(code: FailureCode) -> Failure {
 }
 
 /// Applies the changes to a snapshot, as a store would.
-fn persist(snapshot: &mut Snapshot, changes: Vec<Change>) {
+pub(super) fn persist(snapshot: &mut Snapshot, changes: Vec<Change>) {
     for change in changes {
         match change {
             Change::AddSweep(sweep) => snapshot.sweeps.push((*sweep, SweepMark::Active)),
@@ -94,11 +95,13 @@ fn persist(snapshot: &mut Snapshot, changes: Vec<Change>) {
                 snapshot.sweeps.iter_mut().filter(|(sweep, _)| sweep.id == id).for_each(|(_, old)| *old = mark.clone());
             }
             Change::AddStage(id, stage) => {
-                snapshot.stages.insert(id, (Outline::from(&*stage), Box::default()));
+                snapshot.stages.insert(id, (Box::new(Outline::from(&*stage)), Box::default()));
             }
             Change::SetProgress(id, progress) => {
                 snapshot.stages.get_mut(&id).expect("added before").1 = progress;
             }
+            Change::SetData(fingerprint, None) => drop(snapshot.data.remove(&fingerprint)),
+            Change::SetData(fingerprint, Some(data)) => drop(snapshot.data.insert(fingerprint, *data)),
             Change::LogGrant(..) | Change::AppendPoints(..) => {}
         }
     }
@@ -157,13 +160,13 @@ fn an_expired_holder_comes_back_with_its_fence_unless_the_stage_was_granted_agai
     assert_eq!(engine.heartbeat(&worker("a"), &[(grant.attempt, 4, 0)], 50_001), [Directive::Superseded]);
     let checkpoint = Checkpoint { artifact: pretext_shared::ids::ArtifactId(ContentHash::of(b"x")), step: 3 };
     assert!(engine.points(grant.attempt, 1, vec![point(4)], 50_001).is_err());
-    assert!(engine.register_checkpoint(grant.attempt, checkpoint, 1, 50_001).is_err());
+    assert!(engine.register_checkpoint(grant.attempt, checkpoint, 2, 1, 50_001).is_err());
     assert!(engine.complete(grant.attempt, result(), 1).is_err());
     assert!(engine.fail(grant.attempt, failure(FailureCode::Crashed), 50_001).is_err());
     assert!(engine.release(grant.attempt).is_err());
     engine.complete(again.attempt, result(), 0).expect("the holder completes");
     // One result, and only one.
-    assert_eq!(engine.complete(again.attempt, result(), 0), Ok(None), "said again by the holder");
+    assert_eq!(engine.complete(again.attempt, result(), 0), Ok(vec![]), "said again by the holder");
     assert!(engine.complete(grant.attempt, result(), 0).is_err());
     let future = AttemptId { fence: Fence(99 << Fence::MARK_BITS), ..again.attempt };
     assert!(matches!(engine.check(future), Err(Refusal::FromTheFuture { .. })));
@@ -268,7 +271,7 @@ fn slots_fit_class_device_and_data() {
         device("stub:0", NumericClass::Cpu, 1),
         device("stub:1", NumericClass::Cpu, 2),
     ];
-    engine.register(worker("a"), Offer { devices, datasets: vec![], version: String::new() }, 0);
+    engine.register(worker("a"), Offer { devices, datasets: vec![], version: String::new(), data_cache: 0 }, 0);
     let seeds = SWEEP.replace("seeds: [0]", "seeds: [0, 1, 2, 3]");
     let submitted = submission(&seeds, 1);
     let id = submitted.sweep.id.clone();
@@ -297,6 +300,7 @@ fn slots_fit_class_device_and_data() {
         devices: vec![device("cpu", NumericClass::Cpu, 1)],
         datasets: vec![Announcement { key: key.to_owned(), facts }],
         version: String::new(),
+        data_cache: 0,
     };
     let mut other = facts.clone();
     other.fingerprint = pretext_shared::ids::Fingerprint(ContentHash::of(b"other"));
@@ -307,6 +311,7 @@ fn slots_fit_class_device_and_data() {
     engine.register(worker("bb"), announce(Ok(facts), "image-folder:elsewhere"), 0);
     let grant = lease(&mut engine, "bb", "r", 0).expect("the right copy");
     assert_eq!(grant.place.as_deref(), Some("image-folder:elsewhere"), "where this worker has it");
+    assert_eq!(grant.packing, None);
 }
 
 #[test]
@@ -366,8 +371,12 @@ fn a_cancelled_cell_stays_cancelled_when_another_sweep_finishes_its_stages() {
 #[test]
 fn two_workers_of_one_name_are_two_workers() {
     let mut engine = engine_with(&[]);
-    let offer =
-        || Offer { devices: vec![device("cpu", NumericClass::Cpu, 1)], datasets: vec![], version: String::new() };
+    let offer = || Offer {
+        devices: vec![device("cpu", NumericClass::Cpu, 1)],
+        datasets: vec![],
+        version: String::new(),
+        data_cache: 0,
+    };
     let twin = |boot| WorkerId { name: "host".to_owned(), boot: uuid::Uuid::from_u128(boot) };
     engine.register(twin(1), offer(), 0);
     engine.register(twin(2), offer(), 1_000);
@@ -452,7 +461,7 @@ fn budgets_are_apart_and_a_quarantine_shows_its_evidence() {
     // A newer checkpoint: the stage gets on, and the count of losses begins anew.
     let (grant, now) = lose(&mut engine, "c");
     let checkpoint = Checkpoint { artifact: pretext_shared::ids::ArtifactId(ContentHash::of(b"x")), step: 3 };
-    engine.register_checkpoint(grant.attempt, checkpoint, 0, now).expect("registered");
+    engine.register_checkpoint(grant.attempt, checkpoint, 2, 0, now).expect("registered");
     assert_eq!(engine.progress(grant.attempt.stage).expect("known").lost, 0);
     lose(&mut engine, "m");
     let (_, now) = lose(&mut engine, "last");
@@ -476,8 +485,12 @@ fn a_fence_that_the_store_has_forgotten_is_quarantined_and_never_given_again() {
     let mut snapshot = Snapshot::default();
     persist(&mut snapshot, engine.take_changes());
     let before = lease(&mut engine, "a", "before", 0).expect("work");
-    let offer =
-        || Offer { devices: vec![device("cpu", NumericClass::Cpu, 1)], datasets: vec![], version: String::new() };
+    let offer = || Offer {
+        devices: vec![device("cpu", NumericClass::Cpu, 1)],
+        datasets: vec![],
+        version: String::new(),
+        data_cache: 0,
+    };
     for granted_again in [false, true] {
         // The store is what it was before the grant.
         let mut engine = Engine::restore(Limits::default(), snapshot.clone(), 0);

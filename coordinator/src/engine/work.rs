@@ -71,27 +71,33 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes an uploaded checkpoint the one to resume from, if all points up to it are durable. Returns
-    /// the checkpoint that it replaces.
+    /// Makes an uploaded checkpoint the one to resume from, if all points up to it are durable. Returns the
+    /// checkpoints that are no longer needed: those beyond the `keep` newest.
     pub fn register_checkpoint(
         &mut self,
         attempt: AttemptId,
         checkpoint: Checkpoint,
+        keep: u32,
         batches: u64,
         now: Millis,
-    ) -> Result<Option<ArtifactId>, Refusal> {
+    ) -> Result<Vec<ArtifactId>, Refusal> {
         self.renew(attempt, now)?;
         self.all_points_are_here(attempt, batches)?;
-        let old = self.entry(attempt.stage)?.progress.checkpoint.clone();
-        if old.as_ref().is_some_and(|old| old.step >= checkpoint.step) {
-            return Ok(None);
+        let old = self.entry(attempt.stage)?.progress.checkpoint.as_ref();
+        if old.is_some_and(|old| old.step >= checkpoint.step) {
+            return Ok(Vec::new());
         }
+        let mut surplus = Vec::new();
         self.transition(attempt.stage, now + self.limits.lease_ms, |progress| {
             // The stage gets on: it is not what ends its workers.
             progress.lost = 0;
-            progress.checkpoint = Some(checkpoint);
+            if let Some(old) = progress.checkpoint.replace(checkpoint) {
+                progress.predecessors.insert(0, old);
+            }
+            let kept = progress.predecessors.len().min(keep.saturating_sub(1) as usize);
+            surplus = progress.predecessors.split_off(kept);
         });
-        Ok(old.map(|old| old.artifact))
+        Ok(self.unreferenced(surplus.into_iter().map(|checkpoint| checkpoint.artifact)))
     }
 
     fn all_points_are_here(&self, attempt: AttemptId, batches: u64) -> Result<(), Refusal> {
@@ -102,26 +108,27 @@ impl Engine {
         Ok(())
     }
 
-    /// Accepts the one final result. The same holder may say it again. Returns the checkpoint that is
+    /// Accepts the one final result. The same holder may say it again. Returns the checkpoints that are
     /// no longer needed.
     pub fn complete(
         &mut self,
         attempt: AttemptId,
         result: StageResult,
         batches: u64,
-    ) -> Result<Option<ArtifactId>, Refusal> {
+    ) -> Result<Vec<ArtifactId>, Refusal> {
         let progress = &self.entry(attempt.stage)?.progress;
         if progress.fence == attempt.fence && matches!(progress.state, State::Succeeded(_)) {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         self.check(attempt)?;
         self.all_points_are_here(attempt, batches)?;
-        let mut checkpoint = None;
+        let mut surplus = Vec::new();
         self.transition(attempt.stage, 0, |progress| {
-            checkpoint = progress.checkpoint.take();
+            surplus = std::mem::take(&mut progress.predecessors);
+            surplus.extend(progress.checkpoint.take());
             progress.state = State::Succeeded(result);
         });
-        Ok(checkpoint.map(|checkpoint| checkpoint.artifact))
+        Ok(self.unreferenced(surplus.into_iter().map(|checkpoint| checkpoint.artifact)))
     }
 
     /// Accepts a failure: another attempt follows after a back-off where that may help and the budget

@@ -27,6 +27,8 @@ pub struct Offer {
     pub datasets: Vec<Announcement>,
     /// Version of its program.
     pub version: String,
+    /// Bytes of pushed data sets that it can keep at a time; 0 where it fetches none.
+    pub data_cache: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -93,9 +95,12 @@ impl Engine {
         now.saturating_sub(entry.last_seen) <= self.limits.lease_ms
     }
 
-    /// What connected workers announce, by key: where they disagree, each version once.
+    /// What connected workers announce and what was pushed, by key: where they disagree, each version once.
     pub fn announced(&self, now: Millis) -> BTreeMap<String, Vec<Result<DatasetFacts, String>>> {
         let mut all: BTreeMap<String, Vec<Result<DatasetFacts, String>>> = BTreeMap::new();
+        for (key, data) in self.pushed_by_key() {
+            all.insert(key.to_owned(), vec![Ok(data.facts.clone())]);
+        }
         for entry in self.workers.values().filter(|entry| self.is_connected(entry, now)) {
             for data in &entry.offer.datasets {
                 let versions = all.entry(data.key.clone()).or_default();

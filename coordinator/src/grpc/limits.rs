@@ -11,6 +11,8 @@ pub const MAX_MESSAGE: usize = 4 << 20;
 pub const MAX_WORK_MESSAGE: usize = 2 << 20;
 /// Largest sweep file that is accepted.
 pub const MAX_SPEC: usize = 1 << 20;
+/// Artifacts that one question names.
+pub const MAX_ASKED: usize = 10_000;
 /// Calls at a time on one connection.
 pub const MAX_STREAMS: u32 = 1024;
 /// Connections at a time, unless `serve` is told otherwise.
@@ -23,6 +25,8 @@ pub const MAX_RESETS: usize = 64;
 pub const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 /// With TLS, a connection is asked to end after this time, so that the next one uses the certificate of then.
 pub const CONNECTION_AGE: Duration = Duration::from_secs(3600);
+/// The longest silence of an upload: who says nothing keeps others from their turn.
+pub const UPLOAD_SILENCE: Duration = Duration::from_secs(60);
 /// Calls a second of one identity in the long run, and at once. A worker makes a few.
 pub const RATE: Rate = Rate { per_second: 500.0, burst: 1000.0 };
 /// Calls a second of everybody who has no certificate: they can only join.

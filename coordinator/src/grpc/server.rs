@@ -4,6 +4,7 @@ use std::future::Future;
 
 use axum::Router;
 use pretext_proto::externalscaler::external_scaler_server::ExternalScalerServer;
+use pretext_proto::v1::data_server::DataServer;
 use pretext_proto::v1::identity_server::IdentityServer;
 use pretext_proto::v1::sweeps_server::SweepsServer;
 use pretext_proto::v1::web_server::WebServer;
@@ -14,7 +15,7 @@ use tonic::service::Routes;
 
 use super::gate::{self, Gate};
 use super::limits::{CONNECTION_AGE, KEEP_ALIVE, MAX_HEADERS, MAX_MESSAGE, MAX_RESETS, MAX_STREAMS, MAX_WORK_MESSAGE};
-use super::{SweepsService, WorkService};
+use super::{DataService, SweepsService, WorkService};
 use crate::artifacts::Artifacts;
 use crate::core::Core;
 use crate::engine::Limits;
@@ -51,10 +52,12 @@ pub fn services(parts: Parts, gate: Gate, identity: IdentityService) -> Result<R
         .map_err(|error| DescriptorError(error.to_string()))?;
     let Parts { core, artifacts, limits, web } = parts;
     let sweeps = SweepsService::new(core.clone(), artifacts.clone());
+    let data = DataService::new(core.clone(), artifacts.clone());
     let work = WorkService::new(core.clone(), artifacts, limits, gate);
     let scaler = ScalerService::new(core);
     let routes = Routes::new(reflection)
         .add_service(SweepsServer::new(sweeps).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(DataServer::new(data).max_decoding_message_size(MAX_MESSAGE))
         .add_service(WorkServer::new(work).max_decoding_message_size(MAX_WORK_MESSAGE))
         .add_service(IdentityServer::new(identity).max_decoding_message_size(MAX_HEADERS as usize))
         .add_service(WebServer::new(WebService::new(web)).max_decoding_message_size(MAX_HEADERS as usize))

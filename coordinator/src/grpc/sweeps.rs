@@ -1,24 +1,23 @@
 //! The service for people and scripts.
 
-use std::pin::Pin;
 use std::time::Duration;
 
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::sweeps_server::Sweeps;
 use pretext_shared::ids::StageId;
 use pretext_shared::stage::Extent;
-use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::convert::{self, parsed};
 use super::limits::MAX_SPEC;
-use super::work::send_artifact;
-use super::{PIECE, refused, unavailable};
+use super::transfer::send_artifact;
+use super::{Answers, PIECE, artifact_failed, refused, unavailable};
 use crate::artifacts::Artifacts;
 use crate::backup;
 use crate::core::Core;
 use crate::engine::{Holder, Refusal};
+use crate::gc;
 use crate::store::StoreError;
 use crate::submission;
 use crate::{verify, view};
@@ -31,8 +30,6 @@ pub struct SweepsService {
     core: Core,
     artifacts: Artifacts,
 }
-
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl SweepsService {
     /// The service over this core and these artifacts.
@@ -47,6 +44,14 @@ fn bounded(spec: String) -> Result<String, Status> {
         return Ok(spec);
     }
     Err(Status::invalid_argument(format!("a sweep file has at most {MAX_SPEC} bytes, this one has {}", spec.len())))
+}
+
+fn collect_failed(error: gc::GcError) -> Status {
+    match error {
+        gc::GcError::Artifacts(error) => artifact_failed(error),
+        gc::GcError::Core(error) => unavailable(error),
+        gc::GcError::Refused(refusal) => refused(refusal),
+    }
 }
 
 fn extent(smoke: bool) -> Extent {
@@ -267,7 +272,7 @@ impl Sweeps for SweepsService {
                 let device = worker.offer.devices.iter().find(|device| device.name == holder.device)?;
                 Some(device.slots)
             };
-            let artifact = |id| artifacts.read(id).map(drop).map_err(|error| error.to_string());
+            let artifact = |id| artifacts.blocking_read(id).map(drop).map_err(|error| error.to_string());
             Ok::<_, StoreError>(Some(verify::verify(&evidence, &view, &artifact, &slots)))
         });
         let verification = checked
@@ -299,6 +304,34 @@ impl Sweeps for SweepsService {
 
     async fn fetch(&self, request: Request<pb::FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
         let artifact = parsed(&request.into_inner().artifact, "artifact")?;
-        Ok(Response::new(send_artifact(&self.artifacts, artifact)?))
+        Ok(Response::new(send_artifact(&self.artifacts, artifact).await?))
+    }
+
+    type CollectStream = Answers<pb::Collected>;
+
+    async fn collect(&self, request: Request<pb::CollectRequest>) -> Result<Response<Self::CollectStream>, Status> {
+        let pb::CollectRequest { dry_run, grace_s } = request.into_inner();
+        let sweep = if dry_run { gc::Sweep::DryRun } else { gc::Sweep::Remove };
+        let (core, artifacts) = (self.core.clone(), self.artifacts.clone());
+        let (events, mut told) = tokio::sync::mpsc::channel(16);
+        let (answers, stream) = tokio::sync::mpsc::channel(16);
+        tokio::spawn(async move {
+            let collecting = gc::collect(&core, &artifacts, Duration::from_secs(grace_s), sweep, events);
+            let telling = async {
+                while let Some(event) = told.recv().await {
+                    if let gc::Event::Garbage(held) = event {
+                        tracing::info!(artifact = %held.artifact.short(), bytes = held.bytes, dry_run, "garbage");
+                    }
+                    if answers.send(Ok(convert::collected(event))).await.is_err() {
+                        // Nobody listens: closing this end stops the collection.
+                        told.close();
+                    }
+                }
+            };
+            if let (Err(error), ()) = tokio::join!(collecting, telling) {
+                let _ = answers.send(Err(collect_failed(error))).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 }

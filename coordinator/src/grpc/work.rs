@@ -3,25 +3,25 @@
 #[cfg(test)]
 mod tests;
 
-use std::io::Read;
-use std::pin::Pin;
 use std::time::Duration;
 
 use pretext_proto::PROTOCOL;
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::work_server::Work;
-use pretext_shared::ids::{ArtifactId, AttemptId};
+use pretext_shared::ids::{ArtifactId, AttemptId, StageId};
 use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode};
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::convert::{self, parsed, required};
 use super::gate::{Gate, peer};
-use super::{PIECE, artifact_failed, refused, unavailable};
+use super::transfer::{receive_artifact, send_artifact};
+use super::{Answers, artifact_failed, refused, unavailable};
 use crate::artifacts::Artifacts;
 use crate::core::Core;
 use crate::engine::{Checkpoint, Grant, Limits};
+use crate::gc;
 use crate::identity::Peer;
 use crate::metrics::Outcome;
 use crate::store::StoreError;
@@ -39,8 +39,6 @@ pub struct WorkService {
     limits: Limits,
     gate: Gate,
 }
-
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl WorkService {
     /// The service over this core and these artifacts.
@@ -66,12 +64,26 @@ impl WorkService {
         }
     }
 
-    /// Removes an artifact that nothing refers to any more.
-    fn discard(&self, artifact: Option<ArtifactId>) {
-        let Some(artifact) = artifact else { return };
-        if let Err(error) = self.artifacts.remove(artifact) {
-            tracing::warn!(%error, "could not remove a superseded checkpoint");
+    /// How many checkpoints of a stage its sweep keeps.
+    async fn keep(&self, stage: StageId) -> Result<u32, Status> {
+        let store = self.core.store().clone();
+        let plan = tokio::task::spawn_blocking(move || view::plan(store.as_ref(), stage));
+        let plan = plan.await.map_err(|error| Status::internal(error.to_string()))?;
+        Ok(plan.map_err(|error| Status::unavailable(error.to_string()))?.checkpoint.keep)
+    }
+
+    /// Removes checkpoints that nothing refers to any more, while the worker goes on. What is not removed, because this
+    /// process ends for example, `coordinator gc` finds.
+    fn discard(&self, surplus: Vec<ArtifactId>) {
+        if surplus.is_empty() {
+            return;
         }
+        let (core, artifacts) = (self.core.clone(), self.artifacts.clone());
+        tokio::spawn(async move {
+            if let Err(error) = gc::discard(&core, &artifacts, surplus).await {
+                tracing::warn!(%error, "could not remove a superseded checkpoint");
+            }
+        });
     }
 }
 
@@ -124,7 +136,7 @@ impl Work for WorkService {
                 let Some(order) = self.order(grant).await? else { continue };
                 tracing::info!(%stage, fence = fence.0, kind, worker = %worker, grant_request = %request.request_id, "stage granted");
                 self.gate.metrics().attempt(Outcome::Granted);
-                return Ok(Response::new(pb::LeaseReply { grant: Some(order) }));
+                return Ok(Response::new(pb::LeaseReply { grant: Some(order), nothing_waits: false }));
             }
             // Woken by any change; at most ten times a second, so that waiting slots cost nothing.
             let woken = async {
@@ -134,9 +146,12 @@ impl Work for WorkService {
             match tokio::time::timeout_at(deadline, woken).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Err(Status::unavailable("the coordinator is shutting down")),
-                Err(_) => return Ok(Response::new(pb::LeaseReply { grant: None })),
+                Err(_) => break,
             }
         }
+        let asked = self.core.call(move |engine, _| engine.has_prospects(&worker, &request.device));
+        let nothing_waits = !asked.await.map_err(unavailable)?;
+        Ok(Response::new(pb::LeaseReply { grant: None, nothing_waits }))
     }
 
     async fn heartbeat(&self, request: Request<pb::HeartbeatRequest>) -> Result<Response<pb::HeartbeatReply>, Status> {
@@ -195,29 +210,15 @@ impl Work for WorkService {
             )));
         }
         self.core.call(move |engine, _| engine.check(attempt)).await.map_err(unavailable)?.map_err(refused)?;
-        if self.artifacts.has(artifact) {
+        if self.artifacts.has(artifact).await.map_err(artifact_failed)? {
             return Ok(Response::new(pb::UploadReply { existed: true }));
         }
-        let mut incoming = self.artifacts.receive(artifact).map_err(artifact_failed)?;
-        let mut length = 0u64;
-        while let Some(part) = parts.message().await? {
-            let Some(pb::upload_part::Part::Chunk(chunk)) = part.part else {
-                return Err(Status::invalid_argument("an upload has one header"));
-            };
-            length += chunk.data.len() as u64;
-            if length > header.length {
-                return Err(Status::invalid_argument(format!("more than the {} bytes of the header", header.length)));
-            }
-            incoming.write(&chunk.data).map_err(artifact_failed)?;
-        }
-        if length != header.length {
-            return Err(Status::invalid_argument(format!("{length} bytes came, the header says {}", header.length)));
-        }
-        self.gate.metrics().uploaded(length);
-        tokio::task::spawn_blocking(move || incoming.finish())
-            .await
-            .map_err(|error| Status::internal(error.to_string()))?
-            .map_err(artifact_failed)?;
+        let chunk = |part: pb::UploadPart| match part.part {
+            Some(pb::upload_part::Part::Chunk(chunk)) => Some(chunk),
+            _ => None,
+        };
+        receive_artifact(&self.artifacts, artifact, header.length, &mut parts, chunk).await?;
+        self.gate.metrics().uploaded(header.length);
         Ok(Response::new(pb::UploadReply { existed: false }))
     }
 
@@ -225,7 +226,7 @@ impl Work for WorkService {
 
     async fn download(&self, request: Request<pb::DownloadRequest>) -> Result<Response<Self::DownloadStream>, Status> {
         let artifact = parsed(&request.into_inner().artifact, "artifact")?;
-        Ok(Response::new(send_artifact(&self.artifacts, artifact)?))
+        Ok(Response::new(send_artifact(&self.artifacts, artifact).await?))
     }
 
     async fn register_checkpoint(
@@ -237,17 +238,20 @@ impl Work for WorkService {
         let attempt = convert::attempt(request.attempt)?;
         self.gate.owns(&caller, vec![attempt], &self.core).await?;
         let artifact: ArtifactId = parsed(&request.artifact, "artifact")?;
-        if !self.artifacts.has(artifact) {
+        let keep = self.keep(attempt.stage).await?;
+        let referring = self.artifacts.referring().await;
+        if !self.artifacts.has(artifact).await.map_err(artifact_failed)? {
             return Err(Status::failed_precondition(format!("checkpoint {} was not uploaded", artifact.short())));
         }
         let (checkpoint, batches) = (Checkpoint { artifact, step: request.step }, request.next_sequence);
-        let old = self
+        let surplus = self
             .core
-            .call(move |engine, now| engine.register_checkpoint(attempt, checkpoint, batches, now.mono))
+            .call(move |engine, now| engine.register_checkpoint(attempt, checkpoint, keep, batches, now.mono))
             .await
             .map_err(unavailable)?
             .map_err(refused)?;
-        self.discard(old.filter(|old| *old != artifact));
+        drop(referring);
+        self.discard(surplus);
         Ok(Response::new(pb::RegisterCheckpointReply {}))
     }
 
@@ -257,12 +261,15 @@ impl Work for WorkService {
         let attempt = convert::attempt(request.attempt)?;
         self.gate.owns(&caller, vec![attempt], &self.core).await?;
         let result = convert::result(&request.result_json)?;
-        if let Some((kind, missing)) = result.artifacts.iter().find(|(_, id)| !self.artifacts.has(**id)) {
-            let message = format!("artifact {} ({}) was not uploaded", missing.short(), kind.as_str());
-            return Err(Status::failed_precondition(message));
+        let referring = self.artifacts.referring().await;
+        for (kind, artifact) in &result.artifacts {
+            if !self.artifacts.has(*artifact).await.map_err(artifact_failed)? {
+                let message = format!("artifact {} ({}) was not uploaded", artifact.short(), kind.as_str());
+                return Err(Status::failed_precondition(message));
+            }
         }
         let batches = request.next_sequence;
-        let checkpoint = self
+        let surplus = self
             .core
             .call(move |engine, _| engine.complete(attempt, result, batches))
             .await
@@ -270,7 +277,8 @@ impl Work for WorkService {
             .map_err(refused)?;
         tracing::info!(stage = %attempt.stage, fence = attempt.fence.0, "stage succeeded");
         self.gate.metrics().attempt(Outcome::Succeeded);
-        self.discard(checkpoint);
+        drop(referring);
+        self.discard(surplus);
         Ok(Response::new(pb::CompleteReply {}))
     }
 
@@ -326,28 +334,4 @@ async fn accept(core: &Core, gate: &Gate, caller: &Peer, batch: pb::PointBatch) 
     }
     let refused = accepted.err().map(|refusal| refusal.to_string()).unwrap_or_default();
     Ok(pb::PointAck { attempt: Some(message), sequence, refused })
-}
-
-/// An artifact in pieces, read ahead by at most a few.
-pub(super) fn send_artifact(artifacts: &Artifacts, artifact: ArtifactId) -> Result<Answers<pb::Chunk>, Status> {
-    let mut file = artifacts.open_file(artifact).map_err(artifact_failed)?;
-    let (pieces, stream) = tokio::sync::mpsc::channel(4);
-    tokio::task::spawn_blocking(move || {
-        loop {
-            let mut data = vec![0; PIECE];
-            let piece = match file.read(&mut data) {
-                Ok(0) => return,
-                Ok(length) => {
-                    data.truncate(length);
-                    Ok(pb::Chunk { data })
-                }
-                Err(error) => Err(Status::internal(format!("cannot read artifact {}: {error}", artifact.short()))),
-            };
-            let over = piece.is_err();
-            if pieces.blocking_send(piece).is_err() || over {
-                return;
-            }
-        }
-    });
-    Ok(Box::pin(ReceiverStream::new(stream)))
 }

@@ -1,12 +1,13 @@
 //! The report of a sweep, made when it is asked for. Its files are looked up by name in a folder in memory: no path of
 //! a request ever reaches a disk.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use pretext_shared::ids::SweepId;
+use pretext_shared::ids::{ArtifactId, SweepId};
 
 use super::html::html;
 use super::pages::PageError;
@@ -60,7 +61,17 @@ async fn make(site: &Site, sweep: &str) -> Result<Folder, PageError> {
     tokio::task::spawn_blocking(move || {
         let mut view = view::view(store.as_ref(), standing)?;
         view::add_all_points(&mut view, store.as_ref())?;
-        Ok(report::render(&view, &|id| artifacts.read(*id).ok()).folder)
+        // A report without what cannot be read for a moment would say that it is not stored any more.
+        let failed = Cell::new(None);
+        let read = |id: &ArtifactId| match artifacts.blocking_read(*id) {
+            Ok(content) => Some(content),
+            Err(error) => {
+                failed.set(error.can_be_retried().then(|| PageError::Unavailable(error.to_string())).or(failed.take()));
+                None
+            }
+        };
+        let folder = report::render(&view, &read).folder;
+        failed.take().map_or(Ok(folder), Err)
     })
     .await
     .map_err(|error| PageError::Unavailable(error.to_string()))?

@@ -15,6 +15,7 @@ use tonic::{Code, Request, Status};
 
 use super::access::{Access, TABLE};
 use super::*;
+use crate::artifacts::ArtifactOptions;
 use crate::engine::Limits;
 use crate::exposure::{Door, Exposure};
 use crate::serve::{Coordinator, Options};
@@ -41,6 +42,7 @@ impl Cluster {
         let options = Options {
             listen: "127.0.0.1:0".parse().expect("an address"),
             state_dir: home.path().join("state"),
+            artifacts: ArtifactOptions::in_folder(home.path().join("artifacts")),
             limits: Limits::default(),
             exposure: Exposure { door, ..Exposure::default() },
         };
@@ -222,6 +224,7 @@ async fn a_worker_speaks_for_itself_alone() {
         version: "0".to_owned(),
         devices: vec![device.clone()],
         datasets: vec![],
+        data_cache: 0,
     };
     let denied = |status: Status| assert_eq!(status.code(), Code::PermissionDenied, "{status}");
     own.register(register("own")).await.expect("its own name");

@@ -6,11 +6,12 @@ use std::ops::RangeInclusive;
 use pretext_shared::ids::{StageId, WeightsHash};
 use pretext_shared::outcome::{FailureCode, Score};
 use pretext_shared::split::{Fraction, set_test_groups_apart, test_count};
-use pretext_shared::stage::{DownstreamMode, LrSpec, Method, StageSpec};
+use pretext_shared::stage::{LrSpec, Method, StageSpec};
 use pretext_shared::sweep::{Cell, CellState, StageStatus, SweepView};
 use serde::Serialize;
 
 use super::compare::{self, Comparison, Overall};
+use super::downstream::{self, Downstream};
 use super::evaluation::{Evaluations, Measures};
 use super::inputs;
 use super::stats::proportion::binomial_half_width;
@@ -40,8 +41,8 @@ pub struct PolicyTable {
     pub rows: Vec<Row>,
     /// Which images pretext stages saw.
     pub protocol: Protocol,
-    /// What downstream training moved.
-    pub modes: BTreeSet<DownstreamMode>,
+    /// How methods are trained on the labels.
+    pub downstream: Vec<Downstream>,
     /// Every two methods against each other, by fraction.
     pub comparisons: Vec<Comparison>,
     /// Methods over all fractions.
@@ -241,7 +242,7 @@ impl PolicyTable {
             rows,
             methods,
             protocol: Protocol::of(view, cells.iter().map(|(_, cell)| *cell)),
-            modes: cells.iter().map(|(_, cell)| cell.mode).collect(),
+            downstream: downstream::ways(view, cells.iter().map(|(_, cell)| *cell)),
         }
     }
 

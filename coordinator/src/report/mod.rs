@@ -13,6 +13,7 @@ pub mod attachments;
 pub mod budgets;
 pub mod compare;
 pub mod curves;
+pub mod downstream;
 pub mod evaluation;
 pub mod folder;
 pub mod html;

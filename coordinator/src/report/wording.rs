@@ -4,12 +4,12 @@
 use std::ops::RangeInclusive;
 
 use pretext_shared::split::Fraction;
-use pretext_shared::stage::{DownstreamMode, Extent, LrSpec, Method};
+use pretext_shared::stage::{Extent, LrSpec, Method};
 use pretext_shared::sweep::{CellState, SweepView};
 
 use super::aggregate::{Basis, Effort, Entry, PolicyTable, Protocol, Tables};
 use super::stats::{Paired, Summary};
-use super::{shortcut, text, verdicts};
+use super::{downstream, shortcut, text, verdicts};
 
 /// What stands where the sweep has no cell.
 pub const NO_CELL: &str = "—";
@@ -206,7 +206,7 @@ pub fn notes(table: &PolicyTable, tables: &Tables) -> Vec<String> {
     );
     notes.extend(verdicts::budget(table));
     notes.push(protocol(table.protocol).to_owned());
-    notes.extend(table.modes.iter().map(|mode| downstream_mode(*mode).to_owned()));
+    notes.extend(downstream::sentences(&table.downstream));
     notes.push(test_set(table, tables));
     notes.push(seeds(table).to_owned());
     notes.extend(verdicts::significance(table));
@@ -244,13 +244,6 @@ pub fn protocol(protocol: Protocol) -> &'static str {
             "Data: this table mixes pretext training on the cell's own fraction with pretext training on all training \
              images. Do not compare across the two."
         }
-    }
-}
-
-fn downstream_mode(mode: DownstreamMode) -> &'static str {
-    match mode {
-        DownstreamMode::FineTune => "Downstream: encoder and head are trained (fine-tune).",
-        DownstreamMode::Frozen => "Downstream: a head on the frozen encoder.",
     }
 }
 

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use pretext_shared::ids::StageId;
+use pretext_shared::ids::{Fingerprint, StageId};
 
 use super::StoreError;
 use super::row::decode;
-use crate::engine::{Outline, Progress, Snapshot, SweepMark, SweepRecord};
+use crate::engine::{Outline, Progress, PushedData, Snapshot, SweepMark, SweepRecord};
 
 type Read<T> = Result<Vec<T>, StoreError>;
 
@@ -20,7 +20,8 @@ type Read<T> = Result<Vec<T>, StoreError>;
 /// What a function fails with, and a stage that has no standing.
 pub(super) fn snapshot<const PARTS: usize>(
     sweeps: impl FnOnce() -> Read<(SweepRecord, SweepMark)> + Send,
-    outlines: impl FnOnce() -> Read<(StageId, Outline)> + Send,
+    data: impl FnOnce() -> Read<(Fingerprint, Option<PushedData>)>,
+    outlines: impl FnOnce() -> Read<(StageId, Box<Outline>)> + Send,
     standings: [impl FnOnce() -> Read<(StageId, Box<Progress>)> + Send; PARTS],
 ) -> Result<Snapshot, StoreError> {
     let (sweeps, outlines, standings) = thread::scope(|scope| {
@@ -39,7 +40,9 @@ pub(super) fn snapshot<const PARTS: usize>(
             None => Err(StoreError::Damaged { table: "progress", cause: "a stage has no progress".to_owned() }),
         }
     });
-    Ok(Snapshot { stages: stages.collect::<Result<BTreeMap<_, _>, _>>()?, sweeps: sweeps? })
+    // What is kept no longer has an empty row.
+    let data = data()?.into_iter().filter_map(|(id, data)| Some((id, data?))).collect();
+    Ok(Snapshot { data, stages: stages.collect::<Result<BTreeMap<_, _>, _>>()?, sweeps: sweeps? })
 }
 
 fn joined<T>(table: &'static str, thread: thread::ScopedJoinHandle<'_, Read<T>>) -> Read<T> {

@@ -41,7 +41,7 @@ pub(super) fn encode(outline: &Outline) -> Vec<u8> {
 /// # Errors
 ///
 /// [`StoreError::Damaged`] where it is none.
-pub(super) fn decode(row: &[u8]) -> Result<Outline, StoreError> {
+pub(super) fn decode(row: &[u8]) -> Result<Box<Outline>, StoreError> {
     let mut rest = Rest(row);
     let outline = (|| {
         let kind = match rest.byte()? {
@@ -70,7 +70,7 @@ pub(super) fn decode(row: &[u8]) -> Result<Outline, StoreError> {
         };
         let place = std::str::from_utf8(rest.0).ok()?;
         let place = (!place.is_empty()).then(|| place.into());
-        Some(Outline { kind, class, parent, data, place, cost })
+        Some(Box::new(Outline { kind, class, parent, data, place, cost }))
     })();
     let damaged = || StoreError::Damaged { table: "outlines", cause: format!("a row of {} bytes", row.len()) };
     outline.ok_or_else(damaged)
@@ -117,7 +117,7 @@ mod tests {
             for source in &sources {
                 let outline = Outline::from(&StageRecord { source: source.clone(), ..record.clone() });
                 let row = encode(&outline);
-                assert_eq!(decode(&row).expect("as it was written"), outline);
+                assert_eq!(*decode(&row).expect("as it was written"), outline);
                 let fixed = row.len() - outline.place.as_deref().map_or(0, str::len);
                 assert!((0..fixed).all(|end| decode(&row[..end]).is_err()), "a row that was cut");
                 kinds.insert(outline.kind);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::path::{Path, PathBuf};
 
-use pretext_shared::ids::{ContentHash, Fence, StageId};
+use pretext_shared::ids::{ContentHash, Fence, Fingerprint, StageId};
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 use serde::Deserialize;
 
@@ -19,6 +19,9 @@ use crate::engine::{Batch, Change, GrantRecord, Outline, Snapshot, StageRecord};
 /// Raised when the meaning of a stored record changes.
 const FORMAT: u64 = 1;
 
+/// Pages that are kept in memory. The system keeps the file too; a start, which reads most of it once, fills no more than this.
+const CACHE: usize = 64 << 20;
+
 type Bytes = &'static [u8];
 /// (stage, fence, sequence) or (stage, fence): big-endian, so that order of keys is order of numbers.
 const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
@@ -27,6 +30,7 @@ const MARKS: TableDefinition<'static, &str, Bytes> = TableDefinition::new("sweep
 const STAGES: TableDefinition<'static, &[u8; 32], Bytes> = TableDefinition::new("stages");
 const OUTLINES: TableDefinition<'static, &[u8; 32], Bytes> = TableDefinition::new("outlines");
 const PROGRESS: TableDefinition<'static, &[u8; 32], Bytes> = TableDefinition::new("progress");
+const DATA: TableDefinition<'static, &[u8; 32], Bytes> = TableDefinition::new("data");
 const POINTS: TableDefinition<'static, &[u8; 48], Bytes> = TableDefinition::new("points");
 const GRANTS: TableDefinition<'static, &[u8; 40], Bytes> = TableDefinition::new("grants");
 
@@ -47,7 +51,7 @@ impl RedbStore {
     /// Opens the store at `path`, or makes it. A second process is refused.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let failed = |cause: String| StoreError::Open { path: path.to_owned(), cause };
-        let db = Database::create(path).map_err(|error| match error {
+        let db = Database::builder().set_cache_size(CACHE).create(path).map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path.to_owned() },
             other => failed(other.to_string()),
         })?;
@@ -91,6 +95,7 @@ impl RedbStore {
                 }
             }
             transaction.open_table(PROGRESS).map_err(write)?;
+            transaction.open_table(DATA).map_err(write)?;
             transaction.open_table(POINTS).map_err(write)?;
             transaction.open_table(GRANTS).map_err(write)?;
         }
@@ -114,6 +119,7 @@ impl RedbStore {
             let mut stages = transaction.open_table(STAGES).map_err(write)?;
             let mut outlines = transaction.open_table(OUTLINES).map_err(write)?;
             let mut progress = transaction.open_table(PROGRESS).map_err(write)?;
+            let mut data = transaction.open_table(DATA).map_err(write)?;
             let mut points = transaction.open_table(POINTS).map_err(write)?;
             let mut grants = transaction.open_table(GRANTS).map_err(write)?;
             for Guard { stage, lowest, .. } in &all.guards {
@@ -134,6 +140,7 @@ impl RedbStore {
                     Table::Stages => drop(stages.insert(&bytes(key)?, value).map_err(write)?),
                     Table::Outlines => drop(outlines.insert(&bytes(key)?, value).map_err(write)?),
                     Table::Progress => drop(progress.insert(&bytes(key)?, value).map_err(write)?),
+                    Table::Data => drop(data.insert(&bytes(key)?, value).map_err(write)?),
                     Table::Points(stage) => {
                         drop(points.insert(&bytes(&[&stage.0.as_bytes()[..], key].concat())?, value).map_err(write)?);
                     }
@@ -225,7 +232,15 @@ impl Store for RedbStore {
                 rows.collect()
             }
         });
-        load::snapshot(sweeps, outlines, halves)
+        let data = || {
+            let table = transaction.open_table(DATA).map_err(read)?;
+            let rows = table.iter().map_err(read)?.map(|row| {
+                let (key, data) = row.map_err(read)?;
+                Ok((Fingerprint(ContentHash::from_bytes(*key.value())), decode("data", data.value())?))
+            });
+            rows.collect()
+        };
+        load::snapshot(sweeps, data, outlines, halves)
     }
 
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {

@@ -22,6 +22,8 @@ pub(super) enum Table {
     Outlines,
     /// By the 32 bytes of the stage's id.
     Progress,
+    /// By the 32 bytes of the data set's fingerprint; `null` for one that is kept no longer.
+    Data,
     /// By the 32 bytes of the stage's id: the highest fence. Only where it is not part of the progress.
     Fences,
     /// Of one stage, by fence and sequence.
@@ -39,6 +41,7 @@ impl Table {
             Table::Stages => "stages",
             Table::Outlines => "outlines",
             Table::Progress => "progress",
+            Table::Data => "data",
             Table::Fences => "fences",
             Table::Points(_) => "points",
             Table::Grants(_) => "grants",
@@ -121,7 +124,7 @@ fn fence_of(change: &Change) -> Option<(StageId, Fence)> {
         Change::SetProgress(stage, progress) => Some((*stage, progress.fence)),
         Change::LogGrant(stage, fence, _) => Some((*stage, *fence)),
         Change::AppendPoints(stage, batch) => Some((*stage, batch.fence)),
-        Change::AddSweep(_) | Change::MarkSweep(..) | Change::AddStage(..) => None,
+        Change::AddSweep(_) | Change::MarkSweep(..) | Change::AddStage(..) | Change::SetData(..) => None,
     }
 }
 
@@ -138,6 +141,9 @@ fn row(change: &Change) -> Result<Row, StoreError> {
         Change::MarkSweep(id, mark) => (Table::Marks, id.as_str().into(), encode(Table::Marks, mark)?),
         Change::AddStage(id, stage) => (Table::Stages, stage_key(id), encode(Table::Stages, stage)?),
         Change::SetProgress(id, standing) => (Table::Progress, stage_key(id), encode(Table::Progress, standing)?),
+        Change::SetData(fingerprint, data) => {
+            (Table::Data, fingerprint.0.as_bytes().to_vec(), encode(Table::Data, data)?)
+        }
         Change::LogGrant(id, fence, grant) => {
             let table = Table::Grants(*id);
             (table, fence.0.to_be_bytes().to_vec(), encode(table, grant)?)

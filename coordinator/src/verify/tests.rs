@@ -49,7 +49,11 @@ fn evidence() -> (Evidence, SweepView) {
     let mut engine = Engine::restore(Limits::default(), Snapshot::default(), 0);
     let worker = WorkerId { name: "w".to_owned(), boot: uuid::Uuid::from_u128(1) };
     let device = DeviceFacts { name: "cpu".to_owned(), description: String::new(), class: NumericClass::Cpu, slots: 1 };
-    engine.register(worker.clone(), Offer { devices: vec![device], datasets: vec![], version: String::new() }, 0);
+    engine.register(
+        worker.clone(),
+        Offer { devices: vec![device], datasets: vec![], version: String::new(), data_cache: 0 },
+        0,
+    );
     let planned = submission::plan(SWEEP, Whole::Whole, &Announced::new(), NumericClass::Cpu).expect("good");
     let submission = planned.submission(SWEEP.to_owned(), 1);
     let id = submission.sweep.id.clone();
@@ -76,7 +80,7 @@ fn evidence() -> (Evidence, SweepView) {
     let second = lease(&mut engine);
     engine.points(second.attempt, 0, vec![point(1)], 0).expect("accepted");
     let checkpoint = Checkpoint { artifact: artifact(b"checkpoint"), step: 1 };
-    engine.register_checkpoint(second.attempt, checkpoint, 1, 0).expect("registered");
+    engine.register_checkpoint(second.attempt, checkpoint, 2, 1, 0).expect("registered");
     store.commit(&engine.take_changes()).expect("committed");
     let evidence = collect(&store, &id).expect("readable").expect("there");
     let standing = engine.standing(&id).expect("there");

@@ -48,6 +48,7 @@ macro_rules! every_home {
 
 every_home!(
     what_was_committed_is_there,
+    pushed_data_are_kept_until_they_are_removed,
     readers_see_whole_commits,
     concurrent_writers_lose_nothing,
     stale_fences_are_refused,

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use coordinator::engine::{Batch, Change, GrantRecord, Holder, Progress, StageRecord, State, SweepRecord};
+use coordinator::engine::{Batch, Change, GrantRecord, Holder, Progress, PushedData, StageRecord, State, SweepRecord};
 use coordinator::submission::Planned;
-use pretext_shared::dataset::Procedural;
+use pretext_shared::dataset::{DatasetFacts, Procedural};
 use pretext_shared::device::NumericClass;
-use pretext_shared::ids::{ContentHash, Fence, StageId, WorkerId};
+use pretext_shared::ids::{ArtifactId, ContentHash, Fence, Fingerprint, StageId, WorkerId};
 use pretext_shared::plan;
 use pretext_shared::point::{Metric, Part, Point};
 use pretext_shared::spec;
@@ -30,6 +30,21 @@ pub(crate) fn submission() -> (SweepRecord, Vec<(StageId, StageRecord)>) {
     let plan = plan::expand(&sweep, &facts, NumericClass::Cpu, Extent::Whole).expect("a plan");
     let submission = Planned { sweep, facts, pretext_facts: None, plan }.submission(SWEEP.to_owned(), 7);
     (submission.sweep, submission.stages)
+}
+
+/// A data set that was pushed.
+pub(crate) fn pushed(name: &str) -> PushedData {
+    let artifact = |part: &str| ArtifactId(ContentHash::of(format!("{name} {part}").as_bytes()));
+    let facts = Procedural { train_per_class: 40, test_per_class: 10, seed: 0 }.facts();
+    let fingerprint = Fingerprint(ContentHash::of(name.as_bytes()));
+    PushedData {
+        facts: DatasetFacts { key: format!("image-folder:{name}"), fingerprint, ..facts },
+        packing: artifact("list"),
+        packs: vec![artifact("1"), artifact("2")],
+        files: 150,
+        bytes: 40 << 20,
+        pushed_ms: 1_795_000_000_000,
+    }
 }
 
 /// The changes of a submission, and its stages.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use coordinator::engine::{Change, Outline, Progress, State, SweepMark, Waiting};
+use coordinator::engine::{Change, Outline, Progress, PushedData, State, SweepMark, Waiting};
 use coordinator::store::{Store, StoreError};
 use pretext_shared::ids::{ContentHash, Fence, StageId};
 
-use super::records::{batch, grant, large, leased, progress, submitted};
+use super::records::{batch, grant, large, leased, progress, pushed, submitted};
 
 /// A home that can be opened again and again.
 pub(crate) trait Home: Sync {
@@ -59,6 +59,22 @@ pub(crate) fn what_was_committed_is_there(home: &impl Home) {
     assert_eq!(store.points(StageId(ContentHash::of(b"unknown"))).expect("readable"), []);
     assert_eq!(store.grants(stage).expect("readable"), [(Fence(9), grant(1)), (Fence(300), grant(2))]);
     store.commit(&[progress(stage, 301)]).expect("goes on after it was opened again");
+}
+
+/// What was pushed is there until it is removed, and comes back with another push.
+pub(crate) fn pushed_data_are_kept_until_they_are_removed(home: &impl Home) {
+    let store = home.open();
+    let (one, two) = (pushed("one"), pushed("two"));
+    let set = |data: &PushedData| Change::SetData(data.facts.fingerprint, Some(Box::new(data.clone())));
+    store.commit(&[set(&one), set(&two)]).expect("committed");
+    let store = home.reopen(store);
+    let both = [&one, &two].map(|data| (data.facts.fingerprint, data.clone())).into();
+    assert_eq!(store.load().expect("readable").data, both);
+    store.commit(&[Change::SetData(one.facts.fingerprint, None)]).expect("committed");
+    let store = home.reopen(store);
+    assert_eq!(store.load().expect("readable").data, [(two.facts.fingerprint, two)].into());
+    store.commit(&[set(&one)]).expect("committed");
+    assert_eq!(store.load().expect("readable").data.len(), 2);
 }
 
 /// Readers see a commit whole or not at all, while a writer goes on.
@@ -162,7 +178,7 @@ pub(crate) fn large_sweeps_are_one_commit(home: &impl Home) {
     assert!(snapshot.sweeps == [((**sweep).clone(), SweepMark::Active)]);
     assert!(snapshot.stages.len() == stages.len());
     assert!(snapshot.stages.iter().all(|(id, (outline, progress))| {
-        stages.get(id).is_some_and(|plan| *outline == Outline::from(plan)) && **progress == Progress::new()
+        stages.get(id).is_some_and(|plan| **outline == Outline::from(plan)) && **progress == Progress::new()
     }));
     let some: Vec<StageId> = stages.keys().copied().step_by(7).collect();
     let plans = store.plans(&some).expect("readable");

@@ -9,6 +9,9 @@ use super::oracle::Known;
 use super::store::{Seen, Store, Violation, violation};
 use super::world::World;
 
+/// Checkpoints of a stage that are kept.
+const KEEP: u32 = 2;
+
 /// The process, and what it keeps in memory only.
 #[derive(Default)]
 pub(super) struct Process {
@@ -250,9 +253,9 @@ impl World<'_> {
                     return over(refusal);
                 }
                 self.artifacts.insert(checkpoint.artifact);
-                match engine.register_checkpoint(*attempt, checkpoint.clone(), *batches, now) {
+                match engine.register_checkpoint(*attempt, checkpoint.clone(), KEEP, *batches, now) {
                     Ok(old) => {
-                        discards.extend(old.filter(|old| *old != checkpoint.artifact));
+                        discards.extend(old);
                         Answer::Done
                     }
                     Err(refusal) => over(refusal),

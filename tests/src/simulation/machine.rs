@@ -92,7 +92,7 @@ impl Machine {
             class: NumericClass::Cpu,
             slots: self.slots.len() as u32,
         };
-        Offer { devices: vec![device], datasets: Vec::new(), version: String::new() }
+        Offer { devices: vec![device], datasets: Vec::new(), version: String::new(), data_cache: 0 }
     }
 
     fn request(&mut self, machine: usize) -> String {

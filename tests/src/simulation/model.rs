@@ -94,7 +94,7 @@ fn id(worker: usize, boot: u8) -> WorkerId {
 
 fn offer() -> Offer {
     let device = DeviceFacts { name: "cpu".to_owned(), description: String::new(), class: NumericClass::Cpu, slots: 1 };
-    Offer { devices: vec![device], datasets: Vec::new(), version: String::new() }
+    Offer { devices: vec![device], datasets: Vec::new(), version: String::new(), data_cache: 0 }
 }
 
 fn result(attempt: AttemptId) -> StageResult {
@@ -266,7 +266,7 @@ impl Node {
                 (engine.points(*attempt, 0, points, now).is_ok(), Some((attempt, request)))
             }
             Ask::Checkpoint(attempt, request) => {
-                let accepted = engine.register_checkpoint(*attempt, checkpoint(attempt), 1, now).is_ok();
+                let accepted = engine.register_checkpoint(*attempt, checkpoint(attempt), 2, 1, now).is_ok();
                 (accepted, Some((attempt, request)))
             }
             Ask::Complete(attempt, request) => {

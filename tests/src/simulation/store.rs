@@ -70,7 +70,7 @@ impl Store {
                     }
                 }
                 Change::AddStage(id, record) => {
-                    let outline = Outline::from(record.as_ref());
+                    let outline = Box::new(Outline::from(record.as_ref()));
                     self.plans.insert(id, *record);
                     if self.snapshot.stages.insert(id, (outline, Box::default())).is_some() {
                         return violation("I10", format!("stage {} was added twice", id.short()));
@@ -89,6 +89,8 @@ impl Store {
                     *old = new;
                     touched.push(id);
                 }
+                Change::SetData(fingerprint, None) => drop(self.snapshot.data.remove(&fingerprint)),
+                Change::SetData(fingerprint, Some(data)) => drop(self.snapshot.data.insert(fingerprint, *data)),
                 Change::LogGrant(id, fence, grant) => {
                     let before = raised.remove(&(id, fence));
                     self.granted(id, fence, before, &mut seen)?;

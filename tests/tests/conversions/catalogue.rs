@@ -50,7 +50,7 @@ pub(crate) const CATALOGUE: &[(&str, Reader)] = &[
     ("pretext.v1.Attempt", Read(attempt)),
     ("pretext.v1.Worker", Read(worker)),
     ("pretext.v1.Device", Within("RegisterRequest, WorkerSummary")),
-    ("pretext.v1.Dataset", Within("RegisterRequest, WorkerSummary")),
+    ("pretext.v1.Dataset", Within("RegisterRequest, PushRequest, WorkerSummary")),
     ("pretext.v1.Group", Within("RegisterRequest, WorkerSummary")),
     ("pretext.v1.Point", Read(point)),
     ("pretext.v1.Chunk", Plain("bytes of an artifact, whose hash is checked when all have come")),
@@ -60,6 +60,7 @@ pub(crate) const CATALOGUE: &[(&str, Reader)] = &[
     ("pretext.v1.LeaseRequest", Within("Worker; the device is looked up, the wait has an upper bound")),
     ("pretext.v1.LeaseReply", Within("Grant")),
     ("pretext.v1.Grant", Read(grant)),
+    ("pretext.v1.Predecessor", Within("Grant")),
     ("pretext.v1.HeartbeatRequest", Read(heartbeat)),
     ("pretext.v1.Held", Within("HeartbeatRequest")),
     ("pretext.v1.HeartbeatReply", Read(directives)),
@@ -104,6 +105,23 @@ pub(crate) const CATALOGUE: &[(&str, Reader)] = &[
     ("pretext.v1.VerifyReply", Read(verification)),
     ("pretext.v1.BackupRequest", EMPTY),
     ("pretext.v1.FetchRequest", Read(fetch)),
+    ("pretext.v1.CollectRequest", COUNTED),
+    ("pretext.v1.Collected", COUNTED),
+    ("pretext.v1.CollectedArtifact", COUNTED),
+    ("pretext.v1.CollectSummary", COUNTED),
+    // Pushed data sets.
+    ("pretext.v1.MissingRequest", Read(missing)),
+    ("pretext.v1.MissingReply", COUNTED),
+    ("pretext.v1.PackPart", Within("PackHeader, Chunk")),
+    ("pretext.v1.PackHeader", Read(pack)),
+    ("pretext.v1.PackReply", Plain("nobody asks whether it had been there")),
+    ("pretext.v1.PushRequest", Read(push)),
+    ("pretext.v1.PushReply", COUNTED),
+    ("pretext.v1.ListDataRequest", EMPTY),
+    ("pretext.v1.ListDataReply", SHOWN),
+    ("pretext.v1.PushedDataset", SHOWN),
+    ("pretext.v1.RemoveDataRequest", LOOKED_UP),
+    ("pretext.v1.RemoveDataReply", SHOWN),
     // Identity.
     (
         "pretext.v1.JoinRequest",
@@ -184,6 +202,7 @@ fn register(bytes: &[u8]) -> Fate {
                 .map(|data| messages::dataset(data.key.clone(), data.facts.clone()))
                 .collect(),
             version: offer.version.clone(),
+            data_cache: offer.data_cache,
             ..Default::default()
         },
     )
@@ -198,12 +217,16 @@ fn registered(bytes: &[u8]) -> Fate {
 fn grant(bytes: &[u8]) -> Fate {
     // What the worker read, as the coordinator would say it.
     let back = |granted: &messages::Granted| {
-        let messages::Granted { attempt, stage, source, weights, policy, parent, resume_from } = granted.clone();
-        let resume_from = resume_from.map(|(artifact, step)| coordinator::engine::Checkpoint { artifact, step });
+        let messages::Granted { attempt, stage, source, packing, weights, policy, parent, resume_from, predecessors } =
+            granted.clone();
+        let checkpoint = |(artifact, step)| coordinator::engine::Checkpoint { artifact, step };
+        let resume_from = resume_from.map(checkpoint);
+        let predecessors = predecessors.into_iter().map(checkpoint).collect();
         let (checkpoint, parent_model) = (policy, parent);
         let cost = Cost { train_images: 1, validation_images: 1, epochs: 1, steps: 1, images_seen: 1 };
         let kind = stage.spec.kind();
-        let grant = coordinator::engine::Grant { attempt, kind, place: None, parent_model, resume_from };
+        let grant =
+            coordinator::engine::Grant { attempt, kind, place: None, packing, parent_model, resume_from, predecessors };
         let plan = coordinator::engine::StageRecord { stage, cost, source, weights, checkpoint };
         convert::grant_message(grant, plan).expect("numbers and names")
     };
@@ -274,6 +297,29 @@ fn download(bytes: &[u8]) -> Fate {
 fn fetch(bytes: &[u8]) -> Fate {
     let back = |id: &ArtifactId| pb::FetchRequest { artifact: id.to_string() };
     read(bytes, |message: pb::FetchRequest| artifact(&message.artifact), back)
+}
+
+fn missing(bytes: &[u8]) -> Fate {
+    let take = |message: pb::MissingRequest| message.artifacts.iter().map(|text| artifact(text)).collect();
+    let back = |ids: &Vec<ArtifactId>| pb::MissingRequest { artifacts: ids.iter().map(ToString::to_string).collect() };
+    read(bytes, take, back)
+}
+
+fn pack(bytes: &[u8]) -> Fate {
+    let take = |header: pb::PackHeader| Ok((artifact(&header.artifact)?, header.length));
+    read(bytes, take, |(id, length)| pb::PackHeader { artifact: id.to_string(), length: *length })
+}
+
+fn push(bytes: &[u8]) -> Fate {
+    let take = |message: pb::PushRequest| {
+        let data = convert::required(message.dataset, "dataset").and_then(convert::dataset).map_err(words)?;
+        Ok((data, artifact(&message.packing)?))
+    };
+    let back = |(data, packing): &(coordinator::engine::Announcement, ArtifactId)| pb::PushRequest {
+        dataset: Some(convert::dataset_message(data.clone())),
+        packing: packing.to_string(),
+    };
+    read(bytes, take, back)
 }
 
 fn checkpoint(bytes: &[u8]) -> Fate {

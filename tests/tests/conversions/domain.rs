@@ -100,11 +100,8 @@ fn facts() -> impl Strategy<Value = Announcement> {
 }
 
 pub(crate) fn offer() -> impl Strategy<Value = Offer> {
-    (vec(device(), 0..3), vec(facts(), 0..3), text()).prop_map(|(devices, datasets, version)| Offer {
-        devices,
-        datasets,
-        version,
-    })
+    (vec(device(), 0..3), vec(facts(), 0..3), text(), number())
+        .prop_map(|(devices, datasets, version, data_cache)| Offer { devices, datasets, version, data_cache })
 }
 
 pub(crate) fn point() -> impl Strategy<Value = Point> {
@@ -316,13 +313,16 @@ pub(crate) fn stage() -> impl Strategy<Value = Stage> {
 /// A grant and the plan of its stage, for a worker that has the data where the plan says.
 pub(crate) fn grant() -> impl Strategy<Value = (Grant, StageRecord)> {
     let policy = (finite(), short()).prop_map(|(every_seconds, keep)| CheckpointPolicy { every_seconds, keep });
-    let resume = (artifact(), number()).prop_map(|(artifact, step)| Checkpoint { artifact, step });
+    let resume = || (artifact(), number()).prop_map(|(artifact, step)| Checkpoint { artifact, step });
     let cost = Cost { train_images: 1, validation_images: 1, epochs: 1, steps: 1, images_seen: 1 };
-    (attempt(), stage(), source(), option::of(something()), option::of(artifact()), policy, option::of(resume))
-        .prop_map(move |(attempt, stage, source, weights, parent_model, checkpoint, resume_from)| {
-            let grant = Grant { attempt, kind: stage.spec.kind(), place: None, parent_model, resume_from };
+    let artifacts = (option::of(artifact()), option::of(artifact()), option::of(resume()), vec(resume(), 0..3));
+    (attempt(), stage(), source(), option::of(something()), policy, artifacts).prop_map(
+        move |(attempt, stage, source, weights, checkpoint, (packing, parent_model, resume_from, predecessors))| {
+            let kind = stage.spec.kind();
+            let grant = Grant { attempt, kind, place: None, packing, parent_model, resume_from, predecessors };
             (grant, StageRecord { stage, cost, source, weights, checkpoint })
-        })
+        },
+    )
 }
 
 fn counts() -> impl Strategy<Value = CellCounts> {

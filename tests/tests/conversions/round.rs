@@ -1,6 +1,6 @@
 //! What one program says the other reads as the same, over bytes.
 
-use coordinator::engine::{CellCounts, Directive, SweepStatus};
+use coordinator::engine::{CellCounts, Checkpoint, Directive, SweepStatus};
 use coordinator::grpc::convert;
 use coordinator::scaler::{ScaleDown, Trigger};
 use pretext_proto::externalscaler as scaler;
@@ -88,6 +88,7 @@ proptest! {
             devices: offer.devices.iter().map(messages::device).collect(),
             datasets: offer.datasets.iter().map(|data| messages::dataset(data.key.clone(), data.facts.clone())).collect(),
             version: offer.version.clone(),
+            data_cache: offer.data_cache,
             ..Default::default()
         };
         prop_assert_eq!(convert::offer(sent(&message)).expect("an offer"), offer);
@@ -128,15 +129,19 @@ proptest! {
         let message = convert::grant_message(grant.clone(), plan.clone()).expect("finite");
         let read = messages::granted(sent(&message)).expect("a grant");
         prop_assert_eq!(read.stage.id(), plan.stage.id(), "its hash is its name");
-        let resume_from = grant.resume_from.map(|checkpoint| (checkpoint.artifact, checkpoint.step));
+        let pair = |checkpoint: Checkpoint| (checkpoint.artifact, checkpoint.step);
+        let resume_from = grant.resume_from.map(pair);
+        let predecessors = grant.predecessors.into_iter().map(pair).collect();
         let expected = messages::Granted {
             attempt: grant.attempt,
             stage: plan.stage,
             source: plan.source,
+            packing: grant.packing,
             weights: plan.weights,
             policy: plan.checkpoint,
             parent: grant.parent_model,
             resume_from,
+            predecessors,
         };
         prop_assert_eq!(read, expected);
     }
@@ -202,6 +207,8 @@ proptest! {
             devices: message.devices,
             datasets: message.datasets,
             version: message.version,
+            // Of no interest to people.
+            data_cache: view.offer.data_cache,
             ..Default::default()
         };
         prop_assert_eq!(convert::offer(offer).expect("an offer"), view.offer);

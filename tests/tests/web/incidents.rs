@@ -261,6 +261,7 @@ async fn markup_in_names_and_messages_is_text() {
             slots: 4,
         }],
         datasets: vec![],
+        data_cache: 0,
     };
     client.register(register(worker("<b>stub</b>"))).await.expect_err("not a name");
     // What is no name is free text: it is shown, as text.

@@ -1,15 +1,16 @@
 //! The binary releases of CIFAR-10 and CIFAR-100 (Krizhevsky 2009): records of one or two label bytes
 //! and 32 × 32 pixels in three planes.
 
-use std::fs;
-use std::path::Path;
-
 use super::error::DataError;
 use super::manifest::{Entry, ListedFile, Listing, Location, Part};
 use super::records::Layout;
+use crate::root::Folder;
 
 const CIFAR10_CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+
+/// The lists of class names of both releases.
+pub(super) const NAMES: [&str; 2] = ["batches.meta.txt", "fine_label_names.txt"];
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +40,8 @@ impl Release {
 
     fn names_file(self) -> &'static str {
         match self {
-            Release::Ten => "batches.meta.txt",
-            Release::Hundred => "fine_label_names.txt",
+            Release::Ten => NAMES[0],
+            Release::Hundred => NAMES[1],
         }
     }
 
@@ -57,25 +58,24 @@ impl Release {
     }
 
     /// Whether `folder` looks like this release.
-    pub(super) fn is_in(self, folder: &Path) -> bool {
-        self.train_files().iter().chain([&self.test_file()]).any(|name| folder.join(name).is_file())
+    pub(super) fn is_in(self, folder: &Folder) -> bool {
+        self.train_files().iter().chain([&self.test_file()]).any(|name| folder.has_file(name))
     }
 }
 
 /// Lists the records of the release in `folder`: files by name, records in file order.
-pub(super) fn list(folder: &Path, release: Release) -> Result<Listing, DataError> {
+pub(super) fn list(folder: &Folder, release: Release) -> Result<Listing, DataError> {
     let mut listing = Listing { classes: class_names(folder, release)?, ..Listing::default() };
     let files =
         release.train_files().iter().map(|name| (Part::Train, *name)).chain([(Part::Test, release.test_file())]);
     for (index, (part, name)) in files.enumerate() {
-        let path = folder.join(name);
-        if !path.is_file() {
+        if !folder.has_file(name) {
             let expected =
                 format!("the binary release has {} and {}", release.train_files().join(", "), release.test_file());
-            return Err(DataError::MissingFile { path, expected });
+            return Err(DataError::MissingFile { path: folder.shown(name), expected });
         }
         let entries = if part == Part::Train { &mut listing.train } else { &mut listing.test };
-        let labels = labels(&path, release)?;
+        let labels = labels(folder, name, release)?;
         entries.extend(
             (0u32..)
                 .zip(labels)
@@ -86,9 +86,9 @@ pub(super) fn list(folder: &Path, release: Release) -> Result<Listing, DataError
     Ok(listing)
 }
 
-fn labels(path: &Path, release: Release) -> Result<Vec<u32>, DataError> {
-    let format = |reason| DataError::Format { path: path.to_owned(), reason };
-    let bytes = fs::read(path).map_err(DataError::io(path))?;
+fn labels(folder: &Folder, name: &str, release: Release) -> Result<Vec<u32>, DataError> {
+    let format = |reason| DataError::Format { path: folder.shown(name), reason };
+    let bytes = folder.read(name)?;
     let layout = release.layout();
     if bytes.is_empty() || bytes.len() % layout.stride() != 0 {
         let (length, stride) = (bytes.len(), layout.stride());
@@ -104,26 +104,32 @@ fn labels(path: &Path, release: Release) -> Result<Vec<u32>, DataError> {
 }
 
 /// The names in the release's list, or else the known names of CIFAR-10, or numbers.
-fn class_names(folder: &Path, release: Release) -> Result<Vec<String>, DataError> {
-    let path = folder.join(release.names_file());
-    if !path.is_file() {
+fn class_names(folder: &Folder, release: Release) -> Result<Vec<String>, DataError> {
+    if !folder.has_file(release.names_file()) {
         return Ok(match release {
             Release::Ten => CIFAR10_CLASSES.map(str::to_owned).to_vec(),
             Release::Hundred => (0..release.classes()).map(|label| format!("class-{label:02}")).collect(),
         });
     }
-    let text = fs::read_to_string(&path).map_err(DataError::io(&path))?;
+    let format = |reason| DataError::Format { path: folder.shown(release.names_file()), reason };
+    let text = String::from_utf8(folder.read(release.names_file())?).map_err(|error| format(error.to_string()))?;
     let names: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     if names.len() == release.classes() {
         return Ok(names);
     }
-    let reason = format!("it has {} lines, expected {} class names", names.len(), release.classes());
-    Err(DataError::Format { path, reason })
+    Err(format(format!("it has {} lines, expected {} class names", names.len(), release.classes())))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
+
+    fn list(folder: &Path, release: Release) -> Result<Listing, DataError> {
+        super::list(&Folder::root(folder)?, release)
+    }
 
     fn record(labels: &[u8], red: u8) -> Vec<u8> {
         let planes = [red, red + 1, red + 2].into_iter().flat_map(|value| [value; 1024]);

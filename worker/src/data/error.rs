@@ -5,30 +5,19 @@ use std::path::{Path, PathBuf};
 
 use pretext_shared::dataset::GroupPattern;
 
+use crate::root::RootError;
+
 /// A data set that cannot be used. Nothing here is worth a retry: the files have to change.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// A path that would leave the data root.
-    #[error(
-        "data path `{path}` is refused: write a path below the worker's data root, without a leading `/` and without `..`"
-    )]
-    OutsideRoot {
-        /// As written in the sweep file.
-        path: String,
-    },
+    /// A place that cannot be read, or that is outside the data root.
+    #[error(transparent)]
+    Root(#[from] RootError),
     /// The folder of a data set is not there.
     #[error("there is no data folder {}: check `dataset.path` and the worker's `--data-root`", path.display())]
     NoFolder {
         /// The folder.
         path: PathBuf,
-    },
-    /// The operating system refused.
-    #[error("cannot read {}: {source}", path.display())]
-    Io {
-        /// File or folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
     },
     /// A pattern of names that does not find the groups.
     #[error("`groups: {pattern}` does not fit the images of {}: {reason}", folder.display())]
@@ -39,6 +28,14 @@ pub enum DataError {
         folder: PathBuf,
         /// Why not.
         reason: String,
+    },
+    /// A pattern of names for files that hold many images.
+    #[error("{} is {kind}: only the names of an image folder can say groups", folder.display())]
+    NoNames {
+        /// The data set's folder.
+        folder: PathBuf,
+        /// What it is.
+        kind: &'static str,
     },
     /// A list of groups that does not say what it should.
     #[error("the list of groups {} cannot be used: {reason}", path.display())]
@@ -58,6 +55,15 @@ pub enum DataError {
     #[error("{} leads back to a folder that contains it: remove the symbolic link", path.display())]
     LinkLoop {
         /// The link.
+        path: PathBuf,
+    },
+    /// A folder that is of no kind.
+    #[error(
+        "{} is no data set: expected `train/` with class folders, class folders with images, a binary release of CIFAR, or \
+         the four IDX files of the MNIST family", path.display()
+    )]
+    NoDataSet {
+        /// The folder.
         path: PathBuf,
     },
     /// Nothing to learn from.
@@ -171,8 +177,8 @@ pub enum DataError {
 
 impl DataError {
     /// For `map_err` on operations that concern `path`.
-    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn io(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
         let path = path.to_owned();
-        move |source| DataError::Io { path, source }
+        move |source| DataError::Root(RootError::Io { path: path.clone(), source })
     }
 }

@@ -1,7 +1,6 @@
 //! The fingerprint of a data set: BLAKE3 over part, path, class, length and content hash of every file.
 
 use std::fs::File;
-use std::path::Path;
 
 use pretext_shared::ids::{ContentHash, Fingerprint};
 use rayon::prelude::*;
@@ -10,25 +9,28 @@ use super::error::DataError;
 use super::groups::Groups;
 use super::hash_cache::{HashCache, Stamp};
 use super::manifest::{ListedFile, ManifestFile};
+use crate::root::Folder;
 
 /// Hashes every file that `cache` does not know, on all threads, and remembers the hashes there.
 pub(super) fn hash_files(
-    folder: &Path,
+    folder: &Folder,
     listed: Vec<ListedFile>,
     cache: &mut HashCache,
 ) -> Result<Vec<ManifestFile>, DataError> {
     // Canonical, so that one file has one line in the cache, whatever the working directory is.
-    let absolute = folder.canonicalize().map_err(DataError::io(folder))?;
+    let absolute = folder.canonical()?;
     let hashed = listed
         .into_par_iter()
         .map(|file| {
             let path = absolute.join(&file.path);
-            let metadata = path.metadata().map_err(DataError::io(&folder.join(&file.path)))?;
+            let content = folder.open(&file.path)?;
+            let failed = DataError::io(&folder.shown(&file.path));
+            let metadata = content.metadata().map_err(&failed)?;
             let stamp = Stamp::of(&metadata);
             let known = stamp.and_then(|stamp| cache.get(&path, stamp));
             let hash = match known {
                 Some(hash) => hash,
-                None => hash_file(&path).map_err(DataError::io(&folder.join(&file.path)))?,
+                None => hash_file(content).map_err(&failed)?,
             };
             let ListedFile { part, path: relative, class, layout } = file;
             Ok((ManifestFile { part, path: relative, class, bytes: metadata.len(), hash, layout }, path, stamp))
@@ -40,9 +42,10 @@ pub(super) fn hash_files(
     Ok(hashed.into_iter().map(|(file, ..)| file).collect())
 }
 
-fn hash_file(path: &Path) -> std::io::Result<ContentHash> {
+/// The hash of a file that is open at its beginning.
+pub(super) fn hash_file(content: File) -> std::io::Result<ContentHash> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
+    hasher.update_reader(content)?;
     Ok(ContentHash::from_bytes(*hasher.finalize().as_bytes()))
 }
 

@@ -1,16 +1,16 @@
 //! Which images of a folder belong together (a slide, a patient), so that no split parts them: by `groups.csv`, or by their names.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
-use std::path::Path;
+use std::fs::File;
 
 use pretext_shared::dataset::GroupPattern;
 
 use super::error::DataError;
 use super::manifest::{Entry, ListedFile, Location};
+use crate::root::Folder;
 
 /// The file, beside `train/` or the class folders: `path,group` with a line for each image, paths relative to it.
-const FILE: &str = "groups.csv";
+pub(super) const FILE: &str = "groups.csv";
 /// No list of groups is longer.
 const MAX_BYTES: u64 = 1 << 30;
 
@@ -26,18 +26,17 @@ pub struct Groups {
 impl Groups {
     /// The groups of `files`, if `folder` names any. Every image has to have one, and none may have both training and test
     /// images. Lines of other files are left alone.
-    pub(super) fn read(folder: &Path, files: &[ListedFile]) -> Result<Option<Self>, DataError> {
-        let path = folder.join(FILE);
-        let bytes = match path.metadata() {
-            Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(DataError::io(&path)(error)),
-        };
+    pub(super) fn read(folder: &Folder, files: &[ListedFile]) -> Result<Option<Self>, DataError> {
+        if folder.kind(FILE)?.is_none() {
+            return Ok(None);
+        }
+        let (path, file) = (folder.shown(FILE), folder.open(FILE)?);
+        let bytes = file.metadata().map_err(DataError::io(&path))?.len();
         let refuse = |reason: String| DataError::Groups { path: path.clone(), reason };
         if bytes > MAX_BYTES {
             return Err(refuse(format!("it has {bytes} bytes, more than {} MiB", MAX_BYTES >> 20)));
         }
-        let listed = lines(&path).map_err(refuse)?;
+        let listed = lines(file).map_err(refuse)?;
         let refuse = |reason: String| DataError::Groups { path: path.clone(), reason };
         let mut missing = files.iter().filter(|file| !listed.contains_key(&file.path));
         if let Some(first) = missing.next() {
@@ -53,13 +52,13 @@ impl Groups {
 
     /// The groups that `pattern` reads from the names of `files`, the images of `folder`: every name has to have its form. A list
     /// beside them would be a second opinion.
-    pub(super) fn named(folder: &Path, pattern: &GroupPattern, files: &[ListedFile]) -> Result<Self, DataError> {
+    pub(super) fn named(folder: &Folder, pattern: &GroupPattern, files: &[ListedFile]) -> Result<Self, DataError> {
         let refuse = |reason: String| DataError::Pattern {
             pattern: Box::new(pattern.clone()),
-            folder: folder.to_owned(),
+            folder: folder.shown(""),
             reason,
         };
-        if folder.join(FILE).exists() {
+        if folder.kind(FILE)?.is_some() {
             return Err(refuse(format!("{FILE} beside them names groups as well, remove one of the two")));
         }
         let group = |file| pattern.group_of(below_class(file)).ok_or(file);
@@ -124,8 +123,8 @@ fn below_class(file: &ListedFile) -> &str {
 }
 
 /// Group by path.
-fn lines(path: &Path) -> Result<BTreeMap<String, String>, String> {
-    let mut reader = csv::Reader::from_path(path).map_err(|error| error.to_string())?;
+fn lines(file: File) -> Result<BTreeMap<String, String>, String> {
+    let mut reader = csv::Reader::from_reader(file);
     let headings = reader.headers().map_err(|error| error.to_string())?;
     if headings.iter().collect::<Vec<_>>() != ["path", "group"] {
         let found = headings.iter().collect::<Vec<_>>().join(",");
@@ -148,6 +147,7 @@ fn lines(path: &Path) -> Result<BTreeMap<String, String>, String> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
     use pretext_shared::dataset::{DataSpec, Normalize, Source};
     use pretext_shared::split::{Fraction, SplitSpec};

@@ -2,13 +2,12 @@
 //! numbers, then bytes. Images are grey, `[count, rows, columns]`; labels are `[count]`.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
 use std::io::Read;
-use std::path::{Path, PathBuf};
 
 use super::error::DataError;
 use super::manifest::{Entry, ListedFile, Listing, Location, Part};
 use super::records::Layout;
+use crate::root::Folder;
 
 /// Unsigned bytes in one dimension.
 const LABELS_MAGIC: u32 = 0x0801;
@@ -22,19 +21,19 @@ const TEST: [[&str; 2]; 2] =
     [["t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte"], ["t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte"]];
 
 /// Whether `folder` has the training images.
-pub(super) fn is_in(folder: &Path) -> bool {
-    TRAIN[0].iter().any(|name| folder.join(name).is_file())
+pub(super) fn is_in(folder: &Folder) -> bool {
+    TRAIN[0].iter().any(|name| folder.has_file(name))
 }
 
 /// Lists the pictures in `folder`. The classes are the labels that training images have.
-pub(super) fn list(folder: &Path) -> Result<Listing, DataError> {
+pub(super) fn list(folder: &Folder) -> Result<Listing, DataError> {
     let train = read_part(folder, TRAIN)?;
     let test = read_part(folder, TEST)?;
     let values: Vec<u8> = train.labels.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
     let classes: Vec<String> = values.iter().map(u8::to_string).collect();
     match &classes[..] {
-        [] => return Err(DataError::Format { path: folder.join(train.images), reason: "it has no images".into() }),
-        [class] => return Err(DataError::OneClass { path: folder.join(train.label_file), class: class.clone() }),
+        [] => return Err(DataError::Format { path: folder.shown(train.images), reason: "it has no images".into() }),
+        [class] => return Err(DataError::OneClass { path: folder.shown(train.label_file), class: class.clone() }),
         _ => {}
     }
     let mut listing = Listing::default();
@@ -43,7 +42,7 @@ pub(super) fn list(folder: &Path) -> Result<Listing, DataError> {
         let entry = |(record, value): (u32, &u8)| match values.binary_search(value) {
             Ok(label) => Ok(Entry { label: label as u32, location: Location::Record { file, record } }),
             Err(_) => Err(DataError::TestOnlyClass {
-                path: folder.join(content.label_file),
+                path: folder.shown(content.label_file),
                 class: value.to_string(),
                 classes: classes.clone(),
             }),
@@ -69,39 +68,39 @@ struct PartContent {
     labels: Vec<u8>,
 }
 
-fn read_part(folder: &Path, [images, labels]: [[&'static str; 2]; 2]) -> Result<PartContent, DataError> {
+fn read_part(folder: &Folder, [images, labels]: [[&'static str; 2]; 2]) -> Result<PartContent, DataError> {
     let (images, label_file) = (find(folder, images)?, find(folder, labels)?);
-    let (image_path, label_path) = (folder.join(images), folder.join(label_file));
-    let [count, height, width] = header::<3>(&image_path, IMAGES_MAGIC)?;
-    let [label_count] = header::<1>(&label_path, LABELS_MAGIC)?;
+    let [count, height, width] = header::<3>(folder, images, IMAGES_MAGIC)?;
+    let [label_count] = header::<1>(folder, label_file, LABELS_MAGIC)?;
     if count != label_count {
-        let reason = format!("it has {label_count} labels, but {} has {count} images", image_path.display());
-        return Err(DataError::Format { path: label_path, reason });
+        let reason = format!("it has {label_count} labels, but {} has {count} images", folder.shown(images).display());
+        return Err(DataError::Format { path: folder.shown(label_file), reason });
     }
-    let mut labels = fs::read(&label_path).map_err(DataError::io(&label_path))?;
+    let mut labels = folder.read(label_file)?;
     labels.drain(..8.min(labels.len()));
     // The header begins with the magic number and the three dimensions.
     let layout = Layout { header: 16, prefix: 0, channels: 1, height: height as usize, width: width as usize };
     Ok(PartContent { images, label_file, layout, labels })
 }
 
-fn find(folder: &Path, names: [&'static str; 2]) -> Result<&'static str, DataError> {
-    if let Some(name) = names.into_iter().find(|name| folder.join(name).is_file()) {
+fn find(folder: &Folder, names: [&'static str; 2]) -> Result<&'static str, DataError> {
+    if let Some(name) = names.into_iter().find(|name| folder.has_file(name)) {
         return Ok(name);
     }
-    let packed = names.into_iter().map(|name| format!("{name}.gz")).find(|name| folder.join(name).is_file());
+    let packed = names.into_iter().map(|name| format!("{name}.gz")).find(|name| folder.has_file(name));
     let expected = match packed {
         Some(packed) => format!("only {packed} is there: unpack it with gunzip"),
         None => "the four IDX files of the MNIST family, not compressed, are expected".to_owned(),
     };
-    Err(DataError::MissingFile { path: folder.join(names[0]), expected })
+    Err(DataError::MissingFile { path: folder.shown(names[0]), expected })
 }
 
 /// The dimensions of an IDX file of bytes, after the magic number and the file's length were checked.
-fn header<const N: usize>(path: &Path, magic: u32) -> Result<[u32; N], DataError> {
-    let format = |reason: String| DataError::Format { path: PathBuf::from(path), reason };
-    let mut file = File::open(path).map_err(DataError::io(path))?;
-    let length = file.metadata().map_err(DataError::io(path))?.len();
+fn header<const N: usize>(folder: &Folder, name: &str, magic: u32) -> Result<[u32; N], DataError> {
+    let format = |reason: String| DataError::Format { path: folder.shown(name), reason };
+    let failed = DataError::io(&folder.shown(name));
+    let mut file = folder.open(name)?;
+    let length = file.metadata().map_err(&failed)?.len();
     let mut word = || -> Result<u32, DataError> {
         let mut bytes = [0; 4];
         match file.read_exact(&mut bytes) {
@@ -109,7 +108,7 @@ fn header<const N: usize>(path: &Path, magic: u32) -> Result<[u32; N], DataError
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 Err(format(format!("it has {length} bytes, too few for an IDX header")))
             }
-            Err(error) => Err(DataError::io(path)(error)),
+            Err(error) => Err(failed(error)),
         }
     };
     let found = word()?;
@@ -139,7 +138,14 @@ fn header<const N: usize>(path: &Path, magic: u32) -> Result<[u32; N], DataError
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
+
+    fn list(folder: &Path) -> Result<Listing, DataError> {
+        super::list(&Folder::root(folder)?)
+    }
 
     fn idx(magic: u32, dimensions: &[u32], content: &[u8]) -> Vec<u8> {
         let numbers = [magic].into_iter().chain(dimensions.iter().copied());

@@ -1,27 +1,30 @@
 //! Image folders: `train/CLASS/…` and `test/CLASS/…`, or class folders directly below the data set.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::error::DataError;
 use super::manifest::{Entry, ListedFile, Listing, Location, Part};
+use crate::root::{Folder, Identity, Kind, RootError};
 
 /// Entries of a class folder that are looked at to see whether it holds images.
 const GLANCE: usize = 1000;
 
 /// Whether `folder` has a `train` folder.
-pub(super) fn has_train_folder(folder: &Path) -> bool {
-    folder.join("train").is_dir()
+pub(super) fn has_train_folder(folder: &Folder) -> bool {
+    folder.has_folder("train")
 }
 
-/// Whether at least two folders directly below `folder` hold images, at a glance.
-pub(super) fn has_class_folders(folder: &Path) -> bool {
-    let holds_image = |class: &Path| {
-        let children = fs::read_dir(class).into_iter().flatten().take(GLANCE).flatten();
-        children.filter_map(|child| child.file_name().into_string().ok()).any(|name| is_visible_image(&name))
+/// Whether at least two folders directly below `folder` hold images, at a glance. One that cannot be looked into because it
+/// leads out of the data root counts, so that it is named when the images are listed.
+pub(super) fn has_class_folders(folder: &Folder) -> bool {
+    let holds_image = |class: &str| match folder.children(class) {
+        Ok(children) => {
+            children.into_iter().take(GLANCE).filter_map(|child| child.name).any(|name| is_visible_image(&name))
+        }
+        Err(error) => matches!(error, RootError::LeadsOut { .. }),
     };
-    let children = fs::read_dir(folder).into_iter().flatten().flatten();
-    children.map(|child| child.path()).filter(|path| path.is_dir() && holds_image(path)).nth(1).is_some()
+    let names = folder.children("").into_iter().flatten().filter_map(|child| child.name);
+    names.filter(|name| folder.has_folder(name) && holds_image(name)).nth(1).is_some()
 }
 
 fn is_visible_image(name: &str) -> bool {
@@ -30,12 +33,13 @@ fn is_visible_image(name: &str) -> bool {
 }
 
 /// Lists the images of `folder`, in the order of the bytes of their paths.
-pub(super) fn list(folder: &Path) -> Result<Listing, DataError> {
-    let mut walk = Walk::default();
-    let (train_folder, test_folder) = (folder.join("train"), folder.join("test"));
-    let (train_folder, train) = match (has_train_folder(folder), test_folder.is_dir()) {
-        (true, _) => (train_folder, walk.classes(folder, "train/")?),
-        (false, false) => (folder.to_owned(), walk.classes(folder, "")?),
+pub(super) fn list(folder: &Folder) -> Result<Listing, DataError> {
+    let mut walk = Walk { folder, above: Vec::new(), ignored: 0 };
+    let (train_folder, test_folder) = (folder.shown("train"), folder.shown("test"));
+    let has_test = folder.has_folder("test");
+    let (train_folder, train) = match (has_train_folder(folder), has_test) {
+        (true, _) => (train_folder, walk.classes("train/")?),
+        (false, false) => (folder.shown(""), walk.classes("")?),
         (false, true) => {
             let expected = "beside the folder `test` there has to be a folder `train` with one folder per class".into();
             return Err(DataError::MissingFile { path: train_folder, expected });
@@ -54,9 +58,9 @@ pub(super) fn list(folder: &Path) -> Result<Listing, DataError> {
     for (label, class) in train.into_iter().enumerate() {
         files.extend(class.files(Part::Train, label));
     }
-    if test_folder.is_dir() {
+    if has_test {
         let train_files = files.len();
-        for class in walk.classes(folder, "test/")? {
+        for class in walk.classes("test/")? {
             match classes.binary_search(&class.name) {
                 Ok(label) => files.extend(class.files(Part::Test, label)),
                 Err(_) if class.images.is_empty() => {}
@@ -90,80 +94,82 @@ impl ClassFolder {
 /// A visible child of a folder.
 struct Child {
     name: String,
-    path: PathBuf,
-    is_folder: bool,
+    kind: Kind,
 }
 
 /// A walk through class folders that follows symbolic links, but not in circles.
-#[derive(Default)]
-struct Walk {
-    /// Canonical paths from the class folder down to the folder at hand.
-    above: Vec<PathBuf>,
+struct Walk<'a> {
+    folder: &'a Folder,
+    /// From the class folder down to the folder at hand.
+    above: Vec<Identity>,
     /// Files that are no images, and images that are in no class.
     ignored: u64,
 }
 
-impl Walk {
-    /// The class folders in `folder/prefix`, sorted by name.
-    fn classes(&mut self, folder: &Path, prefix: &str) -> Result<Vec<ClassFolder>, DataError> {
-        let part = folder.join(prefix);
-        self.above.push(part.canonicalize().map_err(DataError::io(&part))?);
+impl Walk<'_> {
+    /// The class folders in `prefix`, sorted by name.
+    fn classes(&mut self, prefix: &str) -> Result<Vec<ClassFolder>, DataError> {
+        self.above.push(self.folder.identity(prefix)?);
         let mut classes = Vec::new();
-        for child in children(&part)? {
-            if child.is_folder {
-                let mut images = Vec::new();
-                self.descend(&child.path, &format!("{prefix}{}/", child.name), &mut images)?;
-                classes.push(ClassFolder { name: child.name, images });
-            } else {
-                self.ignored += 1;
+        for Child { name, kind } in self.children(prefix)? {
+            match kind {
+                Kind::Folder => {
+                    let mut images = Vec::new();
+                    self.descend(&format!("{prefix}{name}/"), &mut images)?;
+                    classes.push(ClassFolder { name, images });
+                }
+                Kind::File => self.ignored += 1,
             }
         }
         self.above.pop();
         Ok(classes)
     }
 
-    fn descend(&mut self, folder: &Path, prefix: &str, images: &mut Vec<String>) -> Result<(), DataError> {
-        let canonical = folder.canonicalize().map_err(DataError::io(folder))?;
-        if self.above.contains(&canonical) {
-            return Err(DataError::LinkLoop { path: folder.to_owned() });
+    fn descend(&mut self, prefix: &str, images: &mut Vec<String>) -> Result<(), DataError> {
+        let identity = self.folder.identity(prefix)?;
+        if self.above.contains(&identity) {
+            return Err(DataError::LinkLoop { path: self.folder.shown(prefix.trim_end_matches('/')) });
         }
-        self.above.push(canonical);
-        for child in children(folder)? {
-            let path = format!("{prefix}{}", child.name);
-            if child.is_folder {
-                self.descend(&child.path, &format!("{path}/"), images)?;
-            } else if is_visible_image(&child.name) {
-                images.push(path);
-            } else {
-                self.ignored += 1;
+        self.above.push(identity);
+        for Child { name, kind } in self.children(prefix)? {
+            let path = format!("{prefix}{name}");
+            match kind {
+                Kind::Folder => self.descend(&format!("{path}/"), images)?,
+                Kind::File if is_visible_image(&name) => images.push(path),
+                Kind::File => self.ignored += 1,
             }
         }
         self.above.pop();
         Ok(())
     }
-}
 
-/// The children of `folder` by name, without hidden ones.
-fn children(folder: &Path) -> Result<Vec<Child>, DataError> {
-    let mut children = Vec::new();
-    for child in fs::read_dir(folder).map_err(DataError::io(folder))? {
-        let child = child.map_err(DataError::io(folder))?;
-        if child.file_name().as_encoded_bytes().starts_with(b".") {
-            continue;
+    /// The children of the folder `prefix` by name, without hidden ones. A link is followed: a broken one is an error that
+    /// names it.
+    fn children(&self, prefix: &str) -> Result<Vec<Child>, DataError> {
+        let mut children = Vec::new();
+        for child in self.folder.children(prefix)? {
+            let shown = child.shown.file_name().unwrap_or_default();
+            if shown.as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            let name = child.name.clone().ok_or_else(|| DataError::NotUtf8 { path: child.shown.clone() })?;
+            let kind = child.kind(self.folder, &format!("{prefix}{name}"))?;
+            children.push(Child { name, kind });
         }
-        let path = child.path();
-        let name = child.file_name().into_string().map_err(|_| DataError::NotUtf8 { path: path.clone() })?;
-        // Follows a link: a broken one is an error that names it.
-        let is_folder = path.metadata().map_err(DataError::io(&path))?.is_dir();
-        children.push(Child { name, path, is_folder });
+        children.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(children)
     }
-    children.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(children)
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::fs;
+
     use super::*;
+
+    fn listed(folder: &Path) -> Result<Listing, DataError> {
+        list(&Folder::root(folder)?)
+    }
 
     /// Writes a 4 × 4 picture of one colour, and the folders above it.
     pub(crate) fn write_png(path: &Path, color: [u8; 3]) {
@@ -197,7 +203,7 @@ pub(super) mod tests {
             "train/loose.png",
         ]);
         fs::write(root.path().join("train/cat/notes.txt"), "no image").expect("a file");
-        let listing = list(root.path()).expect("a whole data set");
+        let listing = listed(root.path()).expect("a whole data set");
         assert_eq!(listing.classes, ["cat", "cat-like"]);
         // By the bytes of the whole path: `-` comes before `/`.
         let train = ["train/cat-like/z.png", "train/cat/a.png", "train/cat/b.PNG", "train/cat/deep/er/c.png"];
@@ -211,7 +217,7 @@ pub(super) mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let message = |root: &tempfile::TempDir| list(root.path()).expect_err("a mistake").to_string();
+        let message = |root: &tempfile::TempDir| listed(root.path()).expect_err("a mistake").to_string();
         let test_only = message(&folder(&["train/a/0.png", "train/b/0.png", "test/a/0.png", "test/zebra/0.png"]));
         assert!(
             test_only.contains("class `zebra`") && test_only.contains("a, b") && test_only.contains("test"),
@@ -239,15 +245,17 @@ pub(super) mod tests {
 
         let root = folder(&["elsewhere/0.png", "set/a/0.png"]);
         let set = root.path().join("set");
-        symlink(root.path().join("elsewhere"), set.join("b")).expect("a link");
-        assert_eq!(list(&set).expect("a whole data set").classes, ["a", "b"]);
-        symlink(&set, set.join("a/up")).expect("a link");
-        let error = list(&set).expect_err("a mistake");
+        // Out of the data set, and within the data root.
+        symlink("../elsewhere", set.join("b")).expect("a link");
+        let list = || list(&Folder::root(root.path())?.join("set")?);
+        assert_eq!(list().expect("a whole data set").classes, ["a", "b"]);
+        symlink("..", set.join("a/up")).expect("a link");
+        let error = list().expect_err("a mistake");
         assert!(matches!(&error, DataError::LinkLoop { path } if path.ends_with("a/up")), "{error}");
         fs::remove_file(set.join("a/up")).expect("a link");
         // Some file systems refuse such names; then there is nothing to test.
         if fs::write(set.join("a").join(std::ffi::OsStr::from_bytes(b"\xff.png")), b"").is_ok() {
-            assert!(matches!(list(&set).expect_err("a mistake"), DataError::NotUtf8 { .. }));
+            assert!(matches!(list().expect_err("a mistake"), DataError::NotUtf8 { .. }));
         }
     }
 }

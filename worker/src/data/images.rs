@@ -1,6 +1,5 @@
 //! A data set's pixels in memory: decoded once, kept as bytes.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +17,7 @@ use super::fit::fit;
 use super::manifest::{Entry, Location, Manifest, Part, scan};
 use super::procedural;
 use crate::augment::Planes;
+use crate::root::Folder;
 
 /// The most memory that the pixels of a data set may take.
 const MEMORY_LIMIT: u64 = 16 << 30;
@@ -60,7 +60,8 @@ impl Dataset {
         let key = source.key();
         if manifest.facts.fingerprint != spec.fingerprint {
             let (here, planned) = (manifest.facts.fingerprint.short(), spec.fingerprint.short());
-            return Err(DataError::OtherCopy { key, path: manifest.folder, here, planned });
+            let path = manifest.folder.map(|folder| folder.shown("")).unwrap_or_default();
+            return Err(DataError::OtherCopy { key, path, here, planned });
         }
         let size = spec.image_size;
         check_memory(&key, (manifest.train.len() + manifest.test.len()) as u64, size, MEMORY_LIMIT)?;
@@ -240,37 +241,39 @@ impl ImageSet {
 /// What pictures are read from.
 enum Pictures<'a> {
     /// Image files, one after the other.
-    Files(&'a Manifest),
+    Files(&'a Manifest, &'a Folder),
     /// Binary files, read as a whole, in the order of [`Manifest::files`].
-    Records(&'a Manifest, Vec<Vec<u8>>),
+    Records(&'a Manifest, &'a Folder, Vec<Vec<u8>>),
     /// The program itself, by the seed of the pictures.
     Drawn(u64),
 }
 
 impl<'a> Pictures<'a> {
     fn open(manifest: &'a Manifest, source: &Source) -> Result<Self, DataError> {
-        match source {
-            Source::Procedural(procedural) => Ok(Self::Drawn(procedural.seed)),
-            Source::ImageFolder { .. } => Ok(Self::Files(manifest)),
-            Source::Cifar10 { .. } | Source::Cifar100 { .. } | Source::Idx { .. } => {
-                let content = |file| read_unchanged(manifest, file).map(|(_, bytes)| bytes);
-                Ok(Self::Records(manifest, (0..manifest.files.len()).map(content).collect::<Result<_, _>>()?))
+        match (source, &manifest.folder) {
+            (Source::Procedural(procedural), _) => Ok(Self::Drawn(procedural.seed)),
+            (Source::ImageFolder { .. }, Some(folder)) => Ok(Self::Files(manifest, folder)),
+            (Source::Cifar10 { .. } | Source::Cifar100 { .. } | Source::Idx { .. }, Some(folder)) => {
+                let content = |file| read_unchanged(manifest, folder, file).map(|(_, bytes)| bytes);
+                let contents = (0..manifest.files.len()).map(content).collect::<Result<_, _>>()?;
+                Ok(Self::Records(manifest, folder, contents))
             }
+            (source, None) => unreachable!("the manifest of {} has no folder", source.key()),
         }
     }
 
     /// The picture of `entry` as `[3, size, size]`.
     fn read(&self, part: Part, entry: Entry, size: usize, out: &mut [u8]) -> Result<(), DataError> {
         match (self, entry.location) {
-            (Self::Files(manifest), Location::File(file)) => {
-                let (path, bytes) = read_unchanged(manifest, file as usize)?;
+            (Self::Files(manifest, folder), Location::File(file)) => {
+                let (path, bytes) = read_unchanged(manifest, folder, file as usize)?;
                 let picture = decode(&bytes).map_err(|reason| DataError::Decode { path, reason })?;
                 fit(Planes { data: &picture.data, height: picture.height, width: picture.width }, size, out);
             }
-            (Self::Records(manifest, contents), Location::Record { file, record }) => {
+            (Self::Records(manifest, folder, contents), Location::Record { file, record }) => {
                 let listed = &manifest.files[file as usize];
                 let layout = listed.layout.expect("files with records have a layout");
-                let data = layout.planes(&manifest.folder.join(&listed.path), &contents[file as usize], record)?;
+                let data = layout.planes(&folder.shown(&listed.path), &contents[file as usize], record)?;
                 fit(Planes { data: &data, height: layout.height, width: layout.width }, size, out);
             }
             (Self::Drawn(seed), Location::Drawn(index)) => {
@@ -283,14 +286,14 @@ impl<'a> Pictures<'a> {
 }
 
 /// A file's path and content, if it still is what the manifest says.
-fn read_unchanged(manifest: &Manifest, file: usize) -> Result<(PathBuf, Vec<u8>), DataError> {
+fn read_unchanged(manifest: &Manifest, folder: &Folder, file: usize) -> Result<(PathBuf, Vec<u8>), DataError> {
     let listed = &manifest.files[file];
-    let path = manifest.folder.join(&listed.path);
+    let path = folder.shown(&listed.path);
     if listed.layout.is_none() && listed.class.is_some() && listed.bytes > MAX_BYTES {
         let reason = format!("its length is {} bytes, more than {} MiB", listed.bytes, MAX_BYTES >> 20);
         return Err(DataError::Decode { path, reason });
     }
-    let bytes = fs::read(&path).map_err(DataError::io(&path))?;
+    let bytes = folder.read(&listed.path)?;
     // Hashing costs little beside decoding, and sees what size and time of change do not show.
     if ContentHash::of(&bytes) == listed.hash { Ok((path, bytes)) } else { Err(DataError::Changed { path }) }
 }
@@ -327,6 +330,8 @@ fn check_memory(key: &str, images: u64, size: u32, limit: u64) -> Result<(), Dat
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use pretext_shared::dataset::Procedural;
     use pretext_shared::split::Fraction;
 

@@ -1,6 +1,6 @@
 //! The manifest: every sample of a data set in a fixed order, with the hash of every file.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use pretext_shared::dataset::{DatasetFacts, Procedural, Source};
 use pretext_shared::ids::ContentHash;
@@ -11,6 +11,7 @@ use super::groups::Groups;
 use super::hash_cache::HashCache;
 use super::records::Layout;
 use super::{cifar, idx, image_folder};
+use crate::root::{Folder, Kind, RootError};
 
 /// One of the two parts of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,8 +79,8 @@ pub struct Manifest {
     pub groups: Option<Groups>,
     /// Files of other kinds that were found and left alone.
     pub ignored: u64,
-    /// The data set's folder; empty for drawn pictures.
-    pub folder: PathBuf,
+    /// The data set's folder; none for drawn pictures.
+    pub folder: Option<Folder>,
 }
 
 /// A source's list of files and samples, before anything is hashed.
@@ -105,14 +106,20 @@ pub(super) struct ListedFile {
 /// hashes by path, size and time of change, so that a second scan reads no image; it is made where
 /// it is missing and ignored where it is damaged.
 pub fn scan(data_root: &Path, source: &Source, cache: Option<&Path>) -> Result<Manifest, DataError> {
+    match source {
+        Source::Procedural(procedural) => Ok(drawn(procedural)),
+        _ => scan_in(&Folder::root(data_root)?, source, cache),
+    }
+}
+
+/// The same with a data root that is open.
+pub(super) fn scan_in(root: &Folder, source: &Source, cache: Option<&Path>) -> Result<Manifest, DataError> {
     let (folder, listing) = match source {
         Source::Procedural(procedural) => return Ok(drawn(procedural)),
-        Source::ImageFolder { path, .. } => with_listing(data_root, path, image_folder::list)?,
-        Source::Cifar10 { path } => with_listing(data_root, path, |folder| cifar::list(folder, cifar::Release::Ten))?,
-        Source::Cifar100 { path } => {
-            with_listing(data_root, path, |folder| cifar::list(folder, cifar::Release::Hundred))?
-        }
-        Source::Idx { path } => with_listing(data_root, path, idx::list)?,
+        Source::ImageFolder { path, .. } => with_listing(root, path, image_folder::list)?,
+        Source::Cifar10 { path } => with_listing(root, path, |folder| cifar::list(folder, cifar::Release::Ten))?,
+        Source::Cifar100 { path } => with_listing(root, path, |folder| cifar::list(folder, cifar::Release::Hundred))?,
+        Source::Idx { path } => with_listing(root, path, idx::list)?,
     };
     let groups = match source {
         Source::ImageFolder { groups: Some(pattern), .. } => Some(Groups::named(&folder, pattern, &listing.files)?),
@@ -130,7 +137,15 @@ pub fn scan(data_root: &Path, source: &Source, cache: Option<&Path>) -> Result<M
         groups: groups.as_ref().map(|groups| groups.counts(&listing.train, listing.classes.len())).unwrap_or_default(),
         classes: listing.classes,
     };
-    Ok(Manifest { facts, train: listing.train, test: listing.test, files, groups, ignored: listing.ignored, folder })
+    Ok(Manifest {
+        facts,
+        train: listing.train,
+        test: listing.test,
+        files,
+        groups,
+        ignored: listing.ignored,
+        folder: Some(folder),
+    })
 }
 
 impl Manifest {
@@ -157,22 +172,24 @@ impl Manifest {
     }
 }
 
-/// The folder of a data set: `path` below `data_root`, never outside it.
-pub(super) fn resolve(data_root: &Path, path: &str) -> Result<PathBuf, DataError> {
-    let below = Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    if path.is_empty() || !below {
-        return Err(DataError::OutsideRoot { path: path.to_owned() });
+/// The folder of a data set: `path` below the data root, never outside it.
+fn resolve(root: &Folder, path: &str) -> Result<Folder, DataError> {
+    if path.is_empty() {
+        return Err(RootError::Outside { path: String::new() }.into());
     }
-    let folder = data_root.join(path);
-    if folder.is_dir() { Ok(folder) } else { Err(DataError::NoFolder { path: folder }) }
+    let folder = root.join(path)?;
+    match folder.kind("")? {
+        Some(Kind::Folder) => Ok(folder),
+        Some(Kind::File) | None => Err(DataError::NoFolder { path: folder.shown("") }),
+    }
 }
 
 fn with_listing(
-    data_root: &Path,
+    root: &Folder,
     path: &str,
-    list: impl FnOnce(&Path) -> Result<Listing, DataError>,
-) -> Result<(PathBuf, Listing), DataError> {
-    let folder = resolve(data_root, path)?;
+    list: impl FnOnce(&Folder) -> Result<Listing, DataError>,
+) -> Result<(Folder, Listing), DataError> {
+    let folder = resolve(root, path)?;
     let listing = list(&folder)?;
     Ok((folder, listing))
 }
@@ -190,7 +207,7 @@ fn drawn(procedural: &Procedural) -> Manifest {
         classes.flat_map(|label| (0..per_class).map(move |i| Entry { label, location: Location::Drawn(i) })).collect()
     };
     let (train, test) = (entries(procedural.train_per_class), entries(procedural.test_per_class));
-    Manifest { facts, train, test, files: Vec::new(), groups: None, ignored: 0, folder: PathBuf::new() }
+    Manifest { facts, train, test, files: Vec::new(), groups: None, ignored: 0, folder: None }
 }
 
 #[cfg(test)]
@@ -201,13 +218,14 @@ mod tests {
     fn paths_stay_below_the_root() {
         let root = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(root.path().join("a")).expect("a folder");
-        assert!(resolve(root.path(), "a").is_ok());
-        assert!(resolve(root.path(), ".").is_ok());
+        let open = Folder::root(root.path()).expect("a root");
+        assert!(resolve(&open, "a").is_ok());
+        assert!(resolve(&open, ".").is_ok());
         for path in ["/etc", "..", "a/../../b", ""] {
-            let error = resolve(root.path(), path).expect_err("a mistake");
-            assert!(matches!(error, DataError::OutsideRoot { .. }), "{path}: {error}");
+            let error = resolve(&open, path).expect_err("a mistake");
+            assert!(matches!(error, DataError::Root(RootError::Outside { .. })), "{path}: {error}");
         }
-        let error = resolve(root.path(), "b").expect_err("a mistake");
+        let error = resolve(&open, "b").expect_err("a mistake");
         assert!(error.to_string().contains(&root.path().join("b").display().to_string()), "{error}");
     }
 

@@ -21,6 +21,7 @@ mod images;
 mod manifest;
 mod procedural;
 mod records;
+mod shipment;
 
 pub use derived::FeatureCache;
 pub use discover::{Found, discover};
@@ -28,3 +29,4 @@ pub use error::DataError;
 pub use groups::Groups;
 pub use images::{Dataset, ImageSet};
 pub use manifest::{Entry, Location, Manifest, ManifestFile, Part, scan};
+pub use shipment::{Shipment, ship};

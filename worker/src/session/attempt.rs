@@ -8,6 +8,7 @@ use pretext_shared::outcome::{Failure, FailureCode};
 use pretext_shared::trainer::{Order, Report, Run};
 use tokio::sync::watch;
 
+use super::cache::Hold;
 use super::handover::Handover;
 use super::messages::{self, Granted};
 use super::process::{Trainer, TrainerError};
@@ -18,6 +19,12 @@ use crate::spool::{Ending, Entry, Opening};
 
 /// How long a trainer whose attempt is over may take for its last step.
 const STOP_PATIENCE: Duration = Duration::from_secs(8);
+
+/// What an attempt begins with.
+struct Prepared {
+    order: Order,
+    data: Option<Hold>,
+}
 
 /// How an attempt ended on this machine.
 enum End {
@@ -100,9 +107,10 @@ impl Course<'_> {
             prepared = self.prepare() => prepared,
             _ = stopped(self.shared) => return (End::Stopped, trainer),
         };
-        let order = match prepared {
-            Ok(order) => order,
-            Err(error) => return (failed(FailureCode::Storage, error.to_string()), trainer),
+        // What is held of the data cache stays there until this returns.
+        let Prepared { order, data: _data } = match prepared {
+            Ok(prepared) => prepared,
+            Err(end) => return (end, trainer),
         };
         let ready = tokio::select! {
             ready = self.ready(trainer) => ready,
@@ -120,43 +128,57 @@ impl Course<'_> {
     }
 
     /// Brings what the trainer needs onto this machine's disk.
-    async fn prepare(&self) -> Result<Order, TransferError> {
+    async fn prepare(&self) -> Result<Prepared, End> {
+        let storage = |error: TransferError| failed(FailureCode::Storage, error.to_string());
         let opening = Opening { device: self.plan.label.clone() };
         self.handover.keep(Entry::Begin(self.granted.attempt, opening)).await;
         self.shared.supersede(self.granted.attempt).await;
         let folder = self.handover.folder();
         let models = self.shared.options.state_dir.join("models");
         for folder in [&folder, &models] {
-            tokio::fs::create_dir_all(folder).await.map_err(|cause| TransferError::Disk {
-                action: "make",
-                path: folder.clone(),
-                cause,
-            })?;
+            tokio::fs::create_dir_all(folder)
+                .await
+                .map_err(|cause| TransferError::Disk { action: "make", path: folder.clone(), cause })
+                .map_err(storage)?;
         }
         let parent = match self.granted.parent {
             Some(artifact) => {
                 let path = models.join(format!("{artifact}.model"));
-                transfer::download(&self.shared.link, artifact, &path).await?;
+                transfer::download(&self.shared.link, artifact, &path).await.map_err(storage)?;
                 Some(path)
             }
             None => None,
         };
-        if let Some((artifact, step)) = self.granted.resume_from {
-            let path = folder.join(crate::checkpoint::file_name(step));
-            // Without it the stage begins at an older checkpoint or at step 0: slower, not wrong.
-            if let Err(error) = transfer::download(&self.shared.link, artifact, &path).await {
-                tracing::warn!(attempt = %self.granted.attempt, %error, "the registered checkpoint could not be fetched");
+        // The newest that can be had. Without it the stage begins at an older one or at step 0: slower, not wrong.
+        for (artifact, step) in self.granted.resume_from.iter().chain(&self.granted.predecessors) {
+            let path = folder.join(crate::checkpoint::file_name(*step));
+            match transfer::download(&self.shared.link, *artifact, &path).await {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::warn!(attempt = %self.granted.attempt, step, %error, "a registered checkpoint could not be fetched");
+                }
             }
         }
-        Ok(Order::Run(Box::new(Run {
+        let source = &self.granted.source;
+        let data = match self.granted.packing {
+            None => None,
+            Some(packing) => {
+                let fingerprint = self.granted.stage.spec.data().fingerprint;
+                let held = self.shared.cache.hold(&self.shared.link, fingerprint, packing, source).await;
+                Some(held.map_err(|error| failed(error.code(), error.to_string()))?)
+            }
+        };
+        let order = Order::Run(Box::new(Run {
             stage: self.granted.stage.clone(),
-            source: self.granted.source.clone(),
+            source: data.as_ref().map_or_else(|| source.clone(), |held| held.source(source)),
             data_root: self.shared.options.data_root.clone(),
+            fetched: data.as_ref().map(|held| held.root.clone()),
             folder,
             weights: self.granted.weights.clone(),
             parent,
             checkpoint: self.granted.policy,
-        })))
+        }));
+        Ok(Prepared { order, data })
     }
 
     /// A trainer that has opened its device: the slot's, or a new one.

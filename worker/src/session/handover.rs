@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use pretext_shared::ids::{ArtifactId, AttemptId};
 use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, StageResult};
 use pretext_shared::trainer::Finished;
+use tonic::{Code, Status};
 
 use super::outbox::Outbox;
 use super::registrar::Registrar;
-use super::transfer;
+use super::transfer::{self, AGAIN};
 use super::{Shared, messages};
 use crate::spool::{Ending, Entry, Left, Saved};
 
@@ -124,26 +125,41 @@ impl<'a> Handover<'a> {
     /// Uploads the outputs and completes the stage. Outputs that cannot be stored (a full disk there) fail the
     /// attempt: another one may find room.
     async fn finish(&self, finished: Finished, next_sequence: u64) -> Result<(), String> {
+        let mut again = 0..AGAIN;
+        loop {
+            let artifacts = match self.upload(&finished).await {
+                Ok(artifacts) => artifacts,
+                Err(failure) => return self.fail(failure).await,
+            };
+            self.outbox.flushed(next_sequence).await?;
+            match self.complete(&finished, artifacts, next_sequence).await {
+                Err(status) if status.code() == Code::FailedPrecondition && again.next().is_some() => {
+                    tracing::info!(attempt = %self.attempt, reason = status.message(), "uploading the outputs again");
+                }
+                told => return told.map_err(|status| status.message().to_owned()),
+            }
+        }
+    }
+
+    async fn upload(&self, finished: &Finished) -> Result<BTreeMap<ArtifactKind, ArtifactId>, Failure> {
         let mut artifacts = BTreeMap::new();
         for (kind, path) in &finished.files {
-            match transfer::upload(&self.shared.link, self.attempt, *kind, path).await {
-                Ok(artifact) => artifacts.insert(*kind, artifact),
-                Err(error) => {
-                    let message = format!("the {} could not be stored: {error}", kind.as_str());
-                    return self.fail(Failure { code: FailureCode::Storage, message, log: Vec::new() }).await;
-                }
-            };
+            let uploaded = transfer::upload(&self.shared.link, self.attempt, *kind, path).await;
+            let artifact = uploaded.map_err(|error| {
+                let message = format!("the {} could not be stored: {error}", kind.as_str());
+                Failure { code: FailureCode::Storage, message, log: Vec::new() }
+            })?;
+            artifacts.insert(*kind, artifact);
         }
-        self.outbox.flushed(next_sequence).await?;
-        self.complete(finished, artifacts, next_sequence).await
+        Ok(artifacts)
     }
 
     async fn complete(
         &self,
-        finished: Finished,
+        finished: &Finished,
         artifacts: BTreeMap<ArtifactKind, ArtifactId>,
         next_sequence: u64,
-    ) -> Result<(), String> {
+    ) -> Result<(), Status> {
         let (link, attempt) = (&self.shared.link, self.attempt);
         let result = StageResult {
             selected_epoch: finished.selected_epoch,
@@ -154,13 +170,13 @@ impl<'a> Handover<'a> {
             device: self.device.clone(),
             seconds: finished.seconds,
         };
-        let request = messages::complete(attempt, &result, next_sequence).map_err(|error| error.to_string())?;
+        let request = messages::complete(attempt, &result, next_sequence);
+        let request = request.map_err(|error| Status::internal(error.to_string()))?;
         link.persist("complete", |mut client| {
             let request = request.clone();
             async move { client.complete(request).await }
         })
-        .await
-        .map_err(|status| status.message().to_owned())?;
+        .await?;
         tracing::info!(%attempt, seconds = finished.seconds, "stage done");
         // The results are with the coordinator; what is left here is only in the way. The spool goes first: it
         // names files of the folder.

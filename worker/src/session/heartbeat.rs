@@ -14,7 +14,10 @@ pub(super) async fn run(shared: Arc<Shared>, registered: pb::RegisterReply) {
     let mut pace = tokio::time::interval(messages::pace(&registered));
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        pace.tick().await;
+        tokio::select! {
+            _ = pace.tick() => {}
+            () = shared.forgotten.notified() => {}
+        }
         let (attempts, held): (Vec<AttemptId>, Vec<pb::Held>) = shared
             .held()
             .iter()

@@ -99,6 +99,7 @@ impl Link {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             devices: options.devices.iter().map(messages::device).collect(),
             datasets: options.datasets.clone(),
+            data_cache: options.data_cache.limit,
         };
         Ok(Self { coordinators, current: Arc::new(AtomicUsize::new(0)), register })
     }
@@ -183,6 +184,7 @@ mod tests {
     use pretext_shared::ids::WorkerId;
 
     use super::*;
+    use crate::session::CacheOptions;
 
     fn link(urls: &[&str]) -> Result<Link, LinkError> {
         Link::new(&Options {
@@ -194,6 +196,8 @@ mod tests {
             datasets: Vec::new(),
             state_dir: ".".into(),
             spool_limit: 0,
+            until_idle: None,
+            data_cache: CacheOptions { folder: ".".into(), limit: 0 },
             wire: Wire::Plain,
         })
     }

@@ -124,6 +124,8 @@ pub struct Granted {
     pub stage: Stage,
     /// Where the data are.
     pub source: Source,
+    /// The list of packs of data that are not here.
+    pub packing: Option<ArtifactId>,
     /// Where below the data root the weights file is.
     pub weights: Option<String>,
     /// When to write checkpoints.
@@ -132,6 +134,8 @@ pub struct Granted {
     pub parent: Option<ArtifactId>,
     /// The registered checkpoint, with its step.
     pub resume_from: Option<(ArtifactId, u64)>,
+    /// Those before it, newest first.
+    pub predecessors: Vec<(ArtifactId, u64)>,
 }
 
 /// Reads a grant.
@@ -144,6 +148,10 @@ pub fn granted(grant: pb::Grant) -> Result<Granted, String> {
         "" => Ok(None),
         text => text.parse::<ArtifactId>().map(Some).map_err(|error| format!("{name}: {error}")),
     };
+    let predecessor = |older: &pb::Predecessor| {
+        let artifact = older.artifact.parse().map_err(|error| format!("checkpoint: {error}"))?;
+        Ok::<_, String>((artifact, older.step))
+    };
     Ok(Granted {
         attempt: AttemptId {
             stage: attempt.stage.parse().map_err(|error| format!("stage id: {error}"))?,
@@ -151,10 +159,12 @@ pub fn granted(grant: pb::Grant) -> Result<Granted, String> {
         },
         stage: serde_json::from_str(&grant.stage_json).map_err(|error| format!("stage: {error}"))?,
         source: serde_json::from_str(&grant.source_json).map_err(|error| format!("source: {error}"))?,
+        packing: artifact("list of packs", &grant.packing)?,
         weights: (!grant.weights_path.is_empty()).then_some(grant.weights_path),
         policy: serde_json::from_str(&grant.checkpoint_json).map_err(|error| format!("checkpoint: {error}"))?,
         parent: artifact("parent model", &grant.parent_model)?,
         resume_from: artifact("checkpoint", &grant.resume_from)?.map(|artifact| (artifact, grant.resume_step)),
+        predecessors: grant.predecessors.iter().map(predecessor).collect::<Result<_, _>>()?,
     })
 }
 

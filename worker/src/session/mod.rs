@@ -3,8 +3,10 @@
 //! attempt, never the daemon. What trainers report goes to the spool before it goes anywhere else.
 
 mod attempt;
+mod cache;
 mod handover;
 mod heartbeat;
+mod idle;
 mod link;
 pub mod messages;
 mod outbox;
@@ -27,6 +29,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::spool::{Left, Spool, SpoolError};
+use cache::Cache;
+pub use cache::{CacheError, CacheOptions};
+use idle::Idle;
 pub use link::{Link, LinkError};
 
 /// How long after it was told to stop a daemon waits for its trainers' last steps and checkpoints.
@@ -58,6 +63,19 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// What the spool's points may take of the disk, in bytes.
     pub spool_limit: u64,
+    /// How long it stays where there is nothing that it could do; `None` for ever.
+    pub until_idle: Option<Duration>,
+    /// Where pushed data sets are kept that were fetched.
+    pub data_cache: CacheOptions,
+}
+
+/// Why a daemon came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was told to stop.
+    Stopped,
+    /// For as long as it was to wait there was nothing that it could do.
+    Idle,
 }
 
 /// Why a daemon cannot work.
@@ -69,6 +87,9 @@ pub enum ServeError {
     /// This machine's disk.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+    /// The same.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
 }
 
 /// What the whole daemon shares.
@@ -79,6 +100,10 @@ struct Shared {
     held: Mutex<BTreeMap<AttemptId, Held>>,
     /// Told whenever an attempt has left `held`.
     ended: Notify,
+    /// Told when a coordinator does not know this worker: the next heartbeat does not wait.
+    forgotten: Notify,
+    idle: Idle,
+    cache: Cache,
     stopping: Stopping,
 }
 
@@ -157,19 +182,20 @@ async fn stopped(shared: &Shared) -> Instant {
     }
 }
 
-/// Runs the daemon until it is told to stop: then every trainer checkpoints at its next step, leases are given
+/// Runs the daemon until it is told to stop, or has been idle for as long as its options say. Told to stop, every trainer checkpoints at its next step, leases are given
 /// back, and this returns, at the latest `HANDED_OVER_WITHIN` after it was told. What the coordinator has not
 /// heard by then is in the spool.
 ///
 /// # Errors
 /// When the spool cannot be opened, or the coordinator refuses this worker in words (another protocol, a bad
 /// name). An unreachable coordinator is waited for.
-pub async fn serve(options: Options, mut stopping: Stopping) -> Result<(), ServeError> {
+pub async fn serve(options: Options, mut stopping: Stopping) -> Result<End, ServeError> {
     let link = Link::new(&options)?;
     let (spool, left) = Spool::open(&options.state_dir.join("spool.redb"), options.spool_limit)?;
+    let cache = Cache::open(options.data_cache.clone())?;
     let registered = tokio::select! {
         registered = link.register() => registered?,
-        () = becomes(&mut stopping, Option::is_some) => return Ok(()),
+        () = becomes(&mut stopping, Option::is_some) => return Ok(End::Stopped),
     };
     let slots = slot::plan(&options.devices, options.threads);
     tracing::info!(
@@ -177,14 +203,17 @@ pub async fn serve(options: Options, mut stopping: Stopping) -> Result<(), Serve
         threads = options.threads, "worker is ready"
     );
     let held = Mutex::new(BTreeMap::new());
-    let shared = Arc::new(Shared { options, link, spool, held, ended: Notify::new(), stopping });
+    let idle = Idle::new(options.until_idle, slots.len());
+    let (ended, forgotten) = (Notify::new(), Notify::new());
+    let shared = Arc::new(Shared { options, link, spool, held, ended, forgotten, idle, cache, stopping });
     let beat = tokio::spawn(heartbeat::run(shared.clone(), registered));
     tokio::select! {
         () = work(&shared, left, slots) => {}
         () = async { tokio::time::sleep_until(stopped(&shared).await + HANDED_OVER_WITHIN).await } => {}
     }
     beat.abort();
-    Ok(())
+    // Slots end by themselves for one other reason alone.
+    Ok(if shared.is_stopping() { End::Stopped } else { End::Idle })
 }
 
 /// Hands over what a former life left, before anything new is asked for: a stage that is done must not be
@@ -201,8 +230,8 @@ async fn work(shared: &Arc<Shared>, left: Vec<Left>, slots: Vec<slot::SlotPlan>)
         });
     }
     finish(&mut running).await;
-    for plan in slots {
-        running.spawn(slot::run(shared.clone(), plan));
+    for (place, plan) in slots.into_iter().enumerate() {
+        running.spawn(slot::run(shared.clone(), plan, place));
     }
     finish(&mut running).await;
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::link::Link;
 use super::messages;
 use super::outbox::Acknowledged;
-use super::transfer::{self, TransferError};
+use super::transfer::{self, AGAIN, TransferError};
 use crate::spool::{Entry, Saved, Spool};
 
 /// The checkpoints of one attempt.
@@ -107,6 +107,16 @@ impl Desk {
     }
 
     async fn register(&self, saved: &Saved) -> Result<(), TransferError> {
+        for _ in 0..AGAIN {
+            match self.try_register(saved).await {
+                Err(TransferError::Removed(_)) => {}
+                told => return told,
+            }
+        }
+        self.try_register(saved).await
+    }
+
+    async fn try_register(&self, saved: &Saved) -> Result<(), TransferError> {
         let artifact = transfer::upload(&self.link, self.attempt, ArtifactKind::Checkpoint, &saved.path).await?;
         self.acknowledged.below(saved.next_sequence).await.map_err(TransferError::Refused)?;
         let request = messages::checkpoint(self.attempt, artifact, saved);
@@ -116,6 +126,7 @@ impl Desk {
         });
         registered.await.map(drop).map_err(|status| match status.code() {
             tonic::Code::OutOfRange => TransferError::PointsLost(status.message().to_owned()),
+            tonic::Code::FailedPrecondition => TransferError::Removed(status.message().to_owned()),
             _ => TransferError::Refused(status.message().to_owned()),
         })
     }

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use pretext_proto::v1 as pb;
 use pretext_shared::device::{DeviceFacts, NumericClass};
+use tokio::time::Instant;
 use tonic::Code;
 use tracing::Instrument;
 
 use super::Shared;
 use super::attempt;
+use super::idle::Outlook;
 use super::process::Trainer;
 use crate::device::label;
 
-/// How long the coordinator may hold a request for work.
-const LONG_POLL_MS: u64 = 20_000;
 /// Pause after an unanswered request.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -60,16 +60,16 @@ fn usable_cores() -> Vec<usize> {
     Vec::new()
 }
 
-/// Runs the slot until the daemon stops.
-pub(super) async fn run(shared: Arc<Shared>, plan: SlotPlan) {
+/// Runs the slot until the daemon stops or has nothing more to do. `place` is its own among the daemon's slots.
+pub(super) async fn run(shared: Arc<Shared>, plan: SlotPlan, place: usize) {
     let mut trainer: Option<Trainer> = None;
     let mut stopping = shared.stopping.clone();
     while !shared.is_stopping() {
         let grant = tokio::select! {
-            grant = lease(&shared, &plan) => grant,
+            grant = lease(&shared, &plan, place) => grant,
             () = super::becomes(&mut stopping, Option::is_some) => break,
         };
-        let (grant, request) = grant;
+        let Some((grant, request)) = grant else { break };
         let attempt = grant.attempt.clone().unwrap_or_default();
         let span =
             tracing::info_span!("attempt", stage = %attempt.stage, fence = attempt.fence, grant_request = %request);
@@ -78,25 +78,38 @@ pub(super) async fn run(shared: Arc<Shared>, plan: SlotPlan) {
 }
 
 /// Asks for a stage until there is one. The same request id goes with every repetition, so that a grant
-/// whose reply was lost is not lost. The id is returned too, for the log.
-async fn lease(shared: &Shared, plan: &SlotPlan) -> (pb::Grant, String) {
+/// whose reply was lost is not lost. The id is returned too, for the log. Nothing where the daemon has been idle for as long as
+/// it was to wait.
+async fn lease(shared: &Shared, plan: &SlotPlan, place: usize) -> Option<(pb::Grant, String)> {
     let request = pb::LeaseRequest {
         worker: shared.link.worker(),
         device: plan.device.clone(),
-        wait_ms: LONG_POLL_MS,
+        wait_ms: shared.idle.poll().as_millis() as u64,
         request_id: uuid::Uuid::now_v7().to_string(),
     };
     loop {
         let asked = request.clone();
         match shared.link.call(|mut client| async move { client.lease(asked).await }).await {
             Ok(reply) => {
-                if let Some(grant) = reply.into_inner().grant {
-                    return (grant, request.request_id);
+                let pb::LeaseReply { grant, nothing_waits } = reply.into_inner();
+                tracing::debug!(device = %plan.device, granted = grant.is_some(), nothing_waits, "asked for work");
+                let outlook = match (&grant, nothing_waits) {
+                    (None, true) => Outlook::Nothing,
+                    _ => Outlook::Work,
+                };
+                if shared.idle.note(place, outlook, Instant::now()) {
+                    return None;
+                }
+                if let Some(grant) = grant {
+                    return Some((grant, request.request_id));
                 }
             }
             Err(status) => {
+                shared.idle.note(place, Outlook::Work, Instant::now());
                 // A restarted coordinator does not know this worker yet; the heartbeat registers again.
-                if status.code() != Code::FailedPrecondition {
+                if status.code() == Code::FailedPrecondition {
+                    shared.forgotten.notify_one();
+                } else {
                     tracing::debug!(error = status.message(), "asked for work in vain");
                 }
                 tokio::time::sleep(PAUSE).await;

@@ -12,6 +12,9 @@ use tonic::Status;
 use super::link::Link;
 use super::messages;
 
+/// How often what was uploaded is uploaded again because it was removed before anything referred to it: a collection of
+/// garbage came between.
+pub(super) const AGAIN: usize = 3;
 /// Size of the pieces of an upload.
 const PIECE: usize = 256 << 10;
 
@@ -34,6 +37,9 @@ pub(super) enum TransferError {
     /// The coordinator does not have the points any more that it had acknowledged.
     #[error("the coordinator has lost points that it had acknowledged: {0}")]
     PointsLost(String),
+    /// What was uploaded is not there any more.
+    #[error("it was refused: {0}")]
+    Removed(String),
     /// The content is not what its name says.
     #[error("artifact {} was damaged on the way", .0.short())]
     Damaged(ArtifactId),
@@ -133,6 +139,7 @@ pub(super) async fn download(link: &Link, artifact: ArtifactId, path: &Path) -> 
     .await
     .map_err(|status| TransferError::Refused(status.message().to_owned()))?;
     if identify(&temporary).await?.0 != artifact {
+        tokio::fs::remove_file(&temporary).await.map_err(disk("remove", &temporary))?;
         return Err(TransferError::Damaged(artifact));
     }
     tokio::fs::rename(&temporary, path).await.map_err(disk("rename", &temporary))

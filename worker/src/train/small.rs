@@ -102,6 +102,7 @@ impl Small {
             stage,
             source: Source::Procedural(source()),
             data_root: folder.path().to_owned(),
+            fetched: None,
             folder: folder.path().to_owned(),
             weights: None,
             parent: parent.map(|parent| parent.files[&ArtifactKind::Model].clone()),

@@ -33,7 +33,8 @@ impl Datasets {
         } else {
             // Room first: two large data sets may not fit beside a third.
             self.0.drain(..self.0.len().saturating_sub(KEPT - 1));
-            let data = Dataset::load(&run.data_root, &run.source, spec, None)?;
+            let root = run.fetched.as_ref().unwrap_or(&run.data_root);
+            let data = Dataset::load(root, &run.source, spec, None)?;
             self.0.push((key, Arc::new(data)));
         }
         let (_, data) = self.0.last().expect("one was just pushed");

@@ -1,10 +1,11 @@
 //! What can be wrong with a file of weights, in sentences that name the file and the remedy.
 
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 
 use pretext_shared::ids::WeightsHash;
+
+use crate::root::RootError;
 
 /// The most names of one kind of misfit that are listed: a ResNet-50 has 265 tensors.
 const LISTED: usize = 400;
@@ -12,25 +13,12 @@ const LISTED: usize = 400;
 /// A file of weights that cannot be used. Nothing here is worth a retry: the file has to change.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
-    /// A path that would leave the data root.
-    #[error(
-        "weights path `{path}` is refused: write a path below the worker's data root, without a leading `/` and without `..`"
-    )]
-    OutsideRoot {
-        /// As written in the sweep file.
-        path: String,
-    },
+    /// A place that cannot be read, or that is outside the data root.
+    #[error("{0}; `encoder.weights.path` is relative to the worker's --data-root")]
+    Root(#[from] RootError),
     /// The coordinator did not say where the file is.
     #[error("the stage starts from a weights file and its place was not handed over: submit the sweep again")]
     NoPath,
-    /// The operating system refused.
-    #[error("cannot read the weights file {}: {source}; `encoder.weights.path` is relative to the worker's --data-root", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
     /// More than a trainer should hold.
     #[error("the weights file {} has {bytes} bytes, more than {} MiB: keep the encoder's weights alone in it", path.display(), limit >> 20)]
     TooLarge {

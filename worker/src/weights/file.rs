@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pretext_shared::ids::{ContentHash, WeightsHash};
 use pytorch_reader::PytorchReader;
@@ -14,6 +14,7 @@ use super::error::WeightsError;
 use super::names;
 use crate::checkpoint::write_whole;
 use crate::models::Encoder;
+use crate::root::{Folder, RootError};
 
 /// The longest file that is read: a ResNet-50 is 98 MiB.
 const LIMIT: u64 = 2 << 30;
@@ -32,22 +33,40 @@ pub(super) struct HostTensor {
 /// The floating-point tensors of a file by name, counters left out.
 pub(super) type Tensors = BTreeMap<String, HostTensor>;
 
-/// The tensors of `path`, whose content must be `sha256`.
-pub(super) fn read(path: &Path, sha256: WeightsHash) -> Result<Tensors, WeightsError> {
-    let io = |source| WeightsError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(io)?;
+/// The tensors of the file `name` in `folder`, whose content must be `sha256`.
+pub(super) fn read(folder: &Folder, name: &str, sha256: WeightsHash) -> Result<Tensors, WeightsError> {
+    let path = folder.shown(name);
+    let io = |source| RootError::Io { path: path.clone(), source };
+    let file = folder.open(name)?;
     let bytes = file.metadata().map_err(io)?.len();
     if bytes > LIMIT {
-        return Err(WeightsError::TooLarge { path: path.to_owned(), bytes, limit: LIMIT });
+        return Err(WeightsError::TooLarge { path, bytes, limit: LIMIT });
     }
     let mut content = Vec::with_capacity(bytes as usize);
-    file.take(LIMIT).read_to_end(&mut content).map_err(io)?;
+    (&file).take(LIMIT).read_to_end(&mut content).map_err(io)?;
     let here = hash(&content);
     if here != sha256 {
-        return Err(WeightsError::OtherCopy { path: path.to_owned(), here, planned: sha256 });
+        return Err(WeightsError::OtherCopy { path, here, planned: sha256 });
     }
     // A safetensors file is the length of a JSON object, then the object. No format of PyTorch has a brace there.
-    if content.get(8) == Some(&b'{') { from_safetensors(path, &content) } else { from_pytorch(path) }
+    if content.get(8) == Some(&b'{') {
+        from_safetensors(&path, &content)
+    } else {
+        from_pytorch(&path, &opened(&file, &path))
+    }
+}
+
+/// Where a reader that opens files by itself finds the one that is open here, and not what has its name by then.
+#[cfg(target_os = "linux")]
+fn opened(file: &File, _: &Path) -> PathBuf {
+    use std::os::fd::AsRawFd;
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+/// Elsewhere there is no such name.
+#[cfg(not(target_os = "linux"))]
+fn opened(_: &File, path: &Path) -> PathBuf {
+    path.to_owned()
 }
 
 /// The SHA-256 of `content`.
@@ -75,15 +94,16 @@ fn from_safetensors(path: &Path, content: &[u8]) -> Result<Tensors, WeightsError
     tensors.collect()
 }
 
-fn from_pytorch(path: &Path) -> Result<Tensors, WeightsError> {
+/// The tensors of the file at `path`, which is read at `place`.
+fn from_pytorch(path: &Path, place: &Path) -> Result<Tensors, WeightsError> {
     let format = |reason: String| WeightsError::Format { path: path.to_owned(), reason };
-    let mut file = PytorchReader::new(path).map_err(|error| format(error.to_string()))?;
+    let mut file = PytorchReader::new(place).map_err(|error| format(error.to_string()))?;
     let nested = NESTED.iter().find(|key| {
         let prefix = format!("{key}.");
         !file.is_empty() && file.tensors().keys().all(|name| name.starts_with(&prefix))
     });
     if let Some(key) = nested {
-        file = PytorchReader::with_top_level_key(path, key).map_err(|error| format(error.to_string()))?;
+        file = PytorchReader::with_top_level_key(place, key).map_err(|error| format(error.to_string()))?;
     }
     let tensors = file.tensors().iter().filter(|(name, _)| !is_counter(name)).map(|(name, tensor)| {
         let decode = match tensor.dtype() {
@@ -165,12 +185,13 @@ mod tests {
     fn other_copies_and_other_files_are_refused_in_words() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("w.pth");
-        let error = read(&path, hash(b"")).expect_err("no file").to_string();
+        let read = |sha256| read(&Folder::root(folder.path())?, "w.pth", sha256);
+        let error = read(hash(b"")).expect_err("no file").to_string();
         assert!(error.contains("w.pth") && error.contains("--data-root"), "{error}");
         std::fs::write(&path, b"not weights").expect("writable");
-        let error = read(&path, hash(b"other")).expect_err("another file").to_string();
+        let error = read(hash(b"other")).expect_err("another file").to_string();
         assert!(error.contains(&hash(b"not weights").to_string()) && error.contains("give this worker"), "{error}");
-        let error = read(&path, hash(b"not weights")).expect_err("no format").to_string();
+        let error = read(hash(b"not weights")).expect_err("no format").to_string();
         assert!(error.contains("neither a safetensors file nor"), "{error}");
     }
 }

@@ -12,6 +12,7 @@ use super::file::{BATCHES, HostTensor, Tensors};
 use super::picture::{noise, pictures};
 use super::{WeightsError, Written, file, load, names, write};
 use crate::models::{Encoder, HeadSpec, Network};
+use crate::root::{Folder, RootError};
 
 /// As tests/golden/weights.py writes it.
 #[derive(Deserialize)]
@@ -93,7 +94,8 @@ fn torchvisions_weights_give_torchvisions_features() {
         for (name, shape) in &golden.tensors {
             assert_eq!(file.tensor(name).expect("torchvision has it").shape(), shape, "{name}");
         }
-        assert!(file::read(&path, sha256).expect("readable") == tensors, "{spec:?}");
+        let root = Folder::root(folder.path()).expect("a folder");
+        assert!(file::read(&root, "out.safetensors", sha256).expect("readable") == tensors, "{spec:?}");
     }
 }
 
@@ -136,5 +138,5 @@ fn every_tensor_that_does_not_fit_is_named() {
     );
     // A path that leaves the data root is refused before anything is read.
     let error = load(blank(), std::path::Path::new("."), "../w.pth", zero()).expect_err("refused");
-    assert!(matches!(error, WeightsError::OutsideRoot { .. }), "{error}");
+    assert!(matches!(error, WeightsError::Root(RootError::Outside { .. })), "{error}");
 }

@@ -12,11 +12,12 @@ mod picture;
 #[cfg(test)]
 mod golden;
 
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use pretext_shared::ids::WeightsHash;
 
 use crate::models::Encoder;
+use crate::root::Folder;
 
 pub use error::WeightsError;
 pub use file::{Written, write};
@@ -25,15 +26,6 @@ pub use picture::first_features;
 /// `encoder` with the weights of the file `path` below `data_root`, whose content must be `sha256`. Every tensor of the encoder
 /// must be there in its shape, and nothing else but a classifier.
 pub fn load(encoder: Encoder, data_root: &Path, path: &str, sha256: WeightsHash) -> Result<Encoder, WeightsError> {
-    let tensors = file::read(&resolve(data_root, path)?, sha256)?;
+    let tensors = file::read(&Folder::root(data_root)?, path, sha256)?;
     names::assign(encoder, tensors).map_err(|misfit| WeightsError::Misfit { path: path.to_owned(), misfit })
-}
-
-/// `path` below `data_root`, never outside it.
-fn resolve(data_root: &Path, path: &str) -> Result<PathBuf, WeightsError> {
-    let below = Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    if path.is_empty() || !below {
-        return Err(WeightsError::OutsideRoot { path: path.to_owned() });
-    }
-    Ok(data_root.join(path))
 }

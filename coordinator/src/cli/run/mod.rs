@@ -27,6 +27,7 @@ use super::submit::Submitted;
 use super::sweep_file::SweepFile;
 use super::watch::{Events, Go, follow};
 use super::worker_program::WorkerProgram;
+use crate::artifacts::ArtifactOptions;
 use crate::engine::Limits;
 use crate::exposure::Exposure;
 use crate::http::{WebOptions, WebWire};
@@ -65,7 +66,9 @@ pub(super) async fn here<T>(
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let web = args.web.map(|listen| WebOptions { listen, names: Vec::new(), wire: WebWire::Plain });
     let exposure = Exposure { web, ..Exposure::default() };
-    let options = Options { listen, state_dir: args.state_dir.clone(), limits: Limits::default(), exposure };
+    let state_dir = args.state_dir.clone();
+    let artifacts = ArtifactOptions::in_folder(state_dir.join("artifacts"));
+    let options = Options { listen, state_dir, artifacts, limits: Limits::default(), exposure };
     let coordinator = Coordinator::start(options).await?;
     offer_link(&coordinator, console)?;
     let url = format!("http://{}", coordinator.address());

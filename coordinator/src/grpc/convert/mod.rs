@@ -9,9 +9,10 @@ use std::str::FromStr;
 
 use tonic::Status;
 
-pub use sweeps::{counts, summary, watch_event, worker_summary};
+pub use sweeps::{collected, counts, summary, watch_event, worker_summary};
 pub use work::{
-    attempt, attempt_message, directive, failure, grant_message, held, offer, point, result, worker, worker_message,
+    attempt, attempt_message, dataset, dataset_message, directive, failure, grant_message, held, offer, point, result,
+    worker, worker_message,
 };
 
 /// Characters of what came from outside that a message repeats.

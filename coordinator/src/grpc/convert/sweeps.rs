@@ -5,10 +5,30 @@ use pretext_shared::stage::Extent;
 
 use super::work::{attempt_message, dataset_message, device_message, worker_message};
 use crate::engine::{CellCounts, SweepStatus, WorkerView};
+use crate::gc;
 
 /// A count as messages have it; what is larger than any sweep is the largest that there is.
 fn count(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// What a collection of garbage did.
+pub fn collected(event: gc::Event) -> pb::Collected {
+    use pb::collected::What;
+    let what = match event {
+        gc::Event::Garbage(held) => What::Artifact(pb::CollectedArtifact {
+            artifact: held.artifact.to_string(),
+            bytes: held.bytes,
+            age_s: held.age.as_secs(),
+        }),
+        gc::Event::Stays(needed, young) => What::Kept(pb::CollectSummary {
+            needed: needed.artifacts,
+            needed_bytes: needed.bytes,
+            young: young.artifacts,
+            young_bytes: young.bytes,
+        }),
+    };
+    pb::Collected { what: Some(what) }
 }
 
 /// Cells by state.

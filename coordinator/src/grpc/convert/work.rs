@@ -55,7 +55,7 @@ pub fn worker_message(worker: WorkerId) -> pb::Worker {
 pub fn offer(message: pb::RegisterRequest) -> Result<Offer, Status> {
     let devices = message.devices.into_iter().map(device).collect::<Result<_, _>>()?;
     let datasets = message.datasets.into_iter().map(dataset).collect::<Result<_, _>>()?;
-    Ok(Offer { devices, datasets, version: message.version })
+    Ok(Offer { devices, datasets, version: message.version, data_cache: message.data_cache })
 }
 
 fn device(message: pb::Device) -> Result<DeviceFacts, Status> {
@@ -77,7 +77,11 @@ pub(super) fn device_message(device: DeviceFacts) -> pb::Device {
     }
 }
 
-fn dataset(message: pb::Dataset) -> Result<Announcement, Status> {
+/// What is known of a data set.
+///
+/// # Errors
+/// When its fingerprint is none.
+pub fn dataset(message: pb::Dataset) -> Result<Announcement, Status> {
     let facts = if message.problem.is_empty() {
         Ok(DatasetFacts {
             key: message.key.clone(),
@@ -94,7 +98,7 @@ fn dataset(message: pb::Dataset) -> Result<Announcement, Status> {
 }
 
 /// The message of a data set.
-pub(super) fn dataset_message(data: Announcement) -> pb::Dataset {
+pub fn dataset_message(data: Announcement) -> pb::Dataset {
     match data.facts {
         Ok(facts) => pb::Dataset {
             key: data.key,
@@ -166,10 +170,16 @@ pub fn grant_message(grant: Grant, plan: StageRecord) -> Result<pb::Grant, Statu
         stage_json: json(serde_json::to_string(&plan.stage))?,
         source_json: json(serde_json::to_string(&source))?,
         weights_path: plan.weights.unwrap_or_default(),
+        packing: grant.packing.map(|packing| packing.to_string()).unwrap_or_default(),
         parent_model: grant.parent_model.map(|model| model.to_string()).unwrap_or_default(),
         checkpoint_json: json(serde_json::to_string(&plan.checkpoint))?,
         resume_step: grant.resume_from.as_ref().map(|checkpoint| checkpoint.step).unwrap_or_default(),
         resume_from: grant.resume_from.map(|checkpoint| checkpoint.artifact.to_string()).unwrap_or_default(),
+        predecessors: grant
+            .predecessors
+            .iter()
+            .map(|older| pb::Predecessor { artifact: older.artifact.to_string(), step: older.step })
+            .collect(),
     })
 }
 

@@ -7,6 +7,7 @@ use pretext_shared::ids::{Fence, StageId};
 use pretext_shared::stage::StageKind;
 
 use super::*;
+use crate::artifacts::ArtifactOptions;
 use crate::engine::tests::{SWEEP, submission};
 use crate::engine::{Batch, Change, GrantRecord, Snapshot, StageRecord, State};
 use crate::metrics::Metrics;
@@ -59,7 +60,8 @@ async fn a_plan_that_cannot_be_read_fails_its_stage_alone() {
     let pretext = submitted.stages.iter().find(|(_, plan)| plan.stage.spec.kind() == StageKind::Pretext);
     let pretext = pretext.expect("rotation has one").0;
     core.call(move |engine, _| engine.submit(submitted)).await.expect("durable");
-    let artifacts = Artifacts::open(&folder.path().join("artifacts")).expect("opens");
+    let artifacts = ArtifactOptions::in_folder(folder.path().join("artifacts"));
+    let artifacts = Artifacts::open(&artifacts).await.expect("opens");
     let service = WorkService::new(core.clone(), artifacts, limits, Gate::open(Arc::new(Metrics::new())));
     let worker = Some(pb::Worker { name: "w".to_owned(), boot: uuid::Uuid::from_u128(1).to_string() });
     let device =

@@ -139,6 +139,7 @@ async fn every_message_with_a_lease_or_a_name_of_another_is_refused() {
         version: "0".to_owned(),
         devices: vec![device],
         datasets: vec![],
+        data_cache: 0,
     };
     holder.register(register).await.expect("its own name");
     let mut person = SweepsClient::new(cluster.member(Role::Submit, "someone").await);

@@ -8,6 +8,7 @@
 //! | `sweeps`, `marks` | hash | by sweep id: JSON |
 //! | `stages`, `progress` | hash | by the stage's 32 bytes: JSON |
 //! | `outlines` | hash | by the stage's 32 bytes: what of a plan decides, derived from `stages` |
+//! | `data` | hash | by the 32 bytes of a data set's fingerprint: JSON, `null` for one that is kept no longer |
 //! | `fences` | hash | by the stage's 32 bytes: the highest fence, decimal |
 //! | `points:STAGE` | hash | by fence and sequence (big-endian): a batch of points, JSON |
 //! | `grants:STAGE` | hash | by fence (big-endian): JSON |
@@ -53,6 +54,7 @@ impl Keys {
             Table::Stages => self.key("stages"),
             Table::Outlines => self.key("outlines"),
             Table::Progress => self.key("progress"),
+            Table::Data => self.key("data"),
             Table::Fences => self.key("fences"),
             Table::Points(stage) => self.key(&format!("points:{stage}")),
             Table::Grants(stage) => self.key(&format!("grants:{stage}")),

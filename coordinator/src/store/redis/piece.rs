@@ -54,6 +54,7 @@ pub(super) fn pack(rows: &[Row]) -> Vec<u8> {
             Table::Progress => (3, None),
             Table::Fences => (6, None),
             Table::Outlines => (7, None),
+            Table::Data => (8, None),
             Table::Points(stage) => (4, Some(stage)),
             Table::Grants(stage) => (5, Some(stage)),
         };
@@ -84,6 +85,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<Row>, StoreError> {
                 5 => Table::Grants(stage(take(&mut rest, 32)?)?),
                 6 => Table::Fences,
                 7 => Table::Outlines,
+                8 => Table::Data,
                 _ => return None,
             };
             let mut part = || {

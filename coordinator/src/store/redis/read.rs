@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::PoisonError;
 
-use pretext_shared::ids::{ContentHash, StageId};
+use pretext_shared::ids::{ContentHash, Fingerprint, StageId};
 use redis::Connection;
 
 use super::RedisStore;
@@ -71,16 +71,16 @@ impl RedisStore {
     /// What the engine needs of all tables, as they were at one moment.
     pub(super) fn read_all(&self) -> Result<Snapshot, StoreError> {
         let keys = &self.home.keys;
-        let tables = [Table::Sweeps, Table::Marks, Table::Outlines, Table::Progress];
+        let tables = [Table::Sweeps, Table::Marks, Table::Outlines, Table::Progress, Table::Data];
         let mut pipe = redis::pipe();
         pipe.atomic();
         for key in tables.map(|table| keys.table(table)).into_iter().chain([keys.redo()]) {
             pipe.cmd("HGETALL").arg(key);
         }
-        let (sweeps, marks, outlines, progress, redo): (Pairs, Pairs, Pairs, Pairs, Hash) =
+        let (sweeps, marks, outlines, progress, data, redo): (Pairs, Pairs, Pairs, Pairs, Pairs, Hash) =
             self.read(|connection| Ok(pipe.query(connection)?))?;
-        let mut all = [sweeps, marks, outlines, progress];
-        let mut newer: [Hash; 4] = Default::default();
+        let mut all = [sweeps, marks, outlines, progress, data];
+        let mut newer: [Hash; 5] = Default::default();
         for row in published(redo)? {
             if let Some(place) = tables.iter().position(|table| *table == row.table) {
                 newer[place].insert(row.key, row.value);
@@ -102,7 +102,7 @@ fn published(redo: Hash) -> Result<Vec<Row>, StoreError> {
     Ok(rows)
 }
 
-fn snapshot([mut sweeps, marks, outlines, progress]: [Pairs; 4]) -> Result<Snapshot, StoreError> {
+fn snapshot([mut sweeps, marks, outlines, progress, data]: [Pairs; 5]) -> Result<Snapshot, StoreError> {
     let marks: Hash = marks.into_iter().collect();
     let sweeps = || {
         sweeps.sort_unstable();
@@ -110,7 +110,11 @@ fn snapshot([mut sweeps, marks, outlines, progress]: [Pairs; 4]) -> Result<Snaps
     };
     let outlines = || by_stage("outlines", &outlines, outline::decode);
     let standings = || by_stage("progress", &progress, |standing| decode("progress", standing));
-    load::snapshot(sweeps, outlines, [standings])
+    let data = || {
+        let row = |(key, data): &(Vec<u8>, Vec<u8>)| Ok((Fingerprint(hash("data", key)?), decode("data", data)?));
+        data.iter().map(row).collect()
+    };
+    load::snapshot(sweeps, data, outlines, [standings])
 }
 
 /// The rows of a table with a row for each stage, decoded, in order.
@@ -119,12 +123,14 @@ fn by_stage<T>(
     rows: &Pairs,
     decode: impl Fn(&[u8]) -> Result<T, StoreError>,
 ) -> Result<Vec<(StageId, T)>, StoreError> {
-    let stage = |(key, value): &(Vec<u8>, Vec<u8>)| {
-        let damaged = |_| StoreError::Damaged { table, cause: "a key is not a stage's id".to_owned() };
-        let id = StageId(ContentHash::from_bytes(key.as_slice().try_into().map_err(damaged)?));
-        Ok((id, decode(value)?))
-    };
+    let stage = |(key, value): &(Vec<u8>, Vec<u8>)| Ok((StageId(hash(table, key)?), decode(value)?));
     let mut rows = rows.iter().map(stage).collect::<Result<Vec<_>, StoreError>>()?;
     rows.sort_unstable_by_key(|(id, _)| *id);
     Ok(rows)
+}
+
+/// A key that is a hash.
+fn hash(table: &'static str, key: &[u8]) -> Result<ContentHash, StoreError> {
+    let damaged = |_| StoreError::Damaged { table, cause: format!("a key has {} bytes and is no hash", key.len()) };
+    Ok(ContentHash::from_bytes(key.try_into().map_err(damaged)?))
 }

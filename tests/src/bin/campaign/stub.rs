@@ -117,6 +117,7 @@ impl Stub {
             version: "stub".to_owned(),
             devices,
             datasets: Vec::new(),
+            data_cache: 0,
         };
         let answer = self.call(|mut client| {
             let request = request.clone();

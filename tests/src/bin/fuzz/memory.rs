@@ -42,7 +42,8 @@ impl Store for Memory {
                     }
                 }
                 Change::AddStage(id, record) => {
-                    content.snapshot.stages.insert(id, (Outline::from(record.as_ref()), Default::default()));
+                    let outline = Box::new(Outline::from(record.as_ref()));
+                    content.snapshot.stages.insert(id, (outline, Default::default()));
                     content.plans.insert(id, *record);
                 }
                 Change::SetProgress(id, progress) => {
@@ -50,6 +51,8 @@ impl Store for Memory {
                         known.1 = progress;
                     }
                 }
+                Change::SetData(fingerprint, None) => drop(content.snapshot.data.remove(&fingerprint)),
+                Change::SetData(fingerprint, Some(data)) => drop(content.snapshot.data.insert(fingerprint, *data)),
                 Change::LogGrant(id, fence, grant) => content.grants.entry(id).or_default().push((fence, grant)),
                 Change::AppendPoints(id, batch) => content.points.entry(id).or_default().push(batch),
             }

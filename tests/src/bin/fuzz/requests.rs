@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use coordinator::artifacts::Artifacts;
+use coordinator::artifacts::{ArtifactOptions, Artifacts};
 use coordinator::core::{Core, CoreThread};
 use coordinator::engine::Limits;
 use coordinator::grpc::{self, Gate, Parts};
@@ -21,6 +21,7 @@ use pretext_proto::PROTOCOL;
 use pretext_proto::externalscaler as scaler;
 use pretext_proto::v1 as pb;
 use pretext_shared::ids::{ArtifactId, ContentHash, SweepId};
+use pretext_shared::packing::Packing;
 use prost::Message;
 use tokio::runtime::Runtime;
 use tonic::codegen::{Body as _, Service, http};
@@ -86,6 +87,7 @@ fn register() -> pb::RegisterRequest {
         version: "0".to_owned(),
         devices: vec![device],
         datasets: vec![dataset],
+        data_cache: 0,
     }
 }
 
@@ -121,7 +123,9 @@ impl Requests {
         let (core, thread) = Core::start(Arc::new(Memory::default()), Limits::default()).expect("an empty store");
         let parts = Parts {
             core: core.clone(),
-            artifacts: Artifacts::open(folder.path()).expect("a writable folder"),
+            artifacts: runtime
+                .block_on(Artifacts::open(&ArtifactOptions::in_folder(folder.path())))
+                .expect("a writable folder"),
             limits: Limits::default(),
             web: None,
         };
@@ -233,6 +237,13 @@ impl Target for Requests {
             log: vec!["a line".to_owned(); 3],
         };
         let submit = pb::SubmitRequest { spec: SWEEP.to_owned(), smoke: true, request_id: "r".to_owned() };
+        // A list of packs that is whole, then the data set.
+        let list = Packing::new(vec![], vec![]).and_then(|list| list.text()).expect("an empty list");
+        let packing = ArtifactId(ContentHash::of(&list)).to_string();
+        let header = pb::PackHeader { artifact: packing.clone(), length: list.len() as u64 };
+        let packs = [pb::pack_part::Part::Header(header), pb::pack_part::Part::Chunk(pb::Chunk { data: list })]
+            .map(|part| frame(&pb::PackPart { part: Some(part) }.encode_to_vec()));
+        let pushed = pb::PushRequest { dataset: register().datasets.pop(), packing };
         let scaled = scaler::ScaledObjectRef {
             name: "worker".to_owned(),
             namespace: "pretext".to_owned(),
@@ -271,6 +282,11 @@ impl Target for Requests {
             message("Sweeps/Verify", &pb::VerifyRequest { sweep: sweep() }.encode_to_vec()),
             message("Sweeps/Backup", &[]),
             message("Sweeps/Fetch", &pb::FetchRequest { artifact: artifact.to_string() }.encode_to_vec()),
+            message("Data/Missing", &pb::MissingRequest { artifacts: vec![artifact.to_string()] }.encode_to_vec()),
+            frames("Data/Upload", &packs.concat()),
+            message("Data/Push", &pushed.encode_to_vec()),
+            message("Data/List", &[]),
+            message("Data/Remove", &pb::RemoveDataRequest { fingerprint: "00".to_owned() }.encode_to_vec()),
             message("Identity/Join", &join.encode_to_vec()),
             message("Identity/Renew", &pb::RenewRequest { csr: vec![0x30; 64] }.encode_to_vec()),
             message("ExternalScaler/IsActive", &scaled.encode_to_vec()),

@@ -1,0 +1,329 @@
+//! A folder that is opened once, as it was given, and from which no path leads out: every name below it is resolved by
+//! the system from the folder's handle (`openat2` with `RESOLVE_BENEATH` on Linux). A `..`, an absolute path or a link
+//! that leads out is refused, and so is one that takes a folder's place in the middle of the way.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, FileType, Metadata, MetadataExt};
+
+/// Why something below a root cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum RootError {
+    /// A path that is written as one that leaves the root.
+    #[error("`{path}` is refused: write a path below the data root, without a leading `/` and without `..`")]
+    Outside {
+        /// As it was written.
+        path: String,
+    },
+    /// A link, or a path with one in it, that leaves the root.
+    #[error(
+        "the link {} leads out of the data root {}, which nothing is read from: put there what it leads to (a mount, or \
+         files), or start the worker with `--data-root` where the data are; a link within the root has to be a relative one",
+        link.display(), root.display()
+    )]
+    LeadsOut {
+        /// The first part of the path that does.
+        link: PathBuf,
+        /// The root.
+        root: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What a name stands for, links followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder.
+    Folder,
+    /// Anything else.
+    File,
+}
+
+/// Which folder it is, whatever path led to it.
+pub type Identity = (u64, u64);
+
+/// A name in a folder.
+#[derive(Debug)]
+pub struct Child {
+    /// The name; `None` where it is not text.
+    pub name: Option<String>,
+    /// The same as it can be shown.
+    pub shown: PathBuf,
+    /// What it stands for, where the folder itself says so; a link is looked up with [`Folder::kind`].
+    kind: Option<Kind>,
+}
+
+/// A folder below a root, or the root itself. Copies share the handle.
+#[derive(Clone)]
+pub struct Folder {
+    root: Arc<Root>,
+    /// Below the root.
+    path: PathBuf,
+}
+
+struct Root {
+    handle: Dir,
+    path: PathBuf,
+}
+
+impl fmt::Debug for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.shown("").display())
+    }
+}
+
+/// `path` below a root, as it is written: that nothing on the way leads out is seen when it is opened.
+fn below(path: &str) -> Result<&Path, RootError> {
+    let inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if inside { Ok(Path::new(path)) } else { Err(RootError::Outside { path: path.to_owned() }) }
+}
+
+/// How the library says that a path left the handle: an error of its own, that no system call returned.
+fn left_the_handle(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none()
+}
+
+impl Folder {
+    /// The folder at `path` as a root; that `path` itself may be a link.
+    pub fn root(path: &Path) -> Result<Self, RootError> {
+        let handle = Dir::open_ambient_dir(path, ambient_authority())
+            .map_err(|source| RootError::Io { path: path.to_owned(), source })?;
+        Ok(Self { root: Arc::new(Root { handle, path: path.to_owned() }), path: PathBuf::new() })
+    }
+
+    /// The folder `path` below this one, which is not looked at yet.
+    pub fn join(&self, path: &str) -> Result<Self, RootError> {
+        Ok(Self { root: Arc::clone(&self.root), path: self.path.join(below(path)?) })
+    }
+
+    /// How messages show `path` in this folder.
+    pub fn shown(&self, path: &str) -> PathBuf {
+        let folder = if self.path == Path::new(".") { self.root.path.clone() } else { self.root.path.join(&self.path) };
+        if path.is_empty() { folder } else { folder.join(path) }
+    }
+
+    /// What `path` stands for; `None` where there is nothing.
+    pub fn kind(&self, path: &str) -> Result<Option<Kind>, RootError> {
+        match self.look(path, |handle, path| handle.metadata(path)) {
+            Ok(metadata) => Ok(Some(if metadata.is_dir() { Kind::Folder } else { Kind::File })),
+            Err(RootError::Io { source, .. })
+                if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether there is a file, or a link that leads out: whoever reads it is told so.
+    pub fn has_file(&self, path: &str) -> bool {
+        self.has(path, Kind::File)
+    }
+
+    /// Whether there is a folder, or a link that leads out: whoever reads it is told so.
+    pub fn has_folder(&self, path: &str) -> bool {
+        self.has(path, Kind::Folder)
+    }
+
+    fn has(&self, path: &str, wanted: Kind) -> bool {
+        match self.kind(path) {
+            Ok(kind) => kind == Some(wanted),
+            Err(error) => matches!(error, RootError::LeadsOut { .. }),
+        }
+    }
+
+    /// Opens the file `path`.
+    pub fn open(&self, path: &str) -> Result<File, RootError> {
+        self.look(path, |handle, path| handle.open(path)).map(cap_std::fs::File::into_std)
+    }
+
+    /// The content of the file `path`.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>, RootError> {
+        let mut file = self.open(path)?;
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        let mut content = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+        file.read_to_end(&mut content).map_err(|source| RootError::Io { path: self.shown(path), source })?;
+        Ok(content)
+    }
+
+    /// What is in the folder `path`, in no order.
+    pub fn children(&self, path: &str) -> Result<Vec<Child>, RootError> {
+        let failed = |source| RootError::Io { path: self.shown(path), source };
+        let mut children = Vec::new();
+        for child in self.look(path, |handle, path| handle.read_dir(path))? {
+            let child = child.map_err(failed)?;
+            let kind = child.file_type().ok().and_then(stated);
+            let name = child.file_name();
+            children.push(Child { shown: self.shown(path).join(&name), name: name.into_string().ok(), kind });
+        }
+        Ok(children)
+    }
+
+    /// Which folder `path` is.
+    pub fn identity(&self, path: &str) -> Result<Identity, RootError> {
+        let metadata: Metadata = self.look(path, |handle, path| handle.metadata(path))?;
+        Ok((metadata.dev(), metadata.ino()))
+    }
+
+    /// The path of the whole root, canonical: a name for it, never opened.
+    pub fn canonical(&self) -> Result<PathBuf, RootError> {
+        let failed = |source| RootError::Io { path: self.root.path.clone(), source };
+        Ok(self.root.path.canonicalize().map_err(failed)?.join(&self.path))
+    }
+
+    fn look<T>(&self, path: &str, at: impl Fn(&Dir, &Path) -> io::Result<T>) -> Result<T, RootError> {
+        let path = self.path.join(below(path)?);
+        // The handle itself has no name.
+        let path = if path.as_os_str().is_empty() { PathBuf::from(".") } else { path };
+        let root = &self.root;
+        at(&root.handle, &path).map_err(|source| {
+            if left_the_handle(&source) {
+                RootError::LeadsOut { link: root.path.join(root.first_outside(&path)), root: root.path.clone() }
+            } else {
+                RootError::Io { path: root.path.join(path.strip_prefix(".").unwrap_or(&path)), source }
+            }
+        })
+    }
+}
+
+impl Root {
+    /// The shortest beginning of `path` that leads out; all of it where that has changed since.
+    fn first_outside(&self, path: &Path) -> PathBuf {
+        let mut beginning = PathBuf::new();
+        for part in path.components() {
+            beginning.push(part);
+            if self.handle.metadata(&beginning).is_err_and(|error| left_the_handle(&error)) {
+                return beginning;
+            }
+        }
+        path.to_owned()
+    }
+}
+
+/// What a folder says of a name in it; nothing of links.
+fn stated(kind: FileType) -> Option<Kind> {
+    if kind.is_dir() {
+        Some(Kind::Folder)
+    } else if kind.is_file() {
+        Some(Kind::File)
+    } else {
+        None
+    }
+}
+
+impl Child {
+    /// What it stands for, in `folder`, where its path is `path`: a broken link is an error that names it.
+    pub fn kind(&self, folder: &Folder, path: &str) -> Result<Kind, RootError> {
+        match self.kind {
+            Some(kind) => Ok(kind),
+            None => folder.kind(path)?.ok_or_else(|| RootError::Io {
+                path: self.shown.clone(),
+                source: io::Error::from(io::ErrorKind::NotFound),
+            }),
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// A root with a file in a folder, and a file of the same name outside.
+    fn scene() -> (tempfile::TempDir, Folder) {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        for (folder, content) in [("root/set", "ours"), ("outside", "secret")] {
+            fs::create_dir_all(place.path().join(folder)).expect("a folder");
+            fs::write(place.path().join(folder).join("a"), content).expect("a file");
+        }
+        let root = Folder::root(&place.path().join("root")).expect("a root");
+        (place, root)
+    }
+
+    #[test]
+    fn no_path_leads_out() {
+        let (place, root) = scene();
+        let at = |name: &str| place.path().join("root").join(name);
+        assert_eq!(root.read("set/./a").expect("inside"), b"ours");
+        for path in ["../outside/a", "set/../../outside/a", "/etc/passwd"] {
+            assert!(matches!(root.read(path), Err(RootError::Outside { .. })), "{path}");
+            assert!(root.join(path).is_err(), "{path}");
+        }
+        symlink("../../outside", at("set/relative")).expect("a link");
+        symlink(place.path().join("outside"), at("absolute")).expect("a link");
+        symlink("../outside/a", at("file")).expect("a link");
+        symlink("absolute", at("chain")).expect("a link");
+        for (path, link) in [
+            ("set/relative/a", "root/set/relative"),
+            ("absolute/a", "root/absolute"),
+            ("file", "root/file"),
+            ("chain/a", "root/chain"),
+        ] {
+            let error = root.read(path).expect_err("outside");
+            let link = place.path().join(link).display().to_string();
+            assert!(matches!(error, RootError::LeadsOut { .. }), "{path}: {error}");
+            assert!(error.to_string().starts_with(&format!("the link {link} leads out")), "{path}: {error}");
+            assert!(root.kind(path).is_err() && root.has_file(path), "seen, so that it is named when it is read");
+        }
+        assert!(root.children("absolute").is_err());
+        // Within the root a link is followed, and the root itself may be one.
+        symlink("../set/a", at("set/inner")).expect("a link");
+        assert_eq!(root.read("set/inner").expect("inside"), b"ours");
+        symlink(at(""), place.path().join("data")).expect("a link");
+        let linked = Folder::root(&place.path().join("data")).expect("a root");
+        assert_eq!(linked.read("set/a").expect("inside"), b"ours");
+        assert!(matches!(linked.kind("nothing"), Ok(None)));
+    }
+
+    /// Another thread swaps the folder with a link to one outside while this one reads: what is read is ours, or nothing.
+    #[test]
+    fn a_link_that_takes_a_folders_place_shows_nothing() {
+        let (place, root) = scene();
+        let (set, aside, link) = (place.path().join("root/set"), place.path().join("aside"), place.path().join("link"));
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    symlink("../outside", &link).expect("a link");
+                    fs::rename(&set, &aside).expect("a folder");
+                    fs::rename(&link, &set).expect("a free name");
+                    fs::remove_file(&set).expect("a link");
+                    fs::rename(&aside, &set).expect("a free name");
+                }
+            });
+            let mut swapped = 0;
+            for _ in 0..50_000 {
+                match root.read("set/a") {
+                    Ok(content) => assert_eq!(content, b"ours"),
+                    Err(RootError::LeadsOut { .. }) => swapped += 1,
+                    Err(RootError::Io { source, .. }) => {
+                        assert!(
+                            matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::WouldBlock),
+                            "{source}"
+                        );
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+                if swapped == 500 {
+                    break;
+                }
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+    }
+}
