@@ -141,6 +141,12 @@ impl Core {
         }
     }
 
+    /// Returns when nothing is applied any more: the coordinator shuts down, or its store is lost to it.
+    pub async fn ended(&self) {
+        // The thread's end of the channel is gone then.
+        let _ = self.broken.clone().wait_for(|_| false).await;
+    }
+
     /// The store, for reading what is durable.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store

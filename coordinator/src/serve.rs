@@ -150,13 +150,15 @@ impl Coordinator {
         self.work.core.broken().await
     }
 
-    /// Lets streams end for a moment, then stops. What was acknowledged is durable already.
+    /// Answers what was asked, then ends. What was acknowledged is durable already. The core stops first: polls and streams
+    /// that wait for it end by that, and a lead on a server's store is given up at once; the answers that are on their way
+    /// then have a moment to leave.
     pub async fn stop(self) {
-        self.open.close().await;
         let thread = self.work.thread;
         if tokio::task::spawn_blocking(move || thread.stop()).await.is_err() {
             tracing::error!("the core thread did not stop");
         }
+        self.open.close().await;
     }
 }
 

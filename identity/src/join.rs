@@ -10,7 +10,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::credentials::CredentialsError;
-use crate::{Credentials, Folder, JoinToken, Pin, TlsSession, wire};
+use crate::{Credentials, Folder, JoinToken, Pin, Role, TlsSession, wire};
 
 /// How long a coordinator may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,6 +37,9 @@ pub enum JoinError {
     /// No key could be made.
     #[error("cannot make a key: {0}")]
     Key(String),
+    /// The certificate has ended, and there is no other.
+    #[error("the certificate has ended: {0}")]
+    Ended(String),
     /// The credentials could not be kept.
     #[error(transparent)]
     Keep(#[from] CredentialsError),
@@ -83,6 +86,8 @@ pub struct Enrollment {
     token: JoinToken,
     name: String,
     request: Request,
+    /// The only role that is any use; `None` for any.
+    role: Option<Role>,
 }
 
 impl Enrollment {
@@ -91,7 +96,13 @@ impl Enrollment {
     /// # Errors
     /// When no key can be made.
     pub fn new(token: JoinToken, name: &str) -> Result<Self, JoinError> {
-        Ok(Self { token, name: name.to_owned(), request: Request::new()? })
+        Ok(Self { token, name: name.to_owned(), request: Request::new()?, role: None })
+    }
+
+    /// For this role alone: a token of another one is said to be that, and nothing is kept.
+    #[must_use]
+    pub fn as_role(self, role: Role) -> Self {
+        Self { role: Some(role), ..self }
     }
 
     /// Asks the coordinator at `url`, and keeps the certificate in `folder`.
@@ -116,6 +127,10 @@ impl Enrollment {
             return Err(JoinError::Answer("its authority is not the one that the token names".to_owned()));
         }
         let credentials = self.request.certified(&self.name, reply)?;
+        if let Some(role) = self.role.filter(|role| *role != credentials.role) {
+            let found = credentials.role;
+            return Err(JoinError::Answer(format!("the token is for the role {found}, and {role} is needed")));
+        }
         folder.save(&credentials)?;
         Ok(credentials)
     }
@@ -130,7 +145,11 @@ pub async fn renew(session: &TlsSession, channel: Channel) -> Result<(), JoinErr
     let old = session.credentials();
     let mut message = tonic::Request::new(pb::RenewRequest { csr: request.csr.clone() });
     message.set_timeout(PATIENCE);
-    let reply = IdentityClient::new(channel).renew(message).await.map_err(|status| failed("", &status))?.into_inner();
+    let reply = IdentityClient::new(channel)
+        .renew(message)
+        .await
+        .map_err(|status| failed("its address", &status))?
+        .into_inner();
     if reply.authority != old.authority {
         return Err(JoinError::Answer("its authority is another one than before".to_owned()));
     }
@@ -140,15 +159,29 @@ pub async fn renew(session: &TlsSession, channel: Channel) -> Result<(), JoinErr
 }
 
 /// Renews the certificate whenever two thirds of its life are over, for ever. Where several coordinators are named,
-/// the next one is asked when one does not answer.
-pub async fn keep_fresh(session: Arc<TlsSession>, channels: Vec<Channel>) {
+/// the next one is asked when one does not answer. A certificate that has ended, because nobody answered for so long, is
+/// worth nothing to any of them: `join` obtains another, or says why it cannot.
+pub async fn keep_fresh<F>(session: Arc<TlsSession>, channels: Vec<Channel>, join: impl Fn() -> F)
+where
+    F: Future<Output = Result<Credentials, String>>,
+{
     let mut turn = channels.iter().cycle();
     let Some(mut channel) = turn.next() else { return };
     loop {
         let due = session.credentials().renewal().duration_since(SystemTime::now()).unwrap_or_default();
         tokio::time::sleep(due).await;
-        match renew(&session, channel.clone()).await {
+        let renewed = if session.credentials().has_ended(SystemTime::now()) {
+            let joined = join().await.and_then(|credentials| session.replace(credentials));
+            joined.map_err(JoinError::Ended)
+        } else {
+            renew(&session, channel.clone()).await
+        };
+        match renewed {
             Ok(()) => tracing::info!(name = %session.credentials().name, "certificate renewed"),
+            Err(error @ JoinError::Ended(_)) => {
+                tracing::error!(%error, "no coordinator lets this worker in; what it has stays on its disk");
+                tokio::time::sleep(AGAIN * 12).await;
+            }
             Err(error) => {
                 tracing::warn!(%error, "the certificate could not be renewed; trying again");
                 channel = turn.next().unwrap_or(channel);

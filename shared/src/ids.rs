@@ -285,3 +285,21 @@ impl fmt::Display for AttemptId {
         write!(f, "{}@{}", self.stage.short(), self.fence)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_64_hexadecimal_digits_and_nothing_else() {
+        let hash = ContentHash::of(b"content");
+        assert_eq!(hash.to_string().parse(), Ok(hash));
+        // What a parser of numbers takes for one: signs, blanks, underscores, other scripts' digits, another length.
+        for wrong in ["+f", "-f", " f", "f_", "g0", "٣"] {
+            let text = wrong.repeat(64 / wrong.len());
+            assert_eq!(text.len(), 64);
+            assert!(text.parse::<ContentHash>().is_err(), "{text}");
+        }
+        assert!("".parse::<ContentHash>().is_err() && "0".repeat(63).parse::<ContentHash>().is_err());
+    }
+}

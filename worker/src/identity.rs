@@ -71,7 +71,8 @@ pub async fn prepare(
     if with_tls < urls.len() {
         return Err(IdentityError::Mixed);
     }
-    let folder = Folder::new(state_dir.join("identity"));
+    let state = state_dir.join("identity");
+    let folder = Folder::new(state.clone());
     let kept = folder.load()?.filter(|credentials| !credentials.has_ended(SystemTime::now()));
     let credentials = match kept {
         Some(credentials) => credentials,
@@ -88,7 +89,13 @@ pub async fn prepare(
     let wire = Wire::Tls(session.clone());
     let endpoints = urls.iter().filter_map(|url| Endpoint::from_shared(url.clone()).ok());
     let channels = endpoints.map(|endpoint| wire.connect_lazy(&endpoint.connect_timeout(PAUSE))).collect();
-    tokio::spawn(keep_fresh(session, channels));
+    let (urls, name, token_file) = (urls.to_vec(), name.to_owned(), token_file.map(Path::to_owned));
+    let again = move || {
+        let (urls, name, token_file) = (urls.clone(), name.clone(), token_file.clone());
+        let folder = Folder::new(state.clone());
+        async move { join(&urls, token_file.as_deref(), &folder, &name).await.map_err(|error| error.to_string()) }
+    };
+    tokio::spawn(keep_fresh(session, channels, again));
     Ok(wire)
 }
 
@@ -102,7 +109,7 @@ async fn join(
     let unread = |cause: String| IdentityError::Token { file: file.display().to_string(), cause };
     let text = std::fs::read_to_string(file).map_err(|error| unread(error.to_string()))?;
     let token: JoinToken = text.parse().map_err(|error: pretext_identity::TokenError| unread(error.to_string()))?;
-    let enrollment = Enrollment::new(token, name)?;
+    let enrollment = Enrollment::new(token, name)?.as_role(Role::Worker);
     let mut told = false;
     loop {
         for url in urls {

@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, FileType, Metadata, MetadataExt};
+use cap_std::fs::{Dir, FileType, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
 
 /// Why something below a root cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,12 @@ pub enum RootError {
         link: PathBuf,
         /// The root.
         root: PathBuf,
+    },
+    /// Something that only looks like a file.
+    #[error("{} is a pipe, a device or a folder, and no file: move it out of the data", path.display())]
+    NoFile {
+        /// Which.
+        path: PathBuf,
     },
     /// The operating system refused.
     #[error("cannot read {}: {source}", path.display())]
@@ -144,9 +150,16 @@ impl Folder {
         }
     }
 
-    /// Opens the file `path`.
+    /// Opens the file `path`. What is no file with content (a pipe, a device) is refused, and not waited for.
     pub fn open(&self, path: &str) -> Result<File, RootError> {
-        self.look(path, |handle, path| handle.open(path)).map(cap_std::fs::File::into_std)
+        let mut options = OpenOptions::new();
+        options.read(true);
+        #[cfg(unix)]
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+        let file = self.look(path, |handle, path| handle.open_with(path, &options)).map(cap_std::fs::File::into_std)?;
+        let failed = |source| RootError::Io { path: self.shown(path), source };
+        let is_file = file.metadata().map_err(failed)?.is_file();
+        if is_file { Ok(file) } else { Err(RootError::NoFile { path: self.shown(path) }) }
     }
 
     /// The content of the file `path`.

@@ -12,7 +12,7 @@ use super::client::Client;
 use super::console::{Console, Show};
 use super::error::CliError;
 use crate::backup::{self, BackupError};
-use crate::store::RedbStore;
+use crate::store::{RedbStore, StoreError};
 
 #[derive(Debug, Serialize)]
 struct Made {
@@ -65,9 +65,10 @@ pub(super) fn open_store(folder: &Path) -> Result<RedbStore, CliError> {
     if !path.is_file() {
         return Err(CliError::input(format!("there is no store in {}", folder.display())));
     }
-    RedbStore::open(&path).map_err(|error| CliError::Environment {
-        message: error.to_string(),
-        help: Some("while a coordinator serves it, ask that one: --coordinator URL".to_owned()),
+    RedbStore::open(&path).map_err(|error| {
+        let served = matches!(error, StoreError::InUse { .. });
+        let help = served.then(|| "while a coordinator serves it, ask that one: --coordinator URL".to_owned());
+        CliError::Environment { message: error.to_string(), help }
     })
 }
 
@@ -78,34 +79,49 @@ pub(super) async fn backup(args: BackupArgs, console: &Console) -> Result<Verdic
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let temporary = args.file.with_extension("incoming");
-    let file = File::create(&temporary).map_err(disk("make", &temporary))?;
-    let mut out = BufWriter::new(file);
+    // Beside its place, under a name of its own; gone by itself where this ends early.
+    let temporary = tempfile::NamedTempFile::new_in(folder).map_err(disk("write to", folder))?;
+    let mut out = BufWriter::new(temporary.as_file());
     match &args.state_dir {
         Some(folder) => {
             backup::write(&open_store(folder)?, &mut out).map_err(failed)?;
         }
         None => Client::connect(&args.remote).await?.backup(&mut out).await?,
     }
-    let file = out.into_inner().map_err(|error| disk("write", &temporary)(error.into_error()))?;
-    file.sync_all().map_err(disk("sync", &temporary))?;
-    let changes = backup::check(&mut BufReader::new(File::open(&temporary).map_err(disk("open", &temporary))?))
-        .map_err(failed)?;
-    fs::rename(&temporary, &args.file).map_err(disk("rename", &temporary))?;
+    out.flush().map_err(disk("write", &args.file))?;
+    drop(out);
+    temporary.as_file().sync_all().map_err(disk("sync", &args.file))?;
+    let changes =
+        backup::check(&mut BufReader::new(temporary.reopen().map_err(disk("read", &args.file))?)).map_err(failed)?;
+    temporary.persist(&args.file).map_err(|error| disk("write", &args.file)(error.error))?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(disk("sync", folder))?;
     console.show(&Made { file: args.file, changes })?;
     Ok(Verdict::Good)
 }
 
-/// Makes a state directory of a backup.
+/// Makes a state directory of a backup: its store is there when it is whole, and not before.
 pub(super) async fn restore(args: RestoreArgs, console: &Console) -> Result<Verdict, CliError> {
     let path = args.state_dir.join("state.redb");
     // Before anything is made: a file that is no backup leaves nothing behind.
     let open = || File::open(&args.file).map(BufReader::new);
     backup::check(&mut open().map_err(disk("open", &args.file))?).map_err(failed)?;
     fs::create_dir_all(&args.state_dir).map_err(disk("make", &args.state_dir))?;
-    let store = RedbStore::open(&path).map_err(|error| CliError::environment(error.to_string()))?;
+    if path.exists() {
+        return Err(failed(BackupError::NotEmpty));
+    }
+    let incoming = args.state_dir.join("state.redb.incoming");
+    if let Err(cause) = fs::remove_file(&incoming)
+        && cause.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(disk("remove", &incoming)(cause));
+    }
+    let store = RedbStore::open(&incoming).map_err(|error| CliError::environment(error.to_string()))?;
     let changes = backup::restore(&store, open).map_err(failed)?;
+    drop(store);
+    // Never over a store that another process made meanwhile.
+    fs::hard_link(&incoming, &path).map_err(disk("make", &path))?;
+    fs::remove_file(&incoming).map_err(disk("remove", &incoming))?;
+    File::open(&args.state_dir).and_then(|folder| folder.sync_all()).map_err(disk("sync", &args.state_dir))?;
     console.show(&Restored { state_dir: args.state_dir, changes })?;
     Ok(Verdict::Good)
 }

@@ -1,5 +1,6 @@
 //! `coordinator init-ca`, `coordinator token` and `coordinator join`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -54,8 +55,11 @@ pub(super) struct CertifyArgs {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     life: Duration,
     /// Where ca.crt, tls.crt and tls.key are written; must not be there yet
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "print_secret")]
+    out: Option<PathBuf>,
+    /// Write no files, print a Kubernetes Secret of this name with the three: for `kubectl apply -f -`
+    #[arg(long, value_name = "NAME", conflicts_with = "out")]
+    print_secret: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -193,6 +197,27 @@ pub(super) fn init_ca(args: &InitCaArgs, console: &Console) -> Result<Verdict, C
     Ok(Verdict::Good)
 }
 
+/// A Secret as `kubectl apply` takes it; JSON is YAML too.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Secret {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Metadata,
+    string_data: BTreeMap<&'static str, String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Metadata {
+    name: String,
+}
+
+impl Show for Secret {
+    fn text(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Certified {
     out: PathBuf,
@@ -212,12 +237,18 @@ pub(super) fn certify(args: &CertifyArgs, console: &Console) -> Result<Verdict, 
     let authority = Authority::open(&args.authority.folder(), args.life)?;
     let role: Role = args.role.parse().map_err(CliError::input)?;
     let pair = authority.key_pair(role, &args.name)?;
-    std::fs::create_dir_all(&args.out)
-        .map_err(|error| CliError::environment(format!("cannot make {}: {error}", args.out.display())))?;
-    for (name, text) in [("ca.crt", &pair.authority), ("tls.crt", &pair.certificate), ("tls.key", &pair.key)] {
-        write_new(&args.out.join(name), text)?;
+    let files = [("ca.crt", pair.authority), ("tls.crt", pair.certificate), ("tls.key", pair.key)];
+    if let Some(name) = &args.print_secret {
+        let metadata = Metadata { name: name.clone() };
+        console.show(&Secret { api_version: "v1", kind: "Secret", metadata, string_data: files.into() })?;
+    } else if let Some(out) = &args.out {
+        std::fs::create_dir_all(out)
+            .map_err(|error| CliError::environment(format!("cannot make {}: {error}", out.display())))?;
+        for (name, text) in &files {
+            write_new(&out.join(name), text)?;
+        }
+        console.show(&Certified { out: out.clone() })?;
     }
-    console.show(&Certified { out: args.out.clone() })?;
     Ok(Verdict::Good)
 }
 

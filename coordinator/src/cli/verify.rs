@@ -11,7 +11,7 @@ use super::client::Client;
 use super::console::{Console, Show};
 use super::error::CliError;
 use super::serve;
-use crate::artifacts::{ArtifactLimits, Artifacts};
+use crate::artifacts::{ArtifactLimits, Artifacts, Place};
 use crate::engine::{Engine, Limits};
 use crate::report::text;
 use crate::store::Store;
@@ -71,6 +71,15 @@ async fn offline(folder: &Path, artifacts: Option<&str>, sweep: &str) -> Result<
     let evidence = evidence.ok_or_else(|| CliError::input(format!("no sweep `{id}` in {}", folder.display())))?;
     let view = view::of_plans(standing, evidence.plans()).map_err(failed)?;
     let options = serve::artifacts(artifacts, folder, ArtifactLimits::default())?;
+    // Opening it would make one, and then call everything lost.
+    if let Place::Directory(folder) = &options.place
+        && !folder.is_dir()
+    {
+        return Err(CliError::input(format!(
+            "there are no artifacts in {}: name their home with --artifacts",
+            folder.display()
+        )));
+    }
     let artifacts = Artifacts::open(&options).await.map_err(|error| CliError::environment(error.to_string()))?;
     let checked = tokio::task::spawn_blocking(move || {
         let artifact = |id| artifacts.blocking_read(id).map(drop).map_err(|error| error.to_string());

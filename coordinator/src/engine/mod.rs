@@ -31,7 +31,7 @@ pub use lease::Grant;
 pub use outline::Outline;
 use pretext_shared::ids::{Fence, Fingerprint, StageId, SweepId, WorkerId};
 use pretext_shared::stage::StageKind;
-pub use pushed::{RemovalRefused, Removed};
+pub use pushed::{KeptAs, RemovalRefused, Removed};
 pub use record::{
     Batch, Change, Checkpoint, GrantRecord, Holder, Millis, Progress, PushedData, Snapshot, StageRecord, State,
     SweepMark, SweepRecord, Waiting,

@@ -67,8 +67,16 @@ impl Engine {
         self.stages.iter().any(|(id, entry)| {
             matches!(entry.progress.state, State::Waiting(_))
                 && self.is_needed(*id)
+                && !self.is_stranded(entry)
                 && self.unfit(entry, worker, device).is_none()
         })
+    }
+
+    /// Whether a stage before this one failed for good: it waits until a person asks for a retry.
+    pub(super) fn is_stranded(&self, entry: &StageEntry) -> bool {
+        let before = |entry: &StageEntry| self.stages.get(&entry.outline.parent?);
+        std::iter::successors(before(entry), |entry| before(entry))
+            .any(|entry| matches!(entry.progress.state, State::Failed(_) | State::Cancelled))
     }
 
     /// Leases on a device of a worker, and the stages whose leases on it have expired.

@@ -17,6 +17,19 @@ pub struct Removed {
     pub artifacts: Vec<ArtifactId>,
 }
 
+/// The same content is there already, under another name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the same data are kept as {key}: write that name into the sweep, or `coordinator data remove {}` first",
+    fingerprint.short()
+)]
+pub struct KeptAs {
+    /// `KIND:NAME`.
+    pub key: String,
+    /// Its content.
+    pub fingerprint: Fingerprint,
+}
+
 /// Why a data set is not removed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RemovalRefused {
@@ -43,11 +56,17 @@ pub enum RemovalRefused {
 
 impl Engine {
     /// Keeps a data set for workers to fetch; returns the one of the same content that it takes the place of.
-    pub fn push_data(&mut self, data: PushedData) -> Option<PushedData> {
+    ///
+    /// # Errors
+    /// When the same content is kept under another name: sweeps that name that one would find nothing any more.
+    pub fn push_data(&mut self, data: PushedData) -> Result<Option<PushedData>, KeptAs> {
         let fingerprint = data.facts.fingerprint;
+        if let Some(kept) = self.data.get(&fingerprint).filter(|kept| kept.facts.key != data.facts.key) {
+            return Err(KeptAs { key: kept.facts.key.clone(), fingerprint });
+        }
         let old = self.data.insert(fingerprint, data.clone());
         self.changes.push(Change::SetData(fingerprint, Some(Box::new(data))));
-        old
+        Ok(old)
     }
 
     /// Keeps a data set no longer. `text` is its fingerprint, or an unambiguous beginning of it.
@@ -150,7 +169,10 @@ mod tests {
             data_cache,
         };
         engine.submit(folder);
-        engine.push_data(data.clone());
+        assert_eq!(engine.push_data(data.clone()), Ok(None));
+        let mut renamed = data.clone();
+        renamed.facts.key = "image-folder:other".to_owned();
+        assert_eq!(engine.push_data(renamed).expect_err("one name").key, data.facts.key);
         engine.register(worker("small"), offer(999), 0);
         engine.register(worker("none"), offer(0), 0);
         assert!(lease(&mut engine, "small", "r", 0).is_none() && lease(&mut engine, "none", "r", 0).is_none());
@@ -167,7 +189,7 @@ mod tests {
         let mut newer = data;
         newer.facts.fingerprint = pretext_shared::ids::Fingerprint(ContentHash::of(b"other"));
         (newer.packs[1], newer.packing, newer.pushed_ms) = (artifact("three"), artifact("other list"), 2);
-        engine.push_data(newer.clone());
+        assert_eq!(engine.push_data(newer.clone()), Ok(None));
         assert_eq!(engine.announced(0)["image-folder:cells"], [Ok(newer.facts.clone())]);
         let refused = engine.remove_data(&facts.fingerprint.to_string()[..6]).expect_err("it is needed").to_string();
         assert!(refused.contains(&id.to_string()), "{refused}");

@@ -264,6 +264,19 @@ fn a_restart_forgets_nothing_durable_and_gives_holders_time() {
 }
 
 #[test]
+fn what_waits_behind_a_failure_is_no_prospect() {
+    let mut engine = engine_with(&[("a", 1)]);
+    engine.submit(submission(&SWEEP.replace("[supervised, rotation]", "[rotation]"), 1));
+    let grant = lease(&mut engine, "a", "r", 0).expect("work");
+    assert!(engine.has_prospects(&worker("a"), "cpu"), "two stages wait for this one");
+    engine.fail(grant.attempt, failure(FailureCode::Data), 0).expect("the holder fails");
+    assert!(!engine.has_prospects(&worker("a"), "cpu"), "nobody can run them until somebody retries");
+    let sweep = engine.list(0)[0].id.clone();
+    engine.retry(&sweep).expect("known");
+    assert!(engine.has_prospects(&worker("a"), "cpu"));
+}
+
+#[test]
 fn slots_fit_class_device_and_data() {
     let mut engine = Engine::restore(Limits::default(), Snapshot::default(), 0);
     let devices = vec![

@@ -134,7 +134,8 @@ impl Data for DataService {
             .core
             .call(move |engine, now| engine.push_data(PushedData { pushed_ms: now.wall, ..data }))
             .await
-            .map_err(unavailable)?;
+            .map_err(unavailable)?
+            .map_err(|kept| Status::already_exists(kept.to_string()))?;
         drop(referring);
         Ok(Response::new(pb::PushReply { existed: old.is_some() }))
     }

@@ -66,7 +66,7 @@ impl Gate {
     }
 
     /// A certificate that was good at the handshake may have been revoked since.
-    fn still_valid(&self, peer: &Peer) -> Result<(), Status> {
+    pub(super) fn still_valid(&self, peer: &Peer) -> Result<(), Status> {
         let (Some(register), Peer::Known(identity)) = (&self.register, peer) else { return Ok(()) };
         match register.is_revoked(identity) {
             Ok(false) => Ok(()),

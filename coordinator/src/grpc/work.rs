@@ -20,7 +20,7 @@ use super::transfer::{receive_artifact, send_artifact};
 use super::{Answers, artifact_failed, refused, unavailable};
 use crate::artifacts::Artifacts;
 use crate::core::Core;
-use crate::engine::{Checkpoint, Grant, Limits};
+use crate::engine::{Checkpoint, Grant, Limits, Refusal};
 use crate::gc;
 use crate::identity::Peer;
 use crate::metrics::Outcome;
@@ -124,6 +124,8 @@ impl Work for WorkService {
         let mut changes = self.core.changes();
         loop {
             changes.mark_unchanged();
+            // A worker that was revoked while it waited gets nothing more.
+            self.gate.still_valid(&caller)?;
             let (asker, device, id) = (worker.clone(), request.device.clone(), request.request_id.clone());
             let grant = self
                 .core
@@ -181,7 +183,14 @@ impl Work for WorkService {
         let (core, gate) = (self.core.clone(), self.gate.clone());
         let (acks, stream) = tokio::sync::mpsc::channel(64);
         tokio::spawn(async move {
-            while let Some(Ok(batch)) = batches.next().await {
+            let ended = core.ended();
+            tokio::pin!(ended);
+            loop {
+                let batch = tokio::select! {
+                    batch = batches.next() => batch,
+                    () = &mut ended => return,
+                };
+                let Some(Ok(batch)) = batch else { return };
                 let ack = accept(&core, &gate, &caller, batch).await;
                 let over = ack.is_err();
                 if acks.send(ack).await.is_err() || over {
@@ -327,6 +336,10 @@ async fn accept(core: &Core, gate: &Gate, caller: &Peer, batch: pb::PointBatch) 
         core.call(move |engine, now| engine.points(attempt, sequence, points, now.mono)).await.map_err(unavailable)?;
     match &accepted {
         Ok(()) => gate.metrics().points(count),
+        Err(refusal @ Refusal::Gap { .. }) => {
+            gate.metrics().refused_batch();
+            tracing::warn!(stage = %attempt.stage, fence = attempt.fence.0, sequence, %refusal, "the store has fewer points than the worker was told: was it set back?");
+        }
         Err(refusal) => {
             gate.metrics().refused_batch();
             tracing::info!(stage = %attempt.stage, fence = attempt.fence.0, sequence, %refusal, "batch of points refused");

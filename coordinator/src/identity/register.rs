@@ -77,8 +77,18 @@ pub enum RegisterError {
     #[error("the token is not valid (any more): `coordinator token create` makes another")]
     Token,
     /// Another key holds the name.
-    #[error("the name `{0}` is another's: choose another, or `coordinator token revoke --name {0}` first")]
-    NameTaken(String),
+    #[error(
+        "the name `{name}` is another's: choose another, or `coordinator token revoke --role {role} --name {name}` first"
+    )]
+    NameTaken {
+        /// The role.
+        role: Role,
+        /// The name.
+        name: String,
+    },
+    /// The identity was revoked within this second, which certificates cannot tell from the next.
+    #[error("the name was revoked a moment ago: ask again")]
+    JustRevoked,
     /// Not a name.
     #[error("a name has at most 64 of A-Z a-z 0-9 . _ -, and no leading dot")]
     Name,
@@ -96,6 +106,11 @@ pub struct Register {
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RegisterError {
     let path = path.to_owned();
     move |cause| RegisterError::Io { action, path, cause }
+}
+
+/// As certificates count.
+fn whole_second(time: SystemTime) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
 }
 
 fn millis(time: SystemTime) -> u64 {
@@ -196,10 +211,14 @@ impl Register {
         if !is_valid_name(&identity.name) {
             return Ok(true);
         }
-        let path = self.root.join("revoked").join(format!("{}-{}.json", identity.role, identity.name));
-        // Certificates count in whole seconds, rounded down: one that was made in the second of the revocation counts
-        // as made before it.
-        Ok(self.read::<Revocation>(&path)?.is_some_and(|revocation| millis(identity.since) <= revocation.at_ms))
+        self.is_shut_out(identity.role, &identity.name, identity.since)
+    }
+
+    /// Whether a certificate of `since` is older than the last revocation. Certificates count in whole seconds, rounded
+    /// down: one that was made in the second of the revocation counts as made before it.
+    fn is_shut_out(&self, role: Role, name: &str, since: SystemTime) -> Result<bool, RegisterError> {
+        let path = self.root.join("revoked").join(format!("{role}-{name}.json"));
+        Ok(self.read::<Revocation>(&path)?.is_some_and(|revocation| millis(since) <= revocation.at_ms))
     }
 
     /// Takes one use of a token for `name` and a key; returns the role that it gives.
@@ -228,6 +247,9 @@ impl Register {
         if self.holds(token.role, name, key, now)? {
             // The same request again: its first answer was lost.
             return Ok(token.role);
+        }
+        if self.is_shut_out(token.role, name, whole_second(now))? {
+            return Err(RegisterError::JustRevoked);
         }
         match &mut token.uses {
             Uses::Left(0) => return Err(RegisterError::Token),
@@ -273,7 +295,7 @@ impl Register {
         let key_hash = Pin::of(key).to_string();
         let holder = self.read::<NameRecord>(&path)?.filter(|record| record.not_after_ms > millis(now));
         if claim == Claim::First && holder.is_some_and(|record| record.key_hash != key_hash) {
-            return Err(RegisterError::NameTaken(name.to_owned()));
+            return Err(RegisterError::NameTaken { role, name: name.to_owned() });
         }
         self.write(&path, &NameRecord { key_hash, not_after_ms: millis(not_after) })
     }

@@ -46,10 +46,11 @@ fn certify(authority: &Authority, csr: &[u8], role: Role, name: &str) -> Result<
 
 fn refused(error: RegisterError) -> Status {
     match &error {
-        RegisterError::NameTaken(_) => Status::already_exists(error.to_string()),
+        RegisterError::NameTaken { .. } => Status::already_exists(error.to_string()),
         RegisterError::Token | RegisterError::Name | RegisterError::NoSuchToken(_) => {
             Status::invalid_argument(error.to_string())
         }
+        RegisterError::JustRevoked => Status::unavailable(error.to_string()),
         RegisterError::Io { .. } | RegisterError::Damaged { .. } => {
             tracing::error!(%error, "the register of identities cannot be used");
             Status::resource_exhausted("the register of identities cannot be used")

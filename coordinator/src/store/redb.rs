@@ -68,7 +68,26 @@ impl RedbStore {
         Ok(store)
     }
 
+    /// Whether everything that [`Self::prepare`] makes is there. A store that only is looked at stays as it is.
+    fn is_prepared(&self) -> Result<bool, StoreError> {
+        let transaction = self.db.begin_read().map_err(read)?;
+        let Ok(meta) = transaction.open_table(META) else { return Ok(false) };
+        if meta.get("format").map_err(read)?.map(|format| format.value()) != Some(FORMAT) {
+            return Ok(false);
+        }
+        let of_ids =
+            [STAGES, OUTLINES, PROGRESS, DATA].map(|table| transaction.open_table(table).and_then(|it| Ok(it.len()?)));
+        let [Ok(stages), Ok(outlines), Ok(_), Ok(_)] = of_ids else { return Ok(false) };
+        let others = [SWEEPS, MARKS].iter().all(|table| transaction.open_table(*table).is_ok())
+            && transaction.open_table(POINTS).is_ok()
+            && transaction.open_table(GRANTS).is_ok();
+        Ok(others && stages == outlines)
+    }
+
     fn prepare(&self, path: &Path) -> Result<(), StoreError> {
+        if self.is_prepared()? {
+            return Ok(());
+        }
         let transaction = self.begin()?;
         {
             let mut meta = transaction.open_table(META).map_err(write)?;

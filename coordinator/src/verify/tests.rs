@@ -125,6 +125,9 @@ fn damage_is_found() {
     let found = |invariant: &str, harm| vec![(invariant.to_owned(), harm)];
     let lost_batch = broken(|evidence| drop(stage(evidence, done).batches.pop()));
     assert_eq!(lost_batch, found("I4", Harm::Lost));
+    // A damaged number may be any: it is not counted up to.
+    let far = broken(|evidence| stage(evidence, done).batches[0].sequence = u64::MAX);
+    assert_eq!(far, found("I4", Harm::Lost));
     let doubled = broken(|evidence| {
         let batch = stage(evidence, done).batches[0].clone();
         stage(evidence, done).batches.push(batch);

@@ -38,6 +38,8 @@ async fn ray_cve_2025_62593_and_mlflow_cve_2025_14279_a_name_that_was_rebound_is
         format!("Host: 127.0.0.1.evil.example:{port}"),
         format!("Host: localhost.evil.example:{port}"),
         format!("Host: 127.0.0.1@evil.example:{port}"),
+        format!("Host: evil-localhost:{port}"),
+        format!("Host: evil.example.127.0.0.1:{port}"),
         format!("Host: 0.0.0.0:{port}"),
         "Host: ".to_owned(),
     ];

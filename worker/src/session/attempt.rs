@@ -259,7 +259,7 @@ impl Course<'_> {
         let ending = match (end, over) {
             (_, Verdict::Superseded) => {
                 tracing::warn!(%attempt, "the stage is somebody else's now, or begins anew: this attempt is dropped");
-                return self.handover.forget().await;
+                return self.handover.abandon().await;
             }
             (End::Stopped, Verdict::Cancelled) => {
                 tracing::info!(%attempt, "cancelled");

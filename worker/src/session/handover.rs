@@ -100,6 +100,16 @@ impl<'a> Handover<'a> {
         self.conclude(told).await;
     }
 
+    /// Drops the attempt, and says so once: a coordinator whose store was set back under it takes it for running still,
+    /// and would wait for its lease to end and call this worker lost.
+    pub(super) async fn abandon(self) {
+        let request = messages::release(self.attempt);
+        if let Err(status) = self.shared.link.call(|mut client| async move { client.release(request).await }).await {
+            tracing::debug!(attempt = %self.attempt, error = status.message(), "it is not held any more");
+        }
+        self.forget().await;
+    }
+
     /// Waits until the coordinator refuses points of the attempt, or misses some that it had acknowledged, and returns
     /// its words. Nothing can be built on the attempt then.
     pub(super) async fn orphaned(&self) -> String {

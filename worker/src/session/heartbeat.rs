@@ -9,10 +9,18 @@ use tokio::time::MissedTickBehavior;
 
 use super::{Shared, messages};
 
+/// Whether the last heartbeat was answered.
+#[derive(PartialEq, Eq)]
+enum Contact {
+    There,
+    Lost,
+}
+
 /// Sends heartbeats for ever.
 pub(super) async fn run(shared: Arc<Shared>, registered: pb::RegisterReply) {
     let mut pace = tokio::time::interval(messages::pace(&registered));
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut contact = Contact::There;
     loop {
         tokio::select! {
             _ = pace.tick() => {}
@@ -37,10 +45,18 @@ pub(super) async fn run(shared: Arc<Shared>, registered: pb::RegisterReply) {
         let reply = match call.await {
             Ok(reply) => reply.into_inner(),
             Err(status) => {
-                tracing::debug!(error = status.message(), "heartbeat failed");
+                match std::mem::replace(&mut contact, Contact::Lost) {
+                    Contact::There => {
+                        tracing::warn!(error = status.message(), "no coordinator answers; what runs here goes on");
+                    }
+                    Contact::Lost => tracing::debug!(error = status.message(), "heartbeat failed"),
+                }
                 continue;
             }
         };
+        if std::mem::replace(&mut contact, Contact::There) == Contact::Lost {
+            tracing::info!("a coordinator answers again");
+        }
         {
             let held = shared.held();
             for (attempt, directive) in attempts.iter().zip(&reply.directives) {

@@ -79,6 +79,9 @@ impl From<PackingError> for CliError {
 
 /// Lists a data set as a worker does, uploads the packs that the coordinator does not have, and makes it known.
 pub(super) async fn push(args: PushArgs, console: &Console) -> Result<Verdict, CliError> {
+    if !args.dir.is_dir() {
+        return Err(CliError::input(format!("there is no folder {}", args.dir.display())));
+    }
     let name = name(&args)?;
     let client = Client::connect(&args.remote).await?;
     console.terminal.say(&format!("reading {}", args.dir.display()));
