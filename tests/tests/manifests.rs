@@ -109,7 +109,7 @@ fn manifests_are_valid_and_the_programs_take_their_arguments() {
         }
     }
     let count = |prefix: &str| lines.keys().filter(|name| name.starts_with(prefix)).count();
-    let overlays = ["single-node/", "nvidia/", "spot/", "batch/", "high-availability/"];
+    let overlays = ["single-node/", "data-volume/", "nvidia/", "spot/", "batch/", "high-availability/"];
     for (place, least) in [("compose/", 2), ("systemd/", 2)].into_iter().chain(overlays.map(|overlay| (overlay, 3))) {
         assert!(count(place) >= least, "{place}: {:?}", lines.keys());
     }
