@@ -4,8 +4,10 @@ set -euo pipefail
 
 # Debian packages: a C compiler (hashing and compression crates) and, for tests, Mesa's software Vulkan,
 # on which the GPU path is trained where there is no GPU, and Redis, against which the store is tested (the
-# tests start their own servers).
+# tests start their own servers). Of Prometheus only promtool is taken, below: its package would start a server.
 packages=()
+sudo=""
+[ "$(id -u)" -eq 0 ] || sudo="sudo"
 need() { dpkg -s "$1" >/dev/null 2>&1 || packages+=("$1"); }
 
 case "$1" in
@@ -36,8 +38,6 @@ esac
 
 if [ ${#packages[@]} -gt 0 ]; then
     echo "installing: ${packages[*]}" >&2
-    sudo=""
-    [ "$(id -u)" -eq 0 ] || sudo="sudo"
     export DEBIAN_FRONTEND=noninteractive
     $sudo apt-get update -q >/dev/null
     $sudo apt-get install -y -q --no-install-recommends "${packages[@]}" >/dev/null
@@ -67,6 +67,17 @@ environment() {
 }
 if [ "$1" = test ]; then
     environment manifest-tools "$(dirname "$0")/manifests/requirements.txt" "the programs that check manifests"
+    promtool="${XDG_CACHE_HOME:-$HOME/.cache}/pretext/prometheus/bin/promtool"
+    if [ ! -x "$promtool" ]; then
+        echo "installing: promtool, which tests alert rules" >&2
+        unpacked=$(mktemp -d)
+        # A cache of packages may be empty, and the list of them old.
+        (cd "$unpacked" && { apt-get download -q prometheus >/dev/null 2>&1 ||
+            { $sudo apt-get update -q >/dev/null && apt-get download -q prometheus >/dev/null; }; })
+        dpkg-deb -x "$unpacked"/prometheus_*.deb "$unpacked/files"
+        install -D "$unpacked/files/usr/bin/promtool" "$promtool"
+        rm -rf "$unpacked"
+    fi
     environment s3-server "$(dirname "$0")/s3/requirements.txt" "the S3 server that artifacts are tested on"
 fi
 

@@ -19,6 +19,8 @@ import yaml
 
 VERSIONS = ["1.33", "1.34", "1.35", "1.36", "1.37"]
 PROGRAMS = pathlib.Path(sys.executable).parent
+# The one that was installed with the other programs, where there is one for this system.
+KUBECTL = str(PROGRAMS / "kubectl") if (PROGRAMS / "kubectl").exists() else "kubectl"
 
 
 def run(*command: str, **options) -> subprocess.CompletedProcess:
@@ -26,7 +28,7 @@ def run(*command: str, **options) -> subprocess.CompletedProcess:
 
 
 def rendered(overlay: pathlib.Path, problems: list[str]) -> str:
-    result = run("kubectl", "kustomize", str(overlay))
+    result = run(KUBECTL, "kustomize", str(overlay))
     if result.returncode != 0:
         problems.append(f"{overlay.name} does not render: {result.stderr}")
     return result.stdout
@@ -108,9 +110,15 @@ def other_command_lines(root: pathlib.Path) -> dict[str, list[str]]:
     for name in ("coordinator", "worker"):
         found[f"compose/{name}"] = [name, *services[name]["command"]]
     for unit in sorted((root / "deploy/systemd").glob("*.service")):
-        starts = [line for line in unit.read_text().splitlines() if line.startswith("ExecStart=")]
-        program, *arguments = shlex.split(starts[0].removeprefix("ExecStart="))
-        found[f"systemd/{unit.name}"] = [pathlib.Path(program).name, *arguments]
+        lines = [line.partition("=") for line in unit.read_text().splitlines() if "=" in line and line[0] not in "#["]
+        # What the unit itself sets; %H is the name of the machine.
+        variables = [value.partition("=") for key, _, value in lines if key == "Environment"]
+        for key, where in (("ExecStartPre", f"systemd/{unit.name}/before"), ("ExecStart", f"systemd/{unit.name}")):
+            for command in [value for name, _, value in lines if name == key]:
+                for name, _, value in variables:
+                    command = command.replace(f"${{{name}}}", value.replace("%H", "machine"))
+                program, *arguments = shlex.split(command)
+                found[where] = [pathlib.Path(program).name, *arguments]
     return found
 
 

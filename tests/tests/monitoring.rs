@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use pretext_tests::python::programs;
 use pretext_tests::stub::Stub;
-use pretext_tests::{Scratch, Server, coordinator, processes, until};
+use pretext_tests::{Output, Scratch, Server, coordinator, processes, until};
 use serde::Deserialize;
 use serde_json::Value;
 use tonic::Request;
@@ -147,6 +149,27 @@ struct Rule {
 /// The metrics that an expression names.
 fn names(expr: &str) -> BTreeSet<&str> {
     expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("pretext_")).collect()
+}
+
+#[test]
+fn every_alert_fires_when_it_should_and_not_otherwise() {
+    let promtool = |arguments: [&str; 3]| {
+        let program = programs("prometheus").join("promtool");
+        let output: Output =
+            Command::new(program).args(arguments).current_dir(root()).output().expect("promtool").into();
+        assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
+    };
+    promtool(["check", "rules", "deploy/alerts/pretext.rules.yaml"]);
+    promtool(["test", "rules", "tests/manifests/alerts.test.yaml"]);
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("a file of the repository");
+    let cases = read("tests/manifests/alerts.test.yaml");
+    let rules = read("deploy/alerts/pretext.rules.yaml");
+    for alert in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        let fires = format!("        alertname: {alert}\n        exp_alerts:");
+        assert!(cases.contains(&fires), "nothing shows that {alert} fires");
+    }
+    // The name that the rules ask for is the one that the scrape configuration gives.
+    assert!(rules.contains("up{job=\"pretext\"}") && read("deploy/alerts/scrape.yaml").contains("job_name: pretext\n"));
 }
 
 #[tokio::test]
