@@ -45,7 +45,7 @@ fix:
 sbom: setup-sbom
 	$(CARGO) cyclonedx --format json --spec-version 1.5 --describe binaries
 
-## The long runs whose results are committed below docs/.
+## The long runs whose results are committed below docs/evidence/.
 campaign: build
 	tests/campaign.sh $(BIN)
 
@@ -57,7 +57,7 @@ bench: setup-build
 	@$(VENV)/bin/python tests/bench/layers.py "$$(ls -t $(BIN)/deps/layers-* | grep -v '\.d$$' | head -1)"
 	@$(VENV)/bin/python tests/bench/views.py "$$(ls -t $(BIN)/deps/views-* | grep -v '\.d$$' | head -1)"
 
-## The campaigns with real processes that docs/reliability.md tabulates: hours.
+## The campaigns with real processes that docs/evidence/reliability.md tabulates: hours.
 campaign-processes: build
 	$(BIN)/campaign coordinator-kills --runs 1000
 	$(BIN)/campaign coordinator-kills --store redis --runs 300

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The long runs whose results are committed below docs/. Usage: campaign.sh FOLDER-OF-PROGRAMS
+# The long runs whose results are committed below docs/evidence/. Usage: campaign.sh FOLDER-OF-PROGRAMS
 #
 # Each run keeps its state, so a campaign that was cut goes on where it stopped.
 set -euo pipefail
@@ -32,15 +32,15 @@ cifar10() {
         echo
         echo "    coordinator run examples/cifar10.yaml --data-root ../shared/data"
         echo
-        echo "in $(minutes "$start") minutes on $(nproc) CPU cores. The pictures are JPEG files, so the numbers cannot"
-        echo "be compared with those of the binary release."
+        echo "in $(minutes "$start") minutes on $(nproc) CPU cores. The pictures are JPEG files, so do not compare the numbers"
+        echo "with those of the binary release."
         echo
         report cifar10
-    } >docs/cifar10.md
-    echo "docs/cifar10.md is written"
+    } >docs/evidence/cifar10.md
+    echo "docs/evidence/cifar10.md is written"
 }
 
-# The tables that docs/science.md reads.
+# The tables that docs/evidence/science.md reads.
 ladder() {
     local start=$SECONDS
     run ladder-cifar10-tune
@@ -53,8 +53,8 @@ ladder() {
         echo "    coordinator run examples/ladder-cifar10-tune.yaml --data-root ../shared/data"
         echo "    coordinator run examples/ladder-cifar10-probe.yaml --data-root ../shared/data"
         echo
-        echo "in $(minutes "$start") minutes on $(nproc) CPU cores; the second takes the pretext stages of the first. What"
-        echo "they show is in [science.md](science.md). The pictures are JPEG files, so the numbers cannot be compared with"
+        echo "in $(minutes "$start") minutes on $(nproc) CPU cores. The second sweep reuses the pretext stages of the first."
+        echo "[science.md](science.md) discusses the results. The pictures are JPEG files, so do not compare the numbers with"
         echo "those of the binary release."
         echo
         echo "# Fine-tuned"
@@ -64,8 +64,8 @@ ladder() {
         echo "# Frozen"
         echo
         report ladder-cifar10-probe
-    } >docs/ladder.md
-    echo "docs/ladder.md is written"
+    } >docs/evidence/ladder.md
+    echo "docs/evidence/ladder.md is written"
 }
 
 if [ ! -d "$data/cifar10" ]; then

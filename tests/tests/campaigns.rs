@@ -1,4 +1,4 @@
-//! The campaigns of docs/reliability.md, each for a few faults: that they run, find nothing, and can be run long.
+//! The campaigns of docs/evidence/reliability.md, each for a few faults: they run and find nothing, and can be run long.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! The ladder of docs/science.md: its second rung whole, and the sweeps of its third.
+//! The ladder of docs/evidence/science.md: its second rung whole, and the sweeps of its third.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -26,8 +26,8 @@ fn mean(results: &Value, method: &str, pointer: &str) -> (f64, usize) {
     (values.iter().sum::<f64>() / values.len() as f64, values.len())
 }
 
-/// Three seeds on drawn pictures. Bands were recorded from a run and frozen: docs/science.md has the numbers. Every pretext
-/// stage is in two cells of a seed, one at each fraction.
+/// Three seeds on drawn pictures. Bands were recorded from a run and frozen: docs/evidence/science.md has the numbers. Every
+/// pretext stage is in two cells of a seed, one at each fraction.
 #[test]
 fn the_second_rung_is_within_its_bands() {
     let folder = Scratch::new();

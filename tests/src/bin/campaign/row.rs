@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pretext_shared::draw::{Draw, Place, Purpose};
 
-/// A row of the table in docs/reliability.md.
+/// A row of the table in docs/evidence/reliability.md.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) campaign: String,
