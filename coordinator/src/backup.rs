@@ -1,272 +1,133 @@
-//! A copy of a store in one file, made while the store is in use, and a store made from such a copy.
-//!
-//! The file has a line of JSON for each [`Change`] that makes the store, a header before them and a seal after them: the
-//! BLAKE3 hash of all that is before it. A file without its seal, or with another, is refused. Artifacts are files that
-//! are named by their content and never change: they are copied after the backup, by any program.
+//! `coordinator backup` and `coordinator restore`.
 
-use std::io::{BufRead, Write};
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
-use pretext_shared::ids::Fence;
-use serde::{Deserialize, Serialize};
+use pretext_store::backup::{self, BackupError};
+use pretext_store::{RedbStore, StoreError};
+use serde::Serialize;
 
-use crate::engine::{Batch, Change, State, SweepMark, Waiting};
-use crate::store::{Store, StoreError};
-use crate::view;
+use super::Verdict;
+use super::args::{BackupArgs, RestoreArgs};
+use super::console::{Console, Show};
+use super::error::CliError;
+use crate::remote::connect;
 
-/// Raised when a line changes its meaning.
-const FORMAT: u32 = 1;
-/// Changes of a restored store that share a commit.
-const GROUP: usize = 1_000;
-
-/// A line.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Line {
-    PretextBackup { format: u32, version: String },
-    Change(Box<Change>),
-    Seal { changes: u64, blake3: String },
-}
-
-/// Why a backup cannot be made or read.
-#[derive(Debug, thiserror::Error)]
-pub enum BackupError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The file.
-    #[error("the backup cannot be read or written: {0}")]
-    Io(#[from] std::io::Error),
-    /// Not what `coordinator backup` wrote, or not all of it.
-    #[error("this is not a whole backup: {0}")]
-    Damaged(String),
-    /// Another version wrote it.
-    #[error("the backup has format {0}, this version reads format {FORMAT}: use the version that wrote it")]
-    Format(u32),
-    /// The store has something already.
-    #[error("the store is not empty: a backup is restored into a new state directory")]
-    NotEmpty,
-}
-
-/// Writes everything that `store` has. What is committed meanwhile is left out, so that the copy is the store at one
-/// moment. Returns the number of changes.
-pub fn write(store: &dyn Store, out: &mut dyn Write) -> Result<u64, BackupError> {
-    let mut sealed = Sealed { out, hasher: blake3::Hasher::new(), changes: 0 };
-    sealed.line(&Line::PretextBackup { format: FORMAT, version: env!("CARGO_PKG_VERSION").to_owned() })?;
-    let snapshot = store.load()?;
-    for (sweep, mark) in snapshot.sweeps {
-        let id = sweep.id.clone();
-        sealed.change(Change::AddSweep(Box::new(sweep)))?;
-        if mark != SweepMark::Active {
-            sealed.change(Change::MarkSweep(id, mark))?;
-        }
-    }
-    for (id, (_, progress)) in snapshot.stages {
-        let record = view::plan(store, id)?;
-        let (batches, grants) = (store.points(id)?, store.grants(id)?);
-        let (fence, durable) = (progress.fence, progress.batches);
-        sealed.change(Change::AddStage(id, Box::new(record)))?;
-        let is_durable = |batch: &Batch| batch.fence < fence || (batch.fence == fence && batch.sequence < durable);
-        let grants = grants.into_iter().filter(|(granted, _)| *granted <= fence);
-        let mut history: Vec<(Fence, Change)> =
-            grants.map(|(granted, grant)| (granted, Change::LogGrant(id, granted, grant))).collect();
-        let batches = batches.into_iter().filter(is_durable);
-        history.extend(batches.map(|batch| (batch.fence, Change::AppendPoints(id, batch))));
-        // A store takes the writes of a stage in the order of their fences alone; the sort keeps those of one in place.
-        history.sort_by_key(|(fence, _)| *fence);
-        for (_, change) in history {
-            sealed.change(change)?;
-        }
-        sealed.change(Change::SetProgress(id, progress))?;
-    }
-    for (fingerprint, data) in snapshot.data {
-        sealed.change(Change::SetData(fingerprint, Some(Box::new(data))))?;
-    }
-    let (changes, hash) = (sealed.changes, sealed.hasher.finalize().to_hex().to_string());
-    sealed.line(&Line::Seal { changes, blake3: hash })?;
-    sealed.out.flush()?;
-    Ok(changes)
-}
-
-struct Sealed<'a> {
-    out: &'a mut dyn Write,
-    hasher: blake3::Hasher,
+#[derive(Debug, Serialize)]
+struct Made {
+    file: PathBuf,
     changes: u64,
 }
 
-impl Sealed<'_> {
-    fn change(&mut self, change: Change) -> Result<(), BackupError> {
-        self.changes += 1;
-        self.line(&Line::Change(Box::new(change)))
-    }
-
-    fn line(&mut self, line: &Line) -> Result<(), BackupError> {
-        let mut text = serde_json::to_vec(line).map_err(|error| BackupError::Damaged(error.to_string()))?;
-        text.push(b'\n');
-        self.hasher.update(&text);
-        Ok(self.out.write_all(&text)?)
+impl Show for Made {
+    fn text(&self) -> String {
+        format!(
+            "{}: {} changes\nartifacts are files of their own: copy the folder `artifacts` of the state directory now, or what --artifacts names",
+            self.file.display(),
+            self.changes
+        )
     }
 }
 
-/// Reads a backup to its end and says how many changes it has: that it is whole.
-pub fn check(source: &mut dyn BufRead) -> Result<u64, BackupError> {
-    read(source, &mut |_| Ok(()))
+#[derive(Debug, Serialize)]
+struct Restored {
+    state_dir: PathBuf,
+    changes: u64,
 }
 
-/// Makes `store`, which must be empty, what it was when the backup was made. The source is read twice: `open` opens it.
-///
-/// A restore is known to go back in time, so it takes precautions: leases of that time are over, and the fences of all
-/// stages without a result rise above every fence that can have been granted since.
-pub fn restore<R: BufRead>(
-    store: &dyn Store,
-    mut open: impl FnMut() -> std::io::Result<R>,
-) -> Result<u64, BackupError> {
-    check(&mut open()?)?;
-    let snapshot = store.load()?;
-    if !snapshot.sweeps.is_empty() || !snapshot.stages.is_empty() || !snapshot.data.is_empty() {
-        return Err(BackupError::NotEmpty);
-    }
-    let mut group = Vec::with_capacity(GROUP);
-    let changes = read(&mut open()?, &mut |change| {
-        group.push(settle(change));
-        if group.len() == GROUP {
-            store.commit(&group)?;
-            group.clear();
-        }
-        Ok(())
-    })?;
-    store.commit(&group)?;
-    Ok(changes)
-}
-
-fn settle(change: Change) -> Change {
-    let Change::SetProgress(id, mut progress) = change else { return change };
-    if !matches!(progress.state, State::Succeeded(_)) && progress.fence > Fence(0) {
-        progress.fence = progress.fence.beyond_recall();
-        progress.batches = 0;
-    }
-    if matches!(progress.state, State::Leased(_) | State::Waiting(_)) {
-        progress.state = State::Waiting(Waiting::Open);
-    }
-    Change::SetProgress(id, progress)
-}
-
-fn read(source: &mut dyn BufRead, take: &mut dyn FnMut(Change) -> Result<(), BackupError>) -> Result<u64, BackupError> {
-    let damaged = |cause: &str| BackupError::Damaged(cause.to_owned());
-    let mut hasher = blake3::Hasher::new();
-    let mut changes = 0;
-    let mut text = Vec::new();
-    let mut is_first = true;
-    loop {
-        text.clear();
-        if source.read_until(b'\n', &mut text)? == 0 {
-            return Err(damaged("it ends before its seal"));
-        }
-        let line = serde_json::from_slice(&text).map_err(|error| BackupError::Damaged(error.to_string()))?;
-        match line {
-            Line::PretextBackup { format, .. } if is_first => {
-                if format != FORMAT {
-                    return Err(BackupError::Format(format));
-                }
-            }
-            Line::Change(change) if !is_first => {
-                changes += 1;
-                take(*change)?;
-            }
-            Line::Seal { changes: sealed, blake3 } if !is_first => {
-                return if sealed == changes && blake3 == hasher.finalize().to_hex().as_str() {
-                    Ok(changes)
-                } else {
-                    Err(damaged("its seal does not fit"))
-                };
-            }
-            _ => return Err(damaged("its lines are not in order")),
-        }
-        is_first = false;
-        hasher.update(&text);
+impl Show for Restored {
+    fn text(&self) -> String {
+        format!(
+            "{}: {} changes; put the copy of the artifacts into {} before you start a coordinator on it, or name their home with \
+             --artifacts",
+            self.state_dir.display(),
+            self.changes,
+            self.state_dir.join("artifacts").display()
+        )
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::io::Cursor;
+fn disk<'a>(action: &'a str, path: &'a Path) -> impl Fn(std::io::Error) -> CliError + 'a {
+    move |cause| CliError::environment(format!("cannot {action} {}: {cause}", path.display()))
+}
 
-    use pretext_shared::device::{DeviceFacts, NumericClass};
-    use pretext_shared::ids::WorkerId;
-    use pretext_shared::stage::Extent;
-
-    use super::*;
-    use crate::engine::{Engine, Limits, Offer, Refusal, Snapshot};
-    use crate::store::RedbStore;
-    use crate::submission::{self, Announced};
-
-    const SWEEP: &str = "
-name: copied
-dataset: {kind: procedural, train_per_class: 40, test_per_class: 10, seed: 0, image_size: 16}
-encoder: {kind: small-cnn, width: 4, blocks: 2}
-methods: [supervised]
-fractions: [50%]
-lr: {fixed: {kind: constant, base: 0.01}}
-seeds: [0]
-downstream: {epochs: 1, batch: 8}
-";
-
-    #[test]
-    fn a_restored_store_is_what_it_was_and_grants_above_everything_since() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let open = |name: &str| RedbStore::open(&folder.path().join(name)).expect("opens");
-        let store = open("old.redb");
-        let worker = WorkerId { name: "w".to_owned(), boot: uuid::Uuid::from_u128(1) };
-        let device =
-            DeviceFacts { name: "cpu".to_owned(), description: String::new(), class: NumericClass::Cpu, slots: 1 };
-        let offer = Offer { devices: vec![device], datasets: vec![], version: String::new(), data_cache: 0 };
-        let mut engine = Engine::restore(Limits::default(), Snapshot::default(), 0);
-        engine.register(worker.clone(), offer.clone(), 0);
-        let planned = submission::plan(SWEEP, Extent::Whole, &Announced::new(), NumericClass::Cpu).expect("good");
-        engine.submit(planned.submission(SWEEP.to_owned(), 1));
-        let first = engine.lease(&worker, "cpu", "r1", 0, 0).expect("known").expect("work");
-        engine.points(first.attempt, 0, Vec::new(), 0).expect("accepted");
-        store.commit(&engine.take_changes()).expect("committed");
-        let mut copy = Vec::new();
-        let changes = write(&store, &mut copy).expect("written");
-        // What happens after the copy.
-        engine.release(first.attempt).expect("released");
-        let since = engine.lease(&worker, "cpu", "r2", 0, 0).expect("known").expect("work");
-
-        let restored = open("new.redb");
-        assert_eq!(restore(&restored, || Ok(Cursor::new(&copy))).expect("restored"), changes);
-        let (old, new) = (store.load().expect("readable"), restored.load().expect("readable"));
-        assert_eq!(old.sweeps, new.sweeps);
-        assert_eq!(old.stages.keys().collect::<Vec<_>>(), new.stages.keys().collect::<Vec<_>>());
-        let stage = first.attempt.stage;
-        assert_eq!(store.points(stage).expect("readable"), restored.points(stage).expect("readable"));
-        assert_eq!(store.grants(stage).expect("readable"), restored.grants(stage).expect("readable"));
-        let mut engine = Engine::restore(Limits::default(), new, 0);
-        engine.register(worker.clone(), offer, 0);
-        for attempt in [first.attempt, since.attempt] {
-            assert!(matches!(engine.points(attempt, 1, Vec::new(), 0), Err(Refusal::Superseded { .. })));
-        }
-        let again = engine.lease(&worker, "cpu", "r3", 0, 0).expect("known").expect("work");
-        assert!(again.attempt.fence > since.attempt.fence);
-        assert!(matches!(restore(&restored, || Ok(Cursor::new(&copy))), Err(BackupError::NotEmpty)));
+fn failed(error: BackupError) -> CliError {
+    match error {
+        BackupError::Store(_) | BackupError::Io(_) => CliError::environment(error.to_string()),
+        BackupError::Damaged(_) | BackupError::Format(_) | BackupError::NotEmpty => CliError::input(error.to_string()),
     }
+}
 
-    #[test]
-    fn a_backup_that_is_cut_or_changed_is_refused_and_makes_nothing() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = RedbStore::open(&folder.path().join("old.redb")).expect("opens");
-        let planned = submission::plan(SWEEP, Extent::Whole, &Announced::new(), NumericClass::Cpu).expect("good");
-        let mut engine = Engine::restore(Limits::default(), Snapshot::default(), 0);
-        engine.submit(planned.submission(SWEEP.to_owned(), 1));
-        store.commit(&engine.take_changes()).expect("committed");
-        let mut copy = Vec::new();
-        write(&store, &mut copy).expect("written");
-        let empty = RedbStore::open(&folder.path().join("new.redb")).expect("opens");
-        let mut flipped = copy.clone();
-        let middle = flipped.len() / 2;
-        flipped[middle] ^= 1;
-        for damaged in [&copy[..copy.len() / 2], &copy[..0], &flipped] {
-            assert!(matches!(restore(&empty, || Ok(Cursor::new(damaged))), Err(BackupError::Damaged(_))));
-        }
-        assert_eq!(empty.load().expect("readable"), Snapshot::default());
+/// The embedded store of a state directory that no coordinator serves.
+pub(super) fn open_store(folder: &Path) -> Result<RedbStore, CliError> {
+    let path = folder.join("state.redb");
+    if !path.is_file() {
+        return Err(CliError::input(format!("there is no store in {}", folder.display())));
     }
+    RedbStore::open(&path).map_err(|error| {
+        let served = matches!(error, StoreError::InUse { .. });
+        let help = served.then(|| "while a coordinator serves it, ask that one: --coordinator URL".to_owned());
+        CliError::Environment { message: error.to_string(), help }
+    })
+}
+
+/// Copies the store into a file, while a coordinator serves it or from its folder. The file appears whole or not at
+/// all.
+pub(super) async fn backup(args: BackupArgs, console: &Console) -> Result<Verdict, CliError> {
+    let folder = match args.file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // Beside its place, under a name of its own; gone by itself where this ends early.
+    let temporary = tempfile::NamedTempFile::new_in(folder).map_err(disk("write to", folder))?;
+    let mut out = BufWriter::new(temporary.as_file());
+    match &args.state_dir {
+        Some(folder) => {
+            backup::write(&open_store(folder)?, &mut out).map_err(failed)?;
+        }
+        None => {
+            let write = |piece: &[u8]| {
+                let failed = |cause| CliError::environment(format!("cannot write the backup: {cause}"));
+                out.write_all(piece).map_err(failed)
+            };
+            connect(&args.remote).await?.backup(write).await?;
+        }
+    }
+    out.flush().map_err(disk("write", &args.file))?;
+    drop(out);
+    temporary.as_file().sync_all().map_err(disk("sync", &args.file))?;
+    let changes =
+        backup::check(&mut BufReader::new(temporary.reopen().map_err(disk("read", &args.file))?)).map_err(failed)?;
+    temporary.persist(&args.file).map_err(|error| disk("write", &args.file)(error.error))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(disk("sync", folder))?;
+    console.show(&Made { file: args.file, changes })?;
+    Ok(Verdict::Good)
+}
+
+/// Makes a state directory of a backup: its store is there when it is whole, and not before.
+pub(super) async fn restore(args: RestoreArgs, console: &Console) -> Result<Verdict, CliError> {
+    let path = args.state_dir.join("state.redb");
+    // Before anything is made: a file that is no backup leaves nothing behind.
+    let open = || File::open(&args.file).map(BufReader::new);
+    backup::check(&mut open().map_err(disk("open", &args.file))?).map_err(failed)?;
+    fs::create_dir_all(&args.state_dir).map_err(disk("make", &args.state_dir))?;
+    if path.exists() {
+        return Err(failed(BackupError::NotEmpty));
+    }
+    let incoming = args.state_dir.join("state.redb.incoming");
+    if let Err(cause) = fs::remove_file(&incoming)
+        && cause.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(disk("remove", &incoming)(cause));
+    }
+    let store = RedbStore::open(&incoming).map_err(|error| CliError::environment(error.to_string()))?;
+    let changes = backup::restore(&store, open).map_err(failed)?;
+    drop(store);
+    // Never over a store that another process made meanwhile.
+    fs::hard_link(&incoming, &path).map_err(disk("make", &path))?;
+    fs::remove_file(&incoming).map_err(disk("remove", &incoming))?;
+    File::open(&args.state_dir).and_then(|folder| folder.sync_all()).map_err(disk("sync", &args.state_dir))?;
+    console.show(&Restored { state_dir: args.state_dir, changes })?;
+    Ok(Verdict::Good)
 }

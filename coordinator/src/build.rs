@@ -11,7 +11,7 @@ const LOCK: &str = include_str!("../../Cargo.lock");
 const REVISION: Option<&str> = option_env!("PRETEXT_REVISION");
 
 /// The build that is running.
-pub fn this() -> Build {
+pub(crate) fn this() -> Build {
     Build {
         revision: REVISION.filter(|revision| !revision.is_empty()).map(str::to_owned),
         lock: ContentHash::of(LOCK.as_bytes()),

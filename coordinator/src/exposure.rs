@@ -1,132 +1,170 @@
-//! Who can reach a coordinator and how: plain text for this machine, TLS with identities for others.
+//! The arguments of `serve` that say who can reach it. Nothing listens beyond this machine without TLS unless that is
+//! said in words.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use tokio::task::JoinSet;
+use clap::Args;
+use pretext_server::exposure::{Door, Exposure};
+use pretext_server::grpc::limits::MAX_CONNECTIONS;
+use pretext_server::http::{WebOptions, WebWire};
 
-use crate::grpc::Gate;
-use crate::grpc::limits::MAX_CONNECTIONS;
-use crate::http::WebOptions;
-use crate::identity::{Authority, AuthorityError, IdentityService, Ports, Register, RegisterError, ServerTls};
-use crate::metrics::Metrics;
+use super::args::address;
+use super::error::CliError;
+use super::identity::duration;
 
-/// How often it is looked whether a new certificate is due.
-const LOOK: Duration = Duration::from_secs(60);
+/// Where authority and register are, below the state directory.
+pub(super) const IDENTITY: &str = "identity";
 
-/// How callers get in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Door {
-    /// Without TLS: for this machine alone, or for anybody where the user said so in words.
-    Plain,
-    /// With TLS and identities.
-    Tls {
-        /// Where authority and register are.
-        folder: PathBuf,
-        /// Names by which the coordinator is reached, beside this machine's own.
-        names: Vec<String>,
-        /// How long certificates last.
-        life: Duration,
-    },
+/// Where the web page is, unless told otherwise.
+pub(super) const WEB: &str = "127.0.0.1:7880";
+
+#[derive(Debug, Args)]
+pub(super) struct ExposureArgs {
+    /// Serve with TLS, to callers with a certificate (`coordinator init-ca` first)
+    #[arg(long, conflicts_with = "insecure")]
+    pub(super) tls: bool,
+    /// Listen beyond this machine without encryption or password
+    #[arg(long)]
+    pub(super) insecure: bool,
+    /// Where the authority is [default: identity in the state directory]
+    #[arg(long, value_name = "DIR", requires = "tls")]
+    pub(super) identity_dir: Option<PathBuf>,
+    /// A name or address by which callers reach this coordinator; may be given several times
+    #[arg(long, value_name = "NAME", requires = "tls")]
+    pub(super) tls_name: Vec<String>,
+    /// How long certificates last; they are renewed while programs run
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration, requires = "tls")]
+    pub(super) certificate_life: Duration,
+    /// Serve health checks and metrics here, in plain text
+    #[arg(long, value_name = "IP:PORT", value_parser = address, num_args = 0..=1,
+          default_missing_value = "127.0.0.1:7879")]
+    pub(super) monitor: Option<SocketAddr>,
+    /// Let other machines reach the monitoring port too
+    #[arg(long, requires = "monitor")]
+    pub(super) insecure_monitor: bool,
+    /// Serve the web page here; `coordinator login` makes links into it
+    #[arg(long, value_name = "IP:PORT", value_parser = address, num_args = 0..=1, default_missing_value = WEB)]
+    pub(super) web: Option<SocketAddr>,
+    /// A name by which browsers reach the web page; may be given several times
+    #[arg(long, value_name = "NAME", requires = "web")]
+    pub(super) web_name: Vec<String>,
+    /// Connections at a time
+    #[arg(long, value_name = "N", default_value_t = MAX_CONNECTIONS)]
+    pub(super) max_connections: usize,
 }
 
-/// See the module.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exposure {
-    /// How callers get in.
-    pub door: Door,
-    /// Where health checks and metrics are served in plain text, if anywhere.
-    pub monitor: Option<SocketAddr>,
-    /// The web page, if there is one.
-    pub web: Option<WebOptions>,
-    /// Connections at a time.
-    pub max_connections: usize,
-}
-
-impl Default for Exposure {
-    fn default() -> Self {
-        Self { door: Door::Plain, monitor: None, web: None, max_connections: MAX_CONNECTIONS }
-    }
-}
-
-/// Why there is no TLS.
-#[derive(Debug, thiserror::Error)]
-pub enum ExposureError {
-    /// No authority, or a damaged one.
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
-    /// The register cannot be used.
-    #[error(transparent)]
-    Register(#[from] RegisterError),
-}
-
-/// What stands between the wire and the services.
-pub struct Guard {
-    /// How connections are taken.
-    pub ports: Ports,
-    /// Who is let in.
-    pub gate: Gate,
-    /// Who certifies.
-    pub identity: IdentityService,
-    /// Who was shut out; `None` without TLS.
-    pub register: Option<Register>,
-}
-
-impl Exposure {
-    /// `http` or `https`.
-    pub fn scheme(&self) -> &'static str {
-        match self.door {
-            Door::Plain => "http",
-            Door::Tls { .. } => "https",
-        }
-    }
-
-    /// The guard of a server on `address`. With TLS a task goes on in `beside` that renews the certificate.
-    ///
-    /// # Errors
-    /// When there is no authority, or the register cannot be opened.
-    pub fn guard(
-        &self,
-        address: SocketAddr,
-        metrics: &Arc<Metrics>,
-        beside: &mut JoinSet<()>,
-    ) -> Result<Guard, ExposureError> {
-        let ports = |tls| Ports { tls, most: self.max_connections, metrics: metrics.clone() };
-        let Door::Tls { folder, names, life } = &self.door else {
-            return Ok(Guard {
-                ports: ports(None),
-                gate: Gate::open(metrics.clone()),
-                identity: IdentityService::closed(),
-                register: None,
+impl ExposureArgs {
+    /// What is meant, if it is safe or said in words.
+    pub(super) fn resolve(&self, listen: SocketAddr, state_dir: &Path) -> Result<Exposure, CliError> {
+        if !listen.ip().is_loopback() && !self.insecure && !self.tls {
+            return Err(CliError::Input {
+                message: format!(
+                    "{listen} can be reached from other machines, and anyone there could submit sweeps and read \
+                     results: connections are neither encrypted nor checked"
+                ),
+                help: Some(
+                    "run `coordinator init-ca` and serve with --tls, or listen on 127.0.0.1 and tunnel, or say \
+                     --insecure on a network that you trust"
+                        .to_owned(),
+                ),
             });
-        };
-        let authority = Arc::new(Authority::open(folder, *life)?);
-        let register = Register::open(folder)?;
-        let tls = ServerTls::new(authority.clone(), address.ip(), names)?;
-        let config = tls.config()?;
-        let end = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
-        if let Some(not_after) = authority.not_after() {
-            metrics.certificate("authority", end(not_after));
         }
-        metrics.certificate("server", end(tls.not_after()));
-        tracing::info!(authority = %authority.pin(), "connections are TLS, callers need a certificate");
-        let (counted, look) = (metrics.clone(), LOOK.min(*life / 10));
-        beside.spawn(async move {
-            loop {
-                tokio::time::sleep(look).await;
-                match tls.refresh(SystemTime::now()) {
-                    Ok(()) => counted.certificate("server", end(tls.not_after())),
-                    Err(error) => tracing::error!(%error, "this coordinator's certificate could not be renewed"),
-                }
+        if let Some(monitor) = self.monitor.filter(|monitor| !monitor.ip().is_loopback() && !self.insecure_monitor) {
+            return Err(CliError::Input {
+                message: format!(
+                    "{monitor} can be reached from other machines, and anyone there could read the metrics"
+                ),
+                help: Some("monitor on 127.0.0.1, or say --insecure-monitor on a network that you trust".to_owned()),
+            });
+        }
+        let door = if self.tls {
+            let folder = self.identity_dir.clone().unwrap_or_else(|| state_dir.join(IDENTITY));
+            Door::Tls { folder, names: self.tls_name.clone(), life: self.certificate_life }
+        } else {
+            Door::Plain
+        };
+        let web = self.web.map(|listen| self.resolve_web(listen)).transpose()?;
+        Ok(Exposure { door, monitor: self.monitor, web, max_connections: self.max_connections })
+    }
+
+    /// The page is plain on loopback, for this machine's browsers and for tunnels, and TLS elsewhere.
+    fn resolve_web(&self, listen: SocketAddr) -> Result<WebOptions, CliError> {
+        let wire = match (listen.ip().is_loopback(), self.tls, self.insecure) {
+            (true, ..) | (false, false, true) => WebWire::Plain,
+            (false, true, _) => WebWire::Tls,
+            (false, false, false) => {
+                return Err(CliError::Input {
+                    message: format!(
+                        "{listen} can be reached from other machines, and anyone on the way could take over the \
+                         sessions of the web page: they are not encrypted"
+                    ),
+                    help: Some(
+                        "serve with --tls, or keep the page on 127.0.0.1 and tunnel (ssh -L 7880:127.0.0.1:7880 HOST), \
+                         or say --insecure on a network that you trust"
+                            .to_owned(),
+                    ),
+                });
             }
-        });
-        Ok(Guard {
-            ports: ports(Some(config)),
-            gate: Gate::guarded(register.clone(), metrics.clone()),
-            identity: IdentityService::new(authority, register.clone(), *life),
-            register: Some(register),
-        })
+        };
+        let names =
+            self.web_name.iter().chain(self.tls_name.iter().filter(|_| wire == WebWire::Tls)).cloned().collect();
+        Ok(WebOptions { listen, names, wire })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn parsed(arguments: &[&str]) -> Result<Exposure, CliError> {
+        let line = ["coordinator", "serve"].iter().chain(arguments);
+        let Command::Serve(args) = Cli::try_parse_from(line).expect("good arguments").command else {
+            panic!("not serve")
+        };
+        args.exposure.resolve(args.listen, &args.state_dir)
+    }
+
+    #[test]
+    fn other_machines_are_let_in_only_with_tls_or_in_words() {
+        for address in ["0.0.0.0:7878", "192.0.2.1:0", "[::]:7878"] {
+            let error = parsed(&["--listen", address]).expect_err(address);
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(address), "{error}");
+            assert!(error.help().is_some_and(|help| help.contains("--insecure") && help.contains("--tls")));
+            assert_eq!(parsed(&["--listen", address, "--insecure"]).expect("in words").scheme(), "http");
+            assert_eq!(parsed(&["--listen", address, "--tls"]).expect("with TLS").scheme(), "https");
+            let monitor = parsed(&["--monitor", address]).expect_err(address);
+            assert!(monitor.help().is_some_and(|help| help.contains("--insecure-monitor")));
+            assert!(parsed(&["--monitor", address, "--insecure-monitor"]).is_ok());
+        }
+        for address in ["0.0.0.0:7880", "192.0.2.1:0", "[::]:7880"] {
+            let error = parsed(&["--web", address]).expect_err(address);
+            assert!(error.help().is_some_and(|help| help.contains("--insecure") && help.contains("--tls")));
+            let wire = |said: &str| parsed(&["--web", address, said]).expect(said).web.map(|web| web.wire);
+            assert_eq!(wire("--insecure"), Some(WebWire::Plain));
+            assert_eq!(wire("--tls"), Some(WebWire::Tls));
+        }
+        let here = parsed(&["--tls", "--tls-name", "lab", "--web", "--web-name", "tunnel"]).expect("loopback").web;
+        let listen = WEB.parse().expect("an address");
+        assert_eq!(here, Some(WebOptions { listen, names: vec!["tunnel".to_owned()], wire: WebWire::Plain }));
+        assert!(Cli::try_parse_from(["coordinator", "serve", "--web-name", "lab"]).is_err());
+        assert_eq!(parsed(&["--listen", "[::1]:0"]).expect("loopback"), Exposure::default());
+        assert!(parsed(&["--monitor"]).is_ok_and(|it| it.monitor.is_some_and(|address| address.port() == 7879)));
+        assert!(Cli::try_parse_from(["coordinator", "serve", "--tls", "--insecure"]).is_err());
+    }
+
+    #[test]
+    fn the_authority_is_in_the_state_directory_unless_told_otherwise() {
+        let folder = |arguments: &[&str]| match parsed(arguments).expect("good").door {
+            Door::Tls { folder, .. } => folder,
+            Door::Plain => panic!("no TLS"),
+        };
+        assert_eq!(folder(&["--tls", "--state-dir", "s"]), Path::new("s/identity"));
+        assert_eq!(folder(&["--tls", "--identity-dir", "i"]), Path::new("i"));
     }
 }

@@ -1,98 +1,96 @@
-//! Garbage collection: what the engine says nothing refers to is removed from the artifact store.
-//!
-//! Between its word and the removal no reference is made: who makes one holds [`Artifacts::referring`] from the moment at
-//! which it has seen that the artifact is there. An upload that finds its artifact there and comes too late to refer to it
-//! is told that it is not there, and sends it again.
+//! `coordinator gc`.
 
 use std::time::Duration;
 
-use pretext_shared::ids::ArtifactId;
-use tokio::sync::mpsc;
+use pretext_proto::v1 as pb;
+use pretext_proto::v1::collected::What;
+use pretext_shared::text::grouped;
+use serde::Serialize;
 
-use crate::artifacts::{ArtifactError, Artifacts};
-use crate::core::{Core, CoreError};
-use crate::engine::{Garbage, Holding, Kept, Refusal};
+use super::Verdict;
+use super::args::GcArgs;
+use super::columns::{Align, Columns};
+use super::console::{Console, Show};
+use super::error::CliError;
+use super::progress::span;
+use crate::remote::connect;
 
-/// Artifacts that are removed while references wait.
-const BATCH: usize = 16;
-
-/// What becomes of garbage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sweep {
-    /// It is removed.
-    Remove,
-    /// It is named alone.
-    DryRun,
+/// What was removed, or would be, and what stays.
+#[derive(Debug, Default, Serialize)]
+struct Collection {
+    dry_run: bool,
+    garbage: Vec<Line>,
+    /// Bytes of `garbage`.
+    bytes: u64,
+    kept: Kept,
+    grace_s: u64,
 }
 
-/// Why garbage was not collected, or not all of it.
-#[derive(Debug, thiserror::Error)]
-pub enum GcError {
-    /// The artifact store.
-    #[error(transparent)]
-    Artifacts(#[from] ArtifactError),
-    /// The core.
-    #[error(transparent)]
-    Core(#[from] CoreError),
-    /// The engine.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
+#[derive(Debug, Serialize)]
+struct Line {
+    artifact: String,
+    bytes: u64,
+    age_s: u64,
 }
 
-/// Something that was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
-    /// An artifact was removed, or would be.
-    Garbage(Holding),
-    /// The end: what is needed, and what is young.
-    Stays(Kept, Kept),
+#[derive(Debug, Default, Serialize)]
+struct Kept {
+    needed: u64,
+    needed_bytes: u64,
+    young: u64,
+    young_bytes: u64,
 }
 
-/// Collects garbage that is older than `grace` and tells of it. Ends early when nobody listens any more.
-///
-/// # Errors
-/// When the store cannot be read or an artifact not be removed; those before it are.
-pub async fn collect(
-    core: &Core,
-    artifacts: &Artifacts,
-    grace: Duration,
-    sweep: Sweep,
-    tell: mpsc::Sender<Event>,
-) -> Result<(), GcError> {
-    let held = artifacts.list().await?;
-    let Garbage { garbage, needed, young } = core.call(move |engine, _| engine.garbage(&held, grace)).await??;
-    for batch in garbage.chunks(BATCH) {
-        let gone = match sweep {
-            Sweep::DryRun => batch.to_vec(),
-            Sweep::Remove => {
-                let gone = discard(core, artifacts, batch.iter().map(|held| held.artifact).collect()).await?;
-                batch.iter().filter(|held| gone.contains(&held.artifact)).copied().collect()
+impl Collection {
+    fn add(&mut self, message: pb::Collected) {
+        match message.what {
+            Some(What::Artifact(pb::CollectedArtifact { artifact, bytes, age_s })) => {
+                self.bytes += bytes;
+                self.garbage.push(Line { artifact, bytes, age_s });
             }
-        };
-        for held in gone {
-            if tell.send(Event::Garbage(held)).await.is_err() {
-                return Ok(());
+            Some(What::Kept(pb::CollectSummary { needed, needed_bytes, young, young_bytes })) => {
+                self.kept = Kept { needed, needed_bytes, young, young_bytes };
             }
+            None => {}
         }
     }
-    // Who stopped listening does not want the end either.
-    let _ = tell.send(Event::Stays(needed, young)).await;
-    Ok(())
 }
 
-/// Removes those of `artifacts` that nothing refers to, and says which these were.
-///
-/// # Errors
-/// When one cannot be removed; those before it are.
-pub async fn discard(
-    core: &Core,
-    artifacts: &Artifacts,
-    candidates: Vec<ArtifactId>,
-) -> Result<Vec<ArtifactId>, GcError> {
-    let _alone = artifacts.alone().await;
-    let unreferenced = core.call(move |engine, _| engine.unreferenced(candidates)).await?;
-    for artifact in &unreferenced {
-        artifacts.remove(*artifact).await?;
+impl Show for Collection {
+    fn text(&self) -> String {
+        let mut out = String::new();
+        if !self.garbage.is_empty() {
+            let mut columns =
+                Columns::new(&[("artifact", Align::Left), ("bytes", Align::Right), ("age", Align::Right)]);
+            for line in &self.garbage {
+                columns.row([line.artifact.clone(), grouped(line.bytes), span(Duration::from_secs(line.age_s))]);
+            }
+            out = columns.render();
+        }
+        let Kept { needed, needed_bytes, young, young_bytes } = &self.kept;
+        let done = if self.dry_run { "would be removed" } else { "removed" };
+        out += &format!(
+            "{done}: {} artifacts, {} bytes; needed: {needed}, {} bytes; younger than {}: {young}, {} bytes",
+            self.garbage.len(),
+            grouped(self.bytes),
+            grouped(*needed_bytes),
+            span(Duration::from_secs(self.grace_s)),
+            grouped(*young_bytes)
+        );
+        out
     }
-    Ok(unreferenced)
+}
+
+/// Collects garbage. What was removed before something went wrong is shown too.
+pub(super) async fn gc(args: GcArgs, console: &Console) -> Result<Verdict, CliError> {
+    let grace_s = args.grace.as_secs();
+    let client = connect(&args.remote).await?;
+    let mut collection = Collection { dry_run: args.dry_run, grace_s, ..Collection::default() };
+    let ended =
+        client.collect(pb::CollectRequest { dry_run: args.dry_run, grace_s }, |message| collection.add(message)).await;
+    if ended.is_ok() || !collection.garbage.is_empty() {
+        console.show(&collection)?;
+    }
+    ended?;
+    Ok(Verdict::Good)
 }

@@ -1,167 +1,256 @@
-//! A running coordinator: store, core, artifacts and the gRPC server around them.
+//! `coordinator serve`.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
+use std::time::Duration;
 
-use tokio::task::JoinSet;
+use pretext_artifacts::{ArtifactLimits, ArtifactOptions, AwsVariables, Place};
+use pretext_engine::Limits;
+use pretext_server::http::Web;
+use pretext_server::serve::{Coordinator, Options};
+use pretext_server::standby::Standby;
+use pretext_store::{Durability, Level, RedisOptions, StoreAddress};
+use serde::Serialize;
 
-use crate::artifacts::{ArtifactError, ArtifactOptions, Artifacts};
-use crate::core::{Core, CoreThread};
-use crate::engine::Limits;
-use crate::entrance::{Desk, Entrance, Open};
-use crate::exposure::{Exposure, ExposureError};
-use crate::grpc::{DescriptorError, Parts};
-use crate::http::{Web, WebError};
-use crate::store::{RedbStore, Store, StoreError};
+use super::Verdict;
+use super::args::ServeArgs;
+use super::console::{Console, Show};
+use super::error::CliError;
+use super::signals::Signals;
+use crate::build;
 
-/// How to start a coordinator.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Where to listen; port 0 lets the system choose.
-    pub listen: SocketAddr,
-    /// Where state is kept.
-    pub state_dir: PathBuf,
-    /// Where artifacts are kept.
-    pub artifacts: ArtifactOptions,
-    /// Times and limits.
-    pub limits: Limits,
-    /// Who can reach it, and how.
-    pub exposure: Exposure,
+/// Where it listens: the first line on stdout, for people and for scripts that chose port 0.
+#[derive(Debug, Serialize)]
+struct Listening {
+    listening: String,
+    /// Where health checks and metrics are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monitoring: Option<String>,
+    /// Where the web page is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    web: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<StoreWords>,
+    /// Where artifacts are.
+    artifacts: String,
 }
 
-/// Why a coordinator did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address is taken, or not ours.
-    #[error("cannot listen on {address}: {cause}{hint}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        cause: std::io::Error,
-        /// What to do.
-        hint: &'static str,
-    },
-    /// The state directory cannot be made.
-    #[error("cannot make the state directory {path}: {cause}", path = path.display())]
-    StateDir {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        cause: std::io::Error,
-    },
-    /// The store does not open.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The artifact store does not open.
-    #[error(transparent)]
-    Artifacts(#[from] ArtifactError),
-    /// TLS or identities cannot be had.
-    #[error(transparent)]
-    Exposure(#[from] ExposureError),
-    /// There is no web page.
-    #[error(transparent)]
-    Web(#[from] WebError),
-    /// A thread ended before its work: a broken build.
-    #[error("a thread of the coordinator ended: {0}")]
-    Thread(String),
-    /// A broken build.
-    #[error(transparent)]
-    Descriptors(#[from] DescriptorError),
+/// A store on a server, and what it promises.
+#[derive(Debug, Serialize)]
+struct StoreWords {
+    address: String,
+    #[serde(flatten)]
+    durability: Durability,
 }
 
-/// A coordinator that serves.
-pub struct Coordinator {
-    open: Open,
-    work: Work,
-}
-
-/// What answers behind the ports.
-pub(crate) struct Work {
-    thread: CoreThread,
-    core: Core,
-    web: Option<Web>,
-    /// What goes on beside it; ends with this.
-    _beside: JoinSet<()>,
-}
-
-impl Work {
-    /// Begins to answer at `desk`, on a store that is open.
-    pub(crate) async fn begin(
-        desk: &Desk,
-        store: Arc<dyn Store>,
-        artifacts: Artifacts,
-        options: &Options,
-    ) -> Result<Self, StartError> {
-        make_dir(&options.state_dir)?;
-        artifacts.begin().await?;
-        let (core, thread) = Core::start(store, options.limits)?;
-        let mut beside = JoinSet::new();
-        let web = match &options.exposure.web {
-            None => None,
-            Some(web) => {
-                let parts = desk.web_parts(core.clone(), artifacts.clone());
-                Some(Web::start(web, &options.state_dir.join("web"), parts, &mut beside).await?)
-            }
-        };
-        desk.begin(Parts { core: core.clone(), artifacts, limits: options.limits, web: web.clone() }).await?;
-        Ok(Self { thread, core, web, _beside: beside })
-    }
-}
-
-impl Coordinator {
-    /// Opens the state on the embedded store, listens and serves until [`Coordinator::stop`].
-    pub async fn start(options: Options) -> Result<Self, StartError> {
-        let entrance = Entrance::bind(&options).await?;
-        make_dir(&options.state_dir)?;
-        let store = Arc::new(RedbStore::open(&options.state_dir.join("state.redb"))?);
-        let artifacts = Artifacts::open(&options.artifacts).await?;
-        artifacts.probe().await?;
-        // Before the ports are open: nobody finds this coordinator standing by.
-        let work = Work::begin(entrance.desk(), store, artifacts, &options).await?;
-        Ok(Self::serving(entrance.open()?, work, &options))
-    }
-
-    /// A coordinator whose ports are open and whose work has begun.
-    pub(crate) fn serving(open: Open, work: Work, options: &Options) -> Self {
-        tracing::info!(address = %open.address, state = %options.state_dir.display(), "coordinator serves");
-        Self { open, work }
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.open.address
-    }
-
-    /// Where health checks and metrics are, if anywhere.
-    pub fn monitor(&self) -> Option<SocketAddr> {
-        self.open.monitor
-    }
-
-    /// The web page, if there is one.
-    pub fn web(&self) -> Option<&Web> {
-        self.work.web.as_ref()
-    }
-
-    /// Returns when the store can no longer be written, with the reason. Then only [`Coordinator::stop`] is
-    /// left to do.
-    pub async fn broken(&self) -> String {
-        self.work.core.broken().await
-    }
-
-    /// Answers what was asked, then ends. What was acknowledged is durable already. The core stops first: polls and streams
-    /// that wait for it end by that, and a lead on a server's store is given up at once; the answers that are on their way
-    /// then have a moment to leave.
-    pub async fn stop(self) {
-        let thread = self.work.thread;
-        if tokio::task::spawn_blocking(move || thread.stop()).await.is_err() {
-            tracing::error!("the core thread did not stop");
+impl Show for Listening {
+    fn text(&self) -> String {
+        let mut text = format!("listening on {}", self.listening);
+        if let Some(monitoring) = &self.monitoring {
+            text.push_str(&format!("\nhealth and metrics on {monitoring}"));
         }
-        self.open.close().await;
+        if let Some(web) = &self.web {
+            text.push_str(&format!("\nweb page on {web}"));
+        }
+        if let Some(store) = &self.store {
+            text.push_str(&format!("\nstore {} (Redis {}):", store.address, store.durability.version));
+            store.durability.sentences.iter().for_each(|sentence| text.push_str(&format!("\n  {sentence}")));
+        }
+        text.push_str(&format!("\nartifacts in {}", self.artifacts));
+        text
     }
 }
 
-fn make_dir(path: &Path) -> Result<(), StartError> {
-    std::fs::create_dir_all(path).map_err(|cause| StartError::StateDir { path: path.to_owned(), cause })
+/// The second line on stdout of a coordinator whose store is on a server: it leads from here on.
+#[derive(Debug, Serialize)]
+struct Leading {
+    leading: Term,
+}
+
+#[derive(Debug, Serialize)]
+struct Term {
+    term: u64,
+    /// Where the web page is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    web: Option<String>,
+}
+
+impl Show for Leading {
+    fn text(&self) -> String {
+        let web = self.leading.web.as_ref().map_or_else(String::new, |web| format!("\nweb page on {web}"));
+        format!("leading (term {}){web}", self.leading.term)
+    }
+}
+
+/// Serves until it is told to stop.
+pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict, CliError> {
+    let (options, redis) = (options(&args)?, redis(&args)?);
+    let artifacts = options.artifacts.place.to_string();
+    // Caught before anything is open, so that no moment is left in which a signal kills.
+    let mut signals = Signals::catch()?;
+    let coordinator = match redis {
+        None => {
+            let scheme = options.exposure.scheme();
+            let coordinator = Coordinator::start(options).await?;
+            console.show(&Listening {
+                listening: format!("{scheme}://{}", coordinator.address()),
+                monitoring: coordinator.monitor().map(|address| format!("http://{address}")),
+                web: coordinator.web().map(Web::url),
+                store: None,
+                artifacts,
+            })?;
+            coordinator
+        }
+        Some(redis) => {
+            let standby = tokio::select! {
+                standby = Standby::start(options, redis) => standby?,
+                () = signals.next() => return Ok(Verdict::Good),
+            };
+            announce(&standby, artifacts, console)?;
+            let (coordinator, term) = tokio::select! {
+                led = standby.lead() => led?,
+                () = signals.next() => return Ok(Verdict::Good),
+            };
+            console.show(&Leading { leading: Term { term, web: coordinator.web().map(Web::url) } })?;
+            coordinator
+        }
+    };
+    offer_link(&coordinator, console)?;
+    let broken = tokio::select! {
+        () = signals.next() => None,
+        reason = coordinator.broken() => Some(reason),
+    };
+    if let Some(reason) = broken {
+        coordinator.stop().await;
+        return Err(store_lost(reason));
+    }
+    console.terminal.say("stopping; workers go on and hand over what they have when a coordinator is back");
+    tokio::select! {
+        () = coordinator.stop() => Ok(Verdict::Good),
+        // What was acknowledged is durable: nothing is lost by leaving now.
+        () = signals.next() => Err(CliError::Interrupted { message: "stopped at once".to_owned() }),
+    }
+}
+
+/// Shows a person at the terminal the way into the web page. Logs get none: who reads them could use it.
+pub(super) fn offer_link(coordinator: &Coordinator, console: &Console) -> Result<(), CliError> {
+    let Some(web) = coordinator.web() else { return Ok(()) };
+    if !console.terminal.interactive {
+        return Ok(());
+    }
+    let link = web.first_link().map_err(|error| CliError::environment(error.to_string()))?;
+    console.terminal.say(&format!("open {link}\n  (good once, for ten minutes; `coordinator login` makes others)"));
+    Ok(())
+}
+
+/// Says where it listens and what its store promises.
+fn announce(standby: &Standby, artifacts: String, console: &Console) -> Result<(), CliError> {
+    let durability = standby.durability();
+    for sentence in &durability.sentences {
+        match durability.level {
+            Level::EveryCommit => tracing::info!(store = %standby.store(), "{sentence}"),
+            _ => tracing::warn!(store = %standby.store(), "{sentence}"),
+        }
+    }
+    let store = StoreWords { address: standby.store(), durability: durability.clone() };
+    let listening = format!("{}://{}", standby.scheme(), standby.address());
+    let monitoring = standby.monitor().map(|address| format!("http://{address}"));
+    console.show(&Listening { listening, monitoring, web: None, store: Some(store), artifacts })
+}
+
+/// The store on a server, if one was named. What is wrong with its address is said without repeating it.
+fn redis(args: &ServeArgs) -> Result<Option<RedisOptions>, CliError> {
+    let Some(url) = args.store.as_deref().filter(|url| !url.is_empty()) else { return Ok(None) };
+    let address: StoreAddress = url.parse().map_err(|error| CliError::Input {
+        message: format!("--store: {error}"),
+        help: Some("for example redis://127.0.0.1:6379; without --store, state is kept in --state-dir".to_owned()),
+    })?;
+    let mut options = RedisOptions::new(address);
+    if let Some(path) = &args.store_password_file {
+        // Now too, so that a mistake is said at once.
+        std::fs::read(path)
+            .map_err(|error| CliError::environment(format!("cannot read {}: {error}", path.display())))?;
+        options.password_file = Some(path.clone());
+    }
+    options.replicas = args.store_replicas;
+    options.patience.budget = Duration::from_secs(args.store_patience);
+    if let Some(ms) = args.lead_ms {
+        options.lease = Duration::from_millis(ms);
+    }
+    Ok(Some(options))
+}
+
+/// The home of artifacts that was named; an empty name names the state folder's.
+pub(super) fn artifacts(
+    named: Option<&str>,
+    state_dir: &Path,
+    limits: ArtifactLimits,
+) -> Result<ArtifactOptions, CliError> {
+    let place = match named.filter(|named| !named.is_empty()) {
+        Some(named) => named.parse().map_err(|error| CliError::input(format!("--artifacts: {error}")))?,
+        None => Place::Directory(state_dir.join("artifacts")),
+    };
+    Ok(ArtifactOptions { place, variables: AwsVariables::of_process(), limits })
+}
+
+/// A store that cannot be written ends a coordinator.
+pub(super) fn store_lost(reason: String) -> CliError {
+    CliError::Environment {
+        message: reason,
+        help: Some("nothing more is acknowledged: mend what is said here, and start again (docs/store.md)".to_owned()),
+    }
+}
+
+fn options(args: &ServeArgs) -> Result<Options, CliError> {
+    let mut limits = Limits::default();
+    if let Some(lease_ms) = args.lease_ms {
+        limits.lease_ms = lease_ms;
+    }
+    let exposure = args.exposure.resolve(args.listen, &args.state_dir)?;
+    let taken = ArtifactLimits { artifact: args.artifact_limit, quota: args.artifact_quota };
+    let artifacts = artifacts(args.artifacts.as_deref(), &args.state_dir, taken)?;
+    let build = Some(build::this());
+    Ok(Options { listen: args.listen, state_dir: args.state_dir.clone(), artifacts, limits, exposure, build })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    #[test]
+    fn a_bad_address_of_a_store_is_refused_without_its_secret() {
+        let line = ["coordinator", "serve", "--store", "redis://lab:geheim@h/not-a-number"];
+        let Command::Serve(args) = Cli::try_parse_from(line).expect("good arguments").command else {
+            panic!("not serve")
+        };
+        let error = redis(&args).expect_err("a bad address");
+        assert_eq!(error.exit_code(), 2);
+        assert!(!error.to_string().contains("geheim"), "{error}");
+    }
+
+    fn parsed(arguments: &[&str]) -> Result<Options, CliError> {
+        let line = ["coordinator", "serve"].iter().chain(arguments);
+        let Command::Serve(args) = Cli::try_parse_from(line).expect("good arguments").command else {
+            panic!("not serve")
+        };
+        options(&args)
+    }
+
+    #[test]
+    fn options_are_taken_over() {
+        let options = parsed(&["--lease-ms", "500", "--monitor", "127.0.0.1:0"]).expect("loopback");
+        assert_eq!(options.limits.lease_ms, 500);
+        assert!(options.exposure.monitor.is_some());
+        assert_eq!(options.artifacts.place.to_string(), ".pretext/artifacts");
+        let options = parsed(&["--artifacts", "s3://lab/a", "--artifact-quota", "2TiB"]).expect("a bucket");
+        assert_eq!(
+            (options.artifacts.place.to_string().as_str(), options.artifacts.limits.artifact),
+            ("s3://lab/a", 16 << 30)
+        );
+        assert_eq!(options.artifacts.limits.quota, Some(2 << 40));
+        assert_eq!(parsed(&["--artifacts", "ftp://lab"]).expect_err("no home").exit_code(), 2);
+        assert_eq!(parsed(&["--listen", "0.0.0.0:0"]).expect_err("open to all").exit_code(), 2);
+    }
 }

@@ -4,6 +4,12 @@
 /// coordinator refuse each other in words when theirs differ.
 pub const PROTOCOL: u32 = 2;
 
+/// How every refusal of a coordinator that does not lead begins.
+pub const STANDS_BY: &str = "this coordinator stands by";
+
+/// The refusal of a coordinator that ends.
+pub const SHUTTING_DOWN: &str = "the coordinator is shutting down";
+
 /// Package `pretext.v1`. The comments of the .proto files are the documentation.
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 pub mod v1 {

@@ -52,3 +52,39 @@ pub struct DeviceFacts {
     /// How many stages it runs at a time.
     pub slots: u32,
 }
+
+/// A device by its name and by what its numbers depend on, `cpu (x86-64 with AVX-512)` or `vulkan:0 (ADAPTER)`: what
+/// the results of a stage say that it ran on.
+pub fn label(device: &DeviceFacts) -> String {
+    let numerics = match device.class {
+        NumericClass::Cpu => cpu_level(),
+        NumericClass::Gpu => &device.description,
+    };
+    format!("{} ({numerics})", device.name)
+}
+
+#[cfg(target_arch = "x86_64")]
+/// Returns the vector instructions that the CPU kernels use on this machine. Results are bit-exact between CPUs of one
+/// level only.
+pub fn cpu_level() -> &'static str {
+    // What the kernels ask for before they take a level (`pulp::x86::{V4, V3}`).
+    let v3 = std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
+    let v4 = std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512bw")
+        && std::arch::is_x86_feature_detected!("avx512cd")
+        && std::arch::is_x86_feature_detected!("avx512dq")
+        && std::arch::is_x86_feature_detected!("avx512vl");
+    if v3 && v4 {
+        "x86-64 with AVX-512"
+    } else if v3 {
+        "x86-64 with AVX2 and FMA"
+    } else {
+        "x86-64"
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+/// Returns the architecture: on this one the CPU kernels have a single level.
+pub fn cpu_level() -> &'static str {
+    std::env::consts::ARCH
+}

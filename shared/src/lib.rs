@@ -4,10 +4,13 @@
 //! This crate is pure: no IO, no clock, no async, no threads. Everything here is a function of its
 //! arguments, so the coordinator, the worker and the tests compute the same plan and the same splits.
 
+pub mod artifact;
+pub mod checkpoint;
 pub mod dataset;
 pub mod device;
 pub mod draw;
 pub mod ids;
+pub mod inventory;
 pub mod outcome;
 pub mod packing;
 pub mod plan;
@@ -16,4 +19,6 @@ pub mod spec;
 pub mod split;
 pub mod stage;
 pub mod sweep;
+pub mod text;
 pub mod trainer;
+pub mod verification;

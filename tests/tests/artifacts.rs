@@ -1,6 +1,6 @@
 //! The artifact store: one set of promises for both of its homes, a directory and a bucket of a real S3 server.
 
-use coordinator::artifacts::{ArtifactError, ArtifactLimits, ArtifactOptions, Artifacts, AwsVariables, Place};
+use pretext_artifacts::{ArtifactError, ArtifactLimits, ArtifactOptions, Artifacts, AwsVariables, Place};
 use pretext_shared::ids::{ArtifactId, ContentHash};
 use pretext_tests::s3::{BUCKET, S3};
 use pretext_tests::{Scratch, until};

@@ -1,11 +1,11 @@
 //! A store that was set back to an older state under a worker: what the coordinator had acknowledged is gone, and the
 //! attempt that it belonged to ends. Its stage begins anew from what is registered.
 
+use pretext_daemon::spool::{Entry, Opening, Saved, Spool};
 use pretext_shared::ids::{AttemptId, Fence};
 use pretext_tests::processes::{grants, read, saved};
 use pretext_tests::stub::Stub;
 use pretext_tests::{Daemon, Scratch, Server, until};
-use worker::spool::{Entry, Opening, Saved, Spool};
 
 const SWEEP: &str = "
 name: rollback

@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use pretext_daemon::identity;
+use pretext_daemon::{CacheOptions, End, LinkError, Options, ServeError, messages};
 use pretext_identity::Wire;
 use pretext_proto::v1 as pb;
 use pretext_shared::device::DeviceFacts;
 use pretext_shared::ids::{MAX_NAME, WorkerId, is_valid_name};
+use pretext_trainer::device::{self, DeviceName};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
-use worker::device::{self, DeviceName};
-use worker::identity;
-use worker::session::{self, End, LinkError, ServeError, messages};
 
-use crate::{DaemonArgs, inspect};
+use crate::DaemonArgs;
 
 /// Bad input.
 pub(crate) const BAD_INPUT: u8 = 2;
@@ -76,7 +76,7 @@ fn announcements(args: &DaemonArgs) -> Result<Vec<pb::Dataset>, String> {
         return Ok(Vec::new());
     }
     let cache = args.state_dir.join("hashes");
-    Ok(inspect::look_for(&args.data_root, &args.dataset, Some(&cache))?
+    Ok(pretext_data::inspect(&args.data_root, &args.dataset, Some(&cache))?
         .into_iter()
         .map(|found| {
             let problem = found.problem.unwrap_or_else(|| "unknown".to_owned());
@@ -147,7 +147,7 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         return give_up(ENVIRONMENT, format!("cannot clear {}: {error}", state_dir.join("models").display()));
     }
     let data_root = absolute(&args.data_root).unwrap_or_else(|_| args.data_root.clone());
-    let data_cache = session::CacheOptions {
+    let data_cache = CacheOptions {
         folder: args.data_cache.clone().unwrap_or_else(|| state_dir.join("data")),
         limit: args.data_cache_limit,
     };
@@ -155,7 +155,7 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         Ok(datasets) => datasets,
         Err(sentence) => return give_up(BAD_INPUT, sentence),
     };
-    let mut options = session::Options {
+    let mut options = Options {
         worker: WorkerId { name, boot: uuid::Uuid::now_v7() },
         coordinators: args.coordinator,
         wire: Wire::Plain,
@@ -193,14 +193,14 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
             Ok(wire) => wire,
             Err(error) => return give_up(REFUSED, error),
         };
-        match session::serve(options, stopping).await {
+        match pretext_daemon::serve(options, stopping).await {
             Ok(End::Idle) => {
                 let seconds = args.until_idle;
                 tracing::info!(seconds, "nothing has waited that this worker could do: it ends");
                 ExitCode::SUCCESS
             }
             Ok(End::Stopped) => cut_short,
-            Err(ServeError::Link(error @ LinkError::Url { .. })) => give_up(BAD_INPUT, error),
+            Err(ServeError::Link(error @ (LinkError::Url(_) | LinkError::Nowhere))) => give_up(BAD_INPUT, error),
             Err(ServeError::Link(error)) => give_up(REFUSED, error),
             Err(ServeError::Spool(error)) => give_up(ENVIRONMENT, error),
             Err(ServeError::Cache(error)) => give_up(ENVIRONMENT, error),

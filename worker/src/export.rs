@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use burn::tensor::Device;
 use pretext_shared::ids::{ArtifactId, WeightsHash};
 use pretext_shared::stage::EncoderSpec;
+use pretext_trainer::train::load_any;
+use pretext_trainer::weights::{self, Written};
 use serde::Serialize;
-use worker::train::load_any;
-use worker::weights::{self, Written};
 
 use crate::daemon::{BAD_INPUT, ENVIRONMENT, give_up};
 

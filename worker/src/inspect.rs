@@ -3,81 +3,29 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use pretext_shared::dataset::{DatasetFacts, GroupPattern, Source};
-use pretext_shared::device::NumericClass;
-use pretext_shared::packing::PackedFile;
+use pretext_shared::dataset::GroupPattern;
+use pretext_shared::inventory::{FoundDataset, FoundDevice, Shipment};
+use pretext_trainer::device::{self, AdapterKind, DeviceName};
 use serde::Serialize;
-use worker::data::{self, Shipment};
-use worker::device::{self, AdapterKind, DeviceName};
 
 use crate::daemon::{BAD_INPUT, ENVIRONMENT, give_up};
-
-/// A data set below a data root.
-#[derive(Serialize)]
-pub(crate) struct Found {
-    /// `KIND:PATH`.
-    pub(crate) key: String,
-    /// What there is to announce.
-    pub(crate) facts: Option<DatasetFacts>,
-    /// Or why it cannot be used.
-    pub(crate) problem: Option<String>,
-    /// Its files, where they were asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    files: Option<Vec<PackedFile>>,
-}
-
-impl Found {
-    fn new(key: String, facts: Result<DatasetFacts, data::DataError>) -> Self {
-        match facts {
-            Ok(facts) => Self { key, facts: Some(facts), problem: None, files: None },
-            Err(error) => Self { key, facts: None, problem: Some(error.to_string()), files: None },
-        }
-    }
-}
-
-/// The data sets `keys` below `root`, or all that are there.
-pub(crate) fn look_for(root: &Path, keys: &[String], cache: Option<&Path>) -> Result<Vec<Found>, String> {
-    if keys.is_empty() {
-        let found = data::discover(root, cache).map_err(|error| error.to_string())?;
-        return Ok(found.into_iter().map(|(key, facts)| Found::new(key, facts)).collect());
-    }
-    keys.iter()
-        .map(|key| {
-            let source: Source = key.parse()?;
-            let scanned = data::scan(root, &source, cache);
-            Ok(Found::new(key.clone(), scanned.map(|manifest| manifest.facts)))
-        })
-        .collect()
-}
-
-#[derive(Serialize)]
-struct DeviceRow {
-    name: String,
-    description: String,
-    class: NumericClass,
-    kind: &'static str,
-    /// Whether it computes in hardware of its own: `auto` takes no other GPU.
-    real: bool,
-    /// Whether `--device auto` takes it.
-    auto: bool,
-}
 
 /// `worker devices`.
 pub(crate) fn devices(json: bool) -> ExitCode {
     let auto = DeviceName::Auto.resolve();
     let cpu = device::Compute::cpu().describe(1);
-    let mut rows = vec![DeviceRow {
+    let mut rows = vec![FoundDevice {
         name: cpu.name,
         description: cpu.description,
         class: cpu.class,
-        kind: "CPU",
+        kind: "CPU".to_owned(),
         real: true,
         auto: auto == DeviceName::Cpu,
     }];
-    rows.extend(device::list().into_iter().map(|adapter| DeviceRow {
+    rows.extend(device::list().into_iter().map(|adapter| FoundDevice {
         description: adapter.description.clone(),
         class: adapter.name.class(),
-        kind: adapter.kind.as_str(),
+        kind: adapter.kind.as_str().to_owned(),
         real: adapter.kind != AdapterKind::Software,
         auto: adapter.name == auto,
         name: adapter.name.to_string(),
@@ -90,11 +38,11 @@ pub(crate) fn devices(json: bool) -> ExitCode {
 
 /// `worker inspect DIR --files`.
 pub(crate) fn files(dir: &Path, groups: Option<GroupPattern>, json: bool) -> ExitCode {
-    let Shipment { facts, files } = match data::ship(dir, groups) {
+    let Shipment { facts, files } = match pretext_data::ship(dir, groups) {
         Ok(shipment) => shipment,
         Err(error) => return give_up(BAD_INPUT, error),
     };
-    let found = Found { files: Some(files), ..Found::new(facts.key.clone(), Ok(facts)) };
+    let found = FoundDataset { key: facts.key.clone(), facts: Some(facts), problem: None, files: Some(files) };
     print_rows(json, &[found], |found| {
         let lines = found.files.iter().flatten().map(|file| format!("{} {:>12} {}", file.hash, file.bytes, file.path));
         lines.collect::<Vec<_>>().join("\n")
@@ -103,7 +51,7 @@ pub(crate) fn files(dir: &Path, groups: Option<GroupPattern>, json: bool) -> Exi
 
 /// `worker inspect DIR`.
 pub(crate) fn inspect(dir: &Path, keys: &[String], json: bool) -> ExitCode {
-    let found = match look_for(dir, keys, None) {
+    let found = match pretext_data::inspect(dir, keys, None) {
         Ok(found) => found,
         Err(sentence) => return give_up(BAD_INPUT, sentence),
     };

@@ -134,7 +134,7 @@ fn main() -> ExitCode {
         Some(Command::Trainer { device, threads, cores }) => {
             let cores = (!cores.is_empty()).then_some(cores);
             daemon::start_logging("text");
-            worker::trainer::serve(&device, threads, cores).into()
+            pretext_trainer::serve::serve(&device, threads, cores).into()
         }
         Some(Command::Devices { json }) => inspect::devices(json),
         Some(Command::Inspect { dir, files: true, groups, json, .. }) => inspect::files(&dir, groups, json),

@@ -1,9 +1,10 @@
 //! The person: submits sweeps, changes their mind, and repeats what was not answered.
 
+use pretext_engine::{State, SweepMark};
+
 use super::event::{Event, Op, Origin};
 use super::store::{Violation, violation};
 use super::world::World;
-use coordinator::engine::{State, SweepMark};
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! The coordinator's process: the real engine, the core's loop around it, and the moments at which it may die.
 
-use coordinator::engine::{Change, Directive, Engine, Millis, Refusal, State, SweepMark, Waiting};
+use pretext_engine::{Change, Directive, Engine, Millis, Refusal, State, SweepMark, Waiting};
 use pretext_shared::ids::{ArtifactId, AttemptId, StageId};
 
 use super::event::{Answer, Envelope, Event, Op, Origin};

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use coordinator::engine::{Checkpoint, Directive, Grant, Millis};
+use pretext_engine::{Checkpoint, Directive, Grant, Millis};
 use pretext_shared::ids::{AttemptId, SweepId};
 use pretext_shared::outcome::{Failure, StageResult};
 use pretext_shared::point::Point;

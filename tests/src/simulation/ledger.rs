@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coordinator::engine::State;
+use pretext_engine::State;
 use pretext_shared::ids::{AttemptId, StageId, SweepId};
 use pretext_shared::outcome::StageResult;
 use pretext_shared::point::Point;

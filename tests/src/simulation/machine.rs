@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use coordinator::engine::{Checkpoint, Grant, Millis, Offer};
+use pretext_engine::{Checkpoint, Grant, Millis, Offer};
 use pretext_shared::device::{DeviceFacts, NumericClass};
 use pretext_shared::ids::{ArtifactId, AttemptId, ContentHash, StageId, WorkerId};
 use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, Score, StageResult};
@@ -379,7 +379,7 @@ impl World<'_> {
         if !self.lives(life) {
             return;
         }
-        use coordinator::engine::Directive;
+        use pretext_engine::Directive;
         match (op, answer) {
             (Op::Heartbeat(_), Answer::Directives(directives, again)) => {
                 for (attempt, directive) in directives {

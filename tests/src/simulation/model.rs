@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use coordinator::engine::{Checkpoint, Directive, Engine, Limits, Millis, Offer, State};
+use pretext_engine::{Checkpoint, Directive, Engine, Limits, Millis, Offer, State};
 use pretext_shared::device::{DeviceFacts, NumericClass};
 use pretext_shared::ids::{ArtifactId, AttemptId, ContentHash, WorkerId};
 use pretext_shared::outcome::{Failure, FailureCode, Score, StageResult};
@@ -111,7 +111,7 @@ fn result(attempt: AttemptId) -> StageResult {
 
 impl Node {
     fn first(workload: &Workload) -> Result<Self, Violation> {
-        let mut engine = Engine::restore(LIMITS, coordinator::engine::Snapshot::default(), 0);
+        let mut engine = Engine::restore(LIMITS, pretext_engine::Snapshot::default(), 0);
         engine.submit(workload.two_stages().clone());
         let mut store = Store::default();
         store.commit(engine.take_changes(), &LIMITS)?;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coordinator::engine::{Batch, Millis, State, SweepMark, Waiting, curve};
+use pretext_engine::{Batch, Millis, State, SweepMark, Waiting, curve};
 use pretext_shared::ids::{AttemptId, StageId};
 use pretext_shared::outcome::FailureCode;
 use pretext_shared::point::{Metric, Point};

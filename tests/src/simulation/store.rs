@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use coordinator::engine::{
+use pretext_engine::{
     Change, GrantRecord, Limits, Outline, Progress, Snapshot, StageRecord, State, SweepMark, Waiting,
 };
 use pretext_shared::ids::{Fence, StageId};
@@ -132,7 +132,7 @@ impl Store {
         {
             return violation("I1", format!("grant {name} before its parent had a result"));
         }
-        let needs = |(sweep, mark): &&(coordinator::engine::SweepRecord, SweepMark)| {
+        let needs = |(sweep, mark): &&(pretext_engine::SweepRecord, SweepMark)| {
             !mark.is_cancelled() && sweep.cells.iter().any(|cell| cell.stages().any(|stage| stage == id))
         };
         if !self.snapshot.sweeps.iter().any(|sweep| needs(&sweep)) {

@@ -1,7 +1,7 @@
 //! What is asked of the coordinator: a few small sweeps that share stages, planned once by the real planner.
 
-use coordinator::engine::Submission;
-use coordinator::submission::{self, Announced};
+use pretext_engine::Submission;
+use pretext_engine::submission::{self, Announced};
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::StageId;
 use pretext_shared::stage::Extent;
@@ -42,7 +42,7 @@ impl Workload {
         let submissions = sweeps.into_iter().map(|(methods, fractions, seeds, more)| {
             let text = BASE.replace("METHODS", methods).replace("FRACTIONS", fractions).replace("SEEDS", seeds) + more;
             let mut submission = submission::plan(&text, Extent::Whole, &Announced::new(), NumericClass::Cpu)
-                .map(|planned| planned.submission(text, 0))
+                .map(|planned| planned.submission(text, 0, None))
                 .unwrap_or_else(|error| panic!("a sweep of the workload is not good: {error}"));
             // Hundreds of names that the engine does not look at, and that are copied with every state.
             submission.sweep.provenance.spec.clear();

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use coordinator::engine::{Limits, Millis};
 use fastrand::Rng;
+use pretext_engine::{Limits, Millis};
 use pretext_shared::ids::{ArtifactId, StageId};
 
 use super::client::Client;

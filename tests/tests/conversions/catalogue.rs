@@ -2,19 +2,19 @@
 
 use std::time::SystemTime;
 
-use coordinator::grpc::convert;
-use coordinator::scaler::Trigger;
-use coordinator::verify::Verification;
+use pretext_daemon::spool::{Batch, Saved};
+use pretext_daemon::{Verdict, messages};
+use pretext_engine::demand::Trigger;
 use pretext_identity::{Credentials, Folder, Role, TlsSession};
+use pretext_messages as convert;
 use pretext_proto::externalscaler as scaler;
 use pretext_proto::v1 as pb;
 use pretext_shared::ids::{ArtifactId, AttemptId};
 use pretext_shared::outcome::ArtifactKind;
 use pretext_shared::sweep::Cost;
+use pretext_shared::verification::Verification;
 use prost::Message;
 use tonic::Status;
-use worker::session::{Verdict, messages};
-use worker::spool::{Batch, Saved};
 
 /// What became of bytes.
 pub(crate) enum Fate {
@@ -219,15 +219,15 @@ fn grant(bytes: &[u8]) -> Fate {
     let back = |granted: &messages::Granted| {
         let messages::Granted { attempt, stage, source, packing, weights, policy, parent, resume_from, predecessors } =
             granted.clone();
-        let checkpoint = |(artifact, step)| coordinator::engine::Checkpoint { artifact, step };
+        let checkpoint = |(artifact, step)| pretext_engine::Checkpoint { artifact, step };
         let resume_from = resume_from.map(checkpoint);
         let predecessors = predecessors.into_iter().map(checkpoint).collect();
         let (checkpoint, parent_model) = (policy, parent);
         let cost = Cost { train_images: 1, validation_images: 1, epochs: 1, steps: 1, images_seen: 1 };
         let kind = stage.spec.kind();
         let grant =
-            coordinator::engine::Grant { attempt, kind, place: None, packing, parent_model, resume_from, predecessors };
-        let plan = coordinator::engine::StageRecord { stage, cost, source, weights, checkpoint };
+            pretext_engine::Grant { attempt, kind, place: None, packing, parent_model, resume_from, predecessors };
+        let plan = pretext_engine::StageRecord { stage, cost, source, weights, checkpoint };
         convert::grant_message(grant, plan).expect("numbers and names")
     };
     // A worker writes the reason to its log alone, where control characters are escaped.
@@ -247,7 +247,7 @@ fn heartbeat(bytes: &[u8]) -> Fate {
 fn directives(bytes: &[u8]) -> Fate {
     let take = |reply: pb::HeartbeatReply| Ok(reply.directives.into_iter().map(messages::verdict).collect());
     let back = |verdicts: &Vec<Verdict>| {
-        use coordinator::engine::Directive::{Cancel, Continue, Superseded};
+        use pretext_engine::Directive::{Cancel, Continue, Superseded};
         let directive = |verdict: &Verdict| match verdict {
             Verdict::Continue => Continue,
             Verdict::Cancelled => Cancel,
@@ -315,7 +315,7 @@ fn push(bytes: &[u8]) -> Fate {
         let data = convert::required(message.dataset, "dataset").and_then(convert::dataset).map_err(words)?;
         Ok((data, artifact(&message.packing)?))
     };
-    let back = |(data, packing): &(coordinator::engine::Announcement, ArtifactId)| pb::PushRequest {
+    let back = |(data, packing): &(pretext_engine::Announcement, ArtifactId)| pb::PushRequest {
         dataset: Some(convert::dataset_message(data.clone())),
         packing: packing.to_string(),
     };

@@ -1,6 +1,6 @@
 //! Values of every domain type that crosses the wire: all variants, the ends of all ranges.
 
-use coordinator::engine::{
+use pretext_engine::{
     Announcement, CellCounts, Checkpoint, Grant, Offer, RunningStage, StageRecord, SweepMark, SweepStatus, WorkerView,
 };
 use pretext_shared::dataset::{DataSpec, DatasetFacts, GroupPattern, Normalize, Procedural, Source};

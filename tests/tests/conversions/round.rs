@@ -1,8 +1,10 @@
 //! What one program says the other reads as the same, over bytes.
 
-use coordinator::engine::{CellCounts, Checkpoint, Directive, SweepStatus};
-use coordinator::grpc::convert;
-use coordinator::scaler::{ScaleDown, Trigger};
+use pretext_daemon::spool::{Batch, Saved};
+use pretext_daemon::{Verdict, messages};
+use pretext_engine::demand::{ScaleDown, Trigger};
+use pretext_engine::{CellCounts, Checkpoint, Directive, SweepStatus};
+use pretext_messages as convert;
 use pretext_proto::externalscaler as scaler;
 use pretext_proto::v1 as pb;
 use pretext_shared::outcome::ArtifactKind;
@@ -11,8 +13,6 @@ use pretext_shared::stage::Extent;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use worker::session::{Verdict, messages};
-use worker::spool::{Batch, Saved};
 
 use super::catalogue::sent;
 use super::domain;
@@ -42,7 +42,7 @@ fn counts(message: Option<pb::CellCounts>) -> CellCounts {
 /// The status that an event and a summary were made of.
 fn status(event: pb::WatchEvent, summary: pb::SweepSummary, was: &SweepStatus) -> SweepStatus {
     let kind = |text: &str| ["pretext", "downstream", "test"].into_iter().find(|kind| *kind == text).expect("a kind");
-    let running = event.running.into_iter().zip(&was.running).map(|(stage, was)| coordinator::engine::RunningStage {
+    let running = event.running.into_iter().zip(&was.running).map(|(stage, was)| pretext_engine::RunningStage {
         attempt: pretext_shared::ids::AttemptId {
             stage: stage.stage.parse().expect("a hash"),
             // People are not told the fence here.

@@ -40,7 +40,7 @@ checkpoint: {{every: 5s, keep: 2}}
 
 fn start(folder: &Scratch, server: &Server, name: &str) -> Daemon {
     let quiet = ["--slots", "1", "--no-datasets"];
-    Daemon::start_logging(folder, &server.url, name, &quiet, "info,worker::session::attempt=trace")
+    Daemon::start_logging(folder, &server.url, name, &quiet, "info,pretext_daemon::attempt=trace")
 }
 
 /// What a daemon's log says of the progress of its trainer: seconds of the day, images.

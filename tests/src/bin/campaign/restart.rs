@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use coordinator::engine::{Batch, Change, Engine, GrantRecord, Holder, Limits, Progress, Snapshot, State};
-use coordinator::store::{Lead, RedbStore, RedisHome, RedisOptions, Store};
-use coordinator::submission::{self, Announced};
+use pretext_engine::submission::{self, Announced};
+use pretext_engine::{Batch, Change, Engine, GrantRecord, Holder, Limits, Progress, Snapshot, State};
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::work_client::WorkClient;
 use pretext_shared::device::NumericClass;
@@ -12,6 +11,7 @@ use pretext_shared::ids::{ArtifactId, Fence, StageId, WorkerId};
 use pretext_shared::outcome::{ArtifactKind, Score, StageResult};
 use pretext_shared::point::{Metric, Part, Point};
 use pretext_shared::stage::{Extent, StageKind};
+use pretext_store::{Lead, RedbStore, RedisHome, RedisOptions, Store};
 use pretext_tests::{Redis, Scratch, Server, until};
 use rustix::process::Signal;
 
@@ -69,7 +69,7 @@ fn trained(stage: StageId) -> [Change; 3] {
 fn fill(store: &dyn Store, cells: u64) -> usize {
     let text = sweep(cells);
     let planned = submission::plan(&text, Extent::Whole, &Announced::new(), NumericClass::Cpu).expect("a good sweep");
-    let submission = planned.submission(text, 1);
+    let submission = planned.submission(text, 1, None);
     let ready: Vec<StageId> = submission
         .stages
         .iter()

@@ -3,9 +3,10 @@
 
 use std::path::PathBuf;
 
+use pretext_checkpoint::{Best, Bundle, Checkpoints, Position, Snapshot, Sums};
+use pretext_shared::checkpoint::file_name;
 use pretext_shared::ids::{ContentHash, StageId};
 use pretext_shared::point::{Metric, Part, Point};
-use worker::checkpoint::{Best, Bundle, Checkpoints, Position, Snapshot, Sums, file_name};
 
 use super::target::{Fate, Target};
 

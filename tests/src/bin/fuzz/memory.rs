@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use coordinator::engine::{Batch, Change, GrantRecord, Outline, Snapshot, StageRecord, SweepMark};
-use coordinator::store::{Store, StoreError};
+use pretext_engine::{Batch, Change, GrantRecord, Outline, Snapshot, StageRecord, SweepMark};
 use pretext_shared::ids::{Fence, StageId};
+use pretext_store::{Store, StoreError};
 
 #[derive(Default)]
 struct Content {

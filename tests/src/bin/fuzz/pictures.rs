@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
-use worker::data::decode;
+use pretext_data::decode;
 
 use super::target::{Fate, Target};
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use pretext_data::{DataError, Dataset, scan};
 use pretext_shared::dataset::{DataSpec, Normalize, Source};
-use worker::data::{DataError, Dataset, scan};
 
 use super::target::{Fate, Target};
 

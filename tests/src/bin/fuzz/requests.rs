@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use coordinator::artifacts::{ArtifactOptions, Artifacts};
-use coordinator::core::{Core, CoreThread};
-use coordinator::engine::Limits;
-use coordinator::grpc::{self, Gate, Parts};
-use coordinator::identity::access::TABLE;
-use coordinator::identity::{IdentityService, Peer};
-use coordinator::metrics::Metrics;
-use coordinator::turn::Turn;
+use pretext_artifacts::{ArtifactOptions, Artifacts};
+use pretext_engine::Limits;
 use pretext_proto::PROTOCOL;
 use pretext_proto::externalscaler as scaler;
 use pretext_proto::v1 as pb;
+use pretext_server::core::{Core, CoreThread};
+use pretext_server::grpc::{self, Gate, Parts};
+use pretext_server::identity::access::TABLE;
+use pretext_server::identity::{IdentityService, Peer};
+use pretext_server::metrics::Metrics;
+use pretext_server::turn::Turn;
 use pretext_shared::ids::{ArtifactId, ContentHash, SweepId};
 use pretext_shared::packing::Packing;
 use prost::Message;
@@ -127,6 +127,7 @@ impl Requests {
                 .block_on(Artifacts::open(&ArtifactOptions::in_folder(folder.path())))
                 .expect("a writable folder"),
             limits: Limits::default(),
+            build: None,
             web: None,
         };
         let gate = Gate::open(Arc::new(Metrics::new()));

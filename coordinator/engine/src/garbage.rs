@@ -1,0 +1,192 @@
+//! Which artifacts something refers to.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use pretext_shared::artifact::StoredArtifact;
+use pretext_shared::ids::ArtifactId;
+
+use super::{Engine, Progress, Refusal, State};
+
+/// A number of artifacts that stay, and their bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// How many.
+    pub artifacts: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Artifacts, sorted by whether they are needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Garbage {
+    /// Nothing refers to these, and they are old.
+    pub garbage: Vec<StoredArtifact>,
+    /// Something refers to these.
+    pub needed: Kept,
+    /// Nothing refers to these yet; whoever uploaded them may be about to.
+    pub young: Kept,
+}
+
+/// What a collection of garbage tells whoever asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Collected {
+    /// An artifact was removed, or would be.
+    Garbage(StoredArtifact),
+    /// The end: what is needed, and what is young.
+    Stays(Kept, Kept),
+}
+
+impl Kept {
+    fn add(&mut self, holding: StoredArtifact) {
+        self.artifacts += 1;
+        self.bytes += holding.bytes;
+    }
+}
+
+impl Progress {
+    /// The artifacts that this standing of a stage needs: of a result what belongs to it, else the checkpoints to resume
+    /// from. A stage that failed or was cancelled keeps its checkpoints: `retry` goes on from them.
+    fn artifacts(&self) -> impl Iterator<Item = ArtifactId> {
+        let outputs = match &self.state {
+            State::Succeeded(result) => Some(result.artifacts.values().copied()),
+            _ => None,
+        };
+        let checkpoints = self.checkpoint.iter().chain(&self.predecessors).map(|checkpoint| checkpoint.artifact);
+        outputs.into_iter().flatten().chain(checkpoints)
+    }
+}
+
+impl Engine {
+    fn artifacts(&self) -> impl Iterator<Item = ArtifactId> {
+        self.stages.values().flat_map(|entry| entry.progress.artifacts()).chain(self.pushed_artifacts())
+    }
+
+    /// Which of `artifacts` no stage of any sweep and no pushed data set refers to.
+    pub fn unreferenced(&self, artifacts: impl IntoIterator<Item = ArtifactId>) -> Vec<ArtifactId> {
+        let mut left: BTreeSet<ArtifactId> = artifacts.into_iter().collect();
+        for needed in self.artifacts() {
+            if left.is_empty() {
+                break;
+            }
+            left.remove(&needed);
+        }
+        left.into_iter().collect()
+    }
+
+    /// Sorts what is there: what no stage of any sweep and no pushed data set refers to is garbage once it is older than `grace`.
+    ///
+    /// # Errors
+    /// When nothing was ever submitted or pushed here and yet artifacts are there.
+    pub fn garbage(&self, held: &[StoredArtifact], grace: Duration) -> Result<Garbage, Refusal> {
+        if self.sweeps.is_empty() && self.data.is_empty() && !held.is_empty() {
+            return Err(Refusal::NothingKnown);
+        }
+        let needed: BTreeSet<ArtifactId> = self.artifacts().collect();
+        let mut sorted = Garbage::default();
+        for holding in held {
+            if needed.contains(&holding.artifact) {
+                sorted.needed.add(*holding);
+            } else if holding.age <= grace {
+                sorted.young.add(*holding);
+            } else {
+                sorted.garbage.push(*holding);
+            }
+        }
+        Ok(sorted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretext_shared::ids::ContentHash;
+    use pretext_shared::outcome::{ArtifactKind, StageResult};
+
+    use super::*;
+    use crate::fixtures::{SWEEP, engine_with, lease, result, submission};
+    use crate::{Checkpoint, Grant};
+
+    const KEEP: u32 = 3;
+    const GRACE: Duration = Duration::from_secs(60);
+
+    fn artifact(name: &str) -> ArtifactId {
+        ArtifactId(ContentHash::of(name.as_bytes()))
+    }
+
+    fn aged(name: &str, seconds: u64) -> StoredArtifact {
+        StoredArtifact { artifact: artifact(name), bytes: 10, age: Duration::from_secs(seconds) }
+    }
+
+    fn register(engine: &mut Engine, grant: &Grant, name: &str, step: u64) -> Vec<ArtifactId> {
+        let checkpoint = Checkpoint { artifact: artifact(name), step };
+        engine.register_checkpoint(grant.attempt, checkpoint, KEEP, 0, 0).expect("the holder registers")
+    }
+
+    fn begun(text: &str) -> (Engine, Grant) {
+        let mut engine = engine_with(&[("a", 1)]);
+        engine.submit(submission(text, 1));
+        let grant = lease(&mut engine, "a", "first", 0).expect("work");
+        (engine, grant)
+    }
+
+    #[test]
+    fn checkpoints_beyond_what_a_sweep_keeps_are_given_up_and_at_the_end_all() {
+        let (mut engine, grant) = begun(SWEEP);
+        for (name, step) in [("one", 1), ("two", 2), ("three", 3)] {
+            assert_eq!(register(&mut engine, &grant, name, step), [], "three are kept");
+        }
+        assert_eq!(register(&mut engine, &grant, "four", 4), [artifact("one")]);
+        assert_eq!(register(&mut engine, &grant, "late", 2), [], "an older one takes nothing's place");
+        // The next holder is told of all that are kept.
+        engine.release(grant.attempt).expect("given back");
+        let again = lease(&mut engine, "a", "again", 0).expect("work");
+        let steps = |checkpoints: &[Checkpoint]| checkpoints.iter().map(|each| each.step).collect::<Vec<_>>();
+        assert_eq!(again.resume_from.map(|checkpoint| checkpoint.step), Some(4));
+        assert_eq!(steps(&again.predecessors), [3, 2]);
+        let mut given_up = engine.complete(again.attempt, result(), 0).expect("the holder completes");
+        given_up.sort();
+        let mut all = ["two", "three", "four"].map(artifact);
+        all.sort();
+        assert_eq!(given_up, all);
+    }
+
+    #[test]
+    fn what_another_sweep_refers_to_stays() {
+        let (mut engine, grant) = begun(SWEEP);
+        // Both sweeps share the stage; then one of them is cancelled.
+        let other = submission(&SWEEP.replace("[supervised, rotation]", "[rotation]"), 2);
+        let sweep = other.sweep.id.clone();
+        engine.submit(other);
+        let outputs = [(ArtifactKind::Model, artifact("model"))].into();
+        engine.complete(grant.attempt, StageResult { artifacts: outputs, ..result() }, 0).expect("completes");
+        engine.cancel(&sweep).expect("known");
+        // A checkpoint of one stage happens to be the model of another.
+        let child = lease(&mut engine, "a", "child", 0).expect("work");
+        register(&mut engine, &child, "model", 1);
+        assert_eq!(engine.complete(child.attempt, result(), 0).expect("completes"), [], "it is a model still");
+
+        let held = [aged("model", 100), aged("nobody's", 100), aged("on its way", 60)];
+        let Garbage { garbage, needed, young } = engine.garbage(&held, GRACE).expect("a store with sweeps");
+        assert_eq!(garbage, [held[1]]);
+        assert_eq!((needed.artifacts, young.artifacts), (1, 1));
+        assert_eq!(engine.unreferenced(held.map(|each| each.artifact)).len(), 2);
+    }
+
+    #[test]
+    fn checkpoints_of_what_may_be_tried_again_stay() {
+        let (mut engine, grant) = begun(SWEEP);
+        register(&mut engine, &grant, "one", 1);
+        register(&mut engine, &grant, "two", 2);
+        let sweep = engine.list(0)[0].id.clone();
+        engine.cancel(&sweep).expect("known");
+        let sorted = engine.garbage(&[aged("one", 100), aged("two", 100)], GRACE).expect("a store with sweeps");
+        assert_eq!((sorted.garbage.len(), sorted.needed.bytes), (0, 20));
+    }
+
+    #[test]
+    fn a_store_that_knows_nothing_judges_nothing() {
+        let engine = engine_with(&[]);
+        assert_eq!(engine.garbage(&[aged("a", 100)], GRACE), Err(Refusal::NothingKnown));
+        assert_eq!(engine.garbage(&[], GRACE), Ok(Garbage::default()));
+    }
+}

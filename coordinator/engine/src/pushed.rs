@@ -1,0 +1,215 @@
+//! Data sets that were pushed, for workers to fetch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pretext_shared::ids::{ArtifactId, Fingerprint, SweepId};
+
+use super::{Change, Engine, PushedData, State};
+
+/// What became of a data set that is kept no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// Which.
+    pub fingerprint: Fingerprint,
+    /// What it was called, `KIND:NAME`.
+    pub key: String,
+    /// Artifacts that no other pushed data set refers to.
+    pub artifacts: Vec<ArtifactId>,
+}
+
+/// The same content is there already, under another name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the same data are kept as {key}: write that name into the sweep, or `coordinator data remove {}` first",
+    fingerprint.short()
+)]
+pub struct KeptAs {
+    /// `KIND:NAME`.
+    pub key: String,
+    /// Its content.
+    pub fingerprint: Fingerprint,
+}
+
+/// Why a data set is not removed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RemovalRefused {
+    /// No fingerprint begins so.
+    #[error("no pushed data set has a fingerprint that begins with `{0}`: `coordinator data list` shows what there is")]
+    Unknown(String),
+    /// More than one does.
+    #[error("`{text}` may be any of {candidates}: write more of the fingerprint")]
+    Ambiguous {
+        /// What was asked for.
+        text: String,
+        /// What fits.
+        candidates: String,
+    },
+    /// It is needed.
+    #[error("stages of {sweep} still read {key}: cancel the sweep first, or wait until it has ended")]
+    Needed {
+        /// The data set.
+        key: String,
+        /// A sweep that needs it.
+        sweep: SweepId,
+    },
+}
+
+impl Engine {
+    /// Keeps a data set for workers to fetch; returns the one of the same content that it takes the place of.
+    ///
+    /// # Errors
+    /// When the same content is kept under another name: sweeps that name that one would find nothing any more.
+    pub fn push_data(&mut self, data: PushedData) -> Result<Option<PushedData>, KeptAs> {
+        let fingerprint = data.facts.fingerprint;
+        if let Some(kept) = self.data.get(&fingerprint).filter(|kept| kept.facts.key != data.facts.key) {
+            return Err(KeptAs { key: kept.facts.key.clone(), fingerprint });
+        }
+        let old = self.data.insert(fingerprint, data.clone());
+        self.changes.push(Change::SetData(fingerprint, Some(Box::new(data))));
+        Ok(old)
+    }
+
+    /// Keeps a data set no longer. `text` is its fingerprint, or an unambiguous beginning of it.
+    ///
+    /// # Errors
+    /// When there is none, or stages that are not over need it.
+    pub fn remove_data(&mut self, text: &str) -> Result<Removed, RemovalRefused> {
+        let fits: Vec<Fingerprint> =
+            self.data.keys().filter(|known| !text.is_empty() && known.to_string().starts_with(text)).copied().collect();
+        let fingerprint = match fits[..] {
+            [] => return Err(RemovalRefused::Unknown(text.to_owned())),
+            [one] => one,
+            _ => {
+                let candidates = fits.iter().map(Fingerprint::short).collect::<Vec<_>>().join(", ");
+                return Err(RemovalRefused::Ambiguous { text: text.to_owned(), candidates });
+            }
+        };
+        let unknown = || RemovalRefused::Unknown(text.to_owned());
+        if let Some(sweep) = self.reader(fingerprint) {
+            let key = self.data.get(&fingerprint).ok_or_else(unknown)?.facts.key.clone();
+            return Err(RemovalRefused::Needed { key, sweep });
+        }
+        let gone = self.data.remove(&fingerprint).ok_or_else(unknown)?;
+        self.changes.push(Change::SetData(fingerprint, None));
+        let others = self.pushed_artifacts();
+        let artifacts = artifacts_of(&gone).filter(|artifact| !others.contains(artifact)).collect();
+        Ok(Removed { fingerprint, key: gone.facts.key, artifacts })
+    }
+
+    /// A sweep with stages that are not over and read these data.
+    fn reader(&self, fingerprint: Fingerprint) -> Option<SweepId> {
+        let mut open = self.stages.iter().filter(|(id, entry)| {
+            entry.outline.data == fingerprint
+                && matches!(entry.progress.state, State::Waiting(_) | State::Leased(_))
+                && self.is_needed(**id)
+        });
+        open.find_map(|(_, entry)| entry.needed_by.first().cloned())
+    }
+
+    /// Every pushed data set, by fingerprint.
+    pub fn pushed_data(&self) -> &BTreeMap<Fingerprint, PushedData> {
+        &self.data
+    }
+
+    /// Every artifact that a pushed data set refers to: none of them may be collected as garbage.
+    pub fn pushed_artifacts(&self) -> BTreeSet<ArtifactId> {
+        self.data.values().flat_map(artifacts_of).collect()
+    }
+
+    /// The data set that goes by each key: of several with one name the one that was pushed last.
+    pub(super) fn pushed_by_key(&self) -> BTreeMap<&str, &PushedData> {
+        let mut newest: BTreeMap<&str, &PushedData> = BTreeMap::new();
+        for data in self.data.values() {
+            let known = newest.entry(&data.facts.key).or_insert(data);
+            if known.pushed_ms < data.pushed_ms {
+                *known = data;
+            }
+        }
+        newest
+    }
+}
+
+fn artifacts_of(data: &PushedData) -> impl Iterator<Item = ArtifactId> {
+    data.packs.iter().copied().chain([data.packing])
+}
+
+#[cfg(test)]
+mod tests {
+    use pretext_shared::dataset::{Procedural, Source};
+    use pretext_shared::device::NumericClass;
+    use pretext_shared::ids::ContentHash;
+
+    use super::*;
+    use crate::fixtures::{SWEEP, device, lease, persist, submission, worker};
+    use crate::{Limits, Offer, Snapshot};
+
+    #[test]
+    fn pushed_data_are_fetched_by_who_has_room_and_stay_while_they_are_needed() {
+        let mut engine = Engine::restore(Limits::default(), Snapshot::default(), 0);
+        let mut folder = submission(SWEEP, 1);
+        for (_, record) in &mut folder.stages {
+            record.source = Source::ImageFolder { path: "cells".to_owned(), test_fraction: None, groups: None };
+        }
+        let id = folder.sweep.id.clone();
+        let mut facts = Procedural { train_per_class: 40, test_per_class: 10, seed: 0 }.facts();
+        facts.key = "image-folder:cells".to_owned();
+        let artifact = |name: &str| ArtifactId(ContentHash::of(name.as_bytes()));
+        let data = PushedData {
+            facts: facts.clone(),
+            packing: artifact("list"),
+            packs: vec![artifact("one"), artifact("two")],
+            files: 1,
+            bytes: 1000,
+            pushed_ms: 1,
+        };
+        let offer = |data_cache| Offer {
+            devices: vec![device("cpu", NumericClass::Cpu, 1)],
+            datasets: vec![],
+            version: String::new(),
+            data_cache,
+        };
+        engine.submit(folder);
+        assert_eq!(engine.push_data(data.clone()), Ok(None));
+        let mut renamed = data.clone();
+        renamed.facts.key = "image-folder:other".to_owned();
+        assert_eq!(engine.push_data(renamed).expect_err("one name").key, data.facts.key);
+        engine.register(worker("small"), offer(999), 0);
+        engine.register(worker("none"), offer(0), 0);
+        assert!(lease(&mut engine, "small", "r", 0).is_none() && lease(&mut engine, "none", "r", 0).is_none());
+        let obstacles = engine.status(&id, 0).expect("known").obstacles.join("; ");
+        assert!(obstacles.contains("image-folder:cells has 1 MiB and its --data-cache-limit is 0 MiB"), "{obstacles}");
+        assert!(obstacles.contains("it does not have image-folder:cells"), "{obstacles}");
+        assert!(!engine.has_prospects(&worker("none"), "cpu"));
+        engine.register(worker("large"), offer(1000), 0);
+        assert!(engine.has_prospects(&worker("large"), "cpu"));
+        let grant = lease(&mut engine, "large", "r", 0).expect("it can fetch");
+        assert_eq!((grant.packing, grant.place.as_deref()), (Some(data.packing), Some("image-folder:cells")));
+
+        // A second one under the same name is what sweeps that come find; the first stays for those that are there.
+        let mut newer = data;
+        newer.facts.fingerprint = pretext_shared::ids::Fingerprint(ContentHash::of(b"other"));
+        (newer.packs[1], newer.packing, newer.pushed_ms) = (artifact("three"), artifact("other list"), 2);
+        assert_eq!(engine.push_data(newer.clone()), Ok(None));
+        assert_eq!(engine.announced(0)["image-folder:cells"], [Ok(newer.facts.clone())]);
+        let refused = engine.remove_data(&facts.fingerprint.to_string()[..6]).expect_err("it is needed").to_string();
+        assert!(refused.contains(&id.to_string()), "{refused}");
+        assert!(matches!(engine.remove_data(""), Err(RemovalRefused::Unknown(_))));
+        engine.cancel(&id).expect("known");
+
+        // What is durable is what there is, and what another one refers to stays.
+        let mut snapshot = Snapshot::default();
+        persist(&mut snapshot, engine.take_changes());
+        let mut engine = Engine::restore(Limits::default(), snapshot.clone(), 0);
+        let removed = engine.remove_data(&facts.fingerprint.to_string()).expect("nobody needs it");
+        assert_eq!(removed.artifacts, [artifact("two"), artifact("list")]);
+        persist(&mut snapshot, engine.take_changes());
+        assert_eq!(snapshot.data.keys().collect::<Vec<_>>(), [&newer.facts.fingerprint]);
+        let kept = BTreeSet::from([artifact("one"), artifact("three"), artifact("other list")]);
+        assert_eq!(engine.pushed_artifacts(), kept);
+        assert_eq!(
+            engine.unreferenced(["one", "two", "three"].map(artifact)),
+            [artifact("two")],
+            "collection spares them"
+        );
+    }
+}

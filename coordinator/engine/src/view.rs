@@ -1,0 +1,369 @@
+//! What people see of the state.
+
+use std::collections::BTreeMap;
+
+use pretext_shared::ids::{AttemptId, StageId, SweepId, WorkerId};
+use pretext_shared::split::Fraction;
+use pretext_shared::sweep::{Cell, CellState, Provenance, StageStatus, StageView, SweepView};
+
+use super::workers::Offer;
+use super::{Engine, Millis, Progress, Refusal, StageRecord, State, SweepMark, Waiting};
+
+/// Cells by state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CellCounts {
+    /// See [`CellState`].
+    pub pending: usize,
+    /// See [`CellState`].
+    pub running: usize,
+    /// See [`CellState`].
+    pub succeeded: usize,
+    /// See [`CellState`].
+    pub failed: usize,
+    /// See [`CellState`].
+    pub cancelled: usize,
+}
+
+impl CellCounts {
+    /// Whether no cell will change any more.
+    pub fn is_final(&self) -> bool {
+        self.pending == 0 && self.running == 0
+    }
+}
+
+/// A stage that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningStage {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// A cell that it belongs to.
+    pub cell: String,
+    /// Cells that share it.
+    pub cells: usize,
+    /// `pretext`, `downstream` or `test`.
+    pub kind: &'static str,
+    /// The worker's name.
+    pub worker: String,
+    /// The device's name.
+    pub device: String,
+    /// Steps taken.
+    pub step: u64,
+    /// Steps in all.
+    pub total: u64,
+}
+
+/// A sweep at a moment, in brief.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SweepStatus {
+    /// Id.
+    pub id: SweepId,
+    /// Cells by state.
+    pub cells: CellCounts,
+    /// Milliseconds since the Unix epoch.
+    pub submitted_ms: u64,
+    /// Whether it was cancelled.
+    pub mark: SweepMark,
+    /// Whether it is a rehearsal.
+    pub extent: pretext_shared::stage::Extent,
+    /// Stages that run.
+    pub running: Vec<RunningStage>,
+    /// Steps and images done, and in all.
+    pub steps: (u64, u64),
+    /// Images done, and in all.
+    pub images: (u64, u64),
+    /// Why stages that are ready do not run, where no connected worker can run them.
+    pub obstacles: Vec<String>,
+}
+
+/// A sweep as far as the engine knows it: without the plans of its stages and their points.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Id.
+    pub id: SweepId,
+    /// Name, as in the file.
+    pub name: String,
+    /// Where its numbers come from.
+    pub provenance: Provenance,
+    /// Its cells, in the order of the plan.
+    pub cells: Vec<Cell>,
+    /// Where its stages stand.
+    pub stages: BTreeMap<StageId, StageStatus>,
+    /// Set if it was cancelled: the cells, by position, that had ended before.
+    pub cancelled: Option<Vec<u32>>,
+}
+
+/// A stage without a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("stage {} has no plan", .0.short())]
+pub struct NoPlan(pub StageId);
+
+impl Standing {
+    /// The sweep as people look at it, without points, from the plans of its stages.
+    ///
+    /// # Errors
+    ///
+    /// A stage that has none.
+    pub fn with_plans(self, mut plans: BTreeMap<StageId, StageRecord>) -> Result<SweepView, NoPlan> {
+        let stages = self.stages.into_iter().map(|(id, status)| {
+            let StageRecord { stage, cost, .. } = plans.remove(&id).ok_or(NoPlan(id))?;
+            Ok((id, StageView { stage, cost, status, points: Vec::new() }))
+        });
+        Ok(SweepView {
+            stages: stages.collect::<Result<_, NoPlan>>()?,
+            id: self.id,
+            name: self.name,
+            provenance: self.provenance,
+            cells: self.cells,
+            cancelled: self.cancelled,
+        })
+    }
+}
+
+/// A worker at a moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerView {
+    /// Who.
+    pub worker: WorkerId,
+    /// What it offers.
+    pub offer: Offer,
+    /// What it holds: attempt, device, step.
+    pub holds: Vec<(AttemptId, String, u64)>,
+    /// Milliseconds since its last sign of life.
+    pub silent_ms: Millis,
+    /// Whether that is within the lease time.
+    pub connected: bool,
+}
+
+/// Whether `key` (`METHOD/FRACTION/LR/SEED`) names the cell; the fraction may be written as `5%` too.
+fn names(key: &str, cell: &Cell) -> bool {
+    let mut parts: Vec<&str> = key.split('/').collect();
+    let fraction = parts.get(1).and_then(|text| text.parse::<Fraction>().ok()).map(|fraction| fraction.to_string());
+    if let (Some(part), Some(fraction)) = (parts.get_mut(1), &fraction) {
+        *part = fraction;
+    }
+    parts.join("/") == cell.key.to_string()
+}
+
+fn status(progress: &Progress, step: u64) -> StageStatus {
+    match &progress.state {
+        State::Waiting(_) => StageStatus::Pending,
+        State::Leased(holder) => StageStatus::Running { worker: holder.worker.name.clone(), step },
+        State::Succeeded(result) => StageStatus::Succeeded(result.clone()),
+        State::Failed(failure) => StageStatus::Failed(failure.clone()),
+        State::Cancelled => StageStatus::Cancelled,
+    }
+}
+
+impl Engine {
+    /// Where a sweep stands. [`pretext_store::view`] adds what the store has.
+    pub fn standing(&self, sweep: &SweepId) -> Result<Standing, Refusal> {
+        let entry = self.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
+        let stages = entry.stages.iter().filter_map(|id| Some((*id, self.stages.get(id)?)));
+        let stages = stages.map(|(id, stage)| (id, status(&stage.progress, stage.step))).collect();
+        Ok(Standing {
+            id: sweep.clone(),
+            name: entry.record.name.clone(),
+            provenance: entry.record.provenance.clone(),
+            cells: entry.record.cells.clone(),
+            stages,
+            cancelled: match &entry.mark {
+                SweepMark::Active => None,
+                SweepMark::Cancelled(ended) => Some(ended.clone()),
+            },
+        })
+    }
+
+    /// Where the stages of a cell have got to, whoever needs them.
+    pub(super) fn progress_of(&self, cell: &Cell) -> CellState {
+        let states = || cell.stages().filter_map(|id| self.stages.get(&id)).map(|entry| &entry.progress.state);
+        if states().any(|state| matches!(state, State::Failed(_))) {
+            CellState::Failed
+        } else if self.stages.get(&cell.test).is_some_and(|e| matches!(e.progress.state, State::Succeeded(_))) {
+            CellState::Succeeded
+        } else if states().any(|state| *state == State::Cancelled) {
+            CellState::Cancelled
+        } else if states().any(|state| matches!(state, State::Leased(_))) {
+            CellState::Running
+        } else {
+            CellState::Pending
+        }
+    }
+
+    /// Where a cell of a sweep stands: on a cancelled sweep, cancelled unless it had ended before.
+    fn cell_state(&self, place: usize, cell: &Cell, mark: &SweepMark) -> CellState {
+        match mark {
+            SweepMark::Cancelled(ended) if !ended.contains(&(place as u32)) => CellState::Cancelled,
+            _ => self.progress_of(cell),
+        }
+    }
+
+    /// Cells of a sweep by state.
+    pub fn cell_counts(&self, sweep: &SweepId) -> Option<CellCounts> {
+        let entry = self.sweeps.get(sweep)?;
+        let mut counts = CellCounts::default();
+        for (place, cell) in entry.record.cells.iter().enumerate() {
+            *match self.cell_state(place, cell, &entry.mark) {
+                CellState::Pending => &mut counts.pending,
+                CellState::Running => &mut counts.running,
+                CellState::Succeeded => &mut counts.succeeded,
+                CellState::Failed => &mut counts.failed,
+                CellState::Cancelled => &mut counts.cancelled,
+            } += 1;
+        }
+        Some(counts)
+    }
+
+    /// A sweep in brief.
+    pub fn status(&self, sweep: &SweepId, now: Millis) -> Result<SweepStatus, Refusal> {
+        let entry = self.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
+        let mut result = SweepStatus {
+            id: sweep.clone(),
+            cells: self.cell_counts(sweep).unwrap_or_default(),
+            submitted_ms: entry.record.submitted_ms,
+            mark: entry.mark.clone(),
+            extent: entry.record.provenance.extent,
+            running: Vec::new(),
+            steps: (0, 0),
+            images: (0, 0),
+            obstacles: Vec::new(),
+        };
+        for id in &entry.stages {
+            let Some(stage) = self.stages.get(id) else { continue };
+            let cost = &stage.outline.cost;
+            result.steps.1 += cost.steps;
+            result.images.1 += cost.images_seen;
+            match &stage.progress.state {
+                State::Succeeded(_) => {
+                    result.steps.0 += cost.steps;
+                    result.images.0 += cost.images_seen;
+                }
+                State::Leased(holder) => {
+                    result.steps.0 += stage.step.min(cost.steps);
+                    result.images.0 += stage.images.min(cost.images_seen);
+                    let mut cells = entry.record.cells.iter().filter(|cell| cell.stages().any(|other| other == *id));
+                    let cell = cells.next().map(|cell| cell.key.to_string()).unwrap_or_default();
+                    result.running.push(RunningStage {
+                        attempt: AttemptId { stage: *id, fence: stage.progress.fence },
+                        cell,
+                        cells: 1 + cells.count(),
+                        kind: stage.outline.kind.as_str(),
+                        worker: holder.worker.name.clone(),
+                        device: holder.device.clone(),
+                        step: stage.step,
+                        total: cost.steps,
+                    });
+                }
+                State::Waiting(_) if self.is_ready(stage, now) => {
+                    let obstacle = self.obstacle(stage, now);
+                    result.obstacles.extend(obstacle.filter(|obstacle| !result.obstacles.contains(obstacle)));
+                }
+                _ => {}
+            }
+        }
+        Ok(result)
+    }
+
+    /// Why no connected worker can run a stage; `None` if one can.
+    fn obstacle(&self, stage: &super::StageEntry, now: Millis) -> Option<String> {
+        let mut reasons = Vec::new();
+        for (id, worker) in self.workers.iter().filter(|(_, worker)| self.is_connected(worker, now)) {
+            for device in &worker.offer.devices {
+                match self.unfit(stage, worker, device) {
+                    None => return None,
+                    Some(reason) => reasons.push(format!("worker {}: {reason}", id.name)),
+                }
+            }
+        }
+        reasons.dedup();
+        Some(if reasons.is_empty() { "no worker is connected".to_owned() } else { reasons.join("; ") })
+    }
+
+    /// All sweeps, newest first.
+    pub fn list(&self, now: Millis) -> Vec<SweepStatus> {
+        let mut all: Vec<SweepStatus> = self.sweeps.keys().filter_map(|id| self.status(id, now).ok()).collect();
+        all.sort_by(|a, b| b.submitted_ms.cmp(&a.submitted_ms).then_with(|| a.id.cmp(&b.id)));
+        all
+    }
+
+    /// All workers that registered.
+    pub fn workers(&self, now: Millis) -> Vec<WorkerView> {
+        let mut views: BTreeMap<&WorkerId, WorkerView> = self
+            .workers
+            .iter()
+            .map(|(id, entry)| {
+                let view = WorkerView {
+                    worker: id.clone(),
+                    offer: entry.offer.clone(),
+                    holds: Vec::new(),
+                    silent_ms: now.saturating_sub(entry.last_seen),
+                    connected: self.is_connected(entry, now),
+                };
+                (id, view)
+            })
+            .collect();
+        for (id, stage) in &self.stages {
+            if let State::Leased(holder) = &stage.progress.state
+                && let Some(view) = views.get_mut(&holder.worker)
+            {
+                let attempt = AttemptId { stage: *id, fence: stage.progress.fence };
+                view.holds.push((attempt, holder.device.clone(), stage.step));
+            }
+        }
+        views.into_values().collect()
+    }
+
+    /// What is known of a cell, a line for each fact.
+    pub fn explain(&self, cell_id: &str, now: Millis) -> Result<Vec<String>, Refusal> {
+        let unknown = || Refusal::UnknownCell(cell_id.to_owned());
+        let (sweep, key) = cell_id.split_once('/').ok_or_else(unknown)?;
+        let sweep = self.find_sweep(sweep)?;
+        let entry = self.sweeps.get(&sweep).ok_or_else(unknown)?;
+        let mut cells = entry.record.cells.iter().enumerate();
+        let (place, cell) = cells.find(|(_, cell)| names(key, cell)).ok_or_else(unknown)?;
+        let state = self.cell_state(place, cell, &entry.mark);
+        let mut lines = vec![format!("cell {} is {}", cell.id(&sweep), state.as_str())];
+        for id in cell.stages() {
+            if let Some(stage) = self.stages.get(&id) {
+                self.explain_stage(id, stage, now, &mut lines);
+            }
+        }
+        Ok(lines)
+    }
+
+    fn explain_stage(&self, id: StageId, stage: &super::StageEntry, now: Millis, lines: &mut Vec<String>) {
+        let kind = stage.outline.kind.as_str();
+        let shared = stage.needed_by.len();
+        let progress = &stage.progress;
+        let standing = match &progress.state {
+            State::Succeeded(result) => format!("done on {} in {:.1} s", result.device, result.seconds),
+            State::Failed(failure) => format!("failed ({}): {}", failure.code.as_str(), failure.message),
+            State::Cancelled => "cancelled".to_owned(),
+            State::Leased(holder) => format!(
+                "runs on {} of worker {}, step {} of {}",
+                holder.device, holder.worker.name, stage.step, stage.outline.cost.steps
+            ),
+            State::Waiting(Waiting::BackOff(_)) if stage.until > now => {
+                format!("is tried again in {:.1} s", (stage.until - now) as f64 / 1000.0)
+            }
+            State::Waiting(_) if !self.is_ready(stage, now) => "waits for the stage before it".to_owned(),
+            State::Waiting(_) => match self.obstacle(stage, now) {
+                Some(obstacle) => format!("cannot run: {obstacle}"),
+                None => "waits for a free slot".to_owned(),
+            },
+        };
+        lines.push(format!(
+            "{kind} {} (needed by {shared} sweep(s), fence {}): {standing}",
+            id.short(),
+            progress.fence
+        ));
+        if let Some(checkpoint) = &progress.checkpoint {
+            lines.push(format!("  resumes from step {}", checkpoint.step));
+        }
+        for (fence, failure) in &progress.history {
+            lines.push(format!("  attempt {fence} failed ({}): {}", failure.code.as_str(), failure.message));
+        }
+        if progress.lost > 0 {
+            lines.push(format!("  {} worker(s) were lost while they ran it", progress.lost));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What people are shown.
+
+use pretext_engine::{CellCounts, Collected, SweepStatus, WorkerView};
+use pretext_proto::v1 as pb;
+use pretext_shared::stage::Extent;
+
+use super::work::{attempt_message, dataset_message, device_message, worker_message};
+
+/// A count as messages have it; what is larger than any sweep is the largest that there is.
+fn count(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// What a collection of garbage did.
+pub fn collected(event: Collected) -> pb::Collected {
+    use pb::collected::What;
+    let what = match event {
+        Collected::Garbage(held) => What::Artifact(pb::CollectedArtifact {
+            artifact: held.artifact.to_string(),
+            bytes: held.bytes,
+            age_s: held.age.as_secs(),
+        }),
+        Collected::Stays(needed, young) => What::Kept(pb::CollectSummary {
+            needed: needed.artifacts,
+            needed_bytes: needed.bytes,
+            young: young.artifacts,
+            young_bytes: young.bytes,
+        }),
+    };
+    pb::Collected { what: Some(what) }
+}
+
+/// Cells by state.
+pub fn counts(counts: CellCounts) -> pb::CellCounts {
+    pb::CellCounts {
+        pending: count(counts.pending),
+        running: count(counts.running),
+        succeeded: count(counts.succeeded),
+        failed: count(counts.failed),
+        cancelled: count(counts.cancelled),
+    }
+}
+
+/// A sweep in brief.
+pub fn summary(status: &SweepStatus) -> pb::SweepSummary {
+    pb::SweepSummary {
+        sweep: status.id.to_string(),
+        cells: Some(counts(status.cells)),
+        submitted_ms: status.submitted_ms,
+        cancelled: status.mark.is_cancelled(),
+        smoke: status.extent == Extent::Smoke,
+    }
+}
+
+/// A sweep at a moment.
+pub fn watch_event(status: SweepStatus) -> pb::WatchEvent {
+    pb::WatchEvent {
+        sweep: status.id.to_string(),
+        cells: Some(counts(status.cells)),
+        running: status
+            .running
+            .into_iter()
+            .map(|stage| pb::RunningStage {
+                stage: stage.attempt.stage.to_string(),
+                kind: stage.kind.to_owned(),
+                cell: stage.cell,
+                cells: count(stage.cells),
+                worker: stage.worker,
+                device: stage.device,
+                step: stage.step,
+                total: stage.total,
+            })
+            .collect(),
+        steps_done: status.steps.0,
+        steps_total: status.steps.1,
+        r#final: status.cells.is_final(),
+        obstacles: status.obstacles,
+        images_done: status.images.0,
+        images_total: status.images.1,
+    }
+}
+
+/// A worker as it is seen here.
+pub fn worker_summary(view: WorkerView) -> pb::WorkerSummary {
+    pb::WorkerSummary {
+        worker: Some(worker_message(view.worker)),
+        devices: view.offer.devices.into_iter().map(device_message).collect(),
+        datasets: view.offer.datasets.into_iter().map(dataset_message).collect(),
+        holds: view
+            .holds
+            .into_iter()
+            .map(|(attempt, device, step)| pb::HeldStage { attempt: Some(attempt_message(attempt)), device, step })
+            .collect(),
+        silent_ms: view.silent_ms,
+        connected: view.connected,
+        version: view.offer.version,
+    }
+}

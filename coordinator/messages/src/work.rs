@@ -1,0 +1,205 @@
+//! What workers say, and what they are told.
+
+use pretext_engine::{Announcement, Directive, Grant, Offer, StageRecord};
+use pretext_proto::v1 as pb;
+use pretext_shared::dataset::DatasetFacts;
+use pretext_shared::device::DeviceFacts;
+use pretext_shared::ids::{AttemptId, Fence, WorkerId, is_valid_name};
+use pretext_shared::outcome::{Failure, FailureCode, StageResult};
+use pretext_shared::point::{Metric, Part, Point};
+use tonic::Status;
+
+use super::{parsed, required, shown};
+
+/// Log lines with a failure, and characters in each.
+const MAX_LOG: (usize, usize) = (200, 1000);
+
+/// Under which grant somebody writes.
+///
+/// # Errors
+/// When it is missing or names no stage.
+pub fn attempt(message: Option<pb::Attempt>) -> Result<AttemptId, Status> {
+    let message = required(message, "attempt")?;
+    Ok(AttemptId { stage: parsed(&message.stage, "attempt.stage")?, fence: Fence(message.fence) })
+}
+
+/// The message of [`attempt`].
+pub fn attempt_message(attempt: AttemptId) -> pb::Attempt {
+    pb::Attempt { stage: attempt.stage.to_string(), fence: attempt.fence.0 }
+}
+
+/// Who asks.
+///
+/// # Errors
+/// When it is missing, or its name or boot id is none.
+pub fn worker(message: Option<pb::Worker>) -> Result<WorkerId, Status> {
+    let message = required(message, "worker")?;
+    if !is_valid_name(&message.name) {
+        return Err(Status::invalid_argument(format!(
+            "`{}` is not a worker name: at most 64 of A-Z a-z 0-9 . _ -, no leading dot",
+            shown(&message.name)
+        )));
+    }
+    Ok(WorkerId { name: message.name, boot: parsed(&message.boot, "worker.boot")? })
+}
+
+/// The message of [`worker`].
+pub fn worker_message(worker: WorkerId) -> pb::Worker {
+    pb::Worker { name: worker.name, boot: worker.boot.to_string() }
+}
+
+/// What a worker offers.
+///
+/// # Errors
+/// When a device or a data set does not read.
+pub fn offer(message: pb::RegisterRequest) -> Result<Offer, Status> {
+    let devices = message.devices.into_iter().map(device).collect::<Result<_, _>>()?;
+    let datasets = message.datasets.into_iter().map(dataset).collect::<Result<_, _>>()?;
+    Ok(Offer { devices, datasets, version: message.version, data_cache: message.data_cache })
+}
+
+fn device(message: pb::Device) -> Result<DeviceFacts, Status> {
+    Ok(DeviceFacts {
+        class: parsed(&message.numeric_class, "device.numeric_class")?,
+        name: message.name,
+        description: message.description,
+        slots: message.slots,
+    })
+}
+
+/// The message of a device.
+pub(super) fn device_message(device: DeviceFacts) -> pb::Device {
+    pb::Device {
+        name: device.name,
+        description: device.description,
+        numeric_class: device.class.to_string(),
+        slots: device.slots,
+    }
+}
+
+/// What is known of a data set.
+///
+/// # Errors
+/// When its fingerprint is none.
+pub fn dataset(message: pb::Dataset) -> Result<Announcement, Status> {
+    let facts = if message.problem.is_empty() {
+        Ok(DatasetFacts {
+            key: message.key.clone(),
+            fingerprint: parsed(&message.fingerprint, "dataset.fingerprint")?,
+            classes: message.classes,
+            train: message.train,
+            test: message.test,
+            groups: message.groups.into_iter().map(|group| group.train).collect(),
+        })
+    } else {
+        Err(message.problem)
+    };
+    Ok(Announcement { key: message.key, facts })
+}
+
+/// The message of a data set.
+pub fn dataset_message(data: Announcement) -> pb::Dataset {
+    match data.facts {
+        Ok(facts) => pb::Dataset {
+            key: data.key,
+            fingerprint: facts.fingerprint.to_string(),
+            classes: facts.classes,
+            train: facts.train,
+            test: facts.test,
+            groups: facts.groups.into_iter().map(|train| pb::Group { train }).collect(),
+            problem: String::new(),
+        },
+        Err(problem) => pb::Dataset { key: data.key, problem, ..Default::default() },
+    }
+}
+
+/// A value of a curve.
+///
+/// # Errors
+/// When its part or metric is unknown, or its value is no number.
+pub fn point(message: &pb::Point) -> Result<Point, Status> {
+    let part = match message.part.as_str() {
+        "train" => Part::Train,
+        "validation" => Part::Validation,
+        "test" => Part::Test,
+        other => return Err(Status::invalid_argument(format!("`{}` is not a part", shown(other)))),
+    };
+    let metric = match message.metric.as_str() {
+        "loss" => Metric::Loss,
+        "accuracy" => Metric::Accuracy,
+        "step-loss" => Metric::StepLoss,
+        "learning-rate" => Metric::LearningRate,
+        "knn-accuracy" => Metric::KnnAccuracy,
+        other => return Err(Status::invalid_argument(format!("`{}` is not a metric", shown(other)))),
+    };
+    if !message.value.is_finite() {
+        return Err(Status::invalid_argument("a point's value must be finite"));
+    }
+    Ok(Point { part, metric, epoch: message.epoch, step: message.step, value: message.value })
+}
+
+/// What a worker holds: attempts with their steps and images.
+///
+/// # Errors
+/// When one names no stage.
+pub fn held(messages: Vec<pb::Held>) -> Result<Vec<(AttemptId, u64, u64)>, Status> {
+    messages.into_iter().map(|held| Ok((attempt(held.attempt)?, held.step, held.images))).collect()
+}
+
+/// What a worker is to do with an attempt.
+pub fn directive(directive: Directive) -> pb::Directive {
+    match directive {
+        Directive::Continue => pb::Directive::Continue,
+        Directive::Cancel => pb::Directive::Cancel,
+        Directive::Superseded => pb::Directive::Superseded,
+    }
+}
+
+/// A granted stage with its plan: what the worker is to do.
+///
+/// # Errors
+/// Never for a stage of a plan: its numbers are finite.
+pub fn grant_message(grant: Grant, plan: StageRecord) -> Result<pb::Grant, Status> {
+    let source = match &grant.place {
+        Some(key) => plan.source.relocated(key),
+        None => plan.source,
+    };
+    let json = |value: Result<String, serde_json::Error>| value.map_err(|error| Status::internal(error.to_string()));
+    Ok(pb::Grant {
+        attempt: Some(attempt_message(grant.attempt)),
+        stage_json: json(serde_json::to_string(&plan.stage))?,
+        source_json: json(serde_json::to_string(&source))?,
+        weights_path: plan.weights.unwrap_or_default(),
+        packing: grant.packing.map(|packing| packing.to_string()).unwrap_or_default(),
+        parent_model: grant.parent_model.map(|model| model.to_string()).unwrap_or_default(),
+        checkpoint_json: json(serde_json::to_string(&plan.checkpoint))?,
+        resume_step: grant.resume_from.as_ref().map(|checkpoint| checkpoint.step).unwrap_or_default(),
+        resume_from: grant.resume_from.map(|checkpoint| checkpoint.artifact.to_string()).unwrap_or_default(),
+        predecessors: grant
+            .predecessors
+            .iter()
+            .map(|older| pb::Predecessor { artifact: older.artifact.to_string(), step: older.step })
+            .collect(),
+    })
+}
+
+/// The one result of a stage.
+///
+/// # Errors
+/// When it does not read, as one with a loss that is no number does not.
+pub fn result(json: &str) -> Result<StageResult, Status> {
+    serde_json::from_str(json)
+        .map_err(|error| Status::invalid_argument(format!("`result_json`: {}", shown(&error.to_string()))))
+}
+
+/// A failure with its evidence: the last lines of the log, each of them, and the message, not too long.
+///
+/// # Errors
+/// When its code is unknown.
+pub fn failure(message: pb::FailRequest) -> Result<Failure, Status> {
+    let code = FailureCode::parse(&message.code)
+        .ok_or_else(|| Status::invalid_argument(format!("`{}` is not a failure code", shown(&message.code))))?;
+    let surplus = message.log.len().saturating_sub(MAX_LOG.0);
+    let log = message.log.into_iter().skip(surplus).map(|line| line.chars().take(MAX_LOG.1).collect()).collect();
+    Ok(Failure { code, message: message.message.chars().take(4 * MAX_LOG.1).collect(), log })
+}

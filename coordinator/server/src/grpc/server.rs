@@ -1,0 +1,97 @@
+//! The server: services behind the gate, with the limits of the wire.
+
+use std::future::Future;
+
+use axum::Router;
+use pretext_artifacts::Artifacts;
+use pretext_engine::Limits;
+use pretext_proto::externalscaler::external_scaler_server::ExternalScalerServer;
+use pretext_proto::v1::data_server::DataServer;
+use pretext_proto::v1::identity_server::IdentityServer;
+use pretext_proto::v1::sweeps_server::SweepsServer;
+use pretext_proto::v1::web_server::WebServer;
+use pretext_proto::v1::work_server::WorkServer;
+use pretext_shared::sweep::Build;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tonic::service::Routes;
+
+use super::gate::{self, Gate};
+use super::limits::{CONNECTION_AGE, KEEP_ALIVE, MAX_HEADERS, MAX_MESSAGE, MAX_RESETS, MAX_STREAMS, MAX_WORK_MESSAGE};
+use super::{DataService, SweepsService, WorkService};
+use crate::core::Core;
+use crate::http::{Web, WebService};
+use crate::identity::{IdentityService, Ports, accept};
+use crate::scaler::ScalerService;
+
+/// What the services are made of.
+pub struct Parts {
+    /// The core.
+    pub core: Core,
+    /// Artifacts.
+    pub artifacts: Artifacts,
+    /// Times and limits of leases.
+    pub limits: Limits,
+    /// What this program was built from.
+    pub build: Option<Build>,
+    /// The web page, for which links are made.
+    pub web: Option<Web>,
+}
+
+/// The descriptors of this build are damaged: it cannot be.
+#[derive(Debug, thiserror::Error)]
+#[error("the descriptors of this build are damaged: {0}")]
+pub struct DescriptorError(String);
+
+/// The services of a coordinator that leads.
+///
+/// # Errors
+/// Never in a build that passed its tests.
+pub fn services(parts: Parts, gate: Gate, identity: IdentityService) -> Result<Router, DescriptorError> {
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(pretext_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .map_err(|error| DescriptorError(error.to_string()))?;
+    let Parts { core, artifacts, limits, build, web } = parts;
+    let sweeps = SweepsService::new(core.clone(), artifacts.clone(), build);
+    let data = DataService::new(core.clone(), artifacts.clone());
+    let work = WorkService::new(core.clone(), artifacts, limits, gate);
+    let scaler = ScalerService::new(core);
+    let routes = Routes::new(reflection)
+        .add_service(SweepsServer::new(sweeps).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(DataServer::new(data).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(WorkServer::new(work).max_decoding_message_size(MAX_WORK_MESSAGE))
+        .add_service(IdentityServer::new(identity).max_decoding_message_size(MAX_HEADERS as usize))
+        .add_service(WebServer::new(WebService::new(web)).max_decoding_message_size(MAX_HEADERS as usize))
+        .add_service(ExternalScalerServer::new(scaler).max_decoding_message_size(MAX_HEADERS as usize));
+    Ok(routes.into_axum_router())
+}
+
+/// `front` behind the gate.
+pub fn guarded(front: Router, gate: Gate) -> Router {
+    front.layer(axum::middleware::from_fn_with_state(gate, gate::pass))
+}
+
+/// Lets what comes in at `listener` through the gate to `front`, until `stopped`.
+pub fn serve(
+    listener: TcpListener,
+    ports: Ports,
+    gate: Gate,
+    front: Router,
+    stopped: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<Result<(), tonic::transport::Error>> {
+    let guarded = guarded(front, gate);
+    let mut server = tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(KEEP_ALIVE.0))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE.1))
+        .http2_max_header_list_size(MAX_HEADERS)
+        .http2_max_pending_accept_reset_streams(Some(MAX_RESETS))
+        .max_concurrent_streams(Some(MAX_STREAMS));
+    if ports.tls.is_some() {
+        server = server.max_connection_age(CONNECTION_AGE);
+    }
+    let serving =
+        server.add_routes(Routes::from(guarded)).serve_with_incoming_shutdown(accept(listener, ports), stopped);
+    tokio::spawn(serving)
+}

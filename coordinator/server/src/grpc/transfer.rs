@@ -1,0 +1,57 @@
+//! Artifacts on the wire, in chunks.
+
+use pretext_artifacts::Artifacts;
+use pretext_proto::v1 as pb;
+use pretext_shared::ids::ArtifactId;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use super::limits::UPLOAD_SILENCE;
+use super::{Answers, PIECE, artifact_failed};
+
+/// Takes in an artifact of `length` bytes whose parts after the header all have a `chunk`.
+///
+/// # Errors
+/// When it is not what it is called, when nothing comes for a while, or the store says no.
+pub(super) async fn receive_artifact<P>(
+    artifacts: &Artifacts,
+    artifact: ArtifactId,
+    length: u64,
+    parts: &mut Streaming<P>,
+    chunk: impl Fn(P) -> Option<pb::Chunk>,
+) -> Result<(), Status> {
+    let mut incoming = artifacts.receive(artifact, length).await.map_err(artifact_failed)?;
+    loop {
+        let silent = |_| Status::deadline_exceeded(format!("nothing came for {} s", UPLOAD_SILENCE.as_secs()));
+        let part = tokio::time::timeout(UPLOAD_SILENCE, parts.message()).await.map_err(silent)??;
+        let Some(part) = part else { break };
+        let chunk = chunk(part).ok_or_else(|| Status::invalid_argument("an upload has one header"))?;
+        incoming.write(&chunk.data).await.map_err(artifact_failed)?;
+    }
+    incoming.finish().await.map_err(artifact_failed)
+}
+
+/// An artifact in pieces, read ahead by at most a few.
+pub(super) async fn send_artifact(artifacts: &Artifacts, artifact: ArtifactId) -> Result<Answers<pb::Chunk>, Status> {
+    let mut content = artifacts.pieces(artifact).await.map_err(artifact_failed)?;
+    let (pieces, stream) = tokio::sync::mpsc::channel(4);
+    tokio::spawn(async move {
+        loop {
+            let piece = match content.next().await {
+                Ok(None) => return,
+                Ok(Some(piece)) => piece,
+                Err(error) => {
+                    // The receiver may have gone away: then nobody wants to know.
+                    let _ = pieces.send(Err(artifact_failed(error))).await;
+                    return;
+                }
+            };
+            for data in piece.chunks(PIECE) {
+                if pieces.send(Ok(pb::Chunk { data: data.to_vec() })).await.is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    Ok(Box::pin(ReceiverStream::new(stream)))
+}

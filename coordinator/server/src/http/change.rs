@@ -1,0 +1,62 @@
+//! The two changes that the page can make.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use pretext_engine::{Engine, Refusal};
+use pretext_shared::ids::SweepId;
+
+use super::Site;
+use super::pages::PageError;
+use super::reply::see;
+use super::visitor::Visitor;
+
+/// `POST /sweeps/SWEEP/cancel`.
+pub(super) async fn cancel(
+    State(site): State<Arc<Site>>,
+    Extension(visitor): Extension<Visitor>,
+    Path(sweep): Path<String>,
+) -> Response {
+    change(&site, &sweep, Engine::cancel, |id, done| {
+        tracing::info!(sweep = %id, cells = done.cells, visitor = %visitor.label(), "sweep cancelled from the web page");
+    })
+    .await
+}
+
+/// `POST /sweeps/SWEEP/retry`.
+pub(super) async fn retry(
+    State(site): State<Arc<Site>>,
+    Extension(visitor): Extension<Visitor>,
+    Path(sweep): Path<String>,
+) -> Response {
+    change(&site, &sweep, Engine::retry, |id, done| {
+        tracing::info!(sweep = %id, stages = done.stages, visitor = %visitor.label(), "stages reset from the web page");
+    })
+    .await
+}
+
+/// Makes a change, tells `done` what it did, and shows the sweep to who made it.
+async fn change<T: Send + 'static>(
+    site: &Site,
+    sweep: &str,
+    make: fn(&mut Engine, &SweepId) -> Result<T, Refusal>,
+    done: impl FnOnce(&SweepId, T),
+) -> Response {
+    let changed = async {
+        let id: SweepId = sweep.parse().map_err(|_| PageError::Unknown)?;
+        let asked = id.clone();
+        let what = site.core.call(move |engine, _| make(engine, &asked)).await?.map_err(|_| PageError::Unknown)?;
+        done(&id, what);
+        Ok::<_, PageError>(id)
+    };
+    match changed.await {
+        Ok(id) => {
+            // Who made the change sees it.
+            site.pages.forget();
+            see(&format!("/sweeps/{id}"))
+        }
+        Err(error) => error.into_response(),
+    }
+}

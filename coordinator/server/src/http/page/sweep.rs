@@ -1,0 +1,126 @@
+//! One sweep: how far it is, its grid, what runs, what failed, and what comes out of it so far.
+
+use pretext_engine::SweepStatus;
+use pretext_report::aggregate::PolicyTable;
+use pretext_report::{Evaluations, Tables, curves};
+use pretext_shared::sweep::{CellState, SweepView};
+use pretext_shared::text;
+
+use super::super::html::{Html, html};
+use super::layout::Place;
+use super::{Page, Part, grid, running, shape, sweeps, words};
+
+/// Failed cells that are listed; the grid shows the others.
+const MOST_FAILURES: usize = 20;
+
+/// The page.
+pub(in crate::http) fn of_sweep(view: &SweepView, status: &SweepStatus, now_ms: u64) -> Page {
+    // Test predictions are for the report: they are many, and the grid has no use for them.
+    let tables = Tables::of(view, &Evaluations::read(view, &|_| None));
+    let parts = vec![
+        Part::new("head", head(view, status, now_ms)),
+        Part::controls("controls", controls(view, status)),
+        Part::new("grid", grid::grids(view, &tables)),
+        Part::new("running", running::stages(view, status)),
+        Part::new("failures", failures(view)),
+        Part::new("curves", efficiency(&tables)),
+    ];
+    Page { title: view.name.clone(), place: Place::Sweeps, parts }
+}
+
+fn head(view: &SweepView, status: &SweepStatus, now_ms: u64) -> Html {
+    let facts = &view.provenance.dataset;
+    let counts = words::by_state(&status.cells);
+    let (done, total) = status.images;
+    let far = if status.cells.is_final() {
+        html!("")
+    } else {
+        html!("<span class=\"big\">{}</span> <span class=\"small\">of the images</span>", words::percent(done, total))
+    };
+    html!(
+        "<p class=\"path\"><a href=\"/\">Sweeps</a></p>\n<div class=\"row\"><h1>{name}{smoke}</h1><p>{far}</p></div>\n\
+         <p class=\"lead\"><code>{id}</code> · {key}, {classes} classes, {train} training images · submitted {ago}</p>\n{bar}\n\
+         <div class=\"row\">{counts}<span class=\"links\">Report: <a href=\"/sweeps/{id}/report\">page</a> \
+         <a href=\"/sweeps/{id}/report/results.json\">JSON</a> <a href=\"/sweeps/{id}/report/points.csv\">CSV</a></span></div>\n\
+         {obstacles}",
+        name = view.name,
+        smoke = sweeps::smoke(status.extent),
+        far = far,
+        id = view.id.as_str(),
+        key = facts.key,
+        classes = facts.classes.len(),
+        train = text::grouped(facts.train_total()),
+        ago = words::ago(status.submitted_ms, now_ms),
+        bar = shape::bar(&counts),
+        counts = shape::counts(&counts),
+        obstacles = sweeps::obstacles(status),
+    )
+}
+
+/// Cancel and retry, each behind a fold: a slip of the finger changes nothing.
+fn controls(view: &SweepView, status: &SweepStatus) -> Html {
+    let open = status.cells.pending + status.cells.running;
+    let cancel = (!status.mark.is_cancelled() && open > 0).then(|| {
+        html!(
+            "<details><summary>Cancel…</summary><form method=\"post\" action=\"/sweeps/{id}/cancel\"><p>{cells} will have no \
+             result. Stages that another sweep needs go on; results that are there stay.</p><button class=\"danger\">Cancel \
+             this sweep</button></form></details>\n",
+            id = view.id.as_str(),
+            cells = words::count(open, "cell")
+        )
+    });
+    let again = status.cells.failed + if status.mark.is_cancelled() { status.cells.cancelled } else { 0 };
+    let retry = (again > 0).then(|| {
+        html!(
+            "<details><summary>Retry…</summary><form method=\"post\" action=\"/sweeps/{id}/retry\"><p>What failed{cancelled} \
+             runs again, for every sweep that needs it.</p><button>Run {cells} again</button></form></details>\n",
+            id = view.id.as_str(),
+            cancelled = if status.mark.is_cancelled() { " or was cancelled" } else { "" },
+            cells = words::count(again, "cell")
+        )
+    });
+    let controls: Html = [cancel, retry].into_iter().flatten().collect();
+    if controls.is_empty() { controls } else { html!("<div class=\"controls\">\n{}</div>", controls) }
+}
+
+fn failures(view: &SweepView) -> Html {
+    let failed: Vec<_> = view.cells.iter().filter(|cell| view.state(cell) == CellState::Failed).collect();
+    if failed.is_empty() {
+        return html!("");
+    }
+    let rows = failed.iter().take(MOST_FAILURES).filter_map(|cell| {
+        let (stage, failure) = view.failure(cell)?;
+        let kind = view.stages.get(&stage).map_or("", |view| view.stage.spec.kind().as_str());
+        Some(html!(
+            "<tr><td><a href=\"{path}\">{key}</a></td><td>{kind}</td><td>{code}</td><td>{message}</td></tr>\n",
+            path = grid::path(view, cell),
+            key = cell.key.to_string(),
+            kind = kind,
+            code = failure.code.as_str(),
+            message = text::shorten(&failure.message, 240)
+        ))
+    });
+    let more = failed.len().saturating_sub(MOST_FAILURES);
+    let more = (more > 0).then(|| html!("<p class=\"small\">and {}</p>", words::count(more, "more cell")));
+    html!(
+        "<h2>Failed</h2>\n<div class=\"scroll\"><table class=\"plain wide\"><thead><tr><th>Cell</th><th>Stage</th><th>Code</th>\
+         <th>What happened</th></tr></thead><tbody>\n{}</tbody></table></div>\n{}",
+        rows.collect::<Html>(),
+        more
+    )
+}
+
+/// Accuracy against label fraction, as far as there are results.
+fn efficiency(tables: &Tables) -> Html {
+    let has_results = |table: &&PolicyTable| table.most_seeds() > 0;
+    let charts: Html = tables
+        .policies
+        .iter()
+        .filter(has_results)
+        .map(|table| html!("<figure>{}</figure>\n", Html::made(curves::label_efficiency(table, tables).inline())))
+        .collect();
+    if charts.is_empty() {
+        return charts;
+    }
+    html!("<h2>Label efficiency so far</h2>\n<div class=\"charts\">\n{}</div>\n", charts)
+}

@@ -1,0 +1,187 @@
+//! Pages, kept for a moment: however many look at a sweep, the engine is asked and the page is made once a second at
+//! most, and less often where that takes long.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use pretext_engine::Refusal;
+use pretext_shared::ids::{StageId, SweepId};
+use pretext_store::StoreError;
+use pretext_store::view;
+
+use super::html::html;
+use super::page::{self, Page};
+use super::reply::notice;
+use crate::core::{Core, CoreError};
+
+/// A page is made again after this long, at the earliest.
+pub(super) const PACE: Duration = Duration::from_secs(1);
+/// And after this many times what it took to make.
+const SHARE: u32 = 20;
+/// Pages that are kept while nobody looks at them.
+const KEPT: usize = 64;
+/// Running stages whose points are read for a page.
+const MOST_CURVES: usize = 6;
+
+/// What a page is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Topic {
+    /// All sweeps.
+    Sweeps,
+    /// All workers.
+    Workers,
+    /// A sweep.
+    Sweep(SweepId),
+    /// A cell of a sweep, by `METHOD/FRACTION/LR/SEED`.
+    Cell(SweepId, String),
+}
+
+impl Topic {
+    /// The path of its page.
+    pub(super) fn path(&self) -> String {
+        match self {
+            Topic::Sweeps => "/".to_owned(),
+            Topic::Workers => "/workers".to_owned(),
+            Topic::Sweep(sweep) => format!("/sweeps/{sweep}"),
+            Topic::Cell(sweep, cell) => format!("/sweeps/{sweep}/cells/{cell}"),
+        }
+    }
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PageError {
+    /// Nothing has this name.
+    #[error("there is no such thing")]
+    Unknown,
+    /// The coordinator cannot say.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl From<CoreError> for PageError {
+    fn from(error: CoreError) -> Self {
+        PageError::Unavailable(error.to_string())
+    }
+}
+
+impl From<StoreError> for PageError {
+    fn from(error: StoreError) -> Self {
+        PageError::Unavailable(error.to_string())
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        match self {
+            PageError::Unknown => page::missing(),
+            PageError::Unavailable(reason) => {
+                notice(StatusCode::SERVICE_UNAVAILABLE, "The coordinator cannot say", html!("<p>{}</p>", reason))
+            }
+        }
+    }
+}
+
+type Slot = Arc<tokio::sync::Mutex<Option<Kept>>>;
+
+struct Kept {
+    page: Arc<Page>,
+    at: Instant,
+    pace: Duration,
+}
+
+/// See the module.
+pub(super) struct Pages {
+    core: Core,
+    slots: Mutex<HashMap<Topic, Slot>>,
+}
+
+impl Pages {
+    /// Pages of what `core` has.
+    pub(super) fn new(core: Core) -> Self {
+        Self { core, slots: Mutex::default() }
+    }
+
+    /// The page, as it was a moment ago.
+    pub(super) async fn get(&self, topic: &Topic) -> Result<Arc<Page>, PageError> {
+        let slot = self.slot(topic);
+        let mut kept = slot.lock().await;
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.at.elapsed() < kept.pace) {
+            return Ok(kept.page.clone());
+        }
+        let begun = Instant::now();
+        let page = Arc::new(self.make(topic).await?);
+        let pace = PACE.max(begun.elapsed() * SHARE);
+        *kept = Some(Kept { page: page.clone(), at: Instant::now(), pace });
+        Ok(page)
+    }
+
+    /// Makes every page anew when it is next asked for.
+    pub(super) fn forget(&self) {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn slot(&self, topic: &Topic) -> Slot {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() >= KEPT {
+            slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+        }
+        slots.entry(topic.clone()).or_default().clone()
+    }
+
+    async fn make(&self, topic: &Topic) -> Result<Page, PageError> {
+        match topic {
+            Topic::Sweeps => {
+                let ask = self.core.call(|engine, now| (engine.list(now.mono), engine.workers(now.mono), now.wall));
+                let (sweeps, workers, now) = ask.await?;
+                Ok(page::of_sweeps(&sweeps, &workers, now))
+            }
+            Topic::Workers => {
+                let workers = self.core.call(|engine, now| engine.workers(now.mono)).await?;
+                Ok(page::of_workers(&workers))
+            }
+            Topic::Sweep(id) => {
+                let id = id.clone();
+                let ask = self.core.call(move |engine, now| {
+                    Ok::<_, Refusal>((engine.standing(&id)?, engine.status(&id, now.mono)?, now.wall))
+                });
+                let (standing, status, now) = ask.await?.map_err(|_| PageError::Unknown)?;
+                let store = self.core.store().clone();
+                blocking(move || {
+                    let running: Vec<StageId> =
+                        status.running.iter().map(|running| running.attempt.stage).take(MOST_CURVES).collect();
+                    let mut view = view::view(store.as_ref(), standing)?;
+                    view::add_points(&mut view, store.as_ref(), &running)?;
+                    Ok(page::of_sweep(&view, &status, now))
+                })
+                .await
+            }
+            Topic::Cell(id, key) => {
+                let (id, key) = (id.clone(), key.clone());
+                let name = format!("{id}/{key}");
+                let ask = self.core.call(move |engine, now| {
+                    Ok::<_, Refusal>((engine.standing(&id)?, engine.explain(&name, now.mono)?))
+                });
+                let (standing, lines) = ask.await?.map_err(|_| PageError::Unknown)?;
+                let store = self.core.store().clone();
+                blocking(move || {
+                    let mut view = view::view(store.as_ref(), standing)?;
+                    let cell = view.cells.iter().find(|cell| cell.key.to_string() == key).cloned();
+                    let cell = cell.ok_or(PageError::Unknown)?;
+                    view::add_points(&mut view, store.as_ref(), &cell.stages().collect::<Vec<_>>())?;
+                    Ok(page::of_cell(&view, &cell, &lines))
+                })
+                .await
+            }
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PageError> + Send + 'static,
+) -> Result<T, PageError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| PageError::Unavailable(error.to_string()))?
+}

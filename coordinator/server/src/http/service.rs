@@ -1,0 +1,86 @@
+//! The procedure that makes login links. Who may call it is in the table of all procedures; here it is only seen to that
+//! nobody gets a link for more than it may do itself.
+
+use std::time::Instant;
+
+use pretext_identity::Role;
+use pretext_messages::parsed;
+use pretext_proto::v1 as pb;
+use pretext_proto::v1::web_server::Web as WebRpc;
+use tonic::{Request, Response, Status};
+
+use super::Web;
+use super::login::LINK_LIFE;
+use super::visitor::{Holder, Right, Visitor};
+use crate::identity::Peer;
+
+/// See the module. Without a page it refuses in words.
+pub struct WebService {
+    web: Option<Web>,
+}
+
+impl WebService {
+    /// The service of this page.
+    pub fn new(web: Option<Web>) -> Self {
+        Self { web }
+    }
+}
+
+/// The right that was asked for; without a wish, all that the caller may have.
+fn wanted(text: &str, most: Right) -> Result<Right, Status> {
+    if text.is_empty() {
+        return Ok(most);
+    }
+    let role: Role = parsed(text, "role")?;
+    let right = Right::of(role).ok_or_else(|| Status::invalid_argument("a link is for `submit` or `read`"))?;
+    if right <= most {
+        return Ok(right);
+    }
+    Err(Status::permission_denied("the role `read` may not make a link for `submit`"))
+}
+
+#[tonic::async_trait]
+impl WebRpc for WebService {
+    async fn login(&self, request: Request<pb::LoginRequest>) -> Result<Response<pb::LoginReply>, Status> {
+        let Some(web) = &self.web else {
+            return Err(Status::failed_precondition("this coordinator serves no web page: start it with --web"));
+        };
+        let (most, holder) = match request.extensions().get::<Peer>() {
+            Some(Peer::Open) => (Right::Submit, None),
+            Some(Peer::Known(identity)) => {
+                let right = Right::of(identity.role);
+                (right.ok_or_else(|| Status::permission_denied("workers do not log in"))?, Some(Holder::of(identity)))
+            }
+            Some(Peer::Stranger) | None => return Err(Status::unauthenticated("this needs a certificate")),
+        };
+        let visitor = Visitor { right: wanted(&request.into_inner().role, most)?, holder };
+        let label = visitor.label();
+        let right = visitor.right;
+        let secret = web
+            .site
+            .logins
+            .create(visitor, Instant::now())
+            .map_err(|error| Status::resource_exhausted(error.to_string()))?;
+        tracing::info!(visitor = %label, "a login link was made");
+        Ok(Response::new(pb::LoginReply {
+            url: web.link(&secret),
+            role: right.as_str().to_owned(),
+            seconds: LINK_LIFE.as_secs() as u32,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_gets_more_than_it_has() {
+        assert_eq!(wanted("", Right::Read).expect("its own"), Right::Read);
+        assert_eq!(wanted("read", Right::Submit).expect("less"), Right::Read);
+        assert_eq!(wanted("submit", Right::Read).expect_err("more").code(), tonic::Code::PermissionDenied);
+        for text in ["worker", "admin", "Submit"] {
+            assert_eq!(wanted(text, Right::Submit).expect_err(text).code(), tonic::Code::InvalidArgument);
+        }
+    }
+}

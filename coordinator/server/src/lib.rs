@@ -1,0 +1,14 @@
+//! A coordinator that serves: the core thread around the engine, and gRPC, the web page and metrics around the core.
+
+pub mod core;
+mod entrance;
+pub mod exposure;
+pub mod gc;
+pub mod grpc;
+pub mod http;
+pub mod identity;
+pub mod metrics;
+pub mod scaler;
+pub mod serve;
+pub mod standby;
+pub mod turn;

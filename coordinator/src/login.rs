@@ -1,0 +1,35 @@
+//! `coordinator login`.
+
+use serde::Serialize;
+
+use super::Verdict;
+use super::args::LoginArgs;
+use super::console::{Console, Show};
+use super::error::CliError;
+use crate::remote::connect;
+
+#[derive(Debug, Serialize)]
+struct Link {
+    url: String,
+    role: String,
+    seconds: u32,
+}
+
+impl Show for Link {
+    /// The link alone, so that it can be handed on by a pipe.
+    fn text(&self) -> String {
+        self.url.clone()
+    }
+}
+
+/// Prints a link into the web page.
+pub(super) async fn login(args: LoginArgs, console: &Console) -> Result<Verdict, CliError> {
+    let reply = connect(&args.remote).await?.login(args.role).await?;
+    console.terminal.say(&format!(
+        "good once, for {} minutes; the browser that opens it may {}",
+        reply.seconds / 60,
+        if reply.role == "submit" { "look, cancel and retry" } else { "look" }
+    ));
+    console.show(&Link { url: reply.url, role: reply.role, seconds: reply.seconds })?;
+    Ok(Verdict::Good)
+}

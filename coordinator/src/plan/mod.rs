@@ -1,0 +1,79 @@
+//! `coordinator plan`: what a sweep file would do. Spends nothing.
+
+mod table;
+
+use std::collections::BTreeSet;
+
+use pretext_engine::submission::{self, Announced};
+use pretext_shared::dataset::Source;
+use pretext_shared::ids::StageId;
+use pretext_shared::plan::Plan;
+use serde::Serialize;
+
+use super::Verdict;
+use super::args::PlanArgs;
+use super::console::{Console, Show};
+use super::error::CliError;
+use super::sweep_file::SweepFile;
+use super::worker_program::WorkerProgram;
+use crate::remote::connect;
+
+/// A plan, and what of it is done already.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    plan: Plan,
+    /// Stages that have a result; `None` where no coordinator was asked.
+    cached: Option<BTreeSet<StageId>>,
+    #[serde(skip)]
+    chains: Chains,
+}
+
+/// Whether the chain of each cell is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Chains {
+    Shown,
+    Hidden,
+}
+
+impl Show for Shown {
+    fn text(&self) -> String {
+        let mut text = table::render(&self.plan, self.cached.as_ref());
+        if self.chains == Chains::Shown {
+            text.push_str(&table::chains(&self.plan));
+        }
+        text
+    }
+}
+
+/// Plans for a coordinator that was named, else for this machine.
+pub(super) async fn plan(args: PlanArgs, console: &Console) -> Result<Verdict, CliError> {
+    let file = SweepFile::read(&args.file.file)?;
+    let chains = if args.cells { Chains::Shown } else { Chains::Hidden };
+    let shown = match args.remote.named() {
+        Some(_) => {
+            let client = connect(&args.remote).await?;
+            let reply = client.plan(&file.text, args.file.extent()).await?;
+            // An id that this version cannot read belongs to no stage of the plan.
+            let cached = reply.cached.iter().filter_map(|id| id.parse().ok()).collect();
+            Shown { plan: client.decode(reply.plan_json.as_bytes())?, cached: Some(cached), chains }
+        }
+        None => Shown { plan: here(&file, &args).await?, cached: None, chains },
+    };
+    console.show(&shown)?;
+    Ok(Verdict::Good)
+}
+
+async fn here(file: &SweepFile, args: &PlanArgs) -> Result<Plan, CliError> {
+    let sweep = &file.sweep;
+    let class = match sweep.numeric {
+        Some(class) => class,
+        None => WorkerProgram::find()?.class().await?,
+    };
+    let mut announced = Announced::new();
+    for source in sweep.sources().filter(|source| !matches!(source, Source::Procedural(_))) {
+        let facts = WorkerProgram::find()?.facts(source, &args.data_root).await?;
+        announced.insert(source.key(), vec![Ok(facts)]);
+    }
+    Ok(submission::plan(&file.text, args.file.extent(), &announced, class)?.plan)
+}

@@ -1,0 +1,95 @@
+//! Which coordinator a command speaks to.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use clap::Args;
+use pretext_client::{Address, Client, Place};
+use pretext_identity::{Folder, TlsSession, Wire};
+
+use crate::error::CliError;
+
+/// Where `serve` listens and the other commands look, unless told otherwise.
+pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:7878";
+
+/// Which coordinator.
+#[derive(Debug, Args)]
+pub(super) struct Remote {
+    /// The coordinator's URL [default: http://127.0.0.1:7878]; of several, separated by commas, the one that leads is asked
+    #[arg(long = "coordinator", env = "PRETEXT_COORDINATOR", value_name = "URL")]
+    coordinator: Option<String>,
+    /// Where `coordinator join` put the certificate for a coordinator with TLS
+    /// [default: ~/.config/pretext/identity]
+    #[arg(long, env = "PRETEXT_CREDENTIALS", value_name = "DIR")]
+    credentials: Option<PathBuf>,
+}
+
+impl Remote {
+    /// Where the credentials are.
+    pub(super) fn credentials(&self) -> Option<&Path> {
+        self.credentials.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// The URL that was named; an empty one names nothing.
+    pub(super) fn named(&self) -> Option<&str> {
+        self.coordinator.as_deref().filter(|url| !url.is_empty())
+    }
+
+    /// The URLs to try, at least one.
+    pub(super) fn urls(&self) -> Vec<String> {
+        let named = self.named().map(|urls| urls.split(',').map(|url| url.trim().to_owned()).collect());
+        named.unwrap_or_else(|| vec![format!("http://{DEFAULT_ADDRESS}")])
+    }
+}
+
+/// Connects to the coordinator that `remote` names; of several, to the one that leads.
+pub(super) async fn connect(remote: &Remote) -> Result<Client, CliError> {
+    let place = |url: String| -> Result<Place, CliError> {
+        Ok(Place { wire: wire(&url, remote.credentials())?, address: address(&url)? })
+    };
+    let places = remote.urls().into_iter().map(place).collect::<Result<_, _>>()?;
+    Ok(Client::connect(places).await?)
+}
+
+/// Connects to the coordinator of this process.
+pub(super) async fn connect_here(url: &str) -> Result<Client, CliError> {
+    Ok(Client::connect(vec![Place { address: address(url)?, wire: Wire::Plain }]).await?)
+}
+
+fn address(url: &str) -> Result<Address, CliError> {
+    url.parse().map_err(|error| CliError::from(pretext_client::ClientError::Address(error)))
+}
+
+/// How to reach the coordinator at `url`: with TLS, the credentials are looked for.
+pub(super) fn wire(url: &str, credentials: Option<&Path>) -> Result<Wire, CliError> {
+    if !Wire::wants_tls(url) {
+        return Ok(Wire::Plain);
+    }
+    let folder = folder(credentials)?;
+    let missing = |what: &str| CliError::Input {
+        message: format!("{what} in {}", folder.path().display()),
+        help: Some(
+            "`coordinator join URL --token-file FILE` obtains one; --credentials DIR names another folder".to_owned(),
+        ),
+    };
+    let found = folder.load().map_err(|error| CliError::environment(error.to_string()))?;
+    let credentials = found.ok_or_else(|| missing("there is no certificate"))?;
+    if credentials.has_ended(SystemTime::now()) {
+        return Err(missing("the certificate has ended"));
+    }
+    let session = TlsSession::new(folder, credentials).map_err(CliError::environment)?;
+    Ok(Wire::Tls(Arc::new(session)))
+}
+
+/// Where credentials are unless told otherwise.
+fn default_folder() -> Option<PathBuf> {
+    let config = std::env::var_os("XDG_CONFIG_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".config"));
+    Some(config.or_else(home)?.join("pretext/identity"))
+}
+
+pub(super) fn folder(named: Option<&Path>) -> Result<Folder, CliError> {
+    let path = named.map(Path::to_owned).or_else(default_folder);
+    path.map(Folder::new).ok_or_else(|| CliError::input("there is no home folder: name one with --credentials DIR"))
+}

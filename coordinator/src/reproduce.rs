@@ -1,0 +1,217 @@
+//! `coordinator reproduce`: runs the sweep of a `results.json` again and compares the numbers.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use pretext_report::agreement::{Agreement, Difference, Record, Standard};
+use pretext_report::wording::percent;
+use pretext_shared::device::NumericClass;
+use pretext_shared::ids::ContentHash;
+use serde::Serialize;
+
+use super::args::{FileArgs, ReproduceArgs, RunArgs};
+use super::console::{Console, Show};
+use super::error::CliError;
+use super::progress::cells;
+use super::report::make;
+use super::run::here;
+use super::sweep_file::SweepFile;
+use super::worker_program::WorkerProgram;
+use super::{Verdict, report};
+
+/// The largest file that is read as a record.
+const MAX_BYTES: u64 = 512 << 20;
+
+/// The file in a state folder that says which record it reproduces.
+const MARK: &str = "reproduces";
+
+/// Where results come from, and what became of them.
+#[derive(Debug, Serialize)]
+struct Reproduced {
+    sweep: String,
+    #[serde(flatten)]
+    agreement: Agreement,
+    /// Path of the new `report.html`.
+    report: PathBuf,
+}
+
+impl Show for Reproduced {
+    fn text(&self) -> String {
+        let Agreement { standard, agree, compared, equal, without_record, differences } = &self.agreement;
+        let asked = match standard {
+            Standard::Exact => "exactly: the same build, CPUs of one feature level\n".to_owned(),
+            Standard::Band { because } => {
+                let reasons: String = because.iter().map(|reason| format!("\n  - {reason}")).collect();
+                format!("within a band, because{reasons}\n")
+            }
+        };
+        let verdict = match (agree, equal == compared) {
+            (true, true) => format!("the numbers agree: {} equal in every bit", count(*compared)),
+            (true, false) => format!(
+                "the numbers agree: {} of {} equal in every bit, the others within the band",
+                equal,
+                count(*compared)
+            ),
+            (false, _) => format!(
+                "the numbers do NOT agree: {} of {} are off",
+                differences.iter().filter(|one| !one.allowed).count(),
+                count(*compared)
+            ),
+        };
+        let rows: String = differences.iter().map(row).collect();
+        let unrecorded = match without_record {
+            0 => String::new(),
+            n => format!("{} without a recorded result, not compared\n", count(*n)),
+        };
+        format!("{}: compared {asked}{verdict}\n{rows}{unrecorded}report: {}\n", self.sweep, self.report.display())
+    }
+}
+
+fn count(n: usize) -> String {
+    cells(u32::try_from(n).unwrap_or(u32::MAX))
+}
+
+fn row(one: &Difference) -> String {
+    let now = one.reproduced.map_or_else(|| "no result".to_owned(), |now| format!("{} %", percent(now)));
+    let band = if one.allowed { format!(", allowed ± {} points", percent(one.band)) } else { String::new() };
+    format!(
+        "  {}: test accuracy {} % recorded, {now} now{band} (differs in {})\n",
+        one.cell,
+        percent(one.recorded),
+        one.fields.join(", ")
+    )
+}
+
+/// Runs a recorded sweep again in a state of its own.
+pub(super) async fn reproduce(args: ReproduceArgs, console: &Console) -> Result<Verdict, CliError> {
+    let content = read(&args.results)?;
+    let record = Record::parse(&content).map_err(|error| refused(&args.results, &error.to_string()))?;
+    let file = SweepFile::from_text("the sweep file in results.json", record.provenance.spec.clone())?;
+    let device = device(&args, &record).await?;
+    same_data(&args, &record, &file).await?;
+    let state_dir =
+        args.state_dir.clone().unwrap_or_else(|| Path::new("pretext-reproduce").join(record.sweep.id.as_str()));
+    claim(&state_dir, ContentHash::of(&content))?;
+
+    let out = args.out.clone().unwrap_or_else(|| state_dir.join("report"));
+    let run = RunArgs {
+        file: FileArgs {
+            file: args.results.clone(),
+            smoke: record.provenance.extent == pretext_shared::stage::Extent::Smoke,
+        },
+        out: Some(out.clone()),
+        workers: args.workers,
+        state_dir,
+        data_root: args.data_root.clone(),
+        device,
+        retry_failed: false,
+        web: None,
+    };
+    let made = here(run, file, console, async |client, sweep| {
+        let made = make(client, sweep, Some(&out)).await?;
+        report::write(&made, console)?;
+        Ok(made)
+    })
+    .await?;
+    let results = made.folder.get("results.json").unwrap_or_default();
+    let again = Record::parse(results).map_err(|error| refused(&out.join("results.json"), &error.to_string()))?;
+    let agreement = record.compare(&again, args.band.map(|points| points / 100.0));
+    let verdict = if agreement.agree { Verdict::Good } else { Verdict::SomeFailed };
+    console.show(&Reproduced { sweep: again.sweep.id.to_string(), agreement, report: out.join("report.html") })?;
+    Ok(verdict)
+}
+
+fn refused(path: &Path, why: &str) -> CliError {
+    CliError::Input {
+        message: format!("{} cannot be reproduced: {why}", path.display()),
+        help: Some("name the results.json of a report folder".to_owned()),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CliError> {
+    let failed = |error: io::Error| CliError::input(format!("cannot read {}: {error}", path.display()));
+    if fs::metadata(path).map_err(failed)?.len() > MAX_BYTES {
+        return Err(refused(path, &format!("it is larger than {} MiB", MAX_BYTES >> 20)));
+    }
+    fs::read(path).map_err(failed)
+}
+
+/// The devices to run on: those of the record's class.
+async fn device(args: &ReproduceArgs, record: &Record) -> Result<String, CliError> {
+    if let Some(device) = &args.device {
+        return Ok(device.clone());
+    }
+    match record.provenance.class {
+        NumericClass::Cpu => Ok("cpu".to_owned()),
+        NumericClass::Gpu if WorkerProgram::find()?.class().await? == NumericClass::Gpu => Ok("auto".to_owned()),
+        NumericClass::Gpu => Err(CliError::Environment {
+            message: "the record was made on a GPU, and this machine has none".to_owned(),
+            help: Some("`--device cpu` runs it here all the same and compares within the band".to_owned()),
+        }),
+    }
+}
+
+/// Other data give other numbers, however well the program reproduces.
+async fn same_data(args: &ReproduceArgs, record: &Record, file: &SweepFile) -> Result<(), CliError> {
+    let program = WorkerProgram::find()?;
+    let recorded = std::iter::once(&record.provenance.dataset).chain(&record.provenance.pretext_dataset);
+    for (source, recorded) in file.sweep.sources().zip(recorded) {
+        let here = program.facts(source, &args.data_root).await?;
+        if here.fingerprint != recorded.fingerprint {
+            return Err(CliError::Input {
+                message: format!(
+                    "the data set {} has the fingerprint {} here and {} in the record: it is not the same data",
+                    here.key,
+                    here.fingerprint.short(),
+                    recorded.fingerprint.short()
+                ),
+                help: Some("name the folder that has them with --data-root".to_owned()),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Makes `state_dir` the state of this record's reproduction. A state that has results already proves nothing,
+/// unless this command put them there and was interrupted.
+fn claim(state_dir: &Path, record: ContentHash) -> Result<(), CliError> {
+    let failed = |error: io::Error| CliError::environment(format!("cannot make {}: {error}", state_dir.display()));
+    let (mark, hash) = (state_dir.join(MARK), record.to_string());
+    match fs::read_to_string(&mark) {
+        Ok(marked) if marked.trim() == hash => return Ok(()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(state_dir).map_err(failed)?;
+            if fs::read_dir(state_dir).map_err(failed)?.next().is_none() {
+                return fs::write(&mark, hash + "\n").map_err(failed);
+            }
+        }
+        Err(error) => return Err(failed(error)),
+    }
+    Err(CliError::Input {
+        message: format!("{} is in use for something else: a reproduction begins with nothing", state_dir.display()),
+        help: Some("name an empty folder with --state-dir, or remove it".to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_fresh_or_its_own() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let state = folder.path().join("a/state");
+        let (one, other) = (ContentHash::of(b"one"), ContentHash::of(b"other"));
+        claim(&state, one).expect("it is made");
+        claim(&state, one).expect("an interrupted reproduction goes on");
+        let error = claim(&state, other).expect_err("another record's");
+        assert_eq!(error.exit_code(), 2);
+        let used = folder.path().join("used");
+        fs::create_dir(&used).expect("writable");
+        fs::write(used.join("state.redb"), "").expect("writable");
+        let error = claim(&used, one).expect_err("somebody's state");
+        assert!(error.to_string().contains("begins with nothing"), "{error}");
+    }
+}

@@ -1,0 +1,207 @@
+//! `coordinator run`: the real coordinator and a real worker on this machine, for one sweep.
+
+mod daemon;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use pretext_artifacts::ArtifactOptions;
+use pretext_client::Client;
+use pretext_engine::Limits;
+use pretext_engine::submission::SubmissionError;
+use pretext_proto::v1 as pb;
+use pretext_server::exposure::Exposure;
+use pretext_server::http::{WebOptions, WebWire};
+use pretext_server::serve::{Coordinator, Options};
+use pretext_shared::dataset::{Source, SweepFacts};
+use pretext_shared::device::NumericClass;
+use pretext_shared::plan;
+use pretext_shared::stage::Extent;
+use tokio::time::sleep;
+
+use self::daemon::{Launch, Supervisor};
+use super::Verdict;
+use super::args::RunArgs;
+use super::console::{Console, Show};
+use super::error::CliError;
+use super::progress::{cells as count, span};
+use super::report::publish;
+use super::serve::{offer_link, store_lost};
+use super::signals::Signals;
+use super::status::Counts;
+use super::submit::Submitted;
+use super::sweep_file::SweepFile;
+use super::watch::{Events, Go, follow};
+use super::worker_program::WorkerProgram;
+use crate::build;
+use crate::remote::connect_here;
+
+/// How often the coordinator is asked whether the worker is there.
+const ASK: Duration = Duration::from_millis(100);
+/// After this long somebody wants to know what is going on.
+const SLOW: Duration = Duration::from_secs(10);
+
+/// Runs a sweep to its end, or to where it is interrupted, and prints its report.
+pub(super) async fn run(args: RunArgs, console: &Console) -> Result<Verdict, CliError> {
+    let file = SweepFile::read(&args.file.file)?;
+    let out = args.out.clone();
+    here(args, file, console, async |client, sweep| {
+        let cells = publish(client, sweep, out.as_deref(), console).await?;
+        if cells.verdict() == Verdict::SomeFailed {
+            let without = count(cells.failed + cells.cancelled);
+            console.terminal.say(&format!("{without} without a result; --retry-failed runs what failed again"));
+        }
+        Ok(cells.verdict())
+    })
+    .await
+}
+
+/// Runs the sweep of `file` on this machine to its end, or to where it is interrupted. At its end `finish` gets a
+/// client and the sweep's id, while the coordinator is still there to answer.
+pub(super) async fn here<T>(
+    args: RunArgs,
+    file: SweepFile,
+    console: &Console,
+    finish: impl AsyncFnOnce(&Client, &str) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    let mut signals = Signals::catch()?;
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let web = args.web.map(|listen| WebOptions { listen, names: Vec::new(), wire: WebWire::Plain });
+    let exposure = Exposure { web, ..Exposure::default() };
+    let state_dir = args.state_dir.clone();
+    let artifacts = ArtifactOptions::in_folder(state_dir.join("artifacts"));
+    let options =
+        Options { listen, state_dir, artifacts, limits: Limits::default(), exposure, build: Some(build::this()) };
+    let coordinator = Coordinator::start(options).await?;
+    offer_link(&coordinator, console)?;
+    let url = format!("http://{}", coordinator.address());
+
+    let mut run = Run { args, file, url, console, worker: None };
+    let outcome = tokio::select! {
+        outcome = Box::pin(run.complete(finish)) => outcome,
+        reason = coordinator.broken() => Err(store_lost(reason)),
+        () = signals.next() => Err(CliError::Interrupted {
+            message: "interrupted: what is done is kept, and the same command goes on where it stopped".to_owned(),
+        }),
+    };
+    if matches!(outcome, Err(CliError::Interrupted { .. })) {
+        console.terminal.say("stopping; once more to stop at once");
+    }
+    let stopping = async {
+        if let Some(worker) = &mut run.worker {
+            worker.stop().await;
+        }
+        coordinator.stop().await;
+    };
+    let killed = tokio::select! {
+        () = stopping => false,
+        () = signals.next() => true,
+    };
+    if killed {
+        run.worker.iter().for_each(Supervisor::kill);
+        let message = "killed; the same command goes on from the last checkpoints".to_owned();
+        return Err(CliError::Interrupted { message });
+    }
+    outcome
+}
+
+struct Run<'a> {
+    args: RunArgs,
+    file: SweepFile,
+    url: String,
+    console: &'a Console,
+    /// Once it is started; stopped by whoever owns this.
+    worker: Option<Supervisor>,
+}
+
+impl Run<'_> {
+    async fn complete<T>(
+        &mut self,
+        finish: impl AsyncFnOnce(&Client, &str) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let client = connect_here(&self.url).await?;
+        let sweep = match self.finished(&client).await? {
+            Some(sweep) => sweep,
+            None => self.train(&client).await?,
+        };
+        finish(&client, &sweep).await
+    }
+
+    /// Starts a worker, submits, and follows until no cell changes any more.
+    async fn train(&mut self, client: &Client) -> Result<String, CliError> {
+        let Run { args, file, url, console, worker } = self;
+        let launch = Launch::new(WorkerProgram::find()?, args, &file.sweep, url);
+        let worker = worker.insert(Supervisor::start(launch, &console.terminal)?);
+        tokio::select! {
+            registered = registered(client, console) => registered?,
+            error = worker.ends_early() => return Err(error),
+        }
+        let reply = client.submit(&file.text, args.file.extent()).await?;
+        console.terminal.say(&Submitted::new(&reply, args.file.extent()).text());
+        if args.retry_failed {
+            client.retry(&reply.sweep).await?;
+        }
+        let events = Events::new(client.clone(), reply.sweep.clone(), &console.terminal);
+        tokio::select! {
+            followed = follow(events, &console.terminal, |_| Ok(Go::On)) => followed.map(|_| reply.sweep),
+            error = worker.keep_alive() => Err(error),
+        }
+    }
+
+    /// The sweep of this file, if it was submitted before and there is nothing left to do. Then its
+    /// tables need no worker.
+    async fn finished(&self, client: &Client) -> Result<Option<String>, CliError> {
+        let sweep = &self.file.sweep;
+        let extent = self.args.file.extent();
+        let known: Vec<pb::SweepSummary> = client.list().await?;
+        let namesake = |known: &&pb::SweepSummary| {
+            known.sweep.rsplit_once('-').is_some_and(|(name, _)| name == sweep.name)
+                && known.smoke == (extent == Extent::Smoke)
+        };
+        let known: Vec<&pb::SweepSummary> = known.iter().filter(namesake).collect();
+        let mut found = Vec::new();
+        for source in sweep.sources() {
+            found.push(match source {
+                Source::Procedural(procedural) => procedural.facts(),
+                _ if known.is_empty() => return Ok(None),
+                // What is wrong with the data is said by who announces them.
+                source => match WorkerProgram::find()?.facts(source, &self.args.data_root).await {
+                    Ok(facts) => facts,
+                    Err(_) => return Ok(None),
+                },
+            });
+        }
+        let Some((dataset, others)) = found.split_first() else { return Ok(None) };
+        let facts = SweepFacts { dataset, pretext: others.first() };
+        let classes = match sweep.numeric {
+            Some(class) => vec![class],
+            // In the order in which a submission looks for the same sweep.
+            None => vec![NumericClass::Cpu, NumericClass::Gpu],
+        };
+        for class in classes {
+            let plan = plan::expand(sweep, facts, class, extent).map_err(SubmissionError::Plan)?;
+            if let Some(summary) = known.iter().find(|known| known.sweep == plan.sweep.as_str()) {
+                let cells = Counts::from(summary.cells);
+                let left = !cells.is_final() || (self.args.retry_failed && cells.verdict() == Verdict::SomeFailed);
+                return Ok((!left).then(|| summary.sweep.clone()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Waits until a worker has registered: only the one that was just started knows this coordinator.
+async fn registered(client: &Client, console: &Console) -> Result<(), CliError> {
+    let start = Instant::now();
+    let mut told = Duration::ZERO;
+    loop {
+        if client.workers().await?.iter().any(|worker| worker.connected) {
+            return Ok(());
+        }
+        if start.elapsed() >= told + SLOW {
+            told = start.elapsed();
+            console.terminal.say(&format!("waiting for the worker, which looks at devices and data ({})", span(told)));
+        }
+        sleep(ASK).await;
+    }
+}

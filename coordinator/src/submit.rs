@@ -1,0 +1,67 @@
+//! `coordinator submit`.
+
+use pretext_proto::v1 as pb;
+use pretext_shared::stage::Extent;
+use pretext_shared::text;
+use serde::Serialize;
+
+use super::args::SubmitArgs;
+use super::console::{Console, Show};
+use super::error::CliError;
+use super::sweep_file::SweepFile;
+use super::{Verdict, watch};
+use crate::remote::connect;
+
+/// What became of a submission.
+#[derive(Debug, Serialize)]
+pub(super) struct Submitted {
+    sweep: String,
+    existed: bool,
+    cancelled: bool,
+    cells: u32,
+    stages: u32,
+    cached: u32,
+    smoke: bool,
+}
+
+impl Submitted {
+    /// The coordinator's answer.
+    pub(super) fn new(reply: &pb::SubmitReply, extent: Extent) -> Self {
+        Self {
+            sweep: reply.sweep.clone(),
+            existed: reply.existed,
+            cancelled: reply.cancelled,
+            cells: reply.cells,
+            stages: reply.stages,
+            cached: reply.cached,
+            smoke: extent == Extent::Smoke,
+        }
+    }
+}
+
+impl Show for Submitted {
+    fn text(&self) -> String {
+        let Submitted { cells, stages, cached, .. } = self;
+        let sweep = text::line(&self.sweep);
+        let existed = match (self.existed, self.cancelled) {
+            (_, true) => " (it was cancelled, and stays so: `coordinator retry` takes that back)",
+            (true, false) => " (known already: it goes on as it stands)",
+            (false, false) => "",
+        };
+        let smoke = if self.smoke { ", a rehearsal of two steps a stage" } else { "" };
+        format!("{sweep}: {cells} cells, {stages} stages, {cached} of them with a result already{smoke}{existed}")
+    }
+}
+
+/// Submits, and follows where that is asked for.
+pub(super) async fn submit(args: SubmitArgs, console: &Console) -> Result<Verdict, CliError> {
+    let file = SweepFile::read(&args.file.file)?;
+    let client = connect(&args.remote).await?;
+    let reply = client.submit(&file.text, args.file.extent()).await?;
+    console.show(&Submitted::new(&reply, args.file.extent()))?;
+    if args.watch {
+        return watch::follow_to_the_end(client, reply.sweep, console).await;
+    }
+    console.terminal.say(&format!("follow it with `coordinator watch {}`", reply.sweep));
+    Ok(Verdict::Good)
+}

@@ -1,0 +1,90 @@
+//! `coordinator verify`: what a sweep was promised, checked from the store.
+
+use std::path::Path;
+
+use pretext_artifacts::{ArtifactLimits, Artifacts, Place};
+use pretext_engine::{Engine, Limits};
+use pretext_shared::text;
+use pretext_shared::verification::{Harm, Verification};
+use pretext_store::Store;
+use pretext_store::verify;
+use pretext_store::view;
+use serde::Serialize;
+
+use super::Verdict;
+use super::args::VerifyArgs;
+use super::backup::open_store;
+use super::console::{Console, Show};
+use super::error::CliError;
+use super::serve;
+use crate::remote::connect;
+
+#[derive(Debug, Serialize)]
+struct Verified(Verification);
+
+impl Show for Verified {
+    fn text(&self) -> String {
+        let Verified(found) = self;
+        let checked = &found.checked;
+        let mut text = format!(
+            "{}: lost = {}, doubled = {}\nchecked {} over {} cells, {} stages, {} attempts, {} points, {} artifacts\n",
+            found.sweep,
+            found.lost,
+            found.doubled,
+            found.invariants.join(" "),
+            checked.cells,
+            checked.stages,
+            checked.attempts,
+            checked.points,
+            checked.artifacts
+        );
+        for finding in &found.findings {
+            let harm = match finding.harm {
+                Harm::Lost => "lost",
+                Harm::Doubled => "doubled",
+                Harm::Wrong => "wrong",
+            };
+            text += &format!("{} {harm}: {}\n", finding.invariant, text::line(&finding.seen));
+        }
+        text
+    }
+}
+
+/// Checks a sweep; findings are an outcome of 1.
+pub(super) async fn verify(args: VerifyArgs, console: &Console) -> Result<Verdict, CliError> {
+    let verification = match &args.state_dir {
+        Some(folder) => offline(folder, args.artifacts.as_deref(), &args.sweep).await?,
+        None => connect(&args.remote).await?.verify(&args.sweep).await?,
+    };
+    let sound = verification.findings.is_empty();
+    console.show(&Verified(verification))?;
+    Ok(if sound { Verdict::Good } else { Verdict::SomeFailed })
+}
+
+/// Checks a sweep in a store that no coordinator serves.
+async fn offline(folder: &Path, artifacts: Option<&str>, sweep: &str) -> Result<Verification, CliError> {
+    let store = open_store(folder)?;
+    let failed = |error: pretext_store::StoreError| CliError::environment(error.to_string());
+    let engine = Engine::restore(Limits::default(), store.load().map_err(failed)?, 0);
+    let id = engine.find_sweep(sweep).map_err(|refusal| CliError::input(refusal.to_string()))?;
+    let standing = engine.standing(&id).map_err(|refusal| CliError::input(refusal.to_string()))?;
+    let evidence = verify::collect(&store, &id).map_err(failed)?;
+    let evidence = evidence.ok_or_else(|| CliError::input(format!("no sweep `{id}` in {}", folder.display())))?;
+    let view = view::of_plans(standing, evidence.plans()).map_err(failed)?;
+    let options = serve::artifacts(artifacts, folder, ArtifactLimits::default())?;
+    // Opening it would make one, and then call everything lost.
+    if let Place::Directory(folder) = &options.place
+        && !folder.is_dir()
+    {
+        return Err(CliError::input(format!(
+            "there are no artifacts in {}: name their home with --artifacts",
+            folder.display()
+        )));
+    }
+    let artifacts = Artifacts::open(&options).await.map_err(|error| CliError::environment(error.to_string()))?;
+    let checked = tokio::task::spawn_blocking(move || {
+        let artifact = |id| artifacts.blocking_read(id).map(drop).map_err(|error| error.to_string());
+        verify::verify(&evidence, &view, &artifact, &|_| None)
+    });
+    checked.await.map_err(|error| CliError::environment(error.to_string()))
+}

@@ -1,0 +1,217 @@
+//! `coordinator watch`, and following a sweep in general.
+
+use std::time::{Duration, Instant};
+
+use pretext_client::Client;
+use pretext_proto::v1 as pb;
+use pretext_shared::text;
+use serde::Serialize;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tonic::Streaming;
+
+use super::Verdict;
+use super::args::SweepArgs;
+use super::console::{Console, Format, Show, Terminal};
+use super::error::CliError;
+use super::progress::{Progress, TICK};
+use super::signals::Signals;
+use super::status::Counts;
+use crate::remote::connect;
+
+/// How long a coordinator that was there may be away: it is being restarted.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Time between two attempts to find it again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The progress of a sweep, over restarts of the coordinator.
+pub(super) struct Events {
+    client: Client,
+    sweep: String,
+    terminal: Terminal,
+    stream: Option<Streaming<pb::WatchEvent>>,
+    standing: Standing,
+}
+
+enum Standing {
+    /// Nothing has come yet.
+    New,
+    /// The last attempt was good.
+    Connected,
+    /// The coordinator went away.
+    LostAt(Instant),
+}
+
+impl Events {
+    /// The events of `sweep`, from now on.
+    pub(super) fn new(client: Client, sweep: String, terminal: &Terminal) -> Self {
+        Self { client, sweep, terminal: terminal.clone(), stream: None, standing: Standing::New }
+    }
+
+    /// The next event. May be dropped and called again at any point.
+    async fn next(&mut self) -> Result<pb::WatchEvent, CliError> {
+        loop {
+            match self.try_next().await {
+                Ok(event) => {
+                    self.standing = Standing::Connected;
+                    return Ok(event);
+                }
+                Err(error @ CliError::Unreachable { .. }) => {
+                    self.stream = None;
+                    self.wait(error).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn try_next(&mut self) -> Result<pb::WatchEvent, CliError> {
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            None => self.stream.insert(self.client.watch(&self.sweep).await?),
+        };
+        let gone = || CliError::Unreachable { url: self.client.url().to_owned(), cause: "it stopped".to_owned() };
+        self.client.next(stream).await?.ok_or_else(gone)
+    }
+
+    async fn wait(&mut self, error: CliError) -> Result<(), CliError> {
+        match self.standing {
+            Standing::New => return Err(error),
+            Standing::Connected => {
+                self.terminal.say(&format!("{error}; trying again for {} s", PATIENCE.as_secs()));
+                self.standing = Standing::LostAt(Instant::now());
+            }
+            Standing::LostAt(since) if since.elapsed() > PATIENCE => return Err(error),
+            Standing::LostAt(_) => {}
+        }
+        sleep(AGAIN).await;
+        // Where nobody leads yet, the next attempt says so.
+        let _ = self.client.look_again().await;
+        Ok(())
+    }
+}
+
+/// A sweep at a moment, for scripts: a line per event.
+#[derive(Debug, Serialize)]
+pub(super) struct EventLine {
+    sweep: String,
+    cells: Counts,
+    running: Vec<RunningLine>,
+    steps_done: u64,
+    steps_total: u64,
+    images_done: u64,
+    images_total: u64,
+    obstacles: Vec<String>,
+    r#final: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct RunningLine {
+    stage: String,
+    kind: String,
+    cell: String,
+    cells: u32,
+    worker: String,
+    device: String,
+    step: u64,
+    total: u64,
+}
+
+impl From<pb::WatchEvent> for EventLine {
+    fn from(event: pb::WatchEvent) -> Self {
+        Self {
+            sweep: event.sweep,
+            cells: event.cells.into(),
+            running: event.running.into_iter().map(RunningLine::from).collect(),
+            steps_done: event.steps_done,
+            steps_total: event.steps_total,
+            images_done: event.images_done,
+            images_total: event.images_total,
+            obstacles: event.obstacles,
+            r#final: event.r#final,
+        }
+    }
+}
+
+impl From<pb::RunningStage> for RunningLine {
+    fn from(stage: pb::RunningStage) -> Self {
+        let pb::RunningStage { stage, kind, cell, cells, worker, device, step, total } = stage;
+        Self { stage, kind, cell, cells, worker, device, step, total }
+    }
+}
+
+impl Show for EventLine {
+    fn text(&self) -> String {
+        let Counts { succeeded, failed, cancelled, .. } = self.cells;
+        let total = self.cells.total();
+        let sweep = text::line(&self.sweep);
+        format!("{sweep}: {succeeded} of {total} cells succeeded, {failed} failed, {cancelled} cancelled")
+    }
+}
+
+/// Shows progress until the sweep is final, and gives `each` every event. Ends early where `each` says so.
+pub(super) async fn follow(
+    mut events: Events,
+    terminal: &Terminal,
+    mut each: impl FnMut(&pb::WatchEvent) -> Result<Go, CliError>,
+) -> Result<Counts, CliError> {
+    let mut progress = Progress::new(terminal);
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            event = events.next() => {
+                let event = event?;
+                let (cells, go, over) = (Counts::from(event.cells), each(&event)?, event.r#final);
+                progress.update(event, Instant::now());
+                if over || go == Go::Stop {
+                    return Ok(cells);
+                }
+            }
+            _ = ticks.tick() => progress.tick(Instant::now()),
+        }
+    }
+}
+
+/// Whether to go on following.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Go {
+    /// More, please.
+    On,
+    /// Enough.
+    Stop,
+}
+
+/// Follows a sweep that is served until it is final.
+pub(super) async fn follow_to_the_end(client: Client, sweep: String, console: &Console) -> Result<Verdict, CliError> {
+    let mut signals = Signals::catch()?;
+    let events = Events::new(client, sweep.clone(), &console.terminal);
+    let each = |event: &pb::WatchEvent| {
+        if console.format() == Format::Json || event.r#final {
+            console.show(&EventLine::from(event.clone()))?;
+        }
+        Ok(if console.is_closed() { Go::Stop } else { Go::On })
+    };
+    let cells = tokio::select! {
+        cells = follow(events, &console.terminal, each) => cells?,
+        () = signals.next() => {
+            let message = format!("not watching any more; {sweep} goes on (`coordinator cancel {sweep}` stops it)");
+            return Err(CliError::Interrupted { message });
+        }
+    };
+    if !cells.is_final() {
+        return Ok(Verdict::Good);
+    }
+    if cells.verdict() == Verdict::SomeFailed {
+        console.terminal.say(&format!(
+            "`coordinator status {sweep}` shows what happened, `coordinator retry {sweep}` runs it again"
+        ));
+    }
+    console.terminal.say(&format!("`coordinator report {sweep}` writes the report"));
+    Ok(cells.verdict())
+}
+
+/// Follows a sweep.
+pub(super) async fn watch(args: SweepArgs, console: &Console) -> Result<Verdict, CliError> {
+    let client = connect(&args.remote).await?;
+    follow_to_the_end(client, args.sweep, console).await
+}

@@ -1,0 +1,158 @@
+//! The program `worker`, found beside this one: asked for what a machine has, and started by `run`.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use pretext_shared::dataset::{DatasetFacts, GroupPattern, Source};
+use pretext_shared::device::NumericClass;
+use pretext_shared::inventory::{FoundDataset, FoundDevice, Shipment};
+use pretext_shared::text;
+use serde::de::DeserializeOwned;
+use tokio::process::Command;
+
+use super::error::CliError;
+
+/// Where the program is.
+#[derive(Debug, Clone)]
+pub(super) struct WorkerProgram {
+    path: PathBuf,
+}
+
+impl WorkerProgram {
+    /// Finds the program.
+    pub(super) fn find() -> Result<Self, CliError> {
+        let own = std::env::current_exe()
+            .map_err(|error| CliError::environment(format!("cannot tell where this program is: {error}")))?;
+        Self::beside(&own)
+    }
+
+    fn beside(own: &Path) -> Result<Self, CliError> {
+        let path = own.with_file_name(format!("worker{}", std::env::consts::EXE_SUFFIX));
+        if path.is_file() {
+            return Ok(Self { path });
+        }
+        Err(CliError::Environment {
+            message: format!("the program that trains is missing: {}", path.display()),
+            help: Some("build it with `cargo build --release`, and keep `worker` beside `coordinator`".to_owned()),
+        })
+    }
+
+    /// A command line of it.
+    pub(super) fn command(&self) -> Command {
+        Command::new(&self.path)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The facts of the data that `source` names below `data_root`.
+    pub(super) async fn facts(&self, source: &Source, data_root: &Path) -> Result<DatasetFacts, CliError> {
+        if let Source::Procedural(procedural) = source {
+            return Ok(procedural.facts());
+        }
+        let key = source.key();
+        let arguments = ["inspect", "--json", "--dataset", &key].map(OsStr::new);
+        let found: Vec<FoundDataset> = self.ask(&[&arguments[..], &[data_root.as_os_str()]].concat()).await?;
+        choose(found, &key, data_root)
+    }
+
+    /// The data set in `dir`, whichever it is, with its files.
+    pub(super) async fn shipment(&self, dir: &Path, groups: Option<&GroupPattern>) -> Result<Shipment, CliError> {
+        let groups = groups.map(|pattern| format!("--groups={pattern}"));
+        let mut arguments = ["inspect", "--json", "--files"].map(OsStr::new).to_vec();
+        arguments.extend(groups.as_ref().map(OsStr::new));
+        arguments.push(dir.as_os_str());
+        let found: Vec<FoundDataset> = self.ask(&arguments).await?;
+        let unusable = |problem: Option<String>| {
+            let problem = problem.unwrap_or_else(|| "it has no facts".to_owned());
+            CliError::input(format!("the data set in {} cannot be used: {}", dir.display(), text::line(&problem)))
+        };
+        match found.into_iter().next() {
+            Some(FoundDataset { facts: Some(facts), files, .. }) => {
+                Ok(Shipment { facts, files: files.unwrap_or_default() })
+            }
+            Some(FoundDataset { problem, .. }) => Err(unusable(problem)),
+            None => Err(unusable(None)),
+        }
+    }
+
+    /// The class of numbers that `--device auto` would produce here.
+    pub(super) async fn class(&self) -> Result<NumericClass, CliError> {
+        let devices: Vec<FoundDevice> = self.ask(&[OsStr::new("devices"), OsStr::new("--json")]).await?;
+        let gpu = devices.iter().any(|device| device.real && device.class == NumericClass::Gpu);
+        Ok(if gpu { NumericClass::Gpu } else { NumericClass::Cpu })
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, arguments: &[&OsStr]) -> Result<T, CliError> {
+        let failed = |why: String| CliError::environment(format!("{}: {why}", self.path.display()));
+        let mut command = self.command();
+        command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+        let output = command.output().await.map_err(|error| failed(format!("cannot be started: {error}")))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let said: Vec<String> = said.lines().map(text::line).collect();
+            return Err(match output.status.code() {
+                Some(2) => CliError::input(said.join("\n")),
+                _ => failed(format!("{}: {}", output.status, said.join("\n"))),
+            });
+        }
+        serde_json::from_slice(&output.stdout).map_err(|error| CliError::Environment {
+            message: format!("the answer of {} cannot be read: {error}", self.path.display()),
+            help: Some("use the same version of `worker` and `coordinator`".to_owned()),
+        })
+    }
+}
+
+fn choose(found: Vec<FoundDataset>, key: &str, data_root: &Path) -> Result<DatasetFacts, CliError> {
+    let keys: Vec<&str> = found.iter().map(|data| data.key.as_str()).collect();
+    let keys = if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") };
+    let missing = CliError::Input {
+        message: format!("there is no data set {key} below {}; there is: {keys}", data_root.display()),
+        help: Some("`dataset.path` is relative to --data-root".to_owned()),
+    };
+    match found.into_iter().find(|data| data.key == key) {
+        Some(FoundDataset { facts: Some(facts), .. }) => Ok(facts),
+        Some(FoundDataset { problem, .. }) => {
+            let problem = problem.unwrap_or_else(|| "it has no facts".to_owned());
+            Err(CliError::input(format!("the data set {key} cannot be used: {}", text::line(&problem))))
+        }
+        None => Err(missing),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found() -> Vec<FoundDataset> {
+        let json = r#"[
+            {"key": "cifar10:c", "facts": null, "problem": "test_batch.bin is too short"},
+            {"key": "idx:m", "problem": null, "facts": {
+                "key": "idx:m", "classes": ["0", "1"], "train": [5, 5], "test": [1, 1],
+                "fingerprint": "0000000000000000000000000000000000000000000000000000000000000000"}}
+        ]"#;
+        serde_json::from_str(json).expect("what `worker inspect --json` prints")
+    }
+
+    #[test]
+    fn data_are_found_by_key_or_refused_in_words() {
+        let root = Path::new("data");
+        assert_eq!(choose(found(), "idx:m", root).expect("it is there").train_total(), 10);
+        let error = choose(found(), "cifar10:c", root).expect_err("it is damaged").to_string();
+        assert_eq!(error, "the data set cifar10:c cannot be used: test_batch.bin is too short");
+        let error = choose(found(), "idx:n", root).expect_err("it is not there");
+        assert_eq!(error.to_string(), "there is no data set idx:n below data; there is: cifar10:c, idx:m");
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_missing_program_is_named_with_its_place() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let error = WorkerProgram::beside(&folder.path().join("coordinator")).expect_err("nothing is there");
+        assert_eq!(error.exit_code(), 4);
+        assert!(error.to_string().contains(&format!("{}/worker", folder.path().display())), "{error}");
+    }
+}

@@ -1,0 +1,150 @@
+//! `coordinator workers`.
+
+use std::time::Duration;
+
+use pretext_proto::v1 as pb;
+use pretext_shared::text;
+use serde::Serialize;
+
+use super::Verdict;
+use super::args::WorkersArgs;
+use super::columns::{Align, Columns};
+use super::console::{Console, Show};
+use super::error::CliError;
+use super::progress::span;
+use crate::remote::connect;
+
+/// All workers.
+#[derive(Debug, Serialize)]
+pub(super) struct Workers {
+    workers: Vec<WorkerLine>,
+}
+
+impl Workers {
+    /// The coordinator's answer.
+    pub(super) fn new(summaries: Vec<pb::WorkerSummary>) -> Self {
+        Self { workers: summaries.into_iter().map(WorkerLine::from).collect() }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct WorkerLine {
+    name: String,
+    boot: String,
+    version: String,
+    connected: bool,
+    silent_ms: u64,
+    devices: Vec<DeviceLine>,
+    datasets: Vec<DatasetLine>,
+    holds: Vec<HeldLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct DeviceLine {
+    name: String,
+    description: String,
+    class: String,
+    slots: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct DatasetLine {
+    key: String,
+    fingerprint: Option<String>,
+    classes: usize,
+    train: u64,
+    test: u64,
+    problem: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct HeldLine {
+    stage: String,
+    fence: u64,
+    device: String,
+    step: u64,
+}
+
+impl From<pb::WorkerSummary> for WorkerLine {
+    fn from(summary: pb::WorkerSummary) -> Self {
+        let worker = summary.worker.unwrap_or_default();
+        Self {
+            name: worker.name,
+            boot: worker.boot,
+            version: summary.version,
+            connected: summary.connected,
+            silent_ms: summary.silent_ms,
+            devices: summary.devices.into_iter().map(DeviceLine::from).collect(),
+            datasets: summary.datasets.into_iter().map(DatasetLine::from).collect(),
+            holds: summary.holds.into_iter().map(HeldLine::from).collect(),
+        }
+    }
+}
+
+impl From<pb::Device> for DeviceLine {
+    fn from(device: pb::Device) -> Self {
+        let pb::Device { name, description, numeric_class: class, slots } = device;
+        Self { name, description, class, slots }
+    }
+}
+
+impl From<pb::Dataset> for DatasetLine {
+    fn from(data: pb::Dataset) -> Self {
+        let some = |text: String| Some(text).filter(|text| !text.is_empty());
+        let total = |counts: &[u32]| counts.iter().map(|n| u64::from(*n)).sum();
+        Self {
+            classes: data.classes.len(),
+            train: total(&data.train),
+            test: total(&data.test),
+            key: data.key,
+            fingerprint: some(data.fingerprint),
+            problem: some(data.problem),
+        }
+    }
+}
+
+impl From<pb::HeldStage> for HeldLine {
+    fn from(held: pb::HeldStage) -> Self {
+        let attempt = held.attempt.unwrap_or_default();
+        Self { stage: attempt.stage, fence: attempt.fence, device: held.device, step: held.step }
+    }
+}
+
+impl Show for Workers {
+    fn text(&self) -> String {
+        if self.workers.is_empty() {
+            return "no worker has registered: start one with `worker --coordinator URL`".to_owned();
+        }
+        let headings = ["worker", "state", "device", "class", "busy"].map(|heading| (heading, Align::Left));
+        let mut columns = Columns::new(&[&headings[..], &[("description", Align::Left)]].concat());
+        for worker in &self.workers {
+            let silent = span(Duration::from_millis(worker.silent_ms));
+            let state = if worker.connected { "connected".to_owned() } else { format!("silent for {silent}") };
+            for device in &worker.devices {
+                let busy = worker.holds.iter().filter(|held| held.device == device.name).count();
+                let busy = format!("{busy} of {}", device.slots);
+                columns.row(
+                    [&worker.name, &state, &device.name, &device.class, &busy, &device.description].map(Clone::clone),
+                );
+            }
+        }
+        let mut out = columns.render();
+        for worker in &self.workers {
+            for data in &worker.datasets {
+                let what = match &data.problem {
+                    Some(problem) => format!("cannot be used: {problem}"),
+                    None => format!("{} classes, {} training and {} test images", data.classes, data.train, data.test),
+                };
+                out.push_str(&text::line(&format!("{} has {}: {what}", worker.name, data.key)));
+                out.push('\n');
+            }
+        }
+        out
+    }
+}
+
+/// Lists workers.
+pub(super) async fn workers(args: WorkersArgs, console: &Console) -> Result<Verdict, CliError> {
+    console.show(&Workers::new(connect(&args.remote).await?.workers().await?))?;
+    Ok(Verdict::Good)
+}

@@ -1,0 +1,60 @@
+//! A snapshot from what a home has. Decoding is what a restart waits for, so sweeps, outlines and standings are decoded
+//! beside each other.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use pretext_engine::{Outline, Progress, PushedData, Snapshot, SweepMark, SweepRecord};
+use pretext_shared::ids::{Fingerprint, StageId};
+
+use super::StoreError;
+use super::row::decode;
+
+type Read<T> = Result<Vec<T>, StoreError>;
+
+/// Puts together what each function reads: outlines and standings in order of their stages, the standings in as many
+/// parts as there are functions for them.
+///
+/// # Errors
+///
+/// What a function fails with, and a stage that has no standing.
+pub(super) fn snapshot<const PARTS: usize>(
+    sweeps: impl FnOnce() -> Read<(SweepRecord, SweepMark)> + Send,
+    data: impl FnOnce() -> Read<(Fingerprint, Option<PushedData>)>,
+    outlines: impl FnOnce() -> Read<(StageId, Box<Outline>)> + Send,
+    standings: [impl FnOnce() -> Read<(StageId, Box<Progress>)> + Send; PARTS],
+) -> Result<Snapshot, StoreError> {
+    let (sweeps, outlines, standings) = thread::scope(|scope| {
+        let standings = standings.map(|part| scope.spawn(part));
+        let sweeps = scope.spawn(sweeps);
+        let outlines = outlines();
+        (joined("sweeps", sweeps), outlines, standings.map(|part| joined("progress", part)))
+    });
+    let standings: Vec<_> = standings.into_iter().collect::<Result<_, _>>()?;
+    let mut standings = standings.into_iter().flatten().peekable();
+    let stages = outlines?.into_iter().map(|(id, outline)| {
+        // A standing alone is of a stage that never was: nothing refers to it.
+        while standings.next_if(|(other, _)| *other < id).is_some() {}
+        match standings.next_if(|(other, _)| *other == id) {
+            Some((_, progress)) => Ok((id, (outline, progress))),
+            None => Err(StoreError::Damaged { table: "progress", cause: "a stage has no progress".to_owned() }),
+        }
+    });
+    // What is kept no longer has an empty row.
+    let data = data()?.into_iter().filter_map(|(id, data)| Some((id, data?))).collect();
+    Ok(Snapshot { data, stages: stages.collect::<Result<BTreeMap<_, _>, _>>()?, sweeps: sweeps? })
+}
+
+fn joined<T>(table: &'static str, thread: thread::ScopedJoinHandle<'_, Read<T>>) -> Read<T> {
+    let panicked = || StoreError::Damaged { table, cause: "it could not be decoded".to_owned() };
+    thread.join().unwrap_or_else(|_| Err(panicked()))
+}
+
+/// A sweep as its rows have it.
+pub(super) fn sweep(record: &[u8], mark: Option<&[u8]>) -> Result<(SweepRecord, SweepMark), StoreError> {
+    let mark = match mark {
+        Some(mark) => decode("sweep-marks", mark)?,
+        None => SweepMark::Active,
+    };
+    Ok((decode("sweeps", record)?, mark))
+}

@@ -1,0 +1,136 @@
+//! What readers see: the tables, with the pieces of a commit that is being folded in laid over them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::PoisonError;
+
+use pretext_engine::Snapshot;
+use pretext_shared::ids::{ContentHash, Fingerprint, StageId};
+use redis::Connection;
+
+use super::RedisStore;
+use super::link::Trouble;
+use super::piece::unpack;
+use crate::row::{Row, Table, decode};
+use crate::{StoreError, load, outline};
+
+/// Connections for readers that are kept.
+const READERS: usize = 4;
+
+type Hash = HashMap<Vec<u8>, Vec<u8>>;
+/// A hash as it comes: in no order.
+pub(super) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+impl RedisStore {
+    /// Reads with a connection that no writer waits for.
+    pub(super) fn read<T>(
+        &self,
+        operation: impl FnMut(&mut Connection) -> Result<T, Trouble>,
+    ) -> Result<T, StoreError> {
+        let mut slot = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let answer = self.home.link.persist(&mut slot, operation);
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < READERS {
+            readers.extend(slot);
+        }
+        answer
+    }
+
+    /// The values of `keys` in `table`, those of a commit that is being folded in included.
+    pub(super) fn fields_of(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let (key, redo) = (self.home.keys.table(table), self.home.keys.redo());
+        let mut pipe = redis::pipe();
+        pipe.atomic().cmd("HMGET").arg(&key).arg(keys).cmd("HGETALL").arg(&redo);
+        let (values, redo): (Vec<Option<Vec<u8>>>, Hash) = self.read(|connection| Ok(pipe.query(connection)?))?;
+        let newer = published(redo)?.into_iter().filter(|row| row.table == table);
+        let mut newer: Hash = newer.map(|row| (row.key, row.value)).collect();
+        Ok(keys.iter().zip(values).map(|(key, value)| newer.remove(*key).or(value)).collect())
+    }
+
+    /// The rows of one stage in `table`, those of a commit that is being folded in included.
+    pub(super) fn rows_of(&self, table: Table) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StoreError> {
+        let (key, redo) = (self.home.keys.table(table), self.home.keys.redo());
+        let read = |command: &str| {
+            let mut pipe = redis::pipe();
+            pipe.atomic().cmd("HGETALL").arg(&key).cmd(command).arg(&redo);
+            pipe
+        };
+        let (rows, folding): (Hash, bool) = self.read(|connection| Ok(read("EXISTS").query(connection)?))?;
+        let mut all: BTreeMap<_, _> = rows.into_iter().collect();
+        if folding {
+            let (rows, redo): (Hash, Hash) = self.read(|connection| Ok(read("HGETALL").query(connection)?))?;
+            all.extend(rows);
+            for row in published(redo)? {
+                if row.table == table {
+                    all.insert(row.key, row.value);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// What the engine needs of all tables, as they were at one moment.
+    pub(super) fn read_all(&self) -> Result<Snapshot, StoreError> {
+        let keys = &self.home.keys;
+        let tables = [Table::Sweeps, Table::Marks, Table::Outlines, Table::Progress, Table::Data];
+        let mut pipe = redis::pipe();
+        pipe.atomic();
+        for key in tables.map(|table| keys.table(table)).into_iter().chain([keys.redo()]) {
+            pipe.cmd("HGETALL").arg(key);
+        }
+        let (sweeps, marks, outlines, progress, data, redo): (Pairs, Pairs, Pairs, Pairs, Pairs, Hash) =
+            self.read(|connection| Ok(pipe.query(connection)?))?;
+        let mut all = [sweeps, marks, outlines, progress, data];
+        let mut newer: [Hash; 5] = Default::default();
+        for row in published(redo)? {
+            if let Some(place) = tables.iter().position(|table| *table == row.table) {
+                newer[place].insert(row.key, row.value);
+            }
+        }
+        for (rows, newer) in all.iter_mut().zip(newer) {
+            rows.retain(|(key, _)| !newer.contains_key(key));
+            rows.extend(newer);
+        }
+        snapshot(all)
+    }
+}
+
+fn published(redo: Hash) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    for piece in redo.values() {
+        rows.extend(unpack(piece)?);
+    }
+    Ok(rows)
+}
+
+fn snapshot([mut sweeps, marks, outlines, progress, data]: [Pairs; 5]) -> Result<Snapshot, StoreError> {
+    let marks: Hash = marks.into_iter().collect();
+    let sweeps = || {
+        sweeps.sort_unstable();
+        sweeps.iter().map(|(id, record)| load::sweep(record, marks.get(id).map(Vec::as_slice))).collect()
+    };
+    let outlines = || by_stage("outlines", &outlines, outline::decode);
+    let standings = || by_stage("progress", &progress, |standing| decode("progress", standing));
+    let data = || {
+        let row = |(key, data): &(Vec<u8>, Vec<u8>)| Ok((Fingerprint(hash("data", key)?), decode("data", data)?));
+        data.iter().map(row).collect()
+    };
+    load::snapshot(sweeps, data, outlines, [standings])
+}
+
+/// The rows of a table with a row for each stage, decoded, in order.
+fn by_stage<T>(
+    table: &'static str,
+    rows: &Pairs,
+    decode: impl Fn(&[u8]) -> Result<T, StoreError>,
+) -> Result<Vec<(StageId, T)>, StoreError> {
+    let stage = |(key, value): &(Vec<u8>, Vec<u8>)| Ok((StageId(hash(table, key)?), decode(value)?));
+    let mut rows = rows.iter().map(stage).collect::<Result<Vec<_>, StoreError>>()?;
+    rows.sort_unstable_by_key(|(id, _)| *id);
+    Ok(rows)
+}
+
+/// A key that is a hash.
+fn hash(table: &'static str, key: &[u8]) -> Result<ContentHash, StoreError> {
+    let damaged = |_| StoreError::Damaged { table, cause: format!("a key has {} bytes and is no hash", key.len()) };
+    Ok(ContentHash::from_bytes(key.try_into().map_err(damaged)?))
+}

@@ -1,0 +1,48 @@
+//! What a machine has: the JSON that `worker devices` and `worker inspect` print and that the coordinator's programs
+//! read.
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::DatasetFacts;
+use crate::device::NumericClass;
+use crate::packing::PackedFile;
+
+/// A data set below a data root: a row of `worker inspect --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FoundDataset {
+    /// `KIND:PATH`.
+    pub key: String,
+    /// The facts that a worker announces.
+    pub facts: Option<DatasetFacts>,
+    /// Why the data set cannot be used, if it cannot.
+    pub problem: Option<String>,
+    /// Its files, if `--files` asked for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<PackedFile>>,
+}
+
+/// A device of a machine: a row of `worker devices --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FoundDevice {
+    /// The name as `--device` takes it.
+    pub name: String,
+    /// The adapter's name.
+    pub description: String,
+    /// The class of numbers that it produces.
+    pub class: NumericClass,
+    /// What kind of device it is, for people.
+    pub kind: String,
+    /// Whether it computes in hardware of its own. `--device auto` takes no other GPU.
+    pub real: bool,
+    /// Whether `--device auto` takes it.
+    pub auto: bool,
+}
+
+/// A data set with all files that reading it needs, in their order.
+#[derive(Debug, Clone)]
+pub struct Shipment {
+    /// The facts that a worker with the data set announces.
+    pub facts: DatasetFacts,
+    /// Its files.
+    pub files: Vec<PackedFile>,
+}

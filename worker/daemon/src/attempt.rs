@@ -1,0 +1,304 @@
+//! One attempt, from grant to its end: prepares the files, drives the trainer, and gives what it reports to the
+//! spool, from where it is handed over.
+
+use std::time::Duration;
+
+use pretext_proto::v1 as pb;
+use pretext_shared::outcome::{Failure, FailureCode};
+use pretext_shared::trainer::{Order, Report, Run};
+use tokio::sync::watch;
+
+use super::cache::Hold;
+use super::handover::Handover;
+use super::messages::{self, Granted};
+use super::process::{Trainer, TrainerError};
+use super::slot::SlotPlan;
+use super::transfer::{self, TransferError};
+use super::{HANDED_OVER_WITHIN, Held, Shared, TRAINERS_STOP_WITHIN, Verdict, becomes, stopped};
+use crate::spool::{Ending, Entry, Opening};
+
+/// How long a trainer whose attempt is over may take for its last step.
+const STOP_PATIENCE: Duration = Duration::from_secs(8);
+
+/// What an attempt begins with.
+struct Prepared {
+    order: Order,
+    data: Option<Hold>,
+}
+
+/// How an attempt ended on this machine.
+enum End {
+    /// The trainer came to an end.
+    Ended(Ending),
+    /// The trainer was stopped.
+    Stopped,
+}
+
+/// Runs an attempt. Returns the trainer if it can be used again.
+pub(super) async fn run(
+    shared: &Shared,
+    plan: &SlotPlan,
+    trainer: Option<Trainer>,
+    grant: pb::Grant,
+) -> Option<Trainer> {
+    let granted = match messages::granted(grant) {
+        Ok(granted) => granted,
+        Err(sentence) => {
+            tracing::error!(%sentence, "a grant could not be read; its lease will expire");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            return trainer;
+        }
+    };
+    let attempt = granted.attempt;
+    let (verdict, verdicts) = watch::channel(Verdict::Continue);
+    shared.held().insert(attempt, Held { device: plan.device.clone(), step: 0, images: 0, verdict });
+    let resume_step = granted.resume_from.map(|(_, step)| step);
+    tracing::info!(%attempt, kind = granted.stage.spec.kind().as_str(), device = %plan.device, resume_step, "stage begins");
+    let handover = Handover::new(shared, attempt, &plan.label);
+    let mut course = Course { shared, plan, granted, verdicts, handover };
+    let overdue = overdue(shared, course.verdicts.clone());
+    let (end, trainer) = tokio::select! {
+        ended = course.drive(trainer) => ended,
+        () = overdue => {
+            // Dropped with everything that waited for it, the process is killed.
+            tracing::warn!(%attempt, "the trainer did not stop in time; its newest checkpoint stands");
+            (End::Stopped, None)
+        }
+    };
+    // At a shutdown nobody waits for a coordinator that does not answer: what it did not hear is in the spool,
+    // and the next life of this daemon hands it over.
+    let patience = async {
+        tokio::time::sleep_until(stopped(shared).await + HANDED_OVER_WITHIN).await;
+    };
+    tokio::select! {
+        () = course.conclude(end) => {}
+        () = patience => tracing::warn!(%attempt, "the coordinator did not hear the end of this attempt; it stays in the spool"),
+    }
+    shared.held().remove(&attempt);
+    shared.ended.notify_waiters();
+    trainer
+}
+
+/// Returns when a trainer has had its time to stop, after the daemon or its attempt was told to.
+async fn overdue(shared: &Shared, mut verdicts: watch::Receiver<Verdict>) {
+    let shutdown = async { tokio::time::sleep_until(stopped(shared).await + TRAINERS_STOP_WITHIN).await };
+    let verdict = async {
+        becomes(&mut verdicts, |verdict| *verdict != Verdict::Continue).await;
+        tokio::time::sleep(STOP_PATIENCE).await;
+    };
+    tokio::select! {
+        () = shutdown => {}
+        () = verdict => {}
+    }
+}
+
+/// An attempt under way.
+struct Course<'a> {
+    shared: &'a Shared,
+    plan: &'a SlotPlan,
+    granted: Granted,
+    verdicts: watch::Receiver<Verdict>,
+    handover: Handover<'a>,
+}
+
+impl Course<'_> {
+    async fn drive(&mut self, trainer: Option<Trainer>) -> (End, Option<Trainer>) {
+        let prepared = tokio::select! {
+            prepared = self.prepare() => prepared,
+            _ = stopped(self.shared) => return (End::Stopped, trainer),
+        };
+        // What is held of the data cache stays there until this returns.
+        let Prepared { order, data: _data } = match prepared {
+            Ok(prepared) => prepared,
+            Err(end) => return (end, trainer),
+        };
+        let ready = tokio::select! {
+            ready = self.ready(trainer) => ready,
+            _ = stopped(self.shared) => return (End::Stopped, None),
+        };
+        let mut trainer = match ready {
+            Ok(trainer) => trainer,
+            Err(end) => return (end, None),
+        };
+        trainer.clear_log();
+        if let Err(error) = trainer.order(&order).await {
+            return (lost(trainer, &error).await, None);
+        }
+        self.follow(trainer).await
+    }
+
+    /// Brings what the trainer needs onto this machine's disk.
+    async fn prepare(&self) -> Result<Prepared, End> {
+        let storage = |error: TransferError| failed(FailureCode::Storage, error.to_string());
+        let opening = Opening { device: self.plan.label.clone() };
+        self.handover.keep(Entry::Begin(self.granted.attempt, opening)).await;
+        self.shared.supersede(self.granted.attempt).await;
+        let folder = self.handover.folder();
+        let models = self.shared.options.state_dir.join("models");
+        for folder in [&folder, &models] {
+            tokio::fs::create_dir_all(folder)
+                .await
+                .map_err(|cause| TransferError::Disk { action: "make", path: folder.clone(), cause })
+                .map_err(storage)?;
+        }
+        let parent = match self.granted.parent {
+            Some(artifact) => {
+                let path = models.join(format!("{artifact}.model"));
+                transfer::download(&self.shared.link, artifact, &path).await.map_err(storage)?;
+                Some(path)
+            }
+            None => None,
+        };
+        // The newest that can be had. Without it the stage begins at an older one or at step 0: slower, not wrong.
+        for (artifact, step) in self.granted.resume_from.iter().chain(&self.granted.predecessors) {
+            let path = folder.join(pretext_shared::checkpoint::file_name(*step));
+            match transfer::download(&self.shared.link, *artifact, &path).await {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::warn!(attempt = %self.granted.attempt, step, %error, "a registered checkpoint could not be fetched");
+                }
+            }
+        }
+        let source = &self.granted.source;
+        let data = match self.granted.packing {
+            None => None,
+            Some(packing) => {
+                let fingerprint = self.granted.stage.spec.data().fingerprint;
+                let held = self.shared.cache.hold(&self.shared.link, fingerprint, packing, source).await;
+                Some(held.map_err(|error| failed(error.code(), error.to_string()))?)
+            }
+        };
+        let order = Order::Run(Box::new(Run {
+            stage: self.granted.stage.clone(),
+            source: data.as_ref().map_or_else(|| source.clone(), |held| held.source(source)),
+            data_root: self.shared.options.data_root.clone(),
+            fetched: data.as_ref().map(|held| held.root.clone()),
+            folder,
+            weights: self.granted.weights.clone(),
+            parent,
+            checkpoint: self.granted.policy,
+        }));
+        Ok(Prepared { order, data })
+    }
+
+    /// A trainer that has opened its device: the slot's, or a new one.
+    async fn ready(&self, trainer: Option<Trainer>) -> Result<Trainer, End> {
+        if let Some(trainer) = trainer {
+            return Ok(trainer);
+        }
+        let mut trainer = Trainer::start(self.plan).map_err(|error| failed(FailureCode::Crashed, error.to_string()))?;
+        match trainer.report().await {
+            Ok(Report::Ready) => Ok(trainer),
+            Ok(Report::Failed(failure)) => Err(with_log(failure, trainer).await),
+            Ok(other) => {
+                let error = TrainerError::Garbled(format!("{other:?} before it was ready"));
+                Err(lost(trainer, &error).await)
+            }
+            Err(error) => Err(lost(trainer, &error).await),
+        }
+    }
+
+    /// Follows the trainer's reports until the stage ends, one way or another.
+    async fn follow(&mut self, mut trainer: Trainer) -> (End, Option<Trainer>) {
+        let mut verdicts = self.verdicts.clone();
+        let (mut told, mut orphaned) = (false, false);
+        loop {
+            let report = tokio::select! {
+                report = trainer.report() => report,
+                _ = stopped(self.shared), if !told => {
+                    told = true;
+                    tell_to_stop(&mut trainer).await;
+                    continue;
+                }
+                () = becomes(&mut verdicts, |verdict| *verdict != Verdict::Continue), if !told => {
+                    told = true;
+                    tell_to_stop(&mut trainer).await;
+                    continue;
+                }
+                reason = self.handover.orphaned(), if !orphaned => {
+                    orphaned = true;
+                    tracing::warn!(attempt = %self.granted.attempt, %reason, "nothing more is taken of this attempt");
+                    if let Some(held) = self.shared.held().get(&self.granted.attempt) {
+                        held.judge(Verdict::Superseded);
+                    }
+                    continue;
+                }
+            };
+            match report {
+                Ok(Report::Ready | Report::Started { .. }) => {}
+                Ok(Report::Points { points }) => {
+                    if let Err(error) = self.handover.outbox.push(&points).await {
+                        return (failed(FailureCode::Storage, error.to_string()), None);
+                    }
+                }
+                Ok(Report::Progress { step, images }) => self.progress(step, images),
+                Ok(Report::Checkpoint { path, step }) => self.handover.checkpoint(path, step).await,
+                Ok(Report::Finished(finished)) => {
+                    let next_sequence = self.handover.outbox.next();
+                    return (End::Ended(Ending::Finished { finished: *finished, next_sequence }), Some(trainer));
+                }
+                Ok(Report::Stopped { .. }) => return (End::Stopped, Some(trainer)),
+                Ok(Report::Failed(failure)) => return (with_log(failure, trainer).await, None),
+                Err(error) => return (lost(trainer, &error).await, None),
+            }
+        }
+    }
+
+    fn progress(&self, step: u64, images: u64) {
+        tracing::trace!(attempt = %self.granted.attempt, step, images, "progress");
+        if let Some(held) = self.shared.held().get_mut(&self.granted.attempt) {
+            (held.step, held.images) = (step, images);
+        }
+    }
+
+    /// Tells the coordinator how it ended. Whatever it refuses is over: somebody else has the stage.
+    async fn conclude(self, end: End) {
+        let attempt = self.granted.attempt;
+        let mut verdicts = self.verdicts.clone();
+        let over = verdicts.borrow().to_owned();
+        let ending = match (end, over) {
+            (_, Verdict::Superseded) => {
+                tracing::warn!(%attempt, "the stage is somebody else's now, or begins anew: this attempt is dropped");
+                return self.handover.abandon().await;
+            }
+            (End::Stopped, Verdict::Cancelled) => {
+                tracing::info!(%attempt, "cancelled");
+                return self.handover.forget().await;
+            }
+            (End::Stopped, Verdict::Continue) => return self.handover.release().await,
+            (End::Ended(ending), _) => ending,
+        };
+        if let Ending::Failed { failure } = &ending {
+            tracing::warn!(%attempt, code = failure.code.as_str(), message = %failure.message, "attempt failed");
+        }
+        let spool = self.shared.spool.clone();
+        tokio::select! {
+            () = self.handover.end(ending) => {}
+            () = becomes(&mut verdicts, |verdict| *verdict != Verdict::Continue) => {
+                tracing::warn!(%attempt, "the stage is not this attempt's any more; its end is dropped");
+                if let Err(error) = spool.write(Entry::Forget(attempt)).await {
+                    tracing::warn!(%attempt, %error, "too late");
+                }
+            }
+        }
+    }
+}
+
+async fn tell_to_stop(trainer: &mut Trainer) {
+    // If it cannot be told any more, its next report says so.
+    let _ = trainer.order(&Order::Stop).await;
+}
+
+/// A failure with the last lines of its trainer, which is of no more use.
+async fn with_log(mut failure: Failure, trainer: Trainer) -> End {
+    failure.log = trainer.last_lines().await;
+    End::Ended(Ending::Failed { failure })
+}
+
+async fn lost(trainer: Trainer, error: &TrainerError) -> End {
+    with_log(Failure { code: FailureCode::Crashed, message: error.to_string(), log: Vec::new() }, trainer).await
+}
+
+fn failed(code: FailureCode, message: String) -> End {
+    End::Ended(Ending::Failed { failure: Failure { code, message, log: Vec::new() } })
+}

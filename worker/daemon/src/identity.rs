@@ -1,0 +1,132 @@
+//! The worker's identity: a certificate that is obtained once with a join token, kept in the state directory, and
+//! renewed while the worker runs.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use pretext_client::Backoff;
+use pretext_identity::{
+    Credentials, CredentialsError, Enrollment, Folder, JoinError, JoinToken, Role, TlsSession, Wire, keep_fresh,
+};
+use tonic::transport::Endpoint;
+
+/// How long a coordinator may take to answer a connection on which the certificate is renewed.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// Why a worker has no identity.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// Some coordinators with TLS and some without.
+    #[error("either all coordinators are reached with https:// or none")]
+    Mixed,
+    /// There is no certificate, and no token to obtain one with.
+    #[error("{0} needs a certificate: give a token with --token-file (`coordinator token create --role worker`)")]
+    NoToken(String),
+    /// The token cannot be read.
+    #[error("cannot read the token in {file}: {cause}")]
+    Token {
+        /// The file.
+        file: String,
+        /// Why not.
+        cause: String,
+    },
+    /// The certificate is for something else.
+    #[error(
+        "the certificate in {folder} is that of {found}, and this worker is `{name}`: choose another state directory, or remove it"
+    )]
+    Other {
+        /// Where it is.
+        folder: String,
+        /// Whose it is.
+        found: String,
+        /// Who this is.
+        name: String,
+    },
+    /// The coordinator refused, or the certificate could not be kept.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// The kept certificate cannot be used.
+    #[error(transparent)]
+    Kept(#[from] CredentialsError),
+    /// The same, in words.
+    #[error("the certificate cannot be used: {0}")]
+    Damaged(String),
+}
+
+/// How to reach the coordinators `urls` as the worker `name`. With https, a kept certificate is used, or one is
+/// obtained with the token, waiting for a coordinator as long as it takes; a task renews it from then on.
+///
+/// # Errors
+/// When there is no token, or the coordinator refuses it.
+pub async fn prepare(
+    urls: &[String],
+    token_file: Option<&Path>,
+    state_dir: &Path,
+    name: &str,
+) -> Result<Wire, IdentityError> {
+    let with_tls = urls.iter().filter(|url| Wire::wants_tls(url)).count();
+    if with_tls == 0 {
+        return Ok(Wire::Plain);
+    }
+    if with_tls < urls.len() {
+        return Err(IdentityError::Mixed);
+    }
+    let state = state_dir.join("identity");
+    let folder = Folder::new(state.clone());
+    let kept = folder.load()?.filter(|credentials| !credentials.has_ended(SystemTime::now()));
+    let credentials = match kept {
+        Some(credentials) => credentials,
+        None => join(urls, token_file, &folder, name).await?,
+    };
+    if credentials.role != Role::Worker || credentials.name != name {
+        return Err(IdentityError::Other {
+            folder: folder.path().display().to_string(),
+            found: format!("{} `{}`", credentials.role, credentials.name),
+            name: name.to_owned(),
+        });
+    }
+    let session = Arc::new(TlsSession::new(folder, credentials).map_err(IdentityError::Damaged)?);
+    let wire = Wire::Tls(session.clone());
+    let endpoints = urls.iter().filter_map(|url| Endpoint::from_shared(url.clone()).ok());
+    let channels = endpoints.map(|endpoint| wire.connect_lazy(&endpoint.connect_timeout(CONNECT))).collect();
+    let (urls, name, token_file) = (urls.to_vec(), name.to_owned(), token_file.map(Path::to_owned));
+    let again = move || {
+        let (urls, name, token_file) = (urls.clone(), name.clone(), token_file.clone());
+        let folder = Folder::new(state.clone());
+        async move { join(&urls, token_file.as_deref(), &folder, &name).await.map_err(|error| error.to_string()) }
+    };
+    tokio::spawn(keep_fresh(session, channels, again));
+    Ok(wire)
+}
+
+async fn join(
+    urls: &[String],
+    token_file: Option<&Path>,
+    folder: &Folder,
+    name: &str,
+) -> Result<Credentials, IdentityError> {
+    let file = token_file.ok_or_else(|| IdentityError::NoToken(urls.join(", ")))?;
+    let unread = |cause: String| IdentityError::Token { file: file.display().to_string(), cause };
+    let text = std::fs::read_to_string(file).map_err(|error| unread(error.to_string()))?;
+    let token: JoinToken = text.parse().map_err(|error: pretext_identity::TokenError| unread(error.to_string()))?;
+    let enrollment = Enrollment::new(token, name)?.as_role(Role::Worker);
+    let (mut backoff, mut told) = (Backoff::default(), false);
+    loop {
+        for url in urls {
+            match enrollment.attempt(url, folder).await {
+                Ok(credentials) => {
+                    tracing::info!(name, coordinator = %url, "joined");
+                    return Ok(credentials);
+                }
+                Err(error) if error.is_passing() => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::info!(%error, "waiting for the coordinator, to join");
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        tokio::time::sleep(backoff.pause()).await;
+    }
+}

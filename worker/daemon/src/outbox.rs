@@ -1,0 +1,230 @@
+//! Points on their way to the coordinator: numbered and spooled first, sent in order, sent again after a broken
+//! connection, and kept on this machine until they are acknowledged.
+
+use std::time::Duration;
+
+use pretext_client::is_retryable;
+use pretext_proto::v1 as pb;
+use pretext_shared::ids::AttemptId;
+use pretext_shared::point::Point;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::link::Link;
+use super::messages;
+use crate::spool::{Batch, Entry, Spool, SpoolError};
+
+/// Points in a batch at most, as the protocol says.
+const BATCH: usize = 1000;
+/// Pause before a broken stream is opened again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How far the coordinator has taken the points.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Standing {
+    /// All batches below this sequence number are durable.
+    Below(u64),
+    /// The attempt is over: nothing more is accepted.
+    Refused(String),
+}
+
+/// What the coordinator says of an attempt's points, for whoever builds on them.
+#[derive(Debug, Clone)]
+pub(super) struct Acknowledged(watch::Receiver<Standing>);
+
+impl Acknowledged {
+    /// Waits until every batch below `sequence` is durable.
+    ///
+    /// # Errors
+    /// The coordinator's words if it refuses the points.
+    pub(super) async fn below(&self, sequence: u64) -> Result<(), String> {
+        let done = |standing: &Standing| match standing {
+            Standing::Below(durable) => *durable >= sequence,
+            Standing::Refused(_) => true,
+        };
+        let mut standing = self.0.clone();
+        match standing.wait_for(done).await.map(|standing| standing.clone()) {
+            Ok(Standing::Below(_)) => Ok(()),
+            Ok(Standing::Refused(reason)) => Err(reason),
+            Err(_) => Err("the sender of points has ended".to_owned()),
+        }
+    }
+
+    /// Waits until the coordinator refuses the points, and returns its words.
+    pub(super) async fn refused(&self) -> String {
+        let mut standing = self.0.clone();
+        match standing.wait_for(|standing| matches!(standing, Standing::Refused(_))).await.map(|found| found.clone()) {
+            Ok(Standing::Refused(reason)) => reason,
+            // A sender that has ended refuses nothing any more.
+            Ok(Standing::Below(_)) | Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// The points of one attempt.
+pub(super) struct Outbox {
+    spool: Spool,
+    attempt: AttemptId,
+    /// Batches below this sequence number are spooled.
+    spooled: watch::Sender<u64>,
+    acknowledged: Acknowledged,
+    sender: JoinHandle<()>,
+}
+
+impl Outbox {
+    /// The outbox of an attempt of which the spool has the batches from the first to below the second of
+    /// `batches`, and whose older ones are acknowledged.
+    pub(super) fn new(link: Link, spool: Spool, attempt: AttemptId, batches: (u64, u64)) -> Self {
+        let (first, next) = batches;
+        let (spooled, known) = watch::channel(next);
+        let (acknowledgements, acknowledged) = watch::channel(Standing::Below(first));
+        let sender = Sender { link, spool: spool.clone(), attempt, spooled: known, acknowledged: acknowledgements };
+        let acknowledged = Acknowledged(acknowledged);
+        Self { spool, attempt, spooled, acknowledged, sender: tokio::spawn(sender.run()) }
+    }
+
+    /// Adds points: they are on this machine's disk when this returns.
+    ///
+    /// # Errors
+    /// When the daemon is ending.
+    pub(super) async fn push(&mut self, points: &[Point]) -> Result<(), SpoolError> {
+        for part in points.chunks(BATCH) {
+            let sequence = self.next();
+            self.spool.points(self.attempt, Batch { sequence, points: part.to_vec() }).await?;
+            self.spooled.send_replace(sequence + 1);
+        }
+        Ok(())
+    }
+
+    /// The sequence number that the next batch will have.
+    pub(super) fn next(&self) -> u64 {
+        *self.spooled.borrow()
+    }
+
+    /// Waits until every batch below `sequence` is durable.
+    ///
+    /// # Errors
+    /// The coordinator's words if it refuses the points.
+    pub(super) async fn flushed(&self, sequence: u64) -> Result<(), String> {
+        self.acknowledged.below(sequence).await
+    }
+
+    /// What the coordinator says of the points.
+    pub(super) fn acknowledged(&self) -> &Acknowledged {
+        &self.acknowledged
+    }
+}
+
+impl Drop for Outbox {
+    /// What was not sent stays in the spool.
+    fn drop(&mut self) {
+        self.sender.abort();
+    }
+}
+
+/// Reads the spool and feeds the coordinator.
+struct Sender {
+    link: Link,
+    spool: Spool,
+    attempt: AttemptId,
+    spooled: watch::Receiver<u64>,
+    acknowledged: watch::Sender<Standing>,
+}
+
+/// Why a stream ended.
+enum Broken {
+    /// The connection broke: what is not acknowledged is sent again.
+    Passing,
+    /// The attempt is over.
+    Refused(String),
+    /// The outbox or the spool is gone.
+    Closed,
+}
+
+impl From<tonic::Status> for Broken {
+    fn from(status: tonic::Status) -> Self {
+        if is_retryable(&status) { Broken::Passing } else { Broken::Refused(status.message().to_owned()) }
+    }
+}
+
+impl Sender {
+    async fn run(mut self) {
+        loop {
+            // Nothing to say: no stream is held open for it.
+            let from = match &*self.acknowledged.borrow() {
+                Standing::Below(durable) => *durable,
+                Standing::Refused(_) => return,
+            };
+            if self.spooled.wait_for(|next| *next > from).await.is_err() {
+                return;
+            }
+            match self.stream(from).await {
+                Broken::Passing => tokio::time::sleep(PAUSE).await,
+                Broken::Refused(reason) => {
+                    tracing::warn!(attempt = %self.attempt, %reason, "points were refused");
+                    self.acknowledged.send_replace(Standing::Refused(reason));
+                }
+                Broken::Closed => return,
+            }
+        }
+    }
+
+    /// One stream: sends from batch `from` what is spooled and what comes, takes acknowledgements.
+    async fn stream(&mut self, from: u64) -> Broken {
+        let (sender, batches) = mpsc::channel(64);
+        let opened = self.link.call(|mut client| async move { client.points(ReceiverStream::new(batches)).await });
+        let acks = match opened.await {
+            Ok(reply) => reply.into_inner(),
+            Err(status) => return status.into(),
+        };
+        let (spool, attempt, spooled) = (self.spool.clone(), self.attempt, self.spooled.clone());
+        tokio::select! {
+            broken = feed(&spool, attempt, spooled, from, &sender) => broken,
+            broken = self.listen(acks) => broken,
+        }
+    }
+
+    async fn listen(&self, mut acks: tonic::Streaming<pb::PointAck>) -> Broken {
+        loop {
+            match acks.message().await {
+                Ok(Some(ack)) => match messages::durable(ack) {
+                    Ok(below) => {
+                        tracing::trace!(attempt = %self.attempt, below, "points acknowledged");
+                        self.spool.note(Entry::Acknowledged(self.attempt, below));
+                        self.acknowledged.send_replace(Standing::Below(below));
+                    }
+                    Err(refused) => return Broken::Refused(refused),
+                },
+                Ok(None) => return Broken::Passing,
+                Err(status) => return status.into(),
+            }
+        }
+    }
+}
+
+/// Sends the spooled batches from number `from`, and those that are spooled meanwhile.
+async fn feed(
+    spool: &Spool,
+    attempt: AttemptId,
+    mut spooled: watch::Receiver<u64>,
+    from: u64,
+    sender: &mpsc::Sender<pb::PointBatch>,
+) -> Broken {
+    let mut next = from;
+    loop {
+        if spooled.wait_for(|spooled| *spooled > next).await.is_err() {
+            return Broken::Closed;
+        }
+        let Ok(batches) = spool.read(attempt, next).await else { return Broken::Closed };
+        if batches.is_empty() {
+            return Broken::Closed;
+        }
+        for batch in batches {
+            next = batch.sequence + 1;
+            if sender.send(messages::batch(attempt, &batch)).await.is_err() {
+                return Broken::Passing;
+            }
+        }
+    }
+}

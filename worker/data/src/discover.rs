@@ -1,0 +1,146 @@
+//! What a worker has: every data set that is the data root itself or directly below it.
+
+use std::path::Path;
+
+use pretext_shared::dataset::{DatasetFacts, Source};
+
+use super::error::DataError;
+use super::manifest::scan_in;
+use super::{cifar, idx, image_folder};
+use crate::root::{Folder, RootError};
+
+/// A data set's key (`KIND:PATH`), with what there is to announce of it or with what is wrong with it.
+pub type Found = (String, Result<DatasetFacts, DataError>);
+
+/// Scans the data sets that lie in `data_root` or in a folder directly below it, by name. A folder
+/// that looks like no data set is left out. A link that leads out of the root may be any: it is told under every kind.
+/// `cache` as in [`super::scan`].
+pub fn discover(data_root: &Path, cache: Option<&Path>) -> Result<Vec<Found>, DataError> {
+    if !data_root.is_dir() {
+        return Err(DataError::NoFolder { path: data_root.to_owned() });
+    }
+    let root = Folder::root(data_root)?;
+    // A root with a data set of its own (its `train` folder would look like another one).
+    let own = recognise(&root, ".", Flat::No);
+    let sources = if own.is_empty() { below(&root)? } else { own };
+    Ok(sources.into_iter().map(|source| (source.key(), scan_in(&root, &source, cache).map(|m| m.facts))).collect())
+}
+
+fn below(root: &Folder) -> Result<Vec<Source>, DataError> {
+    // A folder whose name is not text cannot be written in a sweep file: nobody can ask for it.
+    let names = root.children("")?.into_iter().filter_map(|child| child.name);
+    let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+    names.sort_unstable();
+    let mut sources = Vec::new();
+    for name in names {
+        match root.kind(&name) {
+            Err(RootError::LeadsOut { .. }) => sources.extend(every_kind(&name)),
+            _ => sources.extend(recognise(&root.join(&name)?, &name, Flat::Yes)),
+        }
+    }
+    Ok(sources)
+}
+
+/// What a name may be that cannot be looked into.
+fn every_kind(path: &str) -> [Source; 4] {
+    let path = || path.to_owned();
+    [
+        Source::ImageFolder { path: path(), test_fraction: None, groups: None },
+        Source::Cifar10 { path: path() },
+        Source::Cifar100 { path: path() },
+        Source::Idx { path: path() },
+    ]
+}
+
+/// The data set that the root is.
+pub(super) fn only(root: &Folder) -> Result<Source, DataError> {
+    let own = recognise(root, ".", Flat::Yes).into_iter().next();
+    own.ok_or_else(|| DataError::NoDataSet { path: root.shown("") })
+}
+
+/// Whether class folders directly below count as an image folder.
+#[derive(PartialEq)]
+enum Flat {
+    Yes,
+    No,
+}
+
+fn recognise(folder: &Folder, path: &str, flat: Flat) -> Vec<Source> {
+    let path = path.to_owned();
+    if cifar::Release::Ten.is_in(folder) {
+        vec![Source::Cifar10 { path }]
+    } else if cifar::Release::Hundred.is_in(folder) {
+        vec![Source::Cifar100 { path }]
+    } else if idx::is_in(folder) {
+        vec![Source::Idx { path }]
+    } else if image_folder::has_train_folder(folder) || (flat == Flat::Yes && image_folder::has_class_folders(folder)) {
+        vec![Source::ImageFolder { path, test_fraction: None, groups: None }]
+    } else {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::image_folder::tests::write_png;
+
+    #[test]
+    fn data_sets_are_found_and_other_folders_are_not() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let at = |path: &str| root.path().join(path);
+        for class in ["a", "b"] {
+            write_png(&at(&format!("flat/{class}/0.png")), [1, 2, 3]);
+            write_png(&at(&format!("parted/train/{class}/0.png")), [1, 2, 3]);
+        }
+        write_png(&at("pictures/0.png"), [1, 2, 3]);
+        write_png(&at(".hidden/a/0.png"), [1, 2, 3]);
+        fs::create_dir_all(at("code/src")).expect("a folder");
+        fs::create_dir_all(at("broken/train")).expect("a folder");
+        fs::create_dir_all(at("digits")).expect("a folder");
+        fs::write(at("digits/train-images-idx3-ubyte"), b"").expect("a file");
+        let found = discover(root.path(), None).expect("a readable folder");
+        let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["image-folder:broken", "idx:digits", "image-folder:flat", "image-folder:parted"]);
+        assert!(matches!(found[0].1, Err(DataError::NoImages { .. })));
+        assert!(found[1].1.is_err());
+        let flat = found[2].1.as_ref().expect("a whole data set");
+        assert_eq!((flat.classes.len(), &flat.train[..], &flat.test[..]), (2, &[1, 1][..], &[][..]));
+        // The data set itself as the root.
+        let own = discover(&at("parted"), None).expect("a readable folder");
+        assert_eq!(own.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["image-folder:."]);
+        assert!(discover(&at("nowhere"), None).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_leads_out_is_told_and_nothing_of_what_it_leads_to() {
+        use std::os::unix::fs::symlink;
+
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let at = |path: &str| place.path().join(path);
+        for class in ["a", "b"] {
+            write_png(&at(&format!("outside/train/{class}/0.png")), [1, 2, 3]);
+            write_png(&at(&format!("root/mine/train/{class}/0.png")), [1, 2, 3]);
+        }
+        symlink(at("outside"), at("root/theirs")).expect("a link");
+        symlink("../../../outside/train/b", at("root/mine/train/c")).expect("a link");
+        let found = discover(&at("root"), None).expect("a readable folder");
+        let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
+        let theirs = ["image-folder:theirs", "cifar10:theirs", "cifar100:theirs", "idx:theirs"];
+        assert_eq!(keys, [&["image-folder:mine"][..], &theirs].concat());
+        for (key, facts) in &found {
+            let error = facts.as_ref().expect_err("it leads out").to_string();
+            let link = if key.ends_with("mine") { at("root/mine/train/c") } else { at("root/theirs") };
+            assert!(error.contains(&link.display().to_string()) && error.contains("--data-root"), "{key}: {error}");
+        }
+        // The root itself may be a link, and links within it are followed.
+        fs::remove_file(at("root/mine/train/c")).expect("a link");
+        symlink("b", at("root/mine/train/c")).expect("a link");
+        symlink(at("root"), at("data")).expect("a link");
+        let found = discover(&at("data"), None).expect("a readable folder");
+        assert_eq!(found[0].1.as_ref().expect("a whole data set").classes, ["a", "b", "c"]);
+    }
+}

@@ -1,0 +1,36 @@
+//! Data sets: what is on disk (the manifest), and its pixels in memory.
+//!
+//! [`scan`] lists a source without decoding it and hashes every file; the hash of that list is the
+//! fingerprint that stages carry. [`discover()`] does so for everything below the data root, for a
+//! worker to announce. [`Dataset::load`] decodes once to bytes `[n, 3, size, size]`; augmentation and
+//! normalisation happen later, per epoch. The manifest's order (by the bytes of the path) gives every
+//! training image its sample id, so splits are the same on every machine.
+
+pub mod augment;
+mod cifar;
+pub mod decode;
+mod derived;
+mod discover;
+mod error;
+mod fingerprint;
+mod fit;
+mod groups;
+mod hash_cache;
+mod idx;
+mod image_folder;
+mod images;
+mod inspect;
+mod manifest;
+mod procedural;
+mod records;
+pub mod root;
+mod shipment;
+
+pub use derived::FeatureCache;
+pub use discover::{Found, discover};
+pub use error::DataError;
+pub use groups::Groups;
+pub use images::{Dataset, ImageSet};
+pub use inspect::inspect;
+pub use manifest::{Entry, Location, Manifest, ManifestFile, Part, scan};
+pub use shipment::ship;

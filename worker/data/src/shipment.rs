@@ -1,0 +1,86 @@
+//! A data set as it goes to another machine: its manifest, and every file that reading it there needs.
+
+use std::path::Path;
+
+use pretext_shared::dataset::{GroupPattern, Source};
+use pretext_shared::inventory::Shipment;
+use pretext_shared::packing::PackedFile;
+
+use super::discover::only;
+use super::error::DataError;
+use super::fingerprint::hash_file;
+use super::manifest::scan_in;
+use super::{cifar, groups as lists};
+use crate::root::Folder;
+
+/// Lists and hashes the data set in `folder`, of whichever kind it is; decodes nothing. An image folder may have its groups in
+/// its names.
+pub fn ship(folder: &Path, groups: Option<GroupPattern>) -> Result<Shipment, DataError> {
+    if !folder.is_dir() {
+        return Err(DataError::NoFolder { path: folder.to_owned() });
+    }
+    let root = Folder::root(folder)?;
+    let source = match (only(&root)?, groups) {
+        (Source::ImageFolder { path, test_fraction, .. }, groups) => {
+            Source::ImageFolder { path, test_fraction, groups }
+        }
+        (source, None) => source,
+        (source, Some(_)) => return Err(DataError::NoNames { folder: root.shown(""), kind: source.kind() }),
+    };
+    let manifest = scan_in(&root, &source, None)?;
+    let mut files: Vec<PackedFile> = manifest
+        .files
+        .into_iter()
+        .map(|file| PackedFile { path: file.path, bytes: file.bytes, hash: file.hash })
+        .collect();
+    // What names classes and groups is in the fingerprint by what it says.
+    for name in [lists::FILE].into_iter().chain(cifar::NAMES) {
+        if root.kind(name)?.is_some() {
+            let file = root.open(name)?;
+            let bytes = file.metadata().map_err(DataError::io(&root.shown(name)))?.len();
+            let hash = hash_file(file).map_err(DataError::io(&root.shown(name)))?;
+            files.push(PackedFile { path: name.to_owned(), bytes, hash });
+        }
+    }
+    Ok(Shipment { facts: manifest.facts, files })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::image_folder::tests::write_png;
+
+    #[test]
+    fn everything_that_reading_needs_goes_along_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |path: &str| folder.path().join(path);
+        for (path, value) in [("b/1.png", 1), ("a/0.png", 2)] {
+            write_png(&at(path), [value; 3]);
+        }
+        fs::write(at("groups.csv"), "path,group\na/0.png,p\nb/1.png,q\n").expect("writable");
+        fs::write(at("a/notes.txt"), "no image").expect("writable");
+        let shipment = ship(folder.path(), None).expect("a data set");
+        assert_eq!((shipment.facts.key.as_str(), shipment.facts.groups.len()), ("image-folder:.", 2));
+        let paths: Vec<&str> = shipment.files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(paths, ["a/0.png", "b/1.png", "groups.csv"]);
+        // What went is the same data set elsewhere.
+        let there = tempfile::tempdir().expect("a folder");
+        for file in &shipment.files {
+            let path = there.path().join(&file.path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            assert_eq!(fs::copy(at(&file.path), path).expect("a file"), file.bytes);
+        }
+        assert_eq!(ship(there.path(), None).expect("a data set").facts, shipment.facts);
+        // The same groups, read from the names.
+        fs::remove_file(at("groups.csv")).expect("a file");
+        for (from, to) in [("a/0.png", "a/p_0.png"), ("b/1.png", "b/q_1.png")] {
+            fs::rename(at(from), at(to)).expect("a file");
+        }
+        let named = ship(folder.path(), "{*}_*".parse().ok()).expect("a data set");
+        assert_eq!((named.facts.key.as_str(), named.facts.groups.len()), ("image-folder:.?groups={*}_*", 2));
+        fs::remove_dir_all(at("a")).expect("a folder");
+        assert!(matches!(ship(folder.path(), None), Err(DataError::NoDataSet { .. })));
+    }
+}

@@ -1,0 +1,48 @@
+//! Rotation prediction on colour-jittered images: as [`super::Rotation`], but each of the four copies gets a colour
+//! jitter of its own, so that colours (or what a scanner does to them) give no rotation away.
+//!
+//! Validation is that of rotation, without jitter: both methods are then measured on the same pictures.
+
+use burn::tensor::{Int, Tensor};
+use pretext_data::augment::{ColorJitter, crop_flip};
+use pretext_shared::stage::CropFlip;
+
+use super::rotation::{ROTATIONS, labels, plain, turn};
+use super::{Batch, Objective, Samples, Scores, cross_entropy};
+
+/// See the module.
+#[derive(Debug)]
+pub struct RotationJitter<'a> {
+    /// The images; their classes are not looked at.
+    pub samples: Samples<'a>,
+    /// Augmentation before the turns.
+    pub augment: CropFlip,
+    /// The jitter of each copy.
+    pub jitter: ColorJitter,
+}
+
+impl Objective for RotationJitter<'_> {
+    fn views(&self) -> u64 {
+        ROTATIONS as u64
+    }
+
+    fn training(&self, ids: &[u32], epoch: u32) -> Batch {
+        let (Samples { images, .. }, length) = (self.samples, self.samples.length());
+        self.samples.batch(ids.len(), ROTATIONS, labels(ids.len()), |i, out| {
+            let place = |view| self.samples.place(epoch, ids[i], view);
+            crop_flip(images.image(ids[i]), images.size(), self.augment, place(0), &mut out[..length]);
+            turn(images.size(), out);
+            for (view, copy) in (0..).zip(out.chunks_exact_mut(length)) {
+                self.jitter.apply(place(view), copy);
+            }
+        })
+    }
+
+    fn validation(&self, ids: &[u32]) -> Batch {
+        plain(&self.samples, ids)
+    }
+
+    fn score(&self, outputs: Tensor<2>, labels: Tensor<1, Int>) -> Scores {
+        cross_entropy(outputs, labels)
+    }
+}

@@ -1,0 +1,132 @@
+//! Runs a stage: pretext and downstream training through one loop, and the test of a trained model.
+
+mod budget;
+mod downstream;
+mod error;
+mod evaluate;
+mod fit;
+mod ledger;
+mod model_file;
+mod monitor;
+mod outputs;
+mod pretext;
+mod reporter;
+
+#[cfg(test)]
+mod control_tests;
+#[cfg(test)]
+mod evaluation_tests;
+#[cfg(test)]
+mod parity_tests;
+#[cfg(test)]
+pub(crate) mod small;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use crate::device::Compute;
+use crate::methods::Samples;
+use crate::models::{HeadSpec, Network};
+use crate::weights::{self, WeightsError};
+
+pub use budget::Steps;
+pub use error::StageError;
+pub use model_file::{Description, load, load_any, load_encoder, save};
+pub use reporter::Events;
+
+use fit::Trained;
+use pretext_checkpoint::Checkpoints;
+use pretext_data::Dataset;
+use pretext_shared::ids::{StageId, WeightsHash};
+use pretext_shared::outcome::ArtifactKind;
+use pretext_shared::split::Split;
+use pretext_shared::stage::{EncoderSpec, StageSpec};
+use pretext_shared::trainer::{Finished, Run};
+use reporter::Reporter;
+
+/// How a stage ended without failing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// Its outputs are in its folder.
+    Finished(Finished),
+    /// It was asked to stop after this many steps; a checkpoint is in its folder.
+    Stopped {
+        /// Steps taken.
+        step: u64,
+    },
+}
+
+/// Runs the stage of `run` on `data` (loaded by its data spec), resuming from the newest whole checkpoint in its folder.
+/// Points and progress go to `events`; the end is the caller's to report.
+pub fn run_stage(run: &Run, compute: &Compute, data: &Dataset, events: &dyn Events) -> Result<End, StageError> {
+    let (planned, here) = (run.stage.class, compute.class());
+    if planned != here {
+        return Err(StageError::OtherClass { planned, device: compute.name().to_string(), here });
+    }
+    let (planned, found) = (run.stage.spec.data().classes, data.classes.len());
+    if planned as usize != found {
+        return Err(StageError::OtherClasses { planned, found });
+    }
+    let context = Context { run, compute, data, id: run.stage.id() };
+    let mut reporter = Reporter::new(events);
+    let end = match &run.stage.spec {
+        StageSpec::Pretext(spec) => pretext::run(&context, spec, &mut reporter),
+        StageSpec::Downstream(spec) => downstream::run(&context, spec, &mut reporter),
+        StageSpec::Test(spec) => evaluate::run(&context, spec, &mut reporter),
+    };
+    // The points of a stage that failed are evidence: they go out first.
+    reporter.flush();
+    end
+}
+
+/// What every kind of stage needs.
+struct Context<'a> {
+    run: &'a Run,
+    compute: &'a Compute,
+    data: &'a Dataset,
+    id: StageId,
+}
+
+impl<'a> Context<'a> {
+    /// The training images, normalised as the stage wants it, with the draws of `seed`.
+    fn samples(&self, seed: u64) -> Samples<'a> {
+        let (mean, std) = self.data.normalization(&self.run.stage.spec.data().normalize);
+        Samples { images: &self.data.train, mean, std, seed }
+    }
+
+    fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::new(&self.run.folder, self.id, self.run.checkpoint.keep)
+    }
+
+    /// The parent's model, which a stage with a parent cannot do without.
+    fn parent(&self, parent: StageId) -> Result<&'a Path, StageError> {
+        self.run.parent.as_deref().ok_or_else(|| StageError::NoParent { parent: parent.short() })
+    }
+
+    /// A network to train: with the initial weights of `seed`, the encoder's read from the weights file of a stage that has one.
+    fn initial(
+        &self,
+        encoder: &EncoderSpec,
+        head: &HeadSpec,
+        seed: u64,
+        weights: Option<WeightsHash>,
+    ) -> Result<Network, StageError> {
+        let mut network = Network::new(encoder, head, seed, &self.compute.training());
+        if let Some(sha256) = weights {
+            let path = self.run.weights.as_deref().ok_or(WeightsError::NoPath)?;
+            network.encoder = weights::load(network.encoder, &self.run.data_root, path, sha256)?;
+        }
+        Ok(network)
+    }
+
+    /// Writes the model and the sample list of a stage that trained `network`.
+    fn finish(&self, description: &Description, trained: Trained<Network>, split: &Split) -> Result<End, StageError> {
+        let Trained { model, best, steps, images, seconds } = trained;
+        let (model_path, split_path) = (self.run.folder.join("model.bin"), self.run.folder.join("split.csv"));
+        save(&model_path, description, &model)?;
+        outputs::write_split(&split_path, &self.data.train, split)?;
+        let files = [(ArtifactKind::Model, model_path), (ArtifactKind::Split, split_path)].into();
+        Ok(End::Finished(Finished { selected_epoch: best.epoch, score: best.score(), steps, images, seconds, files }))
+    }
+}
