@@ -265,7 +265,7 @@ fn a_damaged_pack_is_refused_and_a_killed_worker_goes_on_where_it_was() {
     server.ask(&folder, &["retry", &sweep]).expect(0);
     let _worker = Daemon::start(&folder, &server.url, "w", &arguments);
     let fetched = numbers(&server, &folder, &sweep);
-    assert!(read(&folder.path("w.log")).contains("going on with a data set that was begun"), "one pack was there");
+    assert!(read(&folder.path("w.log")).contains("resuming the fetch of a data set"), "one pack was there");
     let left = cached(&folder, "w");
     assert!(left.len() == 1 && left[0] == pushed["fingerprint"], "{left:?}");
     // On the disk it is the same.

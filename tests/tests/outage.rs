@@ -100,7 +100,7 @@ fn a_stage_that_was_cut_in_an_outage_goes_on_from_what_its_worker_left() {
     server.restart(&folder, &FOR_EVER);
     // The lease is the former life's and lasts for ever: it is given back, or nobody would get the stage.
     let mut next = Daemon::start(&folder, &server.url, "steady", &ONE_SLOT);
-    until_it_says(&folder, "steady", "handing over what a former life");
+    until_it_says(&folder, "steady", "handing over an attempt of an earlier run");
     until("the stage was granted again", || (grants(&folder, &stage) == 2).then_some(()));
     // Another machine could have taken it: the checkpoint was registered.
     until_it_says(&folder, "steady", "resume_step=");
@@ -145,7 +145,7 @@ fn a_step_that_does_not_end_costs_what_came_after_the_newest_checkpoint() {
     kill_process(trainers[0], Signal::STOP).expect("it runs");
     worker.process.signal(Signal::TERM);
     assert_eq!(worker.process.ended(), 0);
-    assert!(log_of(&folder, "leaving").contains("its newest checkpoint stands"));
+    assert!(log_of(&folder, "leaving").contains("its newest checkpoint is kept"));
     until("the trainer is gone", || rustix::process::test_kill_process(trainers[0]).is_err().then_some(()));
     let _other = Daemon::start(&folder, &server.url, "staying", &ONE_SLOT);
     ends_undisturbed(&folder, &server, &sweep);
@@ -166,6 +166,6 @@ fn a_worker_that_was_paused_beyond_its_lease_writes_nothing_any_more() {
     until("the stage was granted again", || (grants(&folder, &stage) == 2).then_some(()));
     zombie.process.signal(Signal::CONT);
     // Its points, its checkpoints and its result are of a fence that is over.
-    until_it_says(&folder, "zombie", "the stage is somebody else's now");
+    until_it_says(&folder, "zombie", "the attempt is superseded and is dropped");
     ends_undisturbed(&folder, &server, &sweep);
 }

@@ -45,7 +45,7 @@ fn points_that_the_store_has_forgotten_end_their_attempt() {
     server.restart(&folder, &LEASE);
     until("the stage is granted again", || (grants(&folder, &stage) == 2).then_some(()));
     let log = read(&folder.path("steady.log"));
-    assert!(log.contains("nothing more is taken of this attempt") && log.contains("came before batch"), "{log}");
+    assert!(log.contains("this attempt cannot continue; it is stopped") && log.contains("came before batch"), "{log}");
     server.ask(&folder, &["watch", &sweep]).expect(0);
     assert_eq!(server.verify(&folder, &sweep), Vec::<String>::new());
 }
@@ -77,7 +77,7 @@ fn a_checkpoint_whose_points_the_store_has_forgotten_holds_nobody_up() {
     let _worker = until("the worker has its spool", || {
         let mut daemon = Daemon::start(&folder, &server.url, "steady", &ONE_SLOT);
         until("it hands over or has ended", || {
-            let found = read(&folder.path("steady.log")).contains("handing over what a former life");
+            let found = read(&folder.path("steady.log")).contains("handing over an attempt of an earlier run");
             let ended = daemon.process.0.try_wait().expect("a child of ours").is_some();
             (found || ended).then_some(found)
         })

@@ -39,7 +39,7 @@ fn a_worker_ends_with_its_sweeps_and_not_before() {
     assert_eq!(worker.process.ended(), 0, "{}", read(&folder.path("w.log")));
     let status = server.ask(&folder, &["status", &sweep, "--json"]).expect(0).json();
     assert_eq!(status["cells"][0]["state"], "succeeded", "{status}");
-    assert!(read(&folder.path("w.log")).contains("nothing has waited that this worker could do"));
+    assert!(read(&folder.path("w.log")).contains("no stage that this worker can run has waited"));
     // Nothing at all to do: the same.
     let mut late = Daemon::start(&folder, &server.url, "late", &BATCH);
     assert_eq!(late.process.ended(), 0);

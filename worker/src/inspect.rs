@@ -1,4 +1,4 @@
-//! What `worker devices` and `worker inspect` print: what this machine has.
+//! The commands `worker devices` and `worker inspect`: list the devices and data sets of this machine.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,11 +17,11 @@ use crate::daemon::{BAD_INPUT, ENVIRONMENT, give_up};
 pub(crate) struct Found {
     /// `KIND:PATH`.
     pub(crate) key: String,
-    /// What there is to announce.
+    /// The facts to announce.
     pub(crate) facts: Option<DatasetFacts>,
-    /// Or why it cannot be used.
+    /// Why the data set cannot be used, if it cannot.
     pub(crate) problem: Option<String>,
-    /// Its files, where they were asked for.
+    /// Its files, with `--files`.
     #[serde(skip_serializing_if = "Option::is_none")]
     files: Option<Vec<PackedFile>>,
 }
@@ -35,7 +35,7 @@ impl Found {
     }
 }
 
-/// The data sets `keys` below `root`, or all that are there.
+/// Returns the data sets `keys` below `root`, or all data sets there if `keys` is empty.
 pub(crate) fn look_for(root: &Path, keys: &[String], cache: Option<&Path>) -> Result<Vec<Found>, String> {
     if keys.is_empty() {
         let found = data::discover(root, cache).map_err(|error| error.to_string())?;
@@ -56,13 +56,13 @@ struct DeviceRow {
     description: String,
     class: NumericClass,
     kind: &'static str,
-    /// Whether it computes in hardware of its own: `auto` takes no other GPU.
+    /// Whether it has hardware of its own: `auto` takes no software GPU.
     real: bool,
     /// Whether `--device auto` takes it.
     auto: bool,
 }
 
-/// `worker devices`.
+/// Runs `worker devices`.
 pub(crate) fn devices(json: bool) -> ExitCode {
     let auto = DeviceName::Auto.resolve();
     let cpu = device::Compute::cpu().describe(1);
@@ -88,7 +88,7 @@ pub(crate) fn devices(json: bool) -> ExitCode {
     })
 }
 
-/// `worker inspect DIR --files`.
+/// Runs `worker inspect DIR --files`.
 pub(crate) fn files(dir: &Path, groups: Option<GroupPattern>, json: bool) -> ExitCode {
     let Shipment { facts, files } = match data::ship(dir, groups) {
         Ok(shipment) => shipment,
@@ -101,7 +101,7 @@ pub(crate) fn files(dir: &Path, groups: Option<GroupPattern>, json: bool) -> Exi
     })
 }
 
-/// `worker inspect DIR`.
+/// Runs `worker inspect DIR`.
 pub(crate) fn inspect(dir: &Path, keys: &[String], json: bool) -> ExitCode {
     let found = match look_for(dir, keys, None) {
         Ok(found) => found,
@@ -132,7 +132,7 @@ fn print_rows<T: Serialize>(json: bool, rows: &[T], line: impl Fn(&T) -> String)
     };
     use std::io::Write;
     match writeln!(std::io::stdout(), "{text}") {
-        // A reader that has seen enough is not an error.
+        // A reader that closes the pipe early is not an error.
         Ok(()) | Err(_) => ExitCode::SUCCESS,
     }
 }

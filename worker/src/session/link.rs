@@ -1,5 +1,5 @@
-//! The connection to the coordinators: it comes back by itself, calls are repeated until they are answered,
-//! and where several coordinators are named, it stays with the one that serves.
+//! The connection to the coordinators. It reconnects by itself and repeats calls until they are answered. With several
+//! coordinators it stays with the one that serves.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,30 +15,30 @@ use tonic::{Code, Status};
 
 use super::{Options, messages};
 
-/// Pause after the first unanswered call; doubled up to [`MAX_PAUSE`].
+/// Pause after the first call without an answer; doubled up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// Why a worker cannot work with this coordinator.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// Not a URL.
+    /// The URL is not valid.
     #[error("`{url}` is not the URL of a coordinator, such as http://127.0.0.1:7878: {cause}")]
     Url {
-        /// What was given.
+        /// The given URL.
         url: String,
-        /// Why it is not.
+        /// The cause.
         cause: String,
     },
-    /// The coordinator does not want this worker.
+    /// The coordinator refused this worker.
     #[error("the coordinator refused this worker: {0}")]
     Refused(String),
-    /// The coordinator speaks another protocol.
+    /// The coordinator speaks another protocol version.
     #[error("the coordinator ({version}) speaks protocol {found} and this worker ({}) speaks protocol {PROTOCOL}: install the same version on both", env!("CARGO_PKG_VERSION"))]
     Protocol {
         /// The coordinator's version.
         version: String,
-        /// Its protocol.
+        /// The coordinator's protocol.
         found: u32,
     },
 }
@@ -51,14 +51,14 @@ struct Coordinator {
 /// See the module.
 #[derive(Clone)]
 pub struct Link {
-    /// At least one.
+    /// The coordinators, at least one.
     coordinators: Arc<[Coordinator]>,
-    /// The one that served last.
+    /// Index of the coordinator that served last.
     current: Arc<AtomicUsize>,
     register: pb::RegisterRequest,
 }
 
-/// Whether a call that ended so may be answered another time, or by another coordinator.
+/// Returns whether the error is retryable, at the same coordinator or at another one.
 pub(super) fn is_passing(status: &Status) -> bool {
     matches!(
         status.code(),
@@ -83,7 +83,7 @@ fn connect(url: &str, wire: &Wire) -> Result<Coordinator, LinkError> {
 }
 
 impl Link {
-    /// A link that connects at its first call.
+    /// Returns a link that connects at its first call.
     pub fn new(options: &Options) -> Result<Self, LinkError> {
         let coordinators = options
             .coordinators
@@ -104,15 +104,15 @@ impl Link {
         Ok(Self { coordinators, current: Arc::new(AtomicUsize::new(0)), register })
     }
 
-    /// The worker, as it names itself in messages.
+    /// Returns the worker as messages name it.
     pub fn worker(&self) -> Option<pb::Worker> {
         self.register.worker.clone()
     }
 
-    /// Makes the worker known; waits for a coordinator as long as it takes.
+    /// Registers the worker; waits for a coordinator as long as needed.
     ///
     /// # Errors
-    /// When the coordinator answers that it does not want this worker.
+    /// If the coordinator refuses this worker.
     pub async fn register(&self) -> Result<pb::RegisterReply, LinkError> {
         let reply = self
             .persist("register", |mut client| {
@@ -128,10 +128,10 @@ impl Link {
         Ok(reply)
     }
 
-    /// One call. If it is not answered, the next one goes to the next coordinator.
+    /// Makes one call. If it is not answered, the next call goes to the next coordinator.
     ///
     /// # Errors
-    /// What was answered, or that nothing was.
+    /// The status of the answer, or of the missing answer.
     pub async fn call<T, F>(&self, call: impl FnOnce(WorkClient<Channel>) -> F) -> Result<T, Status>
     where
         F: Future<Output = Result<T, Status>>,
@@ -169,12 +169,13 @@ impl Link {
         }
     }
 
-    /// The coordinator at `current` does not serve: the next one is asked, unless somebody has turned to it already.
+    /// Turns to the next coordinator because the one at `current` does not serve, unless another call has done so
+    /// already.
     fn turn_from(&self, current: usize) {
         let next = (current + 1) % self.coordinators.len();
         let turned = self.current.compare_exchange(current, next, Ordering::Relaxed, Ordering::Relaxed);
         if turned.is_ok() && next != current {
-            tracing::debug!(from = %self.coordinators[current].url, to = %self.coordinators[next].url, "turning to another coordinator");
+            tracing::debug!(from = %self.coordinators[current].url, to = %self.coordinators[next].url, "trying another coordinator");
         }
     }
 }
@@ -211,7 +212,7 @@ mod tests {
         // A refusal is an answer.
         assert!(answer(Err(Status::failed_precondition("no"))).await.is_err() && current() == 0);
         assert!(answer(Err(Status::unavailable("down"))).await.is_err() && current() == 1);
-        // Two calls that find the same one gone turn once.
+        // Two calls that both find the coordinator gone turn to the next one only once.
         let gone = || link.call(|_| async { Err::<(), _>(Status::deadline_exceeded("no answer in time")) });
         let both = tokio::join!(gone(), async {
             link.turn_from(1);

@@ -73,7 +73,7 @@ pub(crate) fn run(load: &Load, runs: u64) -> Row {
         }
         stops.push(took.as_secs_f64());
         let log = read(&folder.path(&format!("{NAME}.log")));
-        cut += u64::from(log.matches("its newest checkpoint stands").count() as u64 > cut);
+        cut += u64::from(log.matches("its newest checkpoint is kept").count() as u64 > cut);
         worker = start(&folder, &server);
         until("the stage is granted again", || (grants(&folder, &stage) as u64 == run + 2).then_some(()));
         let resumed = until("it says where it goes on", || resumed(&folder, run as usize));
