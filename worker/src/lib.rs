@@ -1,10 +1,10 @@
 //! The worker: a daemon that holds leases, and trainer processes that train with burn.
 //!
-//! [`session`] is the daemon: connection, leases, queues; it computes nothing, and keeps what trainers hand it in
-//! the [`spool`]. [`trainer`] is the body of the process that trains: it touches no network. Everything else is the
-//! science, from pictures ([`data`], [`augment`]) over networks and methods ([`models`], [`methods`], [`optim`],
-//! [`schedule`]) to the loop ([`train`], [`checkpoint`]). [`weights`] exchanges encoders with other programs. What a sweep
-//! file names below the data root is reached through a handle of that [`root`] alone.
+//! [`session`] is the daemon: connection, leases and queues. It computes nothing, and keeps the reports of its trainers
+//! in the [`spool`]. [`trainer`] is the body of the process that trains; it never uses the network. The other modules
+//! are the science: pictures ([`data`], [`augment`]), networks and methods ([`models`], [`methods`], [`optim`],
+//! [`schedule`]), and the loop ([`train`], [`checkpoint`]). [`weights`] exchanges encoders with other programs. All
+//! paths of a sweep file are below the data root and are reached only through its handle ([`root`]).
 
 pub mod augment;
 pub mod checkpoint;
