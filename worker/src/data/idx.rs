@@ -126,9 +126,7 @@ fn header<const N: usize>(folder: &Folder, name: &str, magic: u32) -> Result<[u3
     let expected = content.and_then(|content| content.checked_add(header));
     if expected != Some(length) {
         let expected = expected.map_or("more than any file has".to_owned(), |expected| expected.to_string());
-        return Err(format(format!(
-            "its length is {length} bytes, but its dimensions {dimensions:?} need {expected}"
-        )));
+        return Err(format(format!("its length is {length} bytes, but its dimensions {dimensions:?} need {expected}")));
     }
     if dimensions[1..].contains(&0) {
         return Err(format(format!("its dimensions are {dimensions:?}, which is no pixel at all")));
