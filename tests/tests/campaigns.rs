@@ -1,4 +1,4 @@
-//! The campaigns of docs/reliability.md, each for a few faults: that they run, find nothing, and can be run long.
+//! Each campaign of docs/reliability.md with a few faults: the campaigns run, find nothing, and can be run longer.
 
 use std::process::Command;
 
