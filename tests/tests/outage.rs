@@ -82,7 +82,7 @@ fn a_stage_that_ended_in_an_outage_is_handed_over_by_the_next_life_of_its_worker
     server.restart(&folder, &FOR_EVER);
     let _next = Daemon::start(&folder, &server.url, "steady", &ONE_SLOT);
     ends_undisturbed(&folder, &server, &sweep);
-    assert_eq!(grants(&folder, &stage), 1, "what was trained in the outage was taken");
+    assert_eq!(grants(&folder, &stage), 1, "the results of the outage were accepted");
 }
 
 #[test]

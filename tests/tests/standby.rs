@@ -102,7 +102,7 @@ fn a_second_coordinator_takes_over_and_the_paused_one_ends_itself() {
     until("the first leads", || Stub::connect(&first.url).register().ok());
     let second = serve(&folder, &redis);
 
-    // A standby says that it is one, and which coordinator leads.
+    // A standby names itself as such, and names the coordinator that leads.
     let refused = Stub::connect(&second.url).register().expect_err("it stands by");
     assert_eq!(refused.code(), Code::Unavailable);
     assert!(refused.message().starts_with("this coordinator stands by"), "{refused}");

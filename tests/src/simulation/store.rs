@@ -81,7 +81,7 @@ impl Store {
                         return violation("I10", format!("stage {} has progress and is not there", id.short()));
                     };
                     step(id, old, &new, limits, &mut seen)?;
-                    // A fence from the future is skipped by a quarantine; every other use takes a grant.
+                    // Only a quarantine may skip a fence; every other new fence needs a grant.
                     let passed_over = matches!(new.state, State::Failed(_) | State::Cancelled);
                     if new.fence > old.fence && !passed_over {
                         raised.insert((id, new.fence), old.state.clone());

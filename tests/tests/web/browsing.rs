@@ -178,7 +178,7 @@ async fn a_page_of_another_site_can_neither_act_nor_look() {
     {
         browser.open(&elsewhere);
         browser.wait("document.querySelector('h1')?.textContent === 'cats'");
-        // Scripts are sent without the session, cannot read answers, and change nothing.
+        // Requests of scripts carry no session, their answers cannot be read, and they change nothing.
         for init in [
             "{method:'POST',mode:'no-cors',credentials:'include'}",
             "{method:'POST',credentials:'include'}",

@@ -203,7 +203,7 @@ impl Campaign {
             }
         }
         for stage in exported.into_keys() {
-            self.violations.push(format!("stage {stage}: points that nobody sent"));
+            self.violations.push(format!("stage {stage}: points that no worker sent"));
         }
     }
 }

@@ -80,7 +80,7 @@ pub(crate) fn run(load: &Load, runs: u64) -> Row {
         let resumed = until("it says where it goes on", || resumed(&folder, run as usize));
         // The next worker must resume at least from the checkpoint that was on the disk at the stop.
         if resumed < step {
-            violations.push(format!("stop {run}: checkpoint {step} was there, the next life went on from {resumed}"));
+            violations.push(format!("stop {run}: checkpoint {step} was there, but {resumed} was resumed"));
         }
         before = resumed;
     }
@@ -91,7 +91,7 @@ pub(crate) fn run(load: &Load, runs: u64) -> Row {
             "{encoder}, {image_size} px, batches of {batch}, Adam: checkpoint of {} MB",
             bytes / 1_000_000
         ),
-        faults: "SIGTERM to a worker daemon in mid-stage".to_owned(),
+        faults: "SIGTERM to a worker daemon in the middle of a stage".to_owned(),
         runs,
         seed: 0,
         violations,

@@ -34,7 +34,7 @@ impl Mutator {
 
     fn change(&self, input: &mut Vec<u8>, draw: &mut Draw) {
         let at = draw.below(input.len() + 1);
-        // Most inputs keep about their length; some are cut or extended much.
+        // Most changes replace a few bytes; some replace many.
         let length = if draw.below(8) == 0 { draw.below(input.len() + 1) } else { draw.below(9) };
         let end = (at + length).min(input.len());
         match draw.below(9) {
