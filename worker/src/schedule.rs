@@ -9,10 +9,8 @@ use pretext_shared::stage::{CycleShape, LrSpec};
 ///
 /// - Constant: the base.
 /// - Cosine, in SimCLR's form (Chen et al. 2020). W is the number of warm-up steps. Before W: base · step / W, so the
-/// first
-///   step has rate 0. Then: base · ½ (1 + cos(π (step - W) / (total - W))). A warm-up that is longer than the budget
-/// never
-///   ends. Past the end the rate stays 0.
+///   first step has rate 0. Then: base · ½ (1 + cos(π (step - W) / (total - W))). A warm-up that is longer than the
+///   budget never ends. Past the end the rate stays 0.
 /// - Step: base · gamma^(milestones reached), as PyTorch's `MultiStepLR` stepped per epoch.
 /// - One cycle: PyTorch's `OneCycleLR`, two phases, cosine. Past the end the rate stays at its last value.
 /// - Cyclical: PyTorch's `CyclicLR` stepped per step.

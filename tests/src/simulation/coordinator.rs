@@ -174,7 +174,7 @@ impl World<'_> {
             if let Change::MarkSweep(id, SweepMark::Active) = change
                 && !answered.iter().any(|answered| matches!(&answered.op, Op::Retry(sweep) if sweep == id))
             {
-                return violation("I11", format!("the cancellation of {id} was taken back, and nobody asked"));
+                return violation("I11", format!("the cancellation of {id} was undone without a request"));
             }
         }
         let crowd = changes.iter().any(|change| matches!(change, Change::SetProgress(..)));

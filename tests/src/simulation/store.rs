@@ -177,7 +177,7 @@ impl Store {
             if grant.is_none_or(|grant| grant.holder != *holder) {
                 return violation(
                     "I2",
-                    format!("{}@{fence} is held by somebody whom the log does not name", id.short()),
+                    format!("{}@{fence} is held by a worker that the log does not name", id.short()),
                 );
             }
         }

@@ -212,7 +212,7 @@ async fn mlflow_cve_2026_2393_the_server_fetches_nothing_for_anybody() {
         );
     }
     let came = listener.accept().map(|(_, from)| from);
-    assert!(came.is_err(), "somebody came from {came:?}");
+    assert!(came.is_err(), "a connection came from {came:?}");
 }
 
 #[cfg(target_os = "linux")]

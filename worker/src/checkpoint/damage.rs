@@ -292,7 +292,7 @@ fn a_save_that_fails_leaves_the_one_before() {
                 // disk.
                 assert_eq!(found, Some(if renamed { 3 } else { 2 }), "{what}");
                 assert!(result.is_err() || renamed, "{what}");
-                // Where the disk is full, the half file is what fills it.
+                // On a full disk the half file takes the room.
                 let partial =
                     disk.0.borrow().content.names.keys().any(|name| name.to_string_lossy().ends_with(TEMPORARY));
                 assert!(!partial || lasting, "a half file was left: {what}");

@@ -5,8 +5,8 @@
 //! of slices are fixed before the innermost loop, so that the loop has no bounds check. The order of every sum is a
 //! function of the shape only.
 //!
-//! An accumulator is an array of vectors in registers. With AVX-512 (32 registers) it is 8 sites of up to 3 vectors of
-//! 16. With other instruction sets (AVX2 has 16 registers) it is 4 sites of up to 3 vectors.
+//! An accumulator is an array of vectors in registers. With AVX-512 (32 registers) it is 8 sites of up to 3 vectors
+//! of 16. With other instruction sets (AVX2 has 16 registers) it is 4 sites of up to 3 vectors.
 
 use pulp::Simd;
 

@@ -104,7 +104,7 @@ pub enum DataError {
     MissingFile {
         /// The file.
         path: PathBuf,
-        /// What the file is and where it comes from.
+        /// The expected file and its origin.
         expected: String,
     },
     /// The content of a binary file does not match its format.
@@ -112,7 +112,7 @@ pub enum DataError {
     Format {
         /// The file.
         path: PathBuf,
-        /// What was expected and what was found.
+        /// The expected and the found content.
         reason: String,
     },
     /// A file cannot be decoded.

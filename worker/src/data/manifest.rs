@@ -60,7 +60,7 @@ pub enum Location {
 pub struct Entry {
     /// Index of its class in the class names.
     pub label: u32,
-    /// Where its picture is.
+    /// The place of its picture.
     pub location: Location,
 }
 

@@ -20,7 +20,7 @@ use crate::spool::{Ending, Entry, Opening};
 /// Longest time that the trainer of an ended attempt may take for its last step.
 const STOP_PATIENCE: Duration = Duration::from_secs(8);
 
-/// What an attempt needs before it begins.
+/// The inputs of an attempt.
 struct Prepared {
     order: Order,
     data: Option<Hold>,

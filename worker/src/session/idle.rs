@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// Longest time that the coordinator may hold a request for work.
 const LONG_POLL: Duration = Duration::from_secs(20);
 
-/// What is known of the work for a slot.
+/// The known state of the work for a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outlook {
     /// The slot has a stage or may get one, or nothing is known.

@@ -183,7 +183,7 @@ async fn stopped(shared: &Shared) -> Instant {
 
 /// Runs the daemon until it is told to stop, or has been idle for as long as its options say. When it is told to stop,
 /// each trainer writes a checkpoint at its next step, and leases are given back. This function returns at most
-/// `HANDED_OVER_WITHIN` after that. What the coordinator has not heard by then is in the spool.
+/// `HANDED_OVER_WITHIN` after that. The spool keeps everything that the coordinator has not heard by then.
 ///
 /// # Errors
 /// If the spool cannot be opened, or the coordinator refuses this worker with a reason (another protocol, an invalid

@@ -102,7 +102,7 @@ pub enum StageError {
     Misfit {
         /// The model file.
         path: PathBuf,
-        /// What was expected and what was found.
+        /// The expected and the found content.
         what: String,
     },
     /// burn cannot write or load a record.

@@ -91,7 +91,7 @@ pub(crate) fn run(load: &Load, runs: u64) -> Row {
             "{encoder}, {image_size} px, batches of {batch}, Adam: checkpoint of {} MB",
             bytes / 1_000_000
         ),
-        faults: "SIGTERM to a worker daemon in the middle of a stage".to_owned(),
+        faults: "SIGTERM to a worker daemon in mid-stage".to_owned(),
         runs,
         seed: 0,
         violations,
