@@ -1,23 +1,23 @@
-# Two commands matter: `make demo` and `make test`. Both set up what they need.
+# Two commands matter: `make demo` and `make test`. Both install what they need.
 
-# Compiled dependencies live outside the checkout and are shared by all checkouts, by the demo, the tests and
-# the checks. Any other CARGO_TARGET_DIR works too.
+# Compiled dependencies are outside the checkout. All checkouts share them, and so do the demo, the tests and the
+# checks. You can set any other CARGO_TARGET_DIR.
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pretext/target
 
-# What reports name as the revision of the program; empty outside a checkout.
+# The program's revision in reports; empty outside a checkout.
 export PRETEXT_REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
 
 SHELL := /bin/bash
 CARGO := cargo
 BIN := $(CARGO_TARGET_DIR)/release
-# One profile for everything: a clean build of burn is many minutes, and nobody should pay it twice.
+# One profile for everything, because a clean build of burn takes many minutes.
 PROFILE := --release --locked --workspace
 
 VENV := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pretext/venv
 
 .PHONY: demo build test verify fix sbom campaign campaign-processes fuzz bench setup-build setup-test setup-verify setup-sbom claim
 
-## Build everything and run the main job: four methods, two fractions, two learning-rate policies.
+## Build everything and run the demo: four methods, two fractions, two learning-rate policies.
 demo: build
 	$(BIN)/coordinator run examples/quickstart.yaml
 
@@ -29,27 +29,28 @@ test: setup-test
 	$(CARGO) build $(PROFILE) --bins --tests
 	PRETEXT_BIN=$(BIN) $(CARGO) test $(PROFILE)
 
-## Read-only checks: formatting, lints, documentation, dependencies.
+## Check formatting, lints, documentation and dependencies; changes nothing.
 verify: setup-verify
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(PROFILE) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(PROFILE) --no-deps --document-private-items
 	$(CARGO) deny --locked check bans licenses sources
 
-## Mend what can be mended by a program.
+## Fix everything that a program can fix.
 fix:
 	$(CARGO) fmt --all
 	$(CARGO) clippy $(PROFILE) --all-targets --fix --allow-dirty --allow-staged
 
-## A CycloneDX list of everything that each program links: PROGRAM/PROGRAM.cdx.json.
+## Write a CycloneDX list of everything that each program links: PROGRAM/PROGRAM.cdx.json.
 sbom: setup-sbom
 	$(CARGO) cyclonedx --format json --spec-version 1.5 --describe binaries
 
-## The long runs whose results are committed below docs/evidence/.
+## Run the long sweeps whose results are committed below docs/evidence/.
 campaign: build
 	tests/campaign.sh $(BIN)
 
-## Training steps beside PyTorch's on this machine's CPU, as tables. Takes about twelve minutes; wants the machine for itself.
+## Compare training steps with PyTorch's on this machine's CPU, as tables. Takes about twelve minutes on an idle
+## machine.
 bench: setup-build
 	@tests/setup.sh bench $(VENV)
 	$(CARGO) build $(PROFILE) --benches
@@ -57,7 +58,7 @@ bench: setup-build
 	@$(VENV)/bin/python tests/bench/layers.py "$$(ls -t $(BIN)/deps/layers-* | grep -v '\.d$$' | head -1)"
 	@$(VENV)/bin/python tests/bench/views.py "$$(ls -t $(BIN)/deps/views-* | grep -v '\.d$$' | head -1)"
 
-## The campaigns with real processes that docs/evidence/reliability.md tabulates: hours.
+## Run the campaigns with real processes, for the tables of docs/evidence/reliability.md. Takes hours.
 campaign-processes: build
 	$(BIN)/campaign coordinator-kills --runs 1000
 	$(BIN)/campaign coordinator-kills --store redis --runs 300
@@ -74,7 +75,8 @@ campaign-processes: build
 	$(BIN)/campaign restart --cells 100000
 	$(BIN)/campaign restart --cells 100000 --store redis
 
-## Hostile input to every reader, ten minutes each. The named bombs alone are a test.
+## Feed hostile input to every reader, ten minutes each. `make test` runs the named cases and a short run of each
+## reader.
 fuzz: build
 	$(BIN)/fuzz cases
 	for target in sweep requests checkpoint pictures records; do $(BIN)/fuzz run $$target --seconds 600 || exit 1; done
@@ -91,8 +93,7 @@ setup-sbom:
 setup-verify: claim
 	@tests/setup.sh verify
 
-# Cargo tells sources apart by their age and not by their place: what another checkout built of our own crates
-# must not pass for this one's.
+# Cargo tells sources apart by age and not by folder. Without this, it would use our own crates of another checkout.
 claim:
 	@mkdir -p "$(CARGO_TARGET_DIR)"
 	@if [ "$$(cat "$(CARGO_TARGET_DIR)/checkout" 2>/dev/null)" != "$(CURDIR)" ]; then \

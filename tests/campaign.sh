@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# The long runs whose results are committed below docs/evidence/. Usage: campaign.sh FOLDER-OF-PROGRAMS
+# Runs the long sweeps whose results are committed below docs/evidence/. Usage: campaign.sh FOLDER-OF-PROGRAMS
 #
-# Each run keeps its state, so a campaign that was cut goes on where it stopped.
+# Each run keeps its state, so an interrupted campaign resumes where it stopped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=$1
 state=${PRETEXT_CAMPAIGN_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pretext/campaign}
 data=../shared/data
 
-# Runs examples/NAME.yaml, all below one state, so that sweeps share their stages. The report is in $state/NAME.
+# Runs examples/NAME.yaml. All runs share one state, so that sweeps share their stages. The report is in $state/NAME.
 run() {
     "$bin/coordinator" run "examples/$1.yaml" --data-root "$data" --state-dir "$state" --out "$state/$1" >/dev/null
 }
 
-# The report of NAME without its title.
+# Prints the report of NAME without its title.
 report() {
     tail -n +3 "$state/$1/report.md"
 }
@@ -40,7 +40,7 @@ cifar10() {
     echo "docs/evidence/cifar10.md is written"
 }
 
-# The tables that docs/evidence/science.md reads.
+# The tables that docs/evidence/science.md refers to.
 ladder() {
     local start=$SECONDS
     run ladder-cifar10-tune

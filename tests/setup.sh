@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what building, testing or checking needs and is missing. Changes nothing that is there.
+# Installs missing programs that building, testing or checking needs. Existing programs are not changed.
 set -euo pipefail
 
-# Debian packages: a C compiler (hashing and compression crates) and, for tests, Mesa's software Vulkan,
-# on which the GPU path is trained where there is no GPU, and Redis, against which the store is tested (the
-# tests start their own servers). Of Prometheus only promtool is taken, below: its package would start a server.
+# Debian packages: a C compiler (hashing and compression crates). For tests also Mesa's software Vulkan, for the GPU
+# path on machines without a GPU, and Redis, for the store (the tests start their own servers). Of Prometheus only
+# promtool is installed, below, because its package would start a server.
 packages=()
 sudo=""
 [ "$(id -u)" -eq 0 ] || sudo="sudo"
@@ -20,13 +20,13 @@ test)
     need libvulkan1
     need redis-server
     need redis-sentinel
-    # A browser for the web page; any Chromium or Chrome that is there will do.
+    # A browser for the web page; any Chromium or Chrome is enough.
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
         need chromium
     python3 -c "import ensurepip" 2>/dev/null || need python3-venv
     ;;
 bench)
-    # PyTorch, to be compared with.
+    # PyTorch, for comparison.
     [ -x "$2/bin/python" ] || python3 -m venv "$2"
     "$2/bin/python" -c 'import torch, torchvision' 2>/dev/null || "$2/bin/pip" install --quiet -r "$(dirname "$0")/bench/requirements.txt"
     ;;
@@ -50,11 +50,12 @@ fi
 
 if [ "$1" = verify ] && ! cargo deny --version >/dev/null 2>&1; then
     echo "installing: cargo-deny" >&2
-    # In its own target folder: its dependencies have nothing to do with ours.
+    # In a target folder of its own: its dependencies are not ours.
     env -u CARGO_TARGET_DIR cargo install --locked cargo-deny --version 0.20.2 --quiet
 fi
 
-# Python programs that tests run, each group in an environment of its own; made again when its list changes.
+# Python programs for tests, each group in an environment of its own. An environment is made again when its list
+# changes.
 environment() {
     local tools="${XDG_CACHE_HOME:-$HOME/.cache}/pretext/$1" wanted="$2" what="$3"
     if ! cmp -s "$wanted" "$tools/requirements.txt"; then
@@ -71,7 +72,7 @@ if [ "$1" = test ]; then
     if [ ! -x "$promtool" ]; then
         echo "installing: promtool, which tests alert rules" >&2
         unpacked=$(mktemp -d)
-        # A cache of packages may be empty, and the list of them old.
+        # The package cache may be empty, and the package lists may be old.
         (cd "$unpacked" && { apt-get download -q prometheus >/dev/null 2>&1 ||
             { $sudo apt-get update -q >/dev/null && apt-get download -q prometheus >/dev/null; }; })
         dpkg-deb -x "$unpacked"/prometheus_*.deb "$unpacked/files"

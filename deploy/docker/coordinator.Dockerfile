@@ -3,13 +3,13 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-# Dependencies are kept between builds in caches; they are not part of any layer.
+# Caches keep dependencies between builds; they are not part of any layer.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/target \
     CARGO_TARGET_DIR=/target cargo build --release --locked -p coordinator --bin coordinator \
     && install -D /target/release/coordinator /out/coordinator \
     && install -d -o 65532 -g 65532 /out/state
 
-# libc and nothing else: no shell, no package manager.
+# Only libc: no shell, no package manager.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /out/coordinator /usr/local/bin/coordinator
 COPY --from=build --chown=65532:65532 /out/state /var/lib/pretext

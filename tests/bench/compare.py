@@ -1,8 +1,9 @@
-"""Training steps beside PyTorch's: runs both in turns, several rounds, and prints medians and ratios as Markdown.
+"""Compares training steps with PyTorch's: runs both in turns and prints medians and ratios as Markdown.
 
     python tests/bench/compare.py STEP-BENCH-BINARY [ROUNDS]
 
-A round is one run of ours and one of PyTorch's for each case and number of threads, so that whatever else the machine does falls on both.
+A round is one run of ours and one of PyTorch's for each case and number of threads, so that other work of the machine
+affects both.
 """
 
 import json
@@ -17,7 +18,7 @@ CASES = ["small-cnn", "resnet18-32", "resnet18-224"]
 
 
 def lines(command):
-    # The trainer processes of the product run with this setting too: freed pages stay with the process.
+    # The product's trainer processes have this setting too: freed pages stay with the process.
     environment = {**os.environ, "MIMALLOC_PURGE_DELAY": "-1"}
     out = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
     return [json.loads(line) for line in out.splitlines()]

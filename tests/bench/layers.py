@@ -1,4 +1,5 @@
-"""Convolution layers on one thread, ours (worker/benches/layers.rs) beside PyTorch's with channels last, as Markdown.
+"""Compares convolution layers on one thread, as Markdown: ours (worker/benches/layers.rs) and PyTorch's with channels
+last.
 
     python tests/bench/layers.py LAYERS-BENCH-BINARY [ROUNDS]
 

@@ -1,5 +1,6 @@
-"""Training steps (forward, backward, SGD with momentum) of the networks of worker/benches/step.rs in PyTorch on the CPU: one line of
-JSON per case. The inputs are random and stay where they are: unlike ours, these steps neither draw nor augment a batch.
+"""Measures training steps (forward, backward, SGD with momentum) of the networks of worker/benches/step.rs in PyTorch on
+the CPU: one line of JSON per case. The inputs are random and the same for every step: unlike ours, these steps neither
+draw nor augment a batch.
 
     python tests/bench/step.py THREADS [CASE...]
 """
@@ -82,6 +83,6 @@ if __name__ == "__main__":
     threads = int(sys.argv[1])
     torch.set_num_threads(threads)
     for case in sys.argv[2:] or CASES:
-        # PyTorch's default layout and the one that we use: the faster of the two is what we compare with.
+        # PyTorch's default layout and the layout that we use; we compare with the faster of the two.
         for channels_last in (False, True):
             print(json.dumps(measure(case, threads, channels_last)), flush=True)

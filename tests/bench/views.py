@@ -1,8 +1,9 @@
-"""SimCLR views per second of one CPU, ours (worker/benches/views.rs) beside torchvision's three ways of making them, as Markdown.
+"""Compares SimCLR views per second of one CPU, as Markdown: ours (worker/benches/views.rs) and torchvision's three ways to
+make them.
 
     python tests/bench/views.py VIEWS-BENCH-BINARY [ROUNDS]
 
-Both start from an image of the size of the view, as ours are kept; medians over the rounds.
+Both start from an image of the size of the view, as our program stores them; medians over the rounds.
 """
 
 import json
@@ -38,7 +39,7 @@ def pipeline(made_of, size, last):
 
 
 def torchvision(size):
-    """Views per second by the kind of image that torchvision is given."""
+    """Returns views per second for each kind of image that torchvision accepts."""
     image = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
     picture, tensor = Image.fromarray(image), torch.from_numpy(image).permute(2, 0, 1).contiguous()
     to_float = v2.ToDtype(torch.float32, scale=True)

@@ -1,9 +1,9 @@
-"""Writes augment.json: what torchvision's transforms draw and do.
+"""Writes augment.json: results and draws of torchvision's transforms.
 
     python -m venv /tmp/golden && /tmp/golden/bin/pip install torch==2.13.0 torchvision==0.28.0 numpy
     /tmp/golden/bin/python tests/golden/augment.py > tests/golden/augment.json
 
-The tests in worker/src/augment/golden.rs read it: single operations on one image, and how draws are distributed.
+The tests in worker/src/augment/golden.rs read it: single operations on one image, and the distributions of the draws.
 """
 
 import json

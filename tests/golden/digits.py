@@ -17,7 +17,7 @@ TRAIN = 1000
 digits = load_digits()
 FOLDER.mkdir(parents=True, exist_ok=True)
 for part, rows in [("train", slice(TRAIN)), ("t10k", slice(TRAIN, None))]:
-    # 0 to 16 as 0 to 240: contrast and brightness are changed as those of pictures are.
+    # 0 to 16 become 0 to 240: contrast and brightness are then changed as in other pictures.
     images = (digits.images[rows] * 15).astype("uint8")
     labels = digits.target[rows].astype("uint8")
     (FOLDER / f"{part}-images-idx3-ubyte").write_bytes(pack(">IIII", 0x803, *images.shape) + images.tobytes())

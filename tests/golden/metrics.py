@@ -1,8 +1,8 @@
-"""Writes metrics.json: what scipy, scikit-learn, statsmodels and pycalib make of the numbers in it.
+"""Writes metrics.json: numbers with the results of scipy, scikit-learn, statsmodels and pycalib for them.
 
     python -m venv venv && venv/bin/pip install -r requirements.txt && venv/bin/python metrics.py
 
-The coordinator's tests hold their own results against the file (coordinator/src/report/golden.rs).
+The coordinator's tests compare their results with the file (coordinator/src/report/golden.rs).
 """
 
 import itertools
@@ -30,7 +30,7 @@ def classification(name, n, classes, weights, sharpness, drop=None):
     logits = RANDOM.normal(size=(n, classes)) * sharpness
     logits[np.arange(n), labels] += sharpness
     if drop is not None:
-        logits[:, drop] -= 12.0  # a class that is never answered
+        logits[:, drop] -= 12.0  # a class that is never predicted
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     predicted = logits.argmax(axis=1)

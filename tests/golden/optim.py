@@ -1,4 +1,4 @@
-"""Writes optim.json: what PyTorch's optimizers and schedulers do, in double precision.
+"""Writes optim.json: results of PyTorch's optimizers and schedulers, in double precision.
 
     python -m venv /tmp/golden && /tmp/golden/bin/pip install torch==2.13.0 numpy
     /tmp/golden/bin/python tests/golden/optim.py > tests/golden/optim.json
@@ -67,7 +67,7 @@ def run(spec, decay, weight):
     scale = 1.0 if kind == "lars" else 0.05
     for step in range(STEPS):
         g = [gradient(step, i) for i in range(6)]
-        # The weight's gradient is zero once: a trust ratio of 0/0 has to be 1.
+        # The weight's gradient is zero once: a trust ratio of 0/0 must be 1.
         if step == 3:
             g[:4] = [0.0] * 4
         w.grad = torch.tensor([g[:2], g[2:4]], dtype=torch.float64)

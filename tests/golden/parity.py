@@ -72,7 +72,7 @@ def batches(task):
     for order in START["order"]:
         for at in range(0, len(order), BATCH):
             ids = order[at : at + BATCH]
-            # A contrast has full batches only.
+            # A contrastive loss has full batches only.
             if task == "classes" or len(ids) == BATCH:
                 yield ids
 

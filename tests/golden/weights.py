@@ -1,4 +1,4 @@
-"""Writes weights.json and weights.pth: what torchvision's ResNets make of an image, and a file as `torch.save` writes it.
+"""Writes weights.json and weights.pth: features of an image by torchvision's ResNets, and a file of `torch.save`.
 
     python -m venv /tmp/golden && /tmp/golden/bin/pip install torch==2.15.0 torchvision==0.29.2 safetensors==0.8.0 numpy
     /tmp/golden/bin/python tests/golden/weights.py
@@ -6,9 +6,10 @@
     worker export MODEL --out EXPORTED.safetensors --json > exported.json
     /tmp/golden/bin/python tests/golden/weights.py check resnet18 EXPORTED.safetensors exported.json
 
-The second form loads a file that `worker export` wrote into torchvision's model, says what is missing, unexpected or of another
-shape, and compares features of a fixed picture with those that `worker export` found. The tests in worker/src/weights/golden.rs read the files that the first form writes. Weights are not in
-weights.json: both sides compute them by the same formula.
+The second form loads a file that `worker export` wrote into torchvision's model, prints tensors that are missing,
+unexpected or of another shape, and compares features of a fixed picture with those that `worker export` printed. The
+tests in worker/src/weights/golden.rs read the files that the first form writes. Weights are not in weights.json: both
+sides compute them by the same formula.
 """
 
 import json
@@ -21,7 +22,7 @@ import torchvision
 
 HERE = Path(__file__).parent
 SIZE = 64
-# Every so many features are kept.
+# Only some features are stored.
 STRIDE = {"resnet18": 1, "resnet50": 8}
 
 

@@ -3,8 +3,8 @@ and every rendered document in it as JSON.
 
 Run by the test `manifests` with the Python of the environment that `tests/setup.sh test` makes:
     check.py ROOT
-Prints {"commands": {"where": [argument, ...], ...}, "documents": {"overlay": [document, ...], ...}}; says what is wrong
-on stderr and ends with 1.
+Prints {"commands": {"where": [argument, ...], ...}, "documents": {"overlay": [document, ...], ...}}; prints problems
+to stderr and exits with 1.
 """
 
 import json
@@ -19,7 +19,7 @@ import yaml
 
 VERSIONS = ["1.33", "1.34", "1.35", "1.36", "1.37"]
 PROGRAMS = pathlib.Path(sys.executable).parent
-# The one that was installed with the other programs, where there is one for this system.
+# The kubectl of the same environment, if there is one for this system.
 KUBECTL = str(PROGRAMS / "kubectl") if (PROGRAMS / "kubectl").exists() else "kubectl"
 
 
@@ -38,7 +38,7 @@ def check_schemas(name: str, text: str, folder: pathlib.Path, schema: dict, prob
     documents = list(yaml.safe_load_all(text))
     own = [document for document in documents if document["apiVersion"].startswith("keda.sh/")]
     for document in own:
-        # What KEDA's definition leaves to the kind of scaler.
+        # Fields that KEDA's definition leaves to the kind of scaler.
         for trigger in document["spec"].get("triggers", []):
             if trigger["type"].startswith("external") and "scalerAddress" not in trigger["metadata"]:
                 problems.append(f"{name}: an external trigger without an address")
@@ -49,13 +49,13 @@ def check_schemas(name: str, text: str, folder: pathlib.Path, schema: dict, prob
     for version in VERSIONS:
         result = run(str(PROGRAMS / "kubernetes-validate"), "--strict", "-k", version, str(kubernetes))
         said = result.stdout + result.stderr
-        # A kind without a schema is only a warning there: here it would be a check that did not happen.
+        # The program only warns of a kind without a schema; here that would be a missing check.
         if result.returncode != 0 or "WARN" in said:
             problems.append(f"{name} against {version}: {said}")
 
 
 def check_pods(name: str, text: str, problems: list[str]) -> None:
-    """What must hold of every pod, beyond schemas and policies."""
+    """Checks what must hold for every pod, beyond schemas and policies."""
     documents = list(yaml.safe_load_all(text))
     claims = {document["metadata"]["name"] for document in documents if document["kind"] == "PersistentVolumeClaim"}
     for document in documents:
@@ -80,7 +80,7 @@ def check_pods(name: str, text: str, problems: list[str]) -> None:
         for volume in pod.get("volumes", []):
             claim = volume.get("persistentVolumeClaim", {}).get("claimName")
             if claim is not None and claim not in claims:
-                problems.append(f"{where}: claims {claim}, which nothing makes")
+                problems.append(f"{where}: claims {claim}, which no document makes")
 
 
 def scan(folder: pathlib.Path, root: pathlib.Path, problems: list[str]) -> None:
@@ -111,7 +111,7 @@ def other_command_lines(root: pathlib.Path) -> dict[str, list[str]]:
         found[f"compose/{name}"] = [name, *services[name]["command"]]
     for unit in sorted((root / "deploy/systemd").glob("*.service")):
         lines = [line.partition("=") for line in unit.read_text().splitlines() if "=" in line and line[0] not in "#["]
-        # What the unit itself sets; %H is the name of the machine.
+        # Variables that the unit itself sets; %H is the machine's name.
         variables = [value.partition("=") for key, _, value in lines if key == "Environment"]
         for key, where in (("ExecStartPre", f"systemd/{unit.name}/before"), ("ExecStart", f"systemd/{unit.name}")):
             for command in [value for name, _, value in lines if name == key]:

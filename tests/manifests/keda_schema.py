@@ -1,4 +1,4 @@
-"""Writes keda.schema.json from KEDA's own resource definitions, as a package of PyPI has them.
+"""Writes keda.schema.json from KEDA's own resource definitions, from a package of PyPI.
 
     pip install cloudcoil-models-keda==2.16.1.0      # models generated from the definitions of KEDA 2.16.1
     python keda_schema.py > keda.schema.json
@@ -12,7 +12,7 @@ KINDS = {"ScaledObject": v1alpha1.ScaledObjectSpec, "TriggerAuthentication": v1a
 
 
 def strict(schema, names=False):
-    """Without prose, and with every field that is not described an error."""
+    """Returns the schema without descriptions; unknown fields become errors."""
     if isinstance(schema, list):
         return [strict(entry) for entry in schema]
     if not isinstance(schema, dict):

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# The test of the test: applies each deliberate bug to a copy of the code that it is in, and sees that it is found.
+# Tests the tests: applies each deliberate bug to a copy of the code, and checks that the tests find it.
 #
 #     tests/mutants/run.sh engine [SEEDS [PREFIX]]    bugs in the engine, found by the simulation
 #     tests/mutants/run.sh spool [PREFIX]             bugs in a worker's spool and checkpoints, found by their tests
 #
-# All bugs, or those whose name begins with PREFIX. Prints a line for each, and fails if one is not found. A copy has what
-# the bugs are in and what finds them alone, so that a bug is built within seconds.
+# Runs all bugs, or those whose name begins with PREFIX. Prints a line for each, and fails if one is not found. A copy
+# has only the code with the bugs and the code that finds them, so that a bug is built within seconds.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/mutants"
 
-# workspace MEMBERS: the copy's manifest, with the versions and the profile of the root's.
+# workspace MEMBERS: writes the copy's manifest, with the versions and the profile of the root's.
 workspace() {
     cp -r "$root/shared" "$copy/shared"
     cp "$root/Cargo.lock" "$root/rust-toolchain.toml" "$copy/"
@@ -46,7 +46,7 @@ pub mod simulation;' >"$copy/tests/src/lib.rs"
 build_engine() {
     cargo build --quiet --release --offline -p pretext-tests --bin simulate
 }
-# What is wrong, on standard output, and status 1; status 0 if nothing is.
+# Prints the problem on standard output and returns 1; returns 0 if there is none.
 check_engine() {
     timeout 300 "$CARGO_TARGET_DIR/release/simulate" --seeds "$seeds" 2>/dev/null
 }
@@ -69,7 +69,7 @@ pub mod spool;' >"$copy/worker/src/lib.rs"
 build_spool() {
     cargo test --quiet --release --offline -p worker --lib --no-run
 }
-# A test that waits for what never comes has found something too.
+# A test that waits forever has found the bug too.
 check_spool() {
     local status=0
     timeout 120 cargo test --release --offline -p worker --lib >"$copy/log" 2>/dev/null || status=$?
@@ -82,13 +82,13 @@ check_spool() {
 case ${1:-engine} in
 engine) kind=engine seeds=${2:-20000} folder="$root/tests/mutants" which=${3:-} ;;
 spool) kind=spool folder="$root/tests/mutants/spool" which=${2:-} ;;
-*) echo "what is \`$1\`? engine or spool" >&2 && exit 2 ;;
+*) echo "unknown kind \`$1\`: use engine or spool" >&2 && exit 2 ;;
 esac
 
 "copy_$kind"
 cd "$copy"
 if ! { "build_$kind" && "check_$kind" >"$copy/sound"; }; then
-    echo "what has no bug does not pass:" && cat "$copy/sound"
+    echo "the copy without a bug does not pass:" && cat "$copy/sound"
     exit 1
 fi
 missed=0

@@ -1,4 +1,4 @@
-//! A real Chromium, driven over its debugging pipe: no port is open, no driver is needed.
+//! A real Chromium, driven over its debugging pipe, without an open port and without a driver.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use crate::processes::{Guarded, until};
 
-/// What a browser says of a page that it is leaving.
+/// Errors of a browser while it leaves a page.
 const LEAVING: [&str; 2] = ["Inspected target navigated or closed", "Cannot find context"];
-/// How long the browser may take to answer.
+/// Longest time for an answer of the browser.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A browser with one tab, and a profile that goes with it.
+/// A browser with one tab and a temporary profile.
 pub struct Browser {
     commands: ChildStdin,
     answers: mpsc::Receiver<Value>,
@@ -26,7 +26,7 @@ pub struct Browser {
     _profile: tempfile::TempDir,
 }
 
-/// The browser that `tests/setup.sh test` sees to.
+/// Returns the browser that `tests/setup.sh test` installs.
 fn program() -> Option<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let mut candidates = ["chromium", "chromium-browser", "google-chrome"]
@@ -36,7 +36,7 @@ fn program() -> Option<PathBuf> {
 }
 
 impl Browser {
-    /// Starts one with `extra` arguments; `None`, with the reason printed, where there is none.
+    /// Starts a browser with `extra` arguments. Returns `None` and prints the reason if there is no browser.
     pub fn start(extra: &[&str]) -> Option<Self> {
         let Some(program) = program() else {
             println!("skipped: there is no Chromium (`tests/setup.sh test` installs one)");
@@ -76,13 +76,13 @@ impl Browser {
         Some(browser)
     }
 
-    /// A command of the DevTools protocol, and what it gave.
+    /// Calls a command of the DevTools protocol, and returns its result.
     #[track_caller]
     pub fn call(&mut self, method: &str, params: Value) -> Value {
         self.ask(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
-    /// The same, or the browser's complaint.
+    /// Calls a command, and returns its result or the browser's error.
     fn ask(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         let id = self.next;
         self.next += 1;
@@ -101,7 +101,7 @@ impl Browser {
         }
     }
 
-    /// The value of an expression in the page; of a promise, what it comes to.
+    /// Returns the value of an expression in the page; for a promise, its result.
     #[track_caller]
     pub fn value(&mut self, expression: &str) -> Value {
         let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
@@ -117,7 +117,7 @@ impl Browser {
             let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
             match self.ask("Runtime.evaluate", params) {
                 Ok(answer) => (answer["result"]["value"] == true).then_some(()),
-                // While a page is being left there is nothing to ask.
+                // While the browser leaves a page, no question can be answered.
                 Err(error) if LEAVING.iter().any(|word| error.to_string().contains(word)) => None,
                 Err(error) => panic!("{expression}: {error}"),
             }
@@ -137,14 +137,14 @@ impl Browser {
         self.value("document.body.innerText").as_str().unwrap_or_default().to_owned()
     }
 
-    /// Clicks at what a selector finds.
+    /// Clicks the element that a selector finds.
     #[track_caller]
     pub fn click(&mut self, selector: &str) {
         let found = self.value(&format!("(e => e ? (e.click(), true) : false)(document.querySelector({selector:?}))"));
         assert_eq!(found, true, "{selector} is not on the page:\n{}", self.text());
     }
 
-    /// The window's size, and whether its owner likes it `light` or `dark`.
+    /// Sets the window's size and the preferred color scheme, `light` or `dark`.
     pub fn look(&mut self, width: u32, height: u32, scheme: &str) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", size);
@@ -152,7 +152,7 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", media);
     }
 
-    /// A picture of the whole page, as PNG.
+    /// Returns a picture of the whole page, as PNG.
     pub fn picture(&mut self) -> Vec<u8> {
         let shot = self.call("Page.captureScreenshot", json!({ "format": "png", "captureBeyondViewport": true }));
         Base64::decode_vec(shot["data"].as_str().unwrap_or_default()).expect("base64")

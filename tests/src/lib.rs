@@ -1,5 +1,5 @@
-//! What the end-to-end tests share: the real programs as processes that end with the test, and folders
-//! of pictures. Tests wait on conditions, never for a time.
+//! Shared parts of the end-to-end tests: the real programs as processes that end with the test, and folders of
+//! pictures. Tests wait for conditions, never for a fixed time.
 
 pub mod browser;
 pub mod members;

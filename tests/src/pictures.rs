@@ -1,10 +1,10 @@
-//! Image folders of made-up pictures.
+//! Image folders of artificial pictures.
 
 use std::fs;
 use std::path::Path;
 
-/// Writes `root/PART/CLASS/N.png` with `count` small pictures a class: a bright disc whose place depends
-/// on the class, on a gradient that gives them an upright.
+/// Writes `root/PART/CLASS/N.png` with `count` small pictures a class. Each is a bright disc whose place depends on the
+/// class, on a gradient that shows which side is up.
 pub fn image_folder(root: &Path, part: &str, classes: &[&str], count: usize) {
     for (label, class) in classes.iter().enumerate() {
         let folder = root.join(part).join(class);

@@ -1,4 +1,4 @@
-//! The real programs, as processes.
+//! The real programs as processes.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// The longest that any condition is waited for. A test that gets here has failed.
+/// Longest time to wait for a condition. A test that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// A program of this build: tests run from `TARGET/release/deps`, the programs are beside that folder.
+/// Returns the path of a program of this build. Tests run from `TARGET/release/deps`; the programs are in the folder
+/// above.
 pub fn program(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("tests are programs");
     let folder = here.parent().expect("a program is in a folder");
@@ -21,7 +22,7 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// Waits until `condition` gives a value.
+/// Waits until `condition` returns a value.
 #[track_caller]
 pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
@@ -34,21 +35,21 @@ pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A folder that goes with the test, and what is in it.
+/// A temporary folder that is removed with the test.
 pub struct Scratch(tempfile::TempDir);
 
 impl Scratch {
-    /// An empty folder.
+    /// Returns an empty folder.
     pub fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary folder"))
     }
 
-    /// A path in it.
+    /// Returns a path in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    /// Writes a file in it.
+    /// Writes a file in the folder.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, text).expect("a writable folder");
@@ -62,25 +63,25 @@ impl Default for Scratch {
     }
 }
 
-/// What a command printed and how it ended.
+/// The output and exit code of a command.
 #[derive(Debug)]
 pub struct Output {
     /// Exit code; -1 for a signal.
     pub code: i32,
-    /// Data.
+    /// Standard output: the data.
     pub stdout: String,
-    /// Everything else.
+    /// Standard error: everything else.
     pub stderr: String,
 }
 
 impl Output {
-    /// Standard output as JSON.
+    /// Returns standard output as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("not JSON ({error}): {self:?}"))
     }
 
-    /// This output, if the command ended with `code`.
+    /// Returns this output if the command ended with `code`; else panics.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
@@ -98,7 +99,7 @@ impl From<std::process::Output> for Output {
     }
 }
 
-/// The `coordinator` program with `args`, in `folder`.
+/// Returns the `coordinator` program with `args`, in `folder`.
 pub fn coordinator_command(folder: &Scratch, args: &[&str]) -> Command {
     let mut command = Command::new(program("coordinator"));
     command.args(args).current_dir(folder.0.path()).stdin(Stdio::null());
@@ -111,7 +112,7 @@ pub fn coordinator(folder: &Scratch, args: &[&str]) -> Output {
     coordinator_command(folder, args).output().expect("the program starts").into()
 }
 
-/// A process that is killed when the test is done with it.
+/// A process that is killed at the end of the test.
 pub struct Guarded(pub Child);
 
 impl Guarded {
@@ -127,7 +128,7 @@ impl Guarded {
         rustix::process::kill_process(pid, signal).expect("the process is there");
     }
 
-    /// Waits for its end and returns the exit code.
+    /// Waits for the end of the process and returns the exit code.
     #[track_caller]
     pub fn ended(&mut self) -> i32 {
         let status = until("the process ends", || self.0.try_wait().expect("a child of ours"));
@@ -141,15 +142,15 @@ impl Drop for Guarded {
     }
 }
 
-/// `coordinator serve` on a port of the system's choice.
+/// A `coordinator serve` process on a port that the system chooses.
 pub struct Server {
     /// The process.
     pub process: Guarded,
-    /// Where it listens.
+    /// The URL of its gRPC port.
     pub url: String,
-    /// Where health checks and metrics are, with `--monitor`.
+    /// The URL of health checks and metrics, with `--monitor`.
     pub monitoring: Option<String>,
-    /// Where the web page is, with `--web`.
+    /// The URL of the web page, with `--web`.
     pub web: Option<String>,
 }
 
@@ -164,7 +165,7 @@ impl Server {
         Self::start_in(folder, listen, extra, &[])
     }
 
-    /// The same with variables of its environment.
+    /// Starts on the given address, with environment variables.
     pub fn start_in(folder: &Scratch, listen: &str, extra: &[&str], variables: &[(String, String)]) -> Self {
         let state = folder.path("state");
         let mut args = vec!["--json", "serve", "--listen", listen, "--state-dir"];
@@ -195,13 +196,13 @@ impl Server {
         });
     }
 
-    /// The same server after its process has ended: at the same address, with the same state.
+    /// Restarts the server after its process has ended: at the same address, with the same state.
     pub fn restart(&mut self, folder: &Scratch, extra: &[&str]) {
         let listen = self.address().to_string();
         *self = Self::start_at(folder, &listen, extra);
     }
 
-    /// Where it listens.
+    /// Returns the address of the gRPC port.
     pub fn address(&self) -> SocketAddr {
         let address = self.url.rsplit('/').next().and_then(|address| address.parse().ok());
         address.expect("a URL with an address")
@@ -215,17 +216,17 @@ impl Server {
         submitted["sweep"].as_str().expect("an id").to_owned()
     }
 
-    /// What `worker` holds, as stage and step.
+    /// Returns the stages that `worker` holds, with their steps.
     pub fn holds(&self, folder: &Scratch, worker: &str) -> Vec<(String, u64)> {
         held(&self.ask(folder, &["workers", "--json"]), worker)
     }
 
-    /// The stage that `worker` holds at a step past `step`.
+    /// Returns the stage that `worker` holds at a step past `step`.
     pub fn held_past(&self, folder: &Scratch, worker: &str, step: u64) -> Option<String> {
         self.holds(folder, worker).into_iter().find(|(_, at)| *at > step).map(|(stage, _)| stage)
     }
 
-    /// The report of a sweep: its results and its points, as they are in the files.
+    /// Returns the report of a sweep: its results and its points, as in the files.
     #[track_caller]
     pub fn report(&self, folder: &Scratch, sweep: &str) -> (Value, String) {
         let out = folder.path("report");
@@ -234,7 +235,7 @@ impl Server {
         (results, read(&out.join("points.csv")))
     }
 
-    /// What `coordinator verify` finds wrong with a sweep.
+    /// Returns the problems that `coordinator verify` finds in a sweep.
     pub fn verify(&self, folder: &Scratch, sweep: &str) -> Vec<String> {
         let output = self.ask(folder, &["verify", sweep, "--json"]);
         let found = serde_json::from_str::<Value>(&output.stdout).unwrap_or_default();
@@ -251,11 +252,12 @@ impl Server {
     }
 }
 
-/// What `worker` holds, as stage and step, in the answer of `coordinator workers --json`. Nothing where that failed.
+/// Returns the stages that `worker` holds, with their steps, from the answer of `coordinator workers --json`. Empty if
+/// the command failed.
 pub fn held(answer: &Output, worker: &str) -> Vec<(String, u64)> {
     let Ok(workers) = serde_json::from_str::<Value>(&answer.stdout) else { return Vec::new() };
     let workers = workers["workers"].as_array().cloned().unwrap_or_default();
-    // A worker that was started again is there twice until its former life is forgotten; boots sort by time.
+    // A restarted worker is listed twice until its earlier run is forgotten; boot ids sort by time.
     let newest = workers
         .iter()
         .filter(|other| other["name"] == worker)
@@ -267,7 +269,7 @@ pub fn held(answer: &Output, worker: &str) -> Vec<(String, u64)> {
         .collect()
 }
 
-/// The status and the body of `GET path` at `url`, which is plain text.
+/// Returns the status and the body of `GET path` at `url`, over plain HTTP.
 pub fn get(url: &str, path: &str) -> (u16, String) {
     let address = url.strip_prefix("http://").expect("plain text");
     let mut stream = TcpStream::connect(address).expect("a port that listens");
@@ -285,7 +287,7 @@ pub struct Daemon {
     pub process: Guarded,
 }
 
-/// The newest checkpoint that `worker` has on its disk of each stage, as stage and step.
+/// Returns the newest checkpoint of each stage on the disk of `worker`, as stage and step.
 pub fn saved(folder: &Scratch, worker: &str) -> Vec<(String, u64)> {
     let stages = std::fs::read_dir(folder.path(worker).join("stages")).into_iter().flatten().flatten();
     let newest = |stage: std::fs::DirEntry| {
@@ -297,14 +299,14 @@ pub fn saved(folder: &Scratch, worker: &str) -> Vec<(String, u64)> {
     stages.filter_map(newest).collect()
 }
 
-/// How often a stage was granted, as the server's log says.
+/// Returns how often a stage was granted, from the server's log.
 pub fn grants(folder: &Scratch, stage: &str) -> usize {
     let log = read(&folder.path("serve.log"));
     log.lines().filter(|line| line.contains("stage granted") && line.contains(&stage[..12])).count()
 }
 
 impl Daemon {
-    /// The trainer processes that it started and that still run.
+    /// Returns the trainer processes that the daemon started and that still run.
     pub fn trainers(&self) -> Vec<rustix::process::Pid> {
         let parent = self.process.0.id().to_string();
         let entries = std::fs::read_dir("/proc").expect("a /proc file system");
@@ -323,7 +325,7 @@ impl Daemon {
         Self::start_logging(folder, url, name, extra, "info,trainer=debug")
     }
 
-    /// The same with a filter of its log, which is in `folder/NAME.log`.
+    /// Starts a worker with a filter of its log, which is in `folder/NAME.log`.
     pub fn start_logging(folder: &Scratch, url: &str, name: &str, extra: &[&str], filter: &str) -> Self {
         let child = Command::new(program("worker"))
             .args(["--coordinator", url, "--name", name, "--device", "cpu", "--state-dir"])
@@ -344,7 +346,7 @@ fn log(folder: &Scratch, name: &str) -> Stdio {
     Stdio::from(file.expect("a writable folder"))
 }
 
-/// A file's text, or nothing.
+/// Returns a file's text, or an empty one.
 pub fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }

@@ -1,8 +1,8 @@
-//! Python programs that tests run.
+//! Python programs for tests.
 
 use std::path::{Path, PathBuf};
 
-/// The folder of programs of an environment that `tests/setup.sh test` makes.
+/// Returns the folder of programs of an environment that `tests/setup.sh test` makes.
 pub fn programs(environment: &str) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
     let home = || Path::new(&std::env::var_os("HOME").expect("a home")).join(".cache");

@@ -1,4 +1,4 @@
-//! A `redis-server` of one's own, which keeps what it is told.
+//! A private `redis-server` that stores every write durably.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::processes::Guarded;
 use crate::{Scratch, until};
 
-/// A server that ends with the test, on a port that nobody else has.
+/// A server that ends with the test, on a port of its own.
 pub struct Redis {
     /// The process.
     pub process: Guarded,
@@ -21,7 +21,7 @@ pub struct Redis {
     users: Option<PathBuf>,
 }
 
-/// Starts a server on `port`; nothing where it does not come up: the port was taken meanwhile.
+/// Starts a server on `port`. Returns `None` if it does not start because the port was taken meanwhile.
 fn spawn(folder: &Path, port: u16, users: Option<&Path>) -> Option<Guarded> {
     let mut command = Command::new("redis-server");
     command
@@ -37,7 +37,7 @@ fn spawn(folder: &Path, port: u16, users: Option<&Path>) -> Option<Guarded> {
         Ok(None) => {
             let is_ours = match users {
                 None => answers_as(port) == Some(process.0.id()),
-                // It says nothing of itself to who is nobody.
+                // An unauthenticated caller learns nothing about the server.
                 Some(_) => TcpStream::connect(("127.0.0.1", port)).is_ok(),
             };
             is_ours.then_some(true)
@@ -48,12 +48,12 @@ fn spawn(folder: &Path, port: u16, users: Option<&Path>) -> Option<Guarded> {
 }
 
 impl Redis {
-    /// An empty server whose files are in `folder/redis`.
+    /// Starts an empty server with its files in `folder/redis`.
     pub fn start(folder: &Scratch) -> Self {
         Self::with(folder, None)
     }
 
-    /// The same with the users of deploy/, whose password is `password`.
+    /// Starts a server with the users of deploy/, whose password is `password`.
     pub fn guarded(folder: &Scratch, password: &str) -> Self {
         let users = folder.path("users.acl");
         Self::with(folder, Some(write_users(users, password)))
@@ -69,19 +69,19 @@ impl Redis {
         })
     }
 
-    /// Whether the program is installed.
+    /// Returns whether the program is installed.
     pub fn is_installed() -> bool {
         let mut command = Command::new("redis-server");
         command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
     }
 
-    /// SIGKILL, and the same again on the same files and port.
+    /// Sends SIGKILL and starts the server again on the same files and port.
     pub fn kill_and_start(&mut self) {
         self.process.kill();
         self.process = until("Redis is back", || spawn(&self.folder, self.port, self.users.as_deref()));
     }
 
-    /// Where it is, as `--store` wants it.
+    /// Returns its URL for `--store`.
     pub fn url(&self) -> String {
         let user = if self.users.is_some() { "pretext@" } else { "" };
         format!("redis://{user}127.0.0.1:{}", self.port)
@@ -94,14 +94,14 @@ impl Redis {
         self.process = until("Redis runs again", || spawn(&self.folder, self.port, self.users.as_deref()));
     }
 
-    /// The same, and its user has another password from then on.
+    /// Restarts it with another password for its user.
     pub fn restart_with(&mut self, password: &str) {
         self.users = self.users.take().map(|users| write_users(users, password));
         self.restart();
     }
 }
 
-/// The users that deploy/ gives the server, with this password.
+/// Writes the users that deploy/ gives the server, with this password.
 fn write_users(path: PathBuf, password: &str) -> PathBuf {
     let template = "../deploy/kubernetes/overlays/high-availability/users.acl";
     let template = Path::new(env!("CARGO_MANIFEST_DIR")).join(template);
@@ -110,7 +110,8 @@ fn write_users(path: PathBuf, password: &str) -> PathBuf {
     path
 }
 
-/// The process that answers at `port`: somebody else may have taken it between its choice and its use.
+/// Returns the id of the process that answers at `port`: another process may have taken the port between its choice and
+/// its use.
 fn answers_as(port: u16) -> Option<u32> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;

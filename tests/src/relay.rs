@@ -1,4 +1,4 @@
-//! A relay on a loopback address of its own: who connects through it comes from that address, as from another machine.
+//! A relay with a loopback address of its own: connections through it come from that address, as from another machine.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -11,12 +11,12 @@ use tokio::sync::watch;
 pub struct Relay {
     runtime: Option<Runtime>,
     whole: watch::Sender<bool>,
-    /// Where it listens: on its own address.
+    /// The address of the relay.
     pub address: SocketAddr,
 }
 
 impl Relay {
-    /// From `address`, one of 127.0.0.0/8, to `target`.
+    /// Starts a relay from `address`, one of 127.0.0.0/8, to `target`.
     pub fn start(address: Ipv4Addr, target: SocketAddr) -> Self {
         let builder = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = builder.expect("a thread");
@@ -34,12 +34,12 @@ impl Relay {
         Self { runtime: Some(runtime), whole, address: at }
     }
 
-    /// Ends all connections, and from here on hangs up on who connects.
+    /// Ends all connections, and closes every new one at once.
     pub fn cut(&self) {
         self.whole.send_replace(false);
     }
 
-    /// Carries again.
+    /// Relays again.
     pub fn mend(&self) {
         self.whole.send_replace(true);
     }
@@ -52,7 +52,7 @@ async fn carry_until_cut(inward: TcpStream, from: Ipv4Addr, target: SocketAddr, 
     }
 }
 
-/// Carries bytes both ways until either end hangs up; a target that is not there hangs up at once.
+/// Copies bytes both ways until either end closes. Closes at once if the target is not there.
 async fn carry(mut inward: TcpStream, from: Ipv4Addr, target: SocketAddr) -> std::io::Result<()> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((from, 0).into())?;

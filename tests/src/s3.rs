@@ -1,4 +1,4 @@
-//! An S3 server of one's own. What it has is in its memory and ends with it.
+//! A private S3 server, with its content in memory.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,19 +8,19 @@ use std::process::{Command, Stdio};
 use crate::processes::{Guarded, read};
 use crate::{Scratch, python, until};
 
-/// A server that ends with the test, on a port that the system chose, with one bucket.
+/// A server with one bucket that ends with the test, on a port that the system chose.
 pub struct S3 {
     /// The process.
     pub process: Guarded,
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
 }
 
-/// Its bucket.
+/// The name of the bucket.
 pub const BUCKET: &str = "lab";
 
 impl S3 {
-    /// A server with an empty bucket; what it says is in `folder/s3.log`.
+    /// Starts a server with an empty bucket; its log is `folder/s3.log`.
     pub fn start(folder: &Scratch) -> Self {
         let log = folder.file("s3.log", "");
         let file = || Stdio::from(std::fs::OpenOptions::new().append(true).open(&log).expect("a writable folder"));
@@ -42,7 +42,8 @@ impl S3 {
         server
     }
 
-    /// What `coordinator serve` is told so that it finds the server at `address`, which may be a relay.
+    /// Returns the environment variables that lead `coordinator serve` to the server at `address`, which may be a
+    /// relay.
     pub fn variables(address: SocketAddr) -> Vec<(String, String)> {
         let endpoint = format!("http://{address}");
         [
@@ -55,7 +56,7 @@ impl S3 {
         .into()
     }
 
-    /// The same with the credentials in a file.
+    /// Returns the variables, with the credentials in a file.
     pub fn variables_with(address: SocketAddr, credentials: &Path) -> Vec<(String, String)> {
         let mut variables = Self::variables(address);
         variables.retain(|(name, _)| !name.contains("KEY"));
@@ -64,14 +65,14 @@ impl S3 {
         variables
     }
 
-    /// Uploads in parts that were begun and neither completed nor given up.
+    /// Returns the number of multipart uploads that were started but neither completed nor aborted.
     pub fn uploads(&self) -> usize {
         let (status, body) = self.ask("GET", &format!("/{BUCKET}?uploads"));
         assert_eq!(status, 200, "{body}");
         body.matches("<UploadId>").count()
     }
 
-    /// Keys in the bucket.
+    /// Returns the keys in the bucket.
     pub fn keys(&self) -> Vec<String> {
         let (status, body) = self.ask("GET", &format!("/{BUCKET}?list-type=2"));
         assert_eq!(status, 200, "{body}");
@@ -79,7 +80,7 @@ impl S3 {
         keys.map(|(key, _)| key.to_owned()).collect()
     }
 
-    /// Status and body of a request without credentials, which this server takes.
+    /// Returns status and body of a request without credentials, which this server accepts.
     fn ask(&self, method: &str, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address).expect("it listens");
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n", self.address);

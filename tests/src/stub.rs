@@ -1,4 +1,4 @@
-//! A worker that trains nothing: it speaks the protocol and completes what it is granted.
+//! A stub worker: it speaks the protocol, trains nothing, and completes the stages that it is granted.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use tonic::transport::Channel;
 
 /// See the module.
 pub struct Stub {
-    /// The connection, for calls of one's own.
+    /// The connection, for other calls.
     pub client: WorkClient<Channel>,
     worker: pb::Worker,
 }
@@ -51,13 +51,13 @@ impl Stub {
         self.client.lease(request).await.expect("a registered worker").into_inner().grant
     }
 
-    /// Uploads a checkpoint for what it was granted.
+    /// Uploads a checkpoint for the granted stage.
     pub async fn upload(&mut self, grant: &pb::Grant, content: &[u8]) -> Result<pb::UploadReply, Status> {
         let parts = Self::parts(grant, content);
         Ok(self.client.upload(tokio_stream::iter(parts)).await?.into_inner())
     }
 
-    /// The messages of that upload.
+    /// Returns the messages of that upload.
     pub fn parts(grant: &pb::Grant, content: &[u8]) -> Vec<pb::UploadPart> {
         use pb::upload_part::Part;
         let header = pb::UploadHeader {
@@ -70,7 +70,7 @@ impl Stub {
         std::iter::once(Part::Header(header)).chain(chunks).map(|part| pb::UploadPart { part: Some(part) }).collect()
     }
 
-    /// Registers what it uploaded as the checkpoint of `step`.
+    /// Registers the uploaded file as the checkpoint of `step`.
     pub async fn register_checkpoint(&mut self, grant: &pb::Grant, content: &[u8], step: u64) -> Result<(), Status> {
         let artifact = ContentHash::of(content).to_string();
         let attempt = grant.attempt.clone();
@@ -78,7 +78,7 @@ impl Stub {
         self.client.register_checkpoint(request).await.map(drop)
     }
 
-    /// Hands over a result.
+    /// Completes the stage with [`result`].
     pub async fn complete(&mut self, grant: pb::Grant) {
         let result_json = serde_json::to_string(&result()).expect("plain data");
         let request = pb::CompleteRequest { attempt: grant.attempt, result_json, next_sequence: 0 };
@@ -86,7 +86,7 @@ impl Stub {
     }
 }
 
-/// What a stub says that it trained.
+/// Returns the result that a stub reports.
 pub fn result() -> StageResult {
     StageResult {
         selected_epoch: 1,

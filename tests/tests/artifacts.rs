@@ -1,4 +1,4 @@
-//! The artifact store: one set of promises for both of its homes, a directory and a bucket of a real S3 server.
+//! The artifact store: one set of promises for both homes, a directory and a bucket of a real S3 server.
 
 use pretext_artifacts::{ArtifactError, ArtifactLimits, ArtifactOptions, Artifacts, AwsVariables, Place};
 use pretext_shared::ids::{ArtifactId, ContentHash};
@@ -17,7 +17,7 @@ fn id(content: &[u8]) -> ArtifactId {
     ArtifactId(ContentHash::of(content))
 }
 
-/// Puts `content` as `artifact`, which may be another's name.
+/// Stores `content` as `artifact`, which may not be its hash.
 async fn put_as(artifacts: &Artifacts, artifact: ArtifactId, content: &[u8]) -> Result<(), ArtifactError> {
     let mut incoming = artifacts.receive(artifact, content.len() as u64).await?;
     for piece in content.chunks(256 << 10) {
@@ -37,14 +37,14 @@ fn bucket(server: &S3, prefix: &str) -> ArtifactOptions {
     ArtifactOptions { place, variables, limits: ArtifactLimits::default() }
 }
 
-/// What is promised of every home. `unfinished` counts uploads that are neither done nor cleared away.
+/// Checks the promises of every home. `unfinished` counts uploads that are neither done nor removed.
 async fn conformance(options: &ArtifactOptions, unfinished: impl Fn() -> usize) {
     let artifacts = &Artifacts::open(options).await.expect("a home");
     artifacts.probe().await.expect("it can be written");
     artifacts.begin().await.expect("readable");
     assert_eq!(artifacts.list().await.expect("readable"), []);
 
-    // Whole, whatever the size: nothing, a little, exactly the parts of a large upload, and a little more.
+    // Every size is stored whole: nothing, a little, exactly the parts of a large upload, and a little more.
     let sizes = [0, 5, PART, PART + 1, 2 * PART, 20 * MIB + 3];
     for (bytes, seed) in sizes.into_iter().zip(1..) {
         let content = content(bytes, seed);
@@ -64,7 +64,7 @@ async fn conformance(options: &ArtifactOptions, unfinished: impl Fn() -> usize) 
     assert_eq!(listed, sizes.map(|bytes| bytes as u64));
     assert!(artifacts.list().await.expect("readable").iter().all(|held| held.age.as_secs() < 600));
 
-    // Twice is once; and so is many times at once.
+    // Storing twice is the same as once, even at the same time.
     let (small, large) = (content(1000, 40), content(PART + 7, 41));
     for _ in 0..2 {
         put(artifacts, &small).await;
@@ -79,7 +79,7 @@ async fn conformance(options: &ArtifactOptions, unfinished: impl Fn() -> usize) 
     assert_eq!(artifacts.list().await.expect("readable").len(), sizes.len() + 2);
     assert!(artifacts.read(id(&large)).await.expect("whole") == large);
 
-    // What is not what it is called leaves nothing; nor does what is not as long as announced, or given up half way.
+    // Content that does not match its hash leaves nothing; nor does content of another length, or an abandoned upload.
     let before = artifacts.list().await.expect("readable").len();
     for bytes in [100, 2 * PART + 1] {
         let named = id(&content(bytes, 50));
@@ -99,7 +99,7 @@ async fn conformance(options: &ArtifactOptions, unfinished: impl Fn() -> usize) 
     assert_eq!(artifacts.list().await.expect("readable").len(), before);
     tokio::task::block_in_place(|| until("nothing half done is left", || (unfinished() == 0).then_some(())));
 
-    // What is missing is said to be missing, and removed is missing.
+    // A missing artifact is reported as missing, and so is a removed one.
     let absent = id(b"absent");
     assert!(!artifacts.has(absent).await.expect("readable"));
     assert!(matches!(artifacts.read(absent).await, Err(ArtifactError::Missing(missing)) if missing == absent));
@@ -108,7 +108,7 @@ async fn conformance(options: &ArtifactOptions, unfinished: impl Fn() -> usize) 
     assert!(!artifacts.has(id(&small)).await.expect("readable"));
     put(artifacts, &small).await;
 
-    // A second coordinator has the same, and begins to count where the first one stopped.
+    // A second coordinator has the same artifacts, and continues the count of the first.
     let used: u64 = artifacts.list().await.expect("readable").iter().map(|held| held.bytes).sum();
     let limits = ArtifactLimits { artifact: 1000, quota: Some(used + 1500) };
     let heir = Artifacts::open(&ArtifactOptions { limits, ..options.clone() }).await.expect("shared");
@@ -133,7 +133,7 @@ async fn a_directory_keeps_what_is_promised() {
     let incoming = folder.path("artifacts/incoming");
     let unfinished = || std::fs::read_dir(&incoming).expect("a folder").count();
     conformance(&ArtifactOptions::in_folder(folder.path("artifacts")), unfinished).await;
-    // What a killed process left goes when the next one begins, not when one stands by.
+    // The next coordinator removes what a killed process left; a standby does not.
     std::fs::write(incoming.join("left"), "half").expect("a writable folder");
     let next = Artifacts::open(&ArtifactOptions::in_folder(folder.path("artifacts"))).await.expect("writable");
     assert_eq!(unfinished(), 1);
@@ -146,7 +146,7 @@ async fn a_bucket_keeps_what_is_promised() {
     let folder = Scratch::new();
     let server = S3::start(&folder);
     conformance(&bucket(&server, "runs/a"), || server.uploads()).await;
-    // All of it below the prefix, and nothing of another one.
+    // Everything is below the prefix, and nothing of another prefix is touched.
     assert!(
         server.keys().iter().all(|key| key.starts_with("runs/a/") && !key.contains("probe")),
         "{:?}",
@@ -174,7 +174,7 @@ async fn what_is_wrong_with_a_bucket_is_said_at_the_start() {
     assert!(code == "bucket" && sentence.contains("cannot write to s3://absent/a: "), "{sentence}");
     assert!(sentence.contains("NoSuchBucket"), "{sentence}");
 
-    // Credentials in a file, read again whenever they are needed.
+    // Credentials in a file are read again whenever they are needed.
     let file = folder.file("credentials", "[default]\naws_access_key_id = lab\n");
     let variables = S3::variables_with(server.address, &file);
     let in_file = ArtifactOptions { variables: variables.into_iter().collect(), ..good.clone() };
@@ -183,7 +183,7 @@ async fn what_is_wrong_with_a_bucket_is_said_at_the_start() {
     folder.file("credentials", "[default]\naws_access_key_id = lab\naws_secret_access_key = secret\n");
     let artifacts = probed(&in_file).await.expect("whole credentials");
 
-    // A server that is away is waited for a while, and then it is said that it is.
+    // If the server is away, the store waits for a while and then reports it.
     server.process.kill();
     let away = artifacts.has(id(b"any")).await.expect_err("nobody is there");
     assert!(away.can_be_retried() && away.to_string().contains("s3://lab/a: "), "{away}");

@@ -1,4 +1,4 @@
-//! Coordinators whose artifacts are in a bucket, with real workers, and the collection of garbage.
+//! Coordinators with their artifacts in a bucket, with real workers, and the collection of garbage.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -27,10 +27,10 @@ pretext: {data: all, epochs: 30, batch: 16}
 downstream: {epochs: 30, batch: 16}
 checkpoint: {every: 200ms, keep: 2}
 ";
-/// So long that no lease ends while a test runs.
+/// So long that no lease ends during a test.
 const FOR_EVER: [&str; 2] = ["--lease-ms", "3600000"];
 
-/// A coordinator on the bucket that the relay leads to, at `listen`.
+/// Starts a coordinator at `listen`, on the bucket behind the relay.
 fn serve(folder: &Scratch, listen: &str, relay: &Relay) -> Server {
     let place = format!("s3://{BUCKET}/runs");
     let arguments = [&FOR_EVER[..], &["--artifacts", &place]].concat();
@@ -41,7 +41,7 @@ fn gc(folder: &Scratch, server: &Server, extra: &[&str]) -> Value {
     server.ask(folder, &[&["gc", "--json"], extra].concat()).expect(0).json()
 }
 
-/// The sweep has its report, and nothing that it was promised is missing.
+/// Checks that the sweep has its report and everything that the report refers to.
 #[track_caller]
 fn ends_well(folder: &Scratch, server: &Server, sweep: &str) {
     server.ask(folder, &["watch", sweep]).expect(0);
@@ -70,7 +70,7 @@ fn a_sweep_whose_artifacts_are_in_a_bucket_survives_its_coordinator_and_collecti
     let listen = server.address().to_string();
     server.process.kill();
     let server = serve(&folder, &listen, &relay);
-    // Collections all the while, that spare next to nothing: what they take too early is uploaded again.
+    // Meanwhile collections run that spare almost nothing: what they remove too early is uploaded again.
     let is_final = || {
         gc(&folder, &server, &["--grace", "1s"]);
         let status = server.ask(&folder, &["status", "--json"]).expect(0).json();
@@ -80,7 +80,7 @@ fn a_sweep_whose_artifacts_are_in_a_bucket_survives_its_coordinator_and_collecti
     ends_well(&folder, &server, &sweep);
     assert!(!folder.path("state/artifacts").exists(), "nothing is kept beside the bucket");
 
-    // What is left is what the results have: no checkpoint of a stage that is done.
+    // Only what the results need is left: no checkpoint of a finished stage.
     until("garbage is old enough", || {
         gc(&folder, &server, &["--grace", "1s"]);
         let left = gc(&folder, &server, &["--dry-run", "--grace", "1s"]);
@@ -109,7 +109,7 @@ fn while_the_bucket_is_away_workers_keep_what_they_have() {
             .any(|line| line.contains("waiting for the coordinator") && line.contains("s3://lab/runs"))
             .then_some(())
     });
-    // The stage comes to its end meanwhile, and its outputs have nowhere to go.
+    // The stage ends meanwhile, and its outputs cannot be stored.
     until("the stage is done", || read(&folder.path("steady.log")).contains("the trainer is done").then_some(()));
     relay.mend();
     ends_well(&folder, &server, &sweep);
@@ -152,7 +152,7 @@ async fn garbage_is_what_nothing_refers_to_and_is_old() {
     server.submit(&folder, SWEEP);
     let grant = stub.lease("0193f2a0-0000-7000-8000-000000000001").await.expect("work");
 
-    // Registered and old; uploaded and old; uploaded just now; on its way.
+    // Registered and old; uploaded and old; uploaded just now; still uploading.
     let (registered, lost, young, moving) = (vec![1; 300], vec![2; 400], vec![3; 500], vec![4; 600 << 10]);
     for content in [&registered, &lost, &young] {
         stub.upload(&grant, content).await.expect("room");
@@ -187,8 +187,8 @@ async fn garbage_is_what_nothing_refers_to_and_is_old() {
     uploading.await.expect("no panic").expect("the upload was not disturbed");
     stub.register_checkpoint(&grant, &moving, 2).await.expect("it is there");
 
-    // An old one that is found there by an upload and collected before it is registered: that is said, and the worker
-    // uploads it again.
+    // An upload finds an old artifact there, and it is collected before it is registered. The coordinator reports that,
+    // and the worker uploads it again.
     stub.upload(&grant, &lost).await.expect("room");
     age(&folder, &lost);
     assert!(stub.upload(&grant, &lost).await.expect("no trouble").existed);
@@ -197,7 +197,7 @@ async fn garbage_is_what_nothing_refers_to_and_is_old() {
     assert_eq!(missing.code(), Code::FailedPrecondition, "{missing}");
     assert!(!stub.upload(&grant, &lost).await.expect("room").existed);
     stub.register_checkpoint(&grant, &lost, 3).await.expect("it is there again");
-    // Beyond the two that the sweep keeps.
+    // More than the two that the sweep keeps.
     until_async("the superseded checkpoint goes by itself", || (!is_there(&folder, &registered)).then_some(())).await;
     assert!(is_there(&folder, &moving) && is_there(&folder, &lost));
     stub.complete(grant).await;
@@ -241,7 +241,7 @@ async fn a_download_is_what_was_uploaded() {
     assert!(found == content);
 }
 
-/// All files of the directory home, by name.
+/// Returns all files of the directory home, by name.
 fn files(folder: &Scratch) -> Vec<std::path::PathBuf> {
     let halves = std::fs::read_dir(folder.path("state/artifacts")).into_iter().flatten().flatten();
     let halves = halves.filter(|half| half.file_name() != "incoming");
@@ -257,8 +257,8 @@ fn a_checkpoint_that_is_collected_before_it_is_registered_is_uploaded_again() {
     server.registered(&folder, 1);
     let text = SWEEP.replace("[supervised, rotation]", "[supervised]").replace("every: 200ms", "every: 100ms");
     let sweep = server.submit(&folder, &text.replace("epochs: 30", "epochs: 100"));
-    // What a collection would do in a worse moment than it ever does: right between upload and registration. Where that
-    // is missed, the next checkpoint will do.
+    // Removes an artifact at the worst moment, between upload and registration. If that moment is missed, the next
+    // checkpoint is used.
     let mut removed = std::collections::BTreeSet::new();
     until("a checkpoint came a second time", || {
         for _ in 0..1000 {

@@ -1,5 +1,5 @@
-//! Bad input: each gets a sentence that names the place, what was expected and what to do, and an exit
-//! code. The sentences are snapshots.
+//! Bad input: each case gets a message that names the place, what was expected and what to do, and an exit code. The
+//! messages are snapshots.
 
 use std::net::TcpListener;
 
@@ -18,7 +18,7 @@ pretext: {data: all, epochs: 1, batch: 8}
 downstream: {epochs: 1, batch: 8}
 ";
 
-/// What the command said, with the scratch folder and ports made anonymous, and its exit code.
+/// Returns the command's messages, with the scratch folder and ports made anonymous, and its exit code.
 fn said(folder: &Scratch, output: &Output) -> String {
     let text = output.stderr.replace(folder.path("").to_str().expect("text").trim_end_matches('/'), "<folder>");
     format!("exit code {}\n{}", output.code, text.trim_end())
@@ -84,7 +84,7 @@ fn a_product_of_axes_that_explodes() {
     let folder = Scratch::new();
     folder.file("sweep.yaml", &text);
     let output = coordinator(&folder, &["plan", "sweep.yaml"]);
-    // The offending line is thousands of characters long: the first line says what matters.
+    // The wrong line has thousands of characters: the first line of the message says what matters.
     let first = output.stderr.lines().next().unwrap_or_default().to_owned();
     insta::assert_snapshot!(said(&folder, &Output { stderr: first, ..output }));
 }
@@ -184,8 +184,9 @@ fn a_state_folder_in_use() {
     insta::assert_snapshot!(said(&folder, &output));
 }
 
-/// Runs a sweep whose state is on a file system of `size`, and gives what it said; `None`, with a reason, where
-/// this machine does not let a test mount one. In a namespace: no privilege is needed, nothing stays behind.
+/// Runs a sweep with its state on a file system of `size`, and returns its output. Returns `None` and prints the reason
+/// if this machine does not let a test mount one. The mount is in a namespace: it needs no privilege and leaves nothing
+/// behind.
 fn run_on_a_small_disk(folder: &Scratch, size: &str) -> Option<Output> {
     std::fs::create_dir(folder.path("small")).expect("writable");
     let script = format!(

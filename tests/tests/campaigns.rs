@@ -1,4 +1,4 @@
-//! The campaigns of docs/evidence/reliability.md, each for a few faults: they run and find nothing, and can be run long.
+//! Each campaign of docs/evidence/reliability.md with a few faults: the campaigns run, find nothing, and can be run longer.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! A served coordinator with real workers.
+//! A coordinator server with real workers.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use pretext_tests::{Daemon, Scratch, Server, coordinator, pictures, until};
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// Long enough that a worker can be caught in mid-stage, short enough to be done twice.
+/// Long enough to catch a worker in the middle of a stage, short enough to run twice.
 const SWEEP: &str = "
 name: killed
 dataset: {kind: procedural, train_per_class: 120, test_per_class: 20, seed: 0, image_size: 16}
@@ -20,7 +20,7 @@ downstream: {epochs: 48, batch: 16}
 checkpoint: {every: 1s, keep: 2}
 ";
 
-/// The cells of a report, each exactly once.
+/// Returns the cells of a report, each exactly once.
 #[track_caller]
 fn cells(results: &Value) -> Vec<&Value> {
     let cells: Vec<&Value> = results["cells"].as_array().expect("cells").iter().collect();
@@ -39,7 +39,7 @@ fn report(folder: &Scratch, server: &Server, sweep: &str) -> Value {
     serde_json::from_str(&results).expect("JSON")
 }
 
-/// The stage that `worker` holds at a step past `step`.
+/// Returns the stage that `worker` holds at a step past `step`.
 fn held_past(folder: &Scratch, server: &Server, worker: &str, step: u64) -> Option<String> {
     let workers = server.ask(folder, &["workers", "--json"]).expect(0).json();
     let workers = workers["workers"].as_array()?.clone();
@@ -73,7 +73,7 @@ fn a_worker_killed_in_mid_stage_costs_nothing_but_time() {
     assert_eq!(cells.len(), 4);
     assert!(cells.iter().all(|cell| cell["state"] == "succeeded"), "{results:#}");
     assert!(cells.iter().all(|cell| cell["test"]["seen"] == 60));
-    // Curves of the stage that was cut are whole: every epoch once, steps rising.
+    // Curves of the interrupted stage are whole: every epoch once, with rising steps.
     let points = std::fs::read_to_string(folder.path("report").join("points.csv")).expect("a report");
     let epochs: Vec<u32> = points
         .lines()
@@ -100,7 +100,7 @@ fn a_restarted_coordinator_goes_on_with_workers_that_never_stopped() {
     server.ask(&folder, &["watch", &sweep]).expect(0);
     let results = report(&folder, &server, &sweep);
     assert!(cells(&results).iter().all(|cell| cell["state"] == "succeeded"));
-    // The stage went on under its first grant.
+    // The stage continued under its first grant.
     let log = pretext_tests::processes::read(&folder.path("serve.log"));
     let grants = log.lines().filter(|line| line.contains("stage granted") && line.contains(&stage[..12])).count();
     assert_eq!(grants, 1, "{log}");
@@ -119,7 +119,7 @@ fn a_worker_stops_although_its_coordinator_is_gone() {
     server.ask(&folder, &["submit", file.to_str().expect("text")]).expect(0);
     until("a stage is under way", || held_past(&folder, &server, "steady", 3));
     server.process.kill();
-    // The stage ends, and its outputs have nowhere to go.
+    // The stage ends, and its outputs cannot be sent.
     until("the worker tries to hand over what it has", || {
         let log = pretext_tests::processes::read(&folder.path("steady.log"));
         (log.contains("waiting for the coordinator") && log.contains("upload")).then_some(())
@@ -139,7 +139,7 @@ fn a_stage_that_is_granted_again_on_the_same_machine_has_its_folder_to_itself() 
     let submitted = server.ask(&folder, &["submit", file.to_str().expect("text"), "--json"]).expect(0).json();
     let sweep = submitted["sweep"].as_str().expect("an id").to_owned();
     until("a stage is under way", || held_past(&folder, &server, "steady", 3));
-    // The former attempt hears of it only with the next heartbeat; the new one begins at once.
+    // The old attempt hears of the cancellation only with the next heartbeat; the new one begins at once.
     server.ask(&folder, &["cancel", &sweep]).expect(0);
     server.ask(&folder, &["retry", &sweep]).expect(0);
     server.ask(&folder, &["watch", &sweep]).expect(0);
@@ -167,7 +167,7 @@ fn slots_of_several_devices_are_used() {
         (on("stub:0") == 2 && on("stub:1") == 2).then_some(())
     });
     server.ask(&folder, &["cancel", sweep]).expect(0);
-    // The workers let go of what was cancelled, and a watcher sees the end.
+    // The workers stop the cancelled stages, and a watcher sees the end.
     server.ask(&folder, &["watch", sweep]).expect(1);
     until("nothing is held", || {
         let workers = server.ask(&folder, &["workers", "--json"]).expect(0).json();
@@ -206,7 +206,7 @@ overrides: {simclr: {downstream: {mode: frozen}}}
     // The same command again finds everything done, and prints the same numbers.
     let second = coordinator(&folder, &run).expect(0).json();
     assert_eq!(second["results"], first["results"]);
-    // A rehearsal of two steps is a sweep of its own.
+    // A smoke run of two steps is a separate sweep.
     let smoke = coordinator(&folder, &[&run[..], &["--smoke"]].concat()).expect(0).json();
     assert_ne!(smoke["sweep"], first["sweep"]);
 }

@@ -1,4 +1,4 @@
-//! Data sets that are pushed to a coordinator: workers without a shared disk train on them as if they had them.
+//! Data sets that are pushed to a coordinator: workers without a shared disk train on them as on local data.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use pretext_tests::{Scratch, until};
 use serde_json::Value;
 use tonic::{Code, Status};
 
-/// Bytes that no generator has to be trusted for: pictures that differ.
+/// Returns bytes that need no random generator: different pictures.
 fn noise(seed: u32, count: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
     std::iter::repeat_with(|| {
@@ -29,7 +29,7 @@ fn write(path: PathBuf, content: impl AsRef<[u8]>) {
     fs::write(path, content).expect("a writable folder");
 }
 
-/// Two classes in `train/` and `test/`, in groups.
+/// Writes two classes in `train/` and `test/`, in groups.
 fn image_folder(at: &Path) {
     let mut groups = "path,group\n".to_owned();
     for (part, count) in [("train", 12), ("test", 4)] {
@@ -47,7 +47,7 @@ fn image_folder(at: &Path) {
     write(at.join("groups.csv"), groups);
 }
 
-/// Five records of each class and one to test with, with names of its own.
+/// Writes five records of each class and one test record, with class names.
 fn cifar10(at: &Path) {
     let batch = |seed: u32| {
         let record = |label: u8| [vec![label], noise(seed * 10 + u32::from(label), 3072)].concat();
@@ -61,7 +61,7 @@ fn cifar10(at: &Path) {
     write(at.join("batches.meta.txt"), names.join("\n"));
 }
 
-/// 34 large pictures in two classes: more than one pack.
+/// Writes 34 large pictures in two classes: more than one pack.
 fn idx(at: &Path) {
     let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
     for (part, count) in [("train", 30u32), ("t10k", 4)] {
@@ -109,7 +109,7 @@ fn ended(server: &Server, folder: &Scratch, sweep: &str) -> Value {
     })
 }
 
-/// What a sweep came to: the score of its test, and all points.
+/// Returns the test score and all points of a sweep.
 #[track_caller]
 fn numbers(server: &Server, folder: &Scratch, sweep: &str) -> (Value, String) {
     let cell = ended(server, folder, sweep);
@@ -118,7 +118,7 @@ fn numbers(server: &Server, folder: &Scratch, sweep: &str) -> (Value, String) {
     (results["cells"][0]["test"].clone(), points)
 }
 
-/// The data sets that a worker has in its cache, whole or begun.
+/// Returns the data sets in a worker's cache, whole or partial.
 fn cached(folder: &Scratch, worker: &str) -> Vec<String> {
     let entries = fs::read_dir(folder.path(worker).join("data")).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
@@ -149,7 +149,7 @@ fn every_kind_of_data_set_trains_the_same_from_the_coordinator_as_from_the_disk(
     }
     let listed = server.ask(&there, &["data", "list", "--json"]).expect(0).json();
     assert_eq!(listed["datasets"].as_array().map(Vec::len), Some(2), "{listed}");
-    // Both sweeps are planned before any worker is there; the sets do not fit into the cache together.
+    // Both sweeps are planned before any worker starts; the cache cannot hold both data sets.
     let sweeps = kinds.map(|(kind, name)| server.submit(&there, &sweep(kind, name)));
     fs::create_dir(there.path("empty")).expect("a writable folder");
     let largest = listed["datasets"].as_array().into_iter().flatten().filter_map(|data| data["bytes"].as_u64()).max();
@@ -163,7 +163,7 @@ fn every_kind_of_data_set_trains_the_same_from_the_coordinator_as_from_the_disk(
     let left = cached(&there, "remote");
     assert!(left.len() == 1 && left[0].len() == 64, "one of the two had to go: {left:?}");
 
-    // Too small a cache is said, and nothing is granted.
+    // A cache that is too small is reported, and nothing is granted.
     worker.process.kill();
     let _small = Daemon::start(&there, &server.url, "small", &fetching(&there.path("empty"), "1K"));
     let another = server.submit(&there, &sweep("cifar10", "objects").replace("seeds: [0]", "seeds: [1]"));
@@ -180,7 +180,7 @@ fn every_kind_of_data_set_trains_the_same_from_the_coordinator_as_from_the_disk(
     assert_eq!(gone["artifacts"], 2, "the pack and the list");
 }
 
-/// What a client of its own making gets: nothing becomes known whose packs are not there or whose files lead elsewhere.
+/// A foreign client cannot register a data set whose packs are missing or whose files lead elsewhere.
 #[tokio::test]
 async fn lists_that_are_none_of_a_data_set_are_refused() {
     let folder = Scratch::new();
@@ -265,10 +265,10 @@ fn a_damaged_pack_is_refused_and_a_killed_worker_goes_on_where_it_was() {
     server.ask(&folder, &["retry", &sweep]).expect(0);
     let _worker = Daemon::start(&folder, &server.url, "w", &arguments);
     let fetched = numbers(&server, &folder, &sweep);
-    assert!(read(&folder.path("w.log")).contains("going on with a data set that was begun"), "one pack was there");
+    assert!(read(&folder.path("w.log")).contains("resuming the fetch of a data set"), "one pack was there");
     let left = cached(&folder, "w");
     assert!(left.len() == 1 && left[0] == pushed["fingerprint"], "{left:?}");
-    // On the disk it is the same.
+    // The same on the disk.
     let disk = Scratch::new();
     let reference = Server::start(&disk, &[]);
     let _local =

@@ -1,4 +1,4 @@
-//! The GPU path, on Mesa's software Vulkan where there is no GPU.
+//! The GPU path, on Mesa's software Vulkan if there is no GPU.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! Slides: no split has images of one slide on two sides, wherever the groups' names come from.
+//! Groups (slides): no split has images of one slide in two parts, whether a list or the image names state the groups.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -20,7 +20,7 @@ downstream: {epochs: 1, batch: 8}
 numeric: cpu
 ";
 
-/// Eight slides of each of two classes, and one with both, with tiles named `SLIDE_x_y.png`.
+/// Writes eight slides of each of two classes, and one with both, with tiles named `SLIDE_x_y.png`.
 fn tiles(root: &Path) {
     for (label, class) in ["benign", "dcis"].into_iter().enumerate() {
         let folder = root.join(class);
@@ -35,7 +35,7 @@ fn tiles(root: &Path) {
     }
 }
 
-/// The rows of a CSV file whose fields have no commas, by the names in its first line.
+/// Returns the rows of a CSV file, by the names in its first line. Fields must have no commas.
 fn rows(path: &Path) -> Vec<BTreeMap<String, String>> {
     let text = read(path);
     let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned));
@@ -43,13 +43,13 @@ fn rows(path: &Path) -> Vec<BTreeMap<String, String>> {
     lines.map(|fields| names.iter().cloned().zip(fields).collect()).collect()
 }
 
-/// The slide in the name of a tile.
+/// Returns the slide in the name of a tile.
 fn slide(path: &str) -> String {
     let name = path.rsplit('/').next().expect("a name");
     name.split('_').next().expect("a slide").to_owned()
 }
 
-/// The part of each slide in one split. None is in two.
+/// Returns the part of each slide in one split. No slide is in two parts.
 fn parts(folder: &Scratch, file: &str) -> BTreeMap<String, String> {
     let mut parts = BTreeMap::new();
     for row in rows(&folder.path("report/splits").join(file)) {
@@ -95,7 +95,7 @@ fn no_slide_is_on_two_sides_of_a_split() {
     let report = read(&folder.path("report/report.md"));
     assert!(report.contains("the images are of 17 groups (read from file names"), "{report}");
 
-    // The same groups in a list are the same data: nothing is trained again.
+    // A list with the same groups is the same data: nothing is trained again.
     let mut list = "path,group\n".to_owned();
     for class in ["benign", "dcis"] {
         for tile in std::fs::read_dir(folder.path("data/slides").join(class)).expect("a folder").flatten() {

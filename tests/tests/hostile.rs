@@ -1,4 +1,5 @@
-//! Hostile input, for a while: every reader takes it or refuses it with a reason, without a panic and within its memory.
+//! Hostile input for a short time: every reader accepts or refuses it with a reason, without a panic and within its
+//! memory limit.
 
 use std::process::Command;
 

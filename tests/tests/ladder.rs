@@ -1,4 +1,4 @@
-//! The ladder of docs/evidence/science.md: its second rung whole, and the sweeps of its third.
+//! The ladder of docs/evidence/science.md: the whole second rung, and the sweeps of the third.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -12,13 +12,13 @@ fn example(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What is in `folder/report/results.json`.
+/// Returns the content of `folder/report/results.json`.
 fn results(folder: &Scratch) -> Value {
     let text = std::fs::read_to_string(folder.path("report/results.json")).expect("a report");
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// The mean at `pointer` over the cells of `method`, and the number of them.
+/// Returns the mean at `pointer` over the cells of `method`, and their number.
 fn mean(results: &Value, method: &str, pointer: &str) -> (f64, usize) {
     let cells = results["cells"].as_array().expect("a report has cells").iter();
     let values = cells.filter(|cell| cell["method"] == method).filter_map(|cell| cell.pointer(pointer)?.as_f64());
@@ -26,8 +26,8 @@ fn mean(results: &Value, method: &str, pointer: &str) -> (f64, usize) {
     (values.iter().sum::<f64>() / values.len() as f64, values.len())
 }
 
-/// Three seeds on drawn pictures. Bands were recorded from a run and frozen: docs/evidence/science.md has the numbers. Every
-/// pretext stage is in two cells of a seed, one at each fraction.
+/// Three seeds on procedural pictures. The bands were recorded from a run and frozen; docs/evidence/science.md has the numbers.
+/// Every pretext stage is in two cells of a seed, one at each fraction.
 #[test]
 fn the_second_rung_is_within_its_bands() {
     let folder = Scratch::new();
@@ -50,7 +50,8 @@ fn the_second_rung_is_within_its_bands() {
     assert_eq!(floors, 5 * 2, "every other method is set against the floor at both fractions");
 }
 
-/// Real digits, five seeds, 50 labels: heads on learned features against a head on initial weights. Bands as above.
+/// Real digits, five seeds, 50 labels: heads on learned features against a head on initial weights. The bands were
+/// recorded in the same way.
 #[test]
 fn features_of_digits_are_five_points_above_the_floor() {
     let folder = Scratch::new();
@@ -92,7 +93,7 @@ fn the_third_rungs_sweeps_share_their_pretext_stages_and_run() {
         folder.file("small.yaml", &example(name).replace("seeds: [0, 1, 2]", "seeds: [0]"));
         coordinator(&folder, &["run", "small.yaml", "--smoke", "--data-root", "data", "--out", "report"]).expect(0);
     }
-    // Three methods with three seeds; the probes have two controls more.
+    // Three methods with three seeds; the probes have two more controls.
     assert_eq!((pretext[0].len(), pretext[1].len()), (9, 15));
     assert!(pretext[0].is_subset(&pretext[1]));
 }

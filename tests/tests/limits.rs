@@ -1,4 +1,4 @@
-//! The limits of docs/limits.md, each at its edge.
+//! The limits of docs/limits.md, each tested at its edge.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -32,7 +32,7 @@ async fn a_sweep_file_at_the_edge() {
 async fn a_message_at_the_edge() {
     let folder = Scratch::new();
     let server = Server::start(&folder, &[]);
-    // 5 bytes of tag and length go with the text.
+    // Tag and length take 5 bytes besides the text.
     assert_eq!(plan(&server.url, (4 << 20) - 5).await.code(), Code::InvalidArgument);
     assert_eq!(plan(&server.url, (4 << 20) - 4).await.code(), Code::OutOfRange);
     let mut client = WorkClient::connect(server.url.clone()).await.expect("a coordinator");
@@ -40,7 +40,7 @@ async fn a_message_at_the_edge() {
         let request = pb::LeaseRequest { device: "d".repeat(bytes), ..Default::default() };
         client.lease(request).await.expect_err("nobody's request").code()
     };
-    // 4 bytes here.
+    // Here they take 4 bytes.
     assert_eq!(lease((2 << 20) - 4).await, Code::InvalidArgument);
     assert_eq!(lease((2 << 20) - 3).await, Code::OutOfRange);
 }
@@ -109,7 +109,7 @@ fn connections_at_the_edge() {
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");
         stream
     };
-    /// The server speaks first in HTTP/2: a served connection gets bytes, a refused one its end.
+    /// In HTTP/2 the server speaks first: a served connection gets bytes, a refused one is closed.
     fn is_served(stream: &mut TcpStream) -> bool {
         let mut byte = [0];
         std::io::Write::write_all(stream, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").is_ok()
@@ -147,7 +147,7 @@ downstream: {epochs: 1, batch: 8}
     let full = stub.upload(&grant, &[2; 501]).await.expect_err("one byte too many");
     assert!(full.code() == Code::ResourceExhausted && full.message().contains("--artifact-quota"), "{full}");
     stub.upload(&grant, &[2; 500]).await.expect("exactly what is left");
-    // A result makes room: its stage's checkpoints go.
+    // A result makes room: the checkpoints of its stage are removed.
     stub.register_checkpoint(&grant, &[2; 500], 1).await.expect("it is there");
     stub.complete(grant).await;
     let next = stub.lease("0193f2a0-0000-7000-8000-000000000002").await.expect("work");

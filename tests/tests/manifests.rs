@@ -1,5 +1,5 @@
-//! Everything below deploy/: rendered and checked without a cluster, and every command line in it given to the real
-//! programs. Images cannot be built here; that they start is not shown.
+//! Everything below deploy/ is rendered and checked without a cluster, and every command line in it is run with the
+//! real programs. Container images are not built here, so this does not show that they start.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -24,10 +24,10 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
 }
 
-/// What the checks found in the manifests.
+/// The result of the checks of the manifests.
 #[derive(Deserialize)]
 struct Checked {
-    /// Command lines, by where they are.
+    /// Command lines, by their places.
     commands: BTreeMap<String, Vec<String>>,
     /// Rendered documents, by overlay.
     documents: BTreeMap<String, Vec<Value>>,
@@ -58,14 +58,14 @@ impl Served {
         if arguments.iter().any(|argument| argument == "--tls") {
             coordinator(folder, &["init-ca", "--if-missing", "--state-dir", state]).expect(0);
         }
-        // A store with the users that the manifests give it.
+        // A store with the users of the manifests.
         let guarded = arguments.iter().any(|argument| argument.starts_with("--store-password-file="));
         let store = guarded.then(|| Redis::guarded(folder, "secret"));
         let password = folder.file("password", "secret\n");
-        // And a home of artifacts with a bucket.
+        // And artifacts in a bucket.
         let in_bucket = arguments.iter().any(|argument| argument.starts_with("--artifacts=s3://pretext/"));
         let artifacts = in_bucket.then(|| S3::start(folder));
-        // Another place and other ports; all else is as it is written.
+        // Another folder and other ports; everything else is as written.
         let arguments: Vec<String> = arguments
             .iter()
             .map(|argument| argument.replace("/etc/pretext/redis/password", password.to_str().expect("text")))
@@ -113,7 +113,7 @@ fn manifests_are_valid_and_the_programs_take_their_arguments() {
     for (place, least) in [("compose/", 2), ("systemd/", 2)].into_iter().chain(overlays.map(|overlay| (overlay, 3))) {
         assert!(count(place) >= least, "{place}: {:?}", lines.keys());
     }
-    // Many places say the same: each is tried once.
+    // Many places have the same command line: each is run once.
     let distinct: BTreeMap<&[String], &str> =
         lines.iter().map(|(place, line)| (line.as_slice(), place.as_str())).collect();
     for (line, place) in &distinct {
@@ -126,7 +126,7 @@ fn manifests_are_valid_and_the_programs_take_their_arguments() {
                 let line: Vec<String> =
                     arguments.iter().map(|argument| argument.replace("/var/lib/pretext", state)).collect();
                 let line: Vec<&str> = line.iter().map(String::as_str).collect();
-                // At every start of the pod.
+                // The same at every start of the pod.
                 for _ in 0..2 {
                     coordinator(&folder, &line).expect(0);
                 }
@@ -142,8 +142,8 @@ fn manifests_are_valid_and_the_programs_take_their_arguments() {
     }
 }
 
-/// A document read into the type that the API has for it, and written again: what the type does not know is lost on the
-/// way. Of the oldest version that is supported, so that nothing is used that it does not have.
+/// Reads a document into its API type and writes it again: fields that the type does not know are lost on the way. The
+/// types are those of the oldest supported version, so that nothing newer is used.
 fn round_trip(document: &Value) -> Result<Value, serde_json::Error> {
     fn through<T: DeserializeOwned + Serialize>(document: &Value) -> Result<Value, serde_json::Error> {
         serde_json::to_value(serde_json::from_value::<T>(document.clone())?)
@@ -159,13 +159,13 @@ fn round_trip(document: &Value) -> Result<Value, serde_json::Error> {
         ("batch/v1", "Job") => through::<Job>(document),
         ("networking.k8s.io/v1", "NetworkPolicy") => through::<NetworkPolicy>(document),
         ("policy/v1", "PodDisruptionBudget") => through::<PodDisruptionBudget>(document),
-        // Held to KEDA's own schema by check.py.
+        // check.py checks these against KEDA's own schema.
         ("keda.sh/v1alpha1", _) => Ok(document.clone()),
         other => Err(serde::de::Error::custom(format!("no type for {other:?}"))),
     }
 }
 
-/// Starts a worker as it is written, against a coordinator of this machine, and waits until it has registered.
+/// Starts a worker with the given arguments, against a coordinator of this machine, and waits until it has registered.
 fn registers(folder: &Scratch, place: &str, arguments: &[String]) {
     let tls = arguments.iter().any(|argument| argument.starts_with("--token-file"));
     let serve = ["serve", "--listen", "0.0.0.0:7878", if tls { "--tls" } else { "--insecure" }, "--state-dir"];
@@ -184,7 +184,7 @@ fn registers(folder: &Scratch, place: &str, arguments: &[String]) {
         .map(|argument| argument.replace("${CREDENTIALS_DIRECTORY}/join-token", token.to_str().expect("text")))
         .map(|argument| argument.replace("/var/lib/pretext", folder.path("worker").to_str().expect("text")))
         .map(|argument| argument.replace("--device=cuda", "--device=cpu"))
-        // What a cluster puts in.
+        // The value that a cluster fills in.
         .map(|argument| argument.replace("$(JOB_COMPLETION_INDEX)", "3"))
         .map(|argument| argument.replace("$(POD_UID)", "6ba7b810-9dad-11d1-80b4-00c04fd430c8"))
         .map(|argument| if argument == "auto" { "cpu".to_owned() } else { argument })
@@ -210,7 +210,7 @@ fn registers(folder: &Scratch, place: &str, arguments: &[String]) {
         read(&served.log).contains("worker registered").then_some(())
     });
     worker.signal(rustix::process::Signal::TERM);
-    // One that is to end by itself was cut short.
+    // A worker with `--until-idle` was stopped early.
     let batch = line.iter().any(|argument| argument.starts_with("--until-idle"));
     assert_eq!(worker.ended(), if batch { 130 } else { 0 }, "{place}: {}", read(&log));
 }

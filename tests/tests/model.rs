@@ -1,4 +1,4 @@
-//! The small model, exhaustively.
+//! Explores the small model exhaustively.
 
 use pretext_tests::simulation::Workload;
 use pretext_tests::simulation::model::{Bounds, explore};

@@ -1,4 +1,4 @@
-//! What an operator sees of a served coordinator: ports, metrics, alerts with their pages, and logs.
+//! A server as its operator sees it: ports, metrics, alerts with their pages, and logs.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -27,14 +27,14 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
 }
 
-/// The body of `GET path`, which is there.
+/// Returns the body of `GET path`, which must exist.
 fn get(url: &str, path: &str) -> String {
     let (status, body) = processes::get(url, path);
     assert_eq!(status, 200, "{body}");
     body
 }
 
-/// The addresses on which a process listens, as the kernel writes them.
+/// Returns the addresses on which a process listens, as the kernel writes them.
 #[cfg(target_os = "linux")]
 fn listening(pid: u32) -> Vec<String> {
     let folder = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("a process of ours");
@@ -60,7 +60,7 @@ fn listening(pid: u32) -> Vec<String> {
 #[test]
 fn a_default_server_can_be_reached_from_this_machine_alone() {
     let folder = Scratch::new();
-    // `--listen` only takes the port from the default, which another server may have.
+    // `--listen` only replaces the default port, which another server may use.
     let plain = Server::start(&folder, &[]);
     let other = Scratch::new();
     let monitored = Server::start(&other, &["--monitor", "127.0.0.1:0"]);
@@ -96,12 +96,12 @@ async fn metrics_and_logs_tell_what_happened_to_a_stage() {
     shows("pretext_attempts_total{outcome=\"granted\"} 1");
     shows("pretext_stages{class=\"cpu\",state=\"running\"} 1");
 
-    // A request id that the caller chose is taken over, one that is not fit for a log is not.
+    // A valid request id of the caller is kept; an id that is not fit for a log is replaced.
     for id in ["0190-release", "two words"] {
         let release = pretext_proto::v1::ReleaseRequest { attempt: Some(attempt.clone()) };
         let mut request = Request::new(release);
         request.metadata_mut().insert("x-request-id", id.parse().expect("a header"));
-        // The second one is refused: the lease is free by then.
+        // The second call is refused: the lease is free by then.
         let _ = worker.client.release(request).await;
     }
     shows("pretext_attempts_total{outcome=\"released\"} 1");
@@ -146,7 +146,7 @@ struct Rule {
     annotations: std::collections::BTreeMap<String, String>,
 }
 
-/// The metrics that an expression names.
+/// Returns the metrics that an expression names.
 fn names(expr: &str) -> BTreeSet<&str> {
     expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("pretext_")).collect()
 }
@@ -168,7 +168,7 @@ fn every_alert_fires_when_it_should_and_not_otherwise() {
         let fires = format!("        alertname: {alert}\n        exp_alerts:");
         assert!(cases.contains(&fires), "nothing shows that {alert} fires");
     }
-    // The name that the rules ask for is the one that the scrape configuration gives.
+    // The rules ask for the name that the scrape configuration gives.
     assert!(rules.contains("up{job=\"pretext\"}") && read("deploy/alerts/scrape.yaml").contains("job_name: pretext\n"));
 }
 
@@ -179,7 +179,7 @@ async fn every_alert_asks_for_metrics_that_are_there_and_has_its_page() {
     coordinator(&folder, &["init-ca", "--state-dir", state.to_str().expect("text")]).expect(0);
     let server = Server::start(&folder, &["--tls", "--monitor", "127.0.0.1:0"]);
     assert!(server.url.starts_with("https://"), "{}", server.url);
-    // A person joins, looks, and is shut out again: the commands of docs/cluster.md.
+    // A person joins, looks, and is revoked: the commands of docs/cluster.md.
     let (state, mine) = (state.to_str().expect("text"), folder.path("mine"));
     let token = coordinator(&folder, &["token", "create", "--role", "read", "--state-dir", state]).expect(0).stdout;
     let token = folder.file("token", &token);

@@ -1,4 +1,4 @@
-//! Workers whose coordinator is away, and workers that go away.
+//! Workers during an outage of the coordinator, and workers that stop or die.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -8,7 +8,7 @@ use pretext_tests::{Daemon, Scratch, Server, until};
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
-/// One chain of stages, the first long enough that a worker can be caught in it.
+/// One chain of stages; the first is long enough to catch a worker in it.
 const SWEEP: &str = "
 name: outage
 dataset: {kind: procedural, train_per_class: 120, test_per_class: 20, seed: 0, image_size: 16}
@@ -21,11 +21,11 @@ pretext: {data: all, epochs: 1, batch: 16}
 downstream: {epochs: 100, batch: 16}
 checkpoint: {every: 100ms, keep: 2}
 ";
-/// So long that no lease ends while a test runs.
+/// So long that no lease ends during a test.
 const FOR_EVER: [&str; 2] = ["--lease-ms", "3600000"];
 const ONE_SLOT: [&str; 2] = ["--slots", "1"];
 
-/// Results and points of the sweep, when nothing disturbs it.
+/// Returns results and points of the sweep without faults.
 fn undisturbed() -> &'static (Value, String) {
     static ONCE: OnceLock<(Value, String)> = OnceLock::new();
     ONCE.get_or_init(|| {
@@ -39,7 +39,7 @@ fn undisturbed() -> &'static (Value, String) {
     })
 }
 
-/// The sweep ends with the numbers of an undisturbed one, each point once.
+/// Checks that the sweep ends with the numbers of an undisturbed run, each point once.
 #[track_caller]
 fn ends_undisturbed(folder: &Scratch, server: &Server, sweep: &str) {
     server.ask(folder, &["watch", sweep]).expect(0);
@@ -51,7 +51,7 @@ fn ends_undisturbed(folder: &Scratch, server: &Server, sweep: &str) {
     assert_eq!(keys.len(), points.lines().count(), "each point once");
 }
 
-/// The stage of which `worker` has saved a checkpoint past `step`.
+/// Returns the stage of which `worker` has saved a checkpoint past `step`.
 #[track_caller]
 fn under_way(folder: &Scratch, worker: &str, step: u64) -> String {
     until("the stage is under way", || {
@@ -82,7 +82,7 @@ fn a_stage_that_ended_in_an_outage_is_handed_over_by_the_next_life_of_its_worker
     server.restart(&folder, &FOR_EVER);
     let _next = Daemon::start(&folder, &server.url, "steady", &ONE_SLOT);
     ends_undisturbed(&folder, &server, &sweep);
-    assert_eq!(grants(&folder, &stage), 1, "what was trained in the outage was taken");
+    assert_eq!(grants(&folder, &stage), 1, "the results of the outage were accepted");
 }
 
 #[test]
@@ -94,15 +94,16 @@ fn a_stage_that_was_cut_in_an_outage_goes_on_from_what_its_worker_left() {
     let sweep = server.submit(&folder, SWEEP);
     let stage = under_way(&folder, "steady", 3);
     server.process.kill();
-    // Checkpoints of the outage, that nobody but this machine has.
+    // Checkpoints of the outage, which only this machine has.
     under_way(&folder, "steady", 40);
     worker.process.kill();
     server.restart(&folder, &FOR_EVER);
-    // The lease is the former life's and lasts for ever: it is given back, or nobody would get the stage.
+    // The earlier process has the lease, which does not expire: no worker gets the stage unless the lease is given
+    // back.
     let mut next = Daemon::start(&folder, &server.url, "steady", &ONE_SLOT);
-    until_it_says(&folder, "steady", "handing over what a former life");
+    until_it_says(&folder, "steady", "handing over an attempt of an earlier run");
     until("the stage was granted again", || (grants(&folder, &stage) == 2).then_some(()));
-    // Another machine could have taken it: the checkpoint was registered.
+    // The checkpoint was registered, so another machine could have resumed from it.
     until_it_says(&folder, "steady", "resume_step=");
     ends_undisturbed(&folder, &server, &sweep);
     next.process.signal(Signal::TERM);
@@ -113,7 +114,7 @@ fn a_stage_that_was_cut_in_an_outage_goes_on_from_what_its_worker_left() {
 fn a_worker_that_is_told_to_stop_gives_its_stage_back_with_a_checkpoint() {
     let folder = Scratch::new();
     let server = Server::start(&folder, &FOR_EVER);
-    // The first address is nobody's.
+    // Nothing listens on the first address.
     let both = format!("http://127.0.0.1:1,{}", server.url);
     let mut worker = Daemon::start(&folder, &both, "leaving", &ONE_SLOT);
     server.registered(&folder, 1);
@@ -145,7 +146,7 @@ fn a_step_that_does_not_end_costs_what_came_after_the_newest_checkpoint() {
     kill_process(trainers[0], Signal::STOP).expect("it runs");
     worker.process.signal(Signal::TERM);
     assert_eq!(worker.process.ended(), 0);
-    assert!(log_of(&folder, "leaving").contains("its newest checkpoint stands"));
+    assert!(log_of(&folder, "leaving").contains("its newest checkpoint is kept"));
     until("the trainer is gone", || rustix::process::test_kill_process(trainers[0]).is_err().then_some(()));
     let _other = Daemon::start(&folder, &server.url, "staying", &ONE_SLOT);
     ends_undisturbed(&folder, &server, &sweep);
@@ -165,7 +166,7 @@ fn a_worker_that_was_paused_beyond_its_lease_writes_nothing_any_more() {
     let _heir = Daemon::start(&folder, &server.url, "heir", &ONE_SLOT);
     until("the stage was granted again", || (grants(&folder, &stage) == 2).then_some(()));
     zombie.process.signal(Signal::CONT);
-    // Its points, its checkpoints and its result are of a fence that is over.
-    until_it_says(&folder, "zombie", "the stage is somebody else's now");
+    // Its points, checkpoints and result have a superseded fence.
+    until_it_says(&folder, "zombie", "the attempt is superseded and is dropped");
     ends_undisturbed(&folder, &server, &sweep);
 }

@@ -1,5 +1,5 @@
-//! The recipes in examples/: each is planned as it is, on made-up images in the form of its data set, and rehearsed with the
-//! sizes cut down to what a CPU takes in a moment.
+//! The recipes in examples/: each is planned unchanged, on artificial images in the form of its data set. Then it is
+//! run with sizes that a CPU can do in a moment.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +12,8 @@ fn recipe(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The binary release of CIFAR-10 in little: ten classes in each of six files, `count` images a class and file.
+/// Writes a small binary release of CIFAR-10: ten classes in each of six files, with `count` images for each class and
+/// file.
 fn cifar10(root: &Path, count: usize) {
     let folder = root.join("cifar-10-batches-bin");
     std::fs::create_dir_all(&folder).expect("a writable folder");
@@ -28,13 +29,13 @@ fn cifar10(root: &Path, count: usize) {
     }
 }
 
-/// Plans `text`: the plan as JSON.
+/// Plans `text` and returns the plan as JSON.
 fn plan(folder: &Scratch, text: &str) -> Value {
     folder.file("sweep.yaml", text);
     coordinator(folder, &["plan", "sweep.yaml", "--data-root", "data", "--json"]).expect(0).json()
 }
 
-/// `text` with pieces of it replaced.
+/// Returns `text` with pieces of it replaced.
 fn cut(text: &str, replace: &[(&str, &str)]) -> String {
     replace.iter().fold(text.to_owned(), |text, (from, to)| {
         assert!(text.contains(from), "{from}");
@@ -42,7 +43,7 @@ fn cut(text: &str, replace: &[(&str, &str)]) -> String {
     })
 }
 
-/// Rehearses `text`, whose cells all succeed, with a report in `folder/report`.
+/// Runs `text` with small sizes. All cells must succeed; the report is in `folder/report`.
 fn rehearse(folder: &Scratch, text: &str) -> Value {
     folder.file("small.yaml", text);
     let arguments = ["run", "small.yaml", "--smoke", "--data-root", "data", "--out", "report"];
@@ -54,13 +55,13 @@ fn rehearse(folder: &Scratch, text: &str) -> Value {
     results
 }
 
-/// The stages of pretext training that the cells of `results` stand on.
+/// Returns the pretext stages of the cells of `results`.
 fn pretext_stages(results: &Value) -> BTreeSet<&str> {
     let cells = results["cells"].as_array().expect("cells").iter();
     cells.filter_map(|cell| cell["pretext"]["stage"].as_str()).collect()
 }
 
-/// The cells of a plan or of results.
+/// Returns the number of cells of a plan or of results.
 fn cells(of: &Value) -> usize {
     of["cells"].as_array().expect("it has cells").len()
 }
@@ -83,9 +84,9 @@ fn the_original_study() {
     ];
     let results = rehearse(&folder, &cut(&text, &small));
     assert_eq!(cells(&results), (2 * 2 + 3) * 2);
-    // Pretext training is on the fraction and under both policies.
+    // Pretext training uses the fraction's images, under both policies.
     assert_eq!(pretext_stages(&results).len(), 3 * 2);
-    // The study started from ImageNet's weights; that this run did not is said.
+    // The study started from ImageNet's weights; the report says that this run did not.
     let report = std::fs::read_to_string(folder.path("report/report.md")).expect("a report");
     assert!(report.contains("Initial weights: random, drawn from the seed; no weights file was loaded."), "{report}");
     let (stem, hash) = ("{kind: resnet50, stem: 7x7}", "0".repeat(64));
@@ -103,7 +104,7 @@ fn rotnet_on_cifar10() {
     cifar10(&folder.path("data"), 40);
     let whole = plan(&folder, &text);
     assert_eq!(cells(&whole), (3 * 3 + 2) * 3);
-    // Rotations, noise and turned images are trained once a seed, whatever is built on them.
+    // Rotations, noise and turned images are trained once a seed, whatever uses them.
     let pretext = whole["stages"].as_array().expect("stages").iter();
     assert_eq!(pretext.filter(|stage| stage["stage"]["spec"]["stage"] == "pretext").count(), 3 * 3);
     let small = [
@@ -118,7 +119,7 @@ fn rotnet_on_cifar10() {
     let small = cut(&text, &small);
     let at_block_two = rehearse(&folder, &small);
     assert_eq!(cells(&at_block_two), 5 * 2 - 2);
-    // The heads of other blocks stand on the same pretext stages.
+    // The heads on other blocks use the same pretext stages.
     for block in [1, 3, 4] {
         let there = format!("\n  block: {block}");
         let results = rehearse(&folder, &cut(&small, &[("\n  block: 2", there.as_str())]));

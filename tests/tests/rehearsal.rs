@@ -1,4 +1,4 @@
-//! The rehearsal of a cluster's maintenance, once round. `campaign rehearsal --rounds N` goes on for longer.
+//! One round of the rehearsal of a cluster's maintenance. `campaign rehearsal --rounds N` runs more.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! A report is enough to run its sweep again, and to tell whether the numbers are the same.
+//! A report is enough to run its sweep again, and to compare the numbers.
 
 use pretext_tests::{Scratch, coordinator};
 use serde_json::Value;
@@ -50,7 +50,7 @@ fn a_report_is_reproduced_to_the_bit_and_a_forged_one_is_not() {
     assert_eq!((&out["agree"], &out["equal"]), (&false.into(), &3.into()), "{out:#}");
     assert_eq!(out["differences"][0]["fields"], serde_json::json!(["test"]));
 
-    // A state that somebody else filled proves nothing, and neither do other data.
+    // A state that another run filled proves nothing; neither do other data.
     let used = coordinator(&folder, &["reproduce", "first/results.json", "--state-dir", "other"]).expect(2);
     assert!(used.stderr.contains("a reproduction begins with nothing"), "{used:?}");
     forged["provenance"]["dataset"]["fingerprint"] = Value::from("0".repeat(64));

@@ -1,5 +1,5 @@
-//! A store that was set back to an older state under a worker: what the coordinator had acknowledged is gone, and the
-//! attempt that it belonged to ends. Its stage begins anew from what is registered.
+//! A store that was set back to an older state under a worker. Acknowledged points are gone, and the attempt that they
+//! belong to ends. Its stage begins again from what is registered.
 
 use pretext_daemon::spool::{Entry, Opening, Saved, Spool};
 use pretext_shared::ids::{AttemptId, Fence};
@@ -23,7 +23,7 @@ const ONE_SLOT: [&str; 2] = ["--slots", "1"];
 
 #[test]
 fn points_that_the_store_has_forgotten_end_their_attempt() {
-    // A holder that drops its attempt without a word loses its lease after this time.
+    // A holder that drops its attempt without a call loses its lease after this time.
     const LEASE: [&str; 2] = ["--lease-ms", "1000"];
     let folder = Scratch::new();
     let mut server = Server::start(&folder, &LEASE);
@@ -45,7 +45,7 @@ fn points_that_the_store_has_forgotten_end_their_attempt() {
     server.restart(&folder, &LEASE);
     until("the stage is granted again", || (grants(&folder, &stage) == 2).then_some(()));
     let log = read(&folder.path("steady.log"));
-    assert!(log.contains("nothing more is taken of this attempt") && log.contains("came before batch"), "{log}");
+    assert!(log.contains("this attempt cannot continue; it is stopped") && log.contains("came before batch"), "{log}");
     server.ask(&folder, &["watch", &sweep]).expect(0);
     assert_eq!(server.verify(&folder, &sweep), Vec::<String>::new());
 }
@@ -53,7 +53,7 @@ fn points_that_the_store_has_forgotten_end_their_attempt() {
 #[test]
 fn a_checkpoint_whose_points_the_store_has_forgotten_holds_nobody_up() {
     let folder = Scratch::new();
-    // So long that no lease ends while the test runs.
+    // So long that no lease ends during the test.
     let server = Server::start(&folder, &["--lease-ms", "3600000"]);
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     let mut stub = runtime.block_on(Stub::register(&server.url, "steady", 1));
@@ -62,7 +62,7 @@ fn a_checkpoint_whose_points_the_store_has_forgotten_holds_nobody_up() {
     let granted = grant.attempt.expect("an attempt");
     let attempt = AttemptId { stage: granted.stage.parse().expect("a stage"), fence: Fence(granted.fence) };
 
-    // A former life of the worker had three batches acknowledged, and a checkpoint that counts on them.
+    // An earlier process of the worker had three batches acknowledged, and a checkpoint that needs them.
     std::fs::create_dir(folder.path("steady")).expect("a folder");
     let checkpoint = Saved { path: folder.file("checkpoint", "its content"), step: 3, next_sequence: 3 };
     let (spool, _) = Spool::open(&folder.path("steady/spool.redb"), 1 << 20).expect("opens");
@@ -73,11 +73,11 @@ fn a_checkpoint_whose_points_the_store_has_forgotten_holds_nobody_up() {
     });
     drop(spool);
 
-    // Its file is free soon after: the next life tries until it is.
+    // The spool's file is free soon after; the next process tries until it is.
     let _worker = until("the worker has its spool", || {
         let mut daemon = Daemon::start(&folder, &server.url, "steady", &ONE_SLOT);
         until("it hands over or has ended", || {
-            let found = read(&folder.path("steady.log")).contains("handing over what a former life");
+            let found = read(&folder.path("steady.log")).contains("handing over an attempt of an earlier run");
             let ended = daemon.process.0.try_wait().expect("a child of ours").is_some();
             (found || ended).then_some(found)
         })

@@ -1,4 +1,4 @@
-//! An autoscaler's client drives the scaler of a served coordinator from empty over busy to drained.
+//! An autoscaler's client of a coordinator's scaler, from an empty queue over a busy one to a drained one.
 
 use std::collections::HashMap;
 
@@ -40,7 +40,7 @@ impl Scaler {
         self.client.is_active(self.object.clone()).await.expect("an answer").into_inner().result
     }
 
-    /// The metric's value, asked for under the name that the scaler itself gives.
+    /// Returns the metric's value, under the name that the scaler itself gives.
     async fn wanted(&mut self) -> (i64, f64) {
         let spec = self.client.get_metric_spec(self.object.clone()).await.expect("an answer").into_inner();
         let [spec] = &spec.metric_specs[..] else { panic!("one metric: {spec:?}") };
@@ -66,7 +66,7 @@ async fn an_autoscaler_sees_empty_busy_and_drained() {
     let mut stream = cpu.client.stream_is_active(cpu.object.clone()).await.expect("a stream").into_inner();
     let mut next = async || stream.message().await.expect("an open stream").expect("a message").result;
 
-    // Empty: nothing is wanted, and the stream says so at once.
+    // Empty: no worker is wanted, and the stream says so at once.
     assert!(!next().await);
     assert_eq!((cpu.is_active().await, cpu.wanted().await), (false, (0, 2.0)));
 
@@ -78,12 +78,12 @@ async fn an_autoscaler_sees_empty_busy_and_drained() {
     assert_eq!((cpu.is_active().await, cpu.wanted().await), (true, (2, 2.0)));
     assert_eq!((gpu.is_active().await, gpu.wanted().await), (false, (0, 1.0)), "no stage is for a gpu");
 
-    // Busy: while one runs, no slot of the four is given up, unless that was asked for.
+    // Busy: while one stage runs, none of the four slots is given up unless that was asked for.
     let grant = worker.lease("1").await.expect("work");
     assert_eq!((cpu.wanted().await.0, eager.wanted().await.0), (4, 2));
     worker.complete(grant).await;
 
-    // To the end; the last stage that runs keeps all slots.
+    // To the end; the last running stage keeps all slots.
     let mut done = 1;
     while let Some(grant) = worker.lease(&format!("more {done}")).await {
         assert_eq!(cpu.wanted().await.0, 4);

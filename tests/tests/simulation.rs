@@ -1,4 +1,4 @@
-//! The seeds of every change. A failing one replays with the command that is printed.
+//! Runs the simulation seeds of every change. A failing seed can be replayed with the printed command.
 
 use pretext_tests::simulation::{Trace, Workload, run};
 

@@ -1,5 +1,5 @@
-//! Two coordinators on one Redis server: one leads, one stands by and takes over. The worker is a stub that
-//! speaks the protocol, so that every call is in the test's hand.
+//! Two coordinators on one Redis server: one leads, and the standby takes over. The worker is a stub, so that the test
+//! controls every call.
 
 use std::path::Path;
 
@@ -44,7 +44,7 @@ impl Stub {
         Self { runtime, client }
     }
 
-    /// With TLS, as the identity `stub`.
+    /// Returns a stub with TLS, as the identity `stub`.
     fn certified(url: &str, credentials: &Path) -> Self {
         let runtime = Runtime::new().expect("threads");
         let client = runtime.block_on(async { WorkClient::new(members::channel(url, credentials)) });
@@ -102,7 +102,7 @@ fn a_second_coordinator_takes_over_and_the_paused_one_ends_itself() {
     until("the first leads", || Stub::connect(&first.url).register().ok());
     let second = serve(&folder, &redis);
 
-    // Who stands by says so, and who leads.
+    // A standby names itself as such, and names the coordinator that leads.
     let refused = Stub::connect(&second.url).register().expect_err("it stands by");
     assert_eq!(refused.code(), Code::Unavailable);
     assert!(refused.message().starts_with("this coordinator stands by"), "{refused}");
@@ -113,7 +113,7 @@ fn a_second_coordinator_takes_over_and_the_paused_one_ends_itself() {
     });
     let asked = second.ask(&folder, &["status"]).expect(3);
     assert!(asked.stderr.contains("stands by"), "{asked:?}");
-    // Of several addresses, people need not know which one leads.
+    // With several addresses, users need not know which coordinator leads.
     let both = format!("{},{}", second.url, first.url);
     coordinator(&folder, &["status", "--coordinator", &both]).expect(0);
 
@@ -127,13 +127,13 @@ fn a_second_coordinator_takes_over_and_the_paused_one_ends_itself() {
     first.process.signal(Signal::STOP);
     let mut elsewhere = Stub::connect(&second.url);
     until("the second leads", || elsewhere.register().ok());
-    // The holder goes on with the same fence.
+    // The holder continues with the same fence.
     assert_eq!(elsewhere.heartbeat(&attempt).expect("it leads"), pb::Directive::Continue as i32);
     let status = second.ask(&folder, &["status", "--json"]).expect(0);
     assert!(status.stdout.contains("handed-over"), "{status:?}");
 
     first.process.signal(Signal::CONT);
-    // A call that waited for the paused one is not answered as if it still led.
+    // A call that waited for the paused coordinator is not answered as if it still led.
     assert!(stub.heartbeat(&attempt).is_err());
     assert_eq!(first.process.ended(), 4);
     let log = read(&folder.path("serve.log"));
@@ -146,7 +146,7 @@ fn a_coordinator_that_is_told_to_stop_hands_over_at_once() {
     let folder = Scratch::new();
     let redis = Redis::start(&folder);
     let store = redis.url();
-    // A lease that no test waits for.
+    // A lease longer than the test.
     let extra = ["--store", store.as_str(), "--lead-ms", "3600000"];
     let mut first = Server::start(&folder, &extra);
     until("the first leads", || Stub::connect(&first.url).register().ok());
@@ -156,7 +156,7 @@ fn a_coordinator_that_is_told_to_stop_hands_over_at_once() {
     until("the second leads", || Stub::connect(&second.url).register().ok());
 }
 
-/// What health checks at `channel` say of the coordinator's service, and of the process.
+/// Returns the health of the coordinator's service and of the process, at `channel`.
 async fn health(channel: Channel) -> [ServingStatus; 2] {
     let mut client = HealthClient::new(channel);
     let mut found = Vec::new();
@@ -180,7 +180,7 @@ fn with_tls_one_that_stands_by_answers_in_words_and_serves_on_the_same_connectio
     let mut elsewhere = Stub::certified(&first.url, &credentials);
     elsewhere.register().expect("it leads");
 
-    // Whoever is known hears who leads; whoever is not hears nothing of it.
+    // A known caller hears which coordinator leads; an unknown caller does not.
     let second = Server::start(&folder, &extra);
     let mut stub = Stub::certified(&second.url, &credentials);
     let address = first.address().to_string();
@@ -195,7 +195,7 @@ fn with_tls_one_that_stands_by_answers_in_words_and_serves_on_the_same_connectio
     let refused = runtime.block_on(SweepsClient::new(stranger.clone()).list(pb::ListRequest {}));
     assert_eq!(refused.expect_err("no certificate").code(), Code::Unauthenticated);
 
-    // Health checks on both ports, and pages for whoever speaks no gRPC.
+    // Health checks on both ports, and pages for clients without gRPC.
     let monitoring = second.monitoring.clone().expect("asked for");
     let probe = || runtime.block_on(async { Channel::from_shared(monitoring.clone()).expect("a URL").connect_lazy() });
     assert_eq!(runtime.block_on(health(stranger)), [NotServing, Serving]);
@@ -208,7 +208,7 @@ fn with_tls_one_that_stands_by_answers_in_words_and_serves_on_the_same_connectio
     assert!(status == 200 && metrics.contains("pretext_leading 0\n"), "{metrics}");
     assert!(!metrics.contains("pretext_stages{"), "it knows nothing of stages: {metrics}");
 
-    // A worker that finds the one that stands by first goes on to the one that leads, to join and to work.
+    // A worker that finds the standby first turns to the leader, to join and to work.
     let both = format!("{},{}", second.url, first.url);
     let token = members::token(&folder, "worker", "real");
     let token = token.to_str().expect("a text path");
@@ -236,7 +236,7 @@ fn the_password_of_the_store_is_replaced_without_a_restart() {
     redis.restart_with("new");
     let log = || read(&folder.path("serve.log"));
     until("the connection is gone", || log().contains("the store fails; trying again").then_some(()));
-    // The old one is refused by now; the server had the new one first, and the coordinator did not give up.
+    // The server now refuses the old password. It had the new one first, and the coordinator did not give up.
     folder.file("password", "new\n");
     until("the store answers again", || log().contains("the store answers again").then_some(()));
     server.ask(&folder, &["status"]).expect(0);

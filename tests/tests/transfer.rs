@@ -1,4 +1,4 @@
-//! Pretext on one data set, labels from another.
+//! Pretext training on one data set, with labels from another.
 
 use pretext_tests::{Scratch, coordinator, pictures};
 use serde_json::Value;
@@ -32,14 +32,14 @@ fn pretext_reads_other_images_and_the_report_says_so() {
     let cells = results["cells"].as_array().expect("cells");
     assert!(cells.iter().all(|cell| cell["state"] == "succeeded"), "{results}");
     assert_eq!(results["provenance"]["pretext_dataset"]["key"], "image-folder:kidney");
-    // One pretext stage for both fractions, on the training images of the other set alone.
+    // One pretext stage for both fractions, on the training images of the other set only.
     let pretext: Vec<&Value> = cells.iter().map(|cell| &cell["pretext"]).filter(|stage| !stage.is_null()).collect();
     assert_eq!((pretext.len(), &pretext[0]["stage"]), (2, &pretext[1]["stage"]));
     assert_eq!((&pretext[0]["train_images"], &pretext[0]["validation_images"]), (&24.into(), &6.into()));
     let report = std::fs::read_to_string(folder.path("report/report.md")).expect("a report");
     assert!(report.contains("Pretext data: image-folder:kidney"), "{report}");
     assert!(report.contains("(protocol transfer)"), "{report}");
-    // What is done is found again, and a set that is gone is named.
+    // Finished work is found again, and a missing data set is named.
     coordinator(&folder, &arguments).expect(0);
     std::fs::rename(folder.path("data/kidney"), folder.path("data/liver")).expect("a folder");
     let gone = coordinator(&folder, &["plan", "sweep.yaml", "--data-root", "data"]).expect(2);

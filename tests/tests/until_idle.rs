@@ -1,4 +1,4 @@
-//! Workers that end by themselves: when nothing is left that they could do, and not before.
+//! Workers with `--until-idle`: they end when no stage is left that they can run, and not before.
 
 use pretext_tests::processes::{Daemon, Server, read};
 use pretext_tests::{Scratch, until};
@@ -24,7 +24,7 @@ downstream: {{steps: {steps}, batch: 8}}
 const BATCH: [&str; 4] = ["--until-idle=1", "--slots", "1", "--no-datasets"];
 const FILTER: &str = "info,worker=debug";
 
-/// How often a worker was told that it will get nothing for now.
+/// Returns how often a worker was told that there is no stage at present.
 fn refusals(folder: &Scratch, worker: &str) -> usize {
     let log = read(&folder.path(&format!("{worker}.log")));
     log.lines().filter(|line| line.contains("asked for work") && line.contains("granted=false")).count()
@@ -39,8 +39,8 @@ fn a_worker_ends_with_its_sweeps_and_not_before() {
     assert_eq!(worker.process.ended(), 0, "{}", read(&folder.path("w.log")));
     let status = server.ask(&folder, &["status", &sweep, "--json"]).expect(0).json();
     assert_eq!(status["cells"][0]["state"], "succeeded", "{status}");
-    assert!(read(&folder.path("w.log")).contains("nothing has waited that this worker could do"));
-    // Nothing at all to do: the same.
+    assert!(read(&folder.path("w.log")).contains("no stage that this worker can run has waited"));
+    // With no stage at all, the worker ends too.
     let mut late = Daemon::start(&folder, &server.url, "late", &BATCH);
     assert_eq!(late.process.ended(), 0);
 }
@@ -53,7 +53,7 @@ fn a_worker_stays_while_a_stage_waits_for_one_that_runs_elsewhere() {
     let mut busy = Daemon::start(&folder, &server.url, "busy", &BATCH);
     until("the first stage runs", || server.held_past(&folder, "busy", 0));
     let mut waits = Daemon::start_logging(&folder, &server.url, "waits", &BATCH, FILTER);
-    // Three times as long as it would stay if nothing waited.
+    // Three times as long as it would stay if no stage waited.
     until("it has asked in vain", || (refusals(&folder, "waits") >= 4).then_some(()));
     let mut told = Daemon::start_logging(&folder, &server.url, "told", &BATCH, FILTER);
     until("it has asked in vain", || (refusals(&folder, "told") >= 1).then_some(()));

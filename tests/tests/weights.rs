@@ -1,4 +1,4 @@
-//! Encoders that leave and come back: a trained one is written for other programs, and a sweep starts from the file.
+//! Exported and imported encoders: a trained one is written for other programs, and a sweep starts from the file.
 
 use pretext_tests::processes::program;
 use pretext_tests::{Scratch, coordinator};
@@ -45,7 +45,7 @@ fn a_trained_encoder_is_exported_and_a_sweep_starts_from_it() {
     let output = export(&model);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let exported: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    // Six convolutions, each with the five tensors of its normalisation, the counter included.
+    // Six convolutions, each with the five tensors of its normalisation, including the counter.
     assert_eq!(exported["tensors"], 6 * 6);
     let refused = export("nothing");
     assert_eq!(refused.status.code(), Some(2));
@@ -75,7 +75,7 @@ fn a_trained_encoder_is_exported_and_a_sweep_starts_from_it() {
     let plan = coordinator(&folder, &["plan", "second.yaml"]).expect(0);
     assert!(plan.stdout.contains("weights: 2 stages start from the file with SHA-256"), "{plan:?}");
 
-    // Another content than the sweep names is not trained on.
+    // A file with other content than the sweep names is not used for training.
     folder.file("third.yaml", &start(&"0".repeat(64)));
     let arguments = ["run", "third.yaml", "--smoke", "--device", "cpu", "--out", "third"];
     coordinator(&folder, &arguments).expect(1);

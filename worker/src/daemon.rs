@@ -1,4 +1,4 @@
-//! The daemon, as the command line starts it.
+//! The daemon's start: reads the options, finds devices and data sets, and runs until the daemon ends.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -19,15 +19,15 @@ use tracing_subscriber::EnvFilter;
 
 use crate::DaemonArgs;
 
-/// Bad input.
+/// Exit code: bad input.
 pub(crate) const BAD_INPUT: u8 = 2;
-/// The coordinator is there and refuses.
+/// Exit code: the coordinator refuses this worker.
 const REFUSED: u8 = 3;
-/// Something about this machine.
+/// Exit code: this machine's environment (disk, runtime, signals).
 pub(crate) const ENVIRONMENT: u8 = 4;
-/// Told to stop before it was done.
+/// Exit code: told to stop before the work was done.
 const INTERRUPTED: u8 = 130;
-/// How long the state directory of a worker that is ending is waited for.
+/// Longest wait for another worker, which is ending, to release the state directory.
 const LOCK_PATIENCE: Duration = Duration::from_secs(15);
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
@@ -36,7 +36,7 @@ pub(crate) fn give_up(code: u8, sentence: impl std::fmt::Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// The devices that `--device` names, `auto` resolved, each once.
+/// Returns the devices that `--device` names, each once, with `auto` resolved.
 fn chosen_devices(args: &DaemonArgs) -> Result<Vec<DeviceFacts>, String> {
     let adapters = device::list();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -47,7 +47,7 @@ fn chosen_devices(args: &DaemonArgs) -> Result<Vec<DeviceFacts>, String> {
         let description = match &name {
             DeviceName::Gpu { .. } => match adapters.iter().find(|adapter| adapter.name == name) {
                 Some(adapter) => adapter.description.clone(),
-                None => return Err(format!("this machine has no device `{name}`: `worker devices` lists what it has")),
+                None => return Err(format!("this machine has no device `{name}`: choose one of `worker devices`")),
             },
             _ => device::Compute::cpu().describe(1).description,
         };
@@ -71,7 +71,7 @@ fn announcements(args: &DaemonArgs) -> Result<Vec<pb::Dataset>, String> {
     if args.dataset.is_empty() && !args.data_root.is_dir() {
         tracing::warn!(
             data_root = %args.data_root.display(),
-            "there is no data root; only drawn data sets can be trained on (set --data-root)"
+            "the data root does not exist: set --data-root, or train on procedural data sets only"
         );
         return Ok(Vec::new());
     }
@@ -85,7 +85,7 @@ fn announcements(args: &DaemonArgs) -> Result<Vec<pb::Dataset>, String> {
         .collect())
 }
 
-/// A name for this machine that is fit to be a worker's.
+/// Returns the host's name, changed where needed to be a valid worker name.
 fn host_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let name: String = name
@@ -97,7 +97,7 @@ fn host_name() -> String {
     if is_valid_name(&name) { name } else { "worker".to_owned() }
 }
 
-/// A number of bytes, as it is written on the command line.
+/// Parses a number of bytes from the command line.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let wrong = || "write a number of bytes, or one with K, M, G or T (powers of 1024), for example 10G".to_owned();
     let (digits, shift) = match text.char_indices().last() {
@@ -111,7 +111,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(wrong)
 }
 
-/// The daemon.
+/// Runs the daemon and returns the exit code.
 pub(crate) fn run(args: DaemonArgs) -> ExitCode {
     start_logging(&args.log_format);
     if args.threads == 0 || args.slots == Some(0) {
@@ -140,7 +140,7 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         Ok(lock) => lock,
         Err(sentence) => return give_up(ENVIRONMENT, sentence),
     };
-    // Models of other stages are fetched when they are needed; those of a former life only take room.
+    // Models of other stages are fetched when they are needed. Those of an earlier run only take room.
     if let Err(error) = std::fs::remove_dir_all(state_dir.join("models"))
         && error.kind() != std::io::ErrorKind::NotFound
     {
@@ -168,9 +168,9 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         until_idle: args.until_idle.map(Duration::from_secs),
         data_cache,
     };
-    // Who waits for a worker that ends by itself has to see that it did not.
+    // A caller that waits for a worker with `--until-idle` must see that the worker was stopped.
     let cut_short = if args.until_idle.is_some() { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS };
-    // The daemon only waits: two threads do, and leave the cores to the trainers.
+    // The daemon only waits: two threads are enough, and leave the cores to the trainers.
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return give_up(ENVIRONMENT, format!("cannot start the runtime: {error}")),
@@ -196,7 +196,7 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         match pretext_daemon::serve(options, stopping).await {
             Ok(End::Idle) => {
                 let seconds = args.until_idle;
-                tracing::info!(seconds, "nothing has waited that this worker could do: it ends");
+                tracing::info!(seconds, "no stage that this worker can run has waited: shutting down");
                 ExitCode::SUCCESS
             }
             Ok(End::Stopped) => cut_short,
@@ -206,13 +206,13 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
             Err(ServeError::Cache(error)) => give_up(ENVIRONMENT, error),
         }
     });
-    // A disk or a name server that hangs holds nobody up.
+    // A disk or a name server that hangs must not delay the exit.
     runtime.shutdown_background();
     code
 }
 
-/// Two daemons must not share checkpoints. One that was started by a process that is gone ends within
-/// seconds: that is waited for.
+/// Locks the state directory, because two daemons must not share checkpoints. Waits for up to [`LOCK_PATIENCE`]: a
+/// daemon whose parent process is gone ends within seconds.
 fn lock(state_dir: &Path) -> Result<File, String> {
     let path = state_dir.join("lock");
     let failed = |error: std::io::Error| format!("cannot lock {}: {error}", path.display());
@@ -237,16 +237,16 @@ fn absolute(path: &Path) -> Result<PathBuf, String> {
     path.canonicalize().map_err(|error| format!("cannot use {}: {error}", path.display()))
 }
 
-/// Standard input ends when the process that started this one is gone, however it went.
+/// Stops the daemon at the end of standard input, when the process that started this one is gone.
 fn stop_at_end_of_input(stop: watch::Sender<Option<Instant>>) {
     std::thread::spawn(move || {
-        // Nothing is ever written to it: the copy returns at its end.
+        // Nothing is ever written to standard input: the copy returns when it ends.
         let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
         tell(&stop);
     });
 }
 
-/// The first who says it decides when.
+/// Notes that the daemon was told to stop. The first call sets the time.
 fn tell(stop: &watch::Sender<Option<Instant>>) {
     stop.send_if_modified(|since| {
         let first = since.is_none();
@@ -255,8 +255,8 @@ fn tell(stop: &watch::Sender<Option<Instant>>) {
     });
 }
 
-/// The first SIGTERM or SIGINT asks the trainers to stop; a second one ends the process at once, and the
-/// newest checkpoint stands.
+/// Stops the daemon on signals. The first SIGTERM or SIGINT asks the trainers to stop. A second one ends the process at
+/// once, and the newest checkpoint stays.
 fn stop_on_signals(stop: watch::Sender<Option<Instant>>) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -269,14 +269,14 @@ fn stop_on_signals(stop: watch::Sender<Option<Instant>>) -> std::io::Result<()> 
             if last {
                 std::process::exit(INTERRUPTED.into());
             }
-            tracing::info!("stopping: trainers checkpoint at their next step");
+            tracing::info!("stopping: each trainer writes a checkpoint at its next step");
             tell(&stop);
         }
     });
     Ok(())
 }
 
-/// Logs go to standard error; `PRETEXT_LOG` says how much.
+/// Starts logging to standard error; `PRETEXT_LOG` sets the level.
 pub(crate) fn start_logging(format: &str) {
     let filter = EnvFilter::try_from_env("PRETEXT_LOG").unwrap_or_else(|_| EnvFilter::new("info,trainer=debug"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

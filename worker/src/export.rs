@@ -1,4 +1,4 @@
-//! `worker export`: a trained encoder for other programs.
+//! The command `worker export`: writes a trained encoder for other programs.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ struct Exported<'a> {
     encoder: EncoderSpec,
     tensors: usize,
     sha256: WeightsHash,
-    /// Of the picture that `tests/golden/weights.py` makes, to be compared with what another program has.
+    /// Features of the picture that `tests/golden/weights.py` makes, to compare with those of another program.
     first_features: Vec<f32>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn export(model: &str, state_dir: &Path, out: &Path, json: bool) -> E
     let Some(path) = find(model, state_dir) else {
         let place = state_dir.join("artifacts");
         let sentence =
-            format!("there is no model `{model}`: give a model file, or an artifact id that is in {}", place.display());
+            format!("there is no model `{model}`: give a model file, or the id of an artifact in {}", place.display());
         return give_up(BAD_INPUT, sentence);
     };
     let (description, network) = match load_any(&path, &Device::flex()) {
@@ -53,12 +53,12 @@ pub(crate) fn export(model: &str, state_dir: &Path, out: &Path, json: bool) -> E
         format!("{}: {tensors} tensors, sha256 {sha256}", out.display())
     };
     match writeln!(std::io::stdout(), "{text}") {
-        // A reader that has seen enough is not an error.
+        // A reader that closes the pipe early is not an error.
         Ok(()) | Err(_) => ExitCode::SUCCESS,
     }
 }
 
-/// Artifacts lie in folders named by the first two digits of their ids.
+/// Returns the path of a model: a file, or an artifact, whose folder is named by the first two digits of its id.
 fn find(model: &str, state_dir: &Path) -> Option<PathBuf> {
     let file = PathBuf::from(model);
     if file.is_file() {

@@ -1,4 +1,4 @@
-//! What `worker devices` and `worker inspect` print: what this machine has.
+//! The commands `worker devices` and `worker inspect`: list the devices and data sets of this machine.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,7 +36,7 @@ pub(crate) fn devices(json: bool) -> ExitCode {
     })
 }
 
-/// `worker inspect DIR --files`.
+/// Runs `worker inspect DIR --files`.
 pub(crate) fn files(dir: &Path, groups: Option<GroupPattern>, json: bool) -> ExitCode {
     let Shipment { facts, files } = match pretext_data::ship(dir, groups) {
         Ok(shipment) => shipment,
@@ -49,7 +49,7 @@ pub(crate) fn files(dir: &Path, groups: Option<GroupPattern>, json: bool) -> Exi
     })
 }
 
-/// `worker inspect DIR`.
+/// Runs `worker inspect DIR`.
 pub(crate) fn inspect(dir: &Path, keys: &[String], json: bool) -> ExitCode {
     let found = match pretext_data::inspect(dir, keys, None) {
         Ok(found) => found,
@@ -80,7 +80,7 @@ fn print_rows<T: Serialize>(json: bool, rows: &[T], line: impl Fn(&T) -> String)
     };
     use std::io::Write;
     match writeln!(std::io::stdout(), "{text}") {
-        // A reader that has seen enough is not an error.
+        // A reader that closes the pipe early is not an error.
         Ok(()) | Err(_) => ExitCode::SUCCESS,
     }
 }

@@ -1,4 +1,4 @@
-//! The `worker` program: the daemon, and what goes with it.
+//! The `worker` program: the daemon, and the commands beside it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,17 +31,17 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// List the data sets below a folder, as the daemon would announce them.
+    /// List the data sets below a folder, as the daemon announces them.
     Inspect {
         /// The data root.
         dir: PathBuf,
-        /// Look at this data set only (KIND:PATH, or KIND:PATH?groups=PATTERN); may be given several times.
+        /// Data set to list (KIND:PATH, or KIND:PATH?groups=PATTERN); may be given several times [default: all].
         #[arg(long)]
         dataset: Vec<String>,
-        /// The folder is one data set: list its files too, with their hashes.
+        /// Treat the folder as one data set, and list its files with their hashes too.
         #[arg(long, conflicts_with = "dataset")]
         files: bool,
-        /// With --files: how names of images say which group they are of, as `dataset.groups` in a sweep file.
+        /// With --files: pattern that finds the group in an image's name, as `dataset.groups` in a sweep file.
         #[arg(long, value_name = "PATTERN", requires = "files")]
         groups: Option<GroupPattern>,
         /// Print JSON.
@@ -50,19 +50,19 @@ enum Command {
     },
     /// Write the encoder of a trained model as a safetensors file that PyTorch loads.
     Export {
-        /// A model file, or its artifact id: `model` of a stage in a report's results.json.
+        /// Model file, or its artifact id: `model` of a stage in a report's results.json.
         model: String,
-        /// The file to write.
+        /// File to write.
         #[arg(long)]
         out: PathBuf,
-        /// The coordinator's state directory, for an artifact id.
+        /// State directory of the coordinator, to find an artifact id in.
         #[arg(long, default_value = ".pretext")]
         state_dir: PathBuf,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// The process that trains, started by the daemon for each slot.
+    /// Train stages in this process; the daemon starts one for each slot.
     #[command(hide = true)]
     Trainer {
         #[arg(long)]
@@ -76,16 +76,16 @@ enum Command {
 
 #[derive(Args)]
 struct DaemonArgs {
-    /// URL of the coordinator. Several (separated by commas, or given several times) are tried in turn.
+    /// URL of the coordinator. Several URLs (separated by commas, or given several times) are tried in turn.
     #[arg(long, env = "PRETEXT_COORDINATOR", default_value = "http://127.0.0.1:7878", value_delimiter = ',')]
     coordinator: Vec<String>,
-    /// File with the join token, for a coordinator with TLS. Not needed any more once the worker has a certificate.
+    /// File with the join token, for a coordinator with TLS. A worker that has a certificate does not need it.
     #[arg(long, env = "PRETEXT_TOKEN_FILE")]
     token_file: Option<PathBuf>,
     /// Devices to offer, separated by commas: auto, cpu, vulkan[:N], cuda[:N], rocm[:N], metal[:N].
     #[arg(long, default_value = "auto", value_delimiter = ',')]
     device: Vec<String>,
-    /// Stages at a time on each device [default: 1 on a GPU; on the CPU one for each set of --threads].
+    /// Stages at a time on each device [default: 1 on a GPU; on the CPU, one for each --threads cores].
     #[arg(long)]
     slots: Option<u32>,
     /// CPU threads of each trainer.
@@ -94,36 +94,37 @@ struct DaemonArgs {
     /// Folder that `dataset.path` is relative to.
     #[arg(long, default_value = "data")]
     data_root: PathBuf,
-    /// Announce this data set (KIND:PATH, or KIND:PATH?groups=PATTERN) and not all that are there; may be given several times.
+    /// Data set to announce (KIND:PATH, or KIND:PATH?groups=PATTERN); may be given several times [default: all below
+    /// the data root].
     #[arg(long)]
     dataset: Vec<String>,
     /// Announce no data sets.
     #[arg(long, hide = true)]
     no_datasets: bool,
-    /// Stop when standard input ends: whoever started this worker is gone.
+    /// Stop when standard input ends, which means that the process that started this worker is gone.
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
     /// Name of this worker [default: the host's name].
     #[arg(long)]
     name: Option<String>,
-    /// Where the spool, checkpoints and models are kept.
+    /// Folder for the spool, checkpoints and models.
     #[arg(long, default_value = ".pretext-worker")]
     state_dir: PathBuf,
-    /// Where pushed data sets are kept that this worker fetched [default: data in the state directory].
+    /// Folder for pushed data sets that this worker fetches [default: data in the state directory].
     #[arg(long, value_name = "DIR")]
     data_cache: Option<PathBuf>,
-    /// What they take of the disk, at most: bytes, or a number with K, M, G or T. 0: fetch none.
+    /// Size limit of all fetched data sets: bytes, or a number with K, M, G or T. 0: fetch none.
     #[arg(long, value_name = "BYTES", default_value = "10G", value_parser = daemon::size)]
     data_cache_limit: u64,
-    /// MiB of points that wait on the disk for an unreachable coordinator, at most; then trainers wait.
+    /// Size limit, in MiB, of the points that wait on the disk for the coordinator. At the limit, trainers wait.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     spool_limit: u64,
-    /// End with 0 when for so many seconds [60 where no number is given] no stage has waited that this worker could run.
-    /// Told to stop before that, it ends with 130.
+    /// Exit with 0 after SECONDS [60 if no number is given] without a stage that this worker can run. A worker that is
+    /// told to stop before that exits with 130.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "60",
         value_parser = clap::value_parser!(u64).range(1..=86_400))]
     until_idle: Option<u64>,
-    /// How log lines look.
+    /// Format of log lines.
     #[arg(long, default_value = "text", value_parser = ["text", "json"])]
     log_format: String,
 }

@@ -1,17 +1,17 @@
-//! A disk that loses power, that is full or broken for a while, and that takes its time. Every operation of a run is
-//! recorded; then power is lost after each of them, with everything that was not synced lost, kept, torn or reordered.
+//! A simulated disk that loses power, is full or broken for a while, and is slow on request. It records every operation
+//! of a run. Then power is lost after each operation; everything that was not synced is lost, kept, torn or reordered.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use pretext_shared::draw::{Draw, Place, Purpose};
 
-/// Disks write sectors: a write that is torn ends or begins at a multiple of this.
+/// Sector size: a torn write ends or begins at a multiple of this.
 const SECTOR: usize = 512;
-/// Random selections of what survives, at each moment.
+/// Number of random selections of surviving operations, at each moment.
 const SELECTIONS: usize = 8;
 
-/// One thing that a disk was told to do.
+/// One operation of a disk.
 #[derive(Debug, Clone)]
 enum Operation {
     Write { offset: usize, data: Vec<u8> },
@@ -23,20 +23,20 @@ enum Operation {
 struct Platter {
     content: Vec<u8>,
     operations: Vec<Operation>,
-    /// Whether the disk takes its time with the next operation, and whether somebody waits for it.
+    /// Whether the next operation waits, and whether an operation is waiting.
     closed: bool,
     waited_for: bool,
-    /// Writes and syncs that succeed before the disk refuses the next `refusals`.
+    /// Number of writes and syncs that succeed before the disk refuses the next `refusals`.
     good: usize,
     refusals: usize,
 }
 
-/// The simulated home of a database's file. Clones are the same disk.
+/// The disk under a database's file. Clones are the same disk.
 #[derive(Debug, Clone, Default)]
 pub struct Disk(Arc<(Mutex<Platter>, Condvar)>);
 
 impl Disk {
-    /// A good disk with this content.
+    /// Returns a good disk with this content.
     pub fn with(content: Vec<u8>) -> Self {
         let platter = Platter { content, good: usize::MAX, ..Default::default() };
         Self(Arc::new((Mutex::new(platter), Condvar::new())))
@@ -46,40 +46,40 @@ impl Disk {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Operations so far.
+    /// Returns the number of operations so far.
     pub fn recorded(&self) -> usize {
         self.platter().operations.len()
     }
 
-    /// Whether the last operation was a sync.
+    /// Returns whether the last operation was a sync.
     pub fn ends_with_a_sync(&self) -> bool {
         matches!(self.platter().operations.last(), Some(Operation::Sync))
     }
 
-    /// From here on, operations wait.
+    /// From now on, operations wait.
     pub fn close(&self) {
         let mut platter = self.platter();
         (platter.closed, platter.waited_for) = (true, false);
     }
 
-    /// Whether an operation waits since the disk was closed.
+    /// Returns whether an operation has waited since the disk was closed.
     pub fn is_waited_for(&self) -> bool {
         self.platter().waited_for
     }
 
-    /// Operations go on.
+    /// Lets operations continue.
     pub fn reopen(&self) {
         self.platter().closed = false;
         self.0.1.notify_all();
     }
 
-    /// Lets `good` more operations succeed and refuses the next `refusals`: the disk is full.
+    /// Lets `good` more operations succeed and refuses the next `refusals`, as a full disk does.
     pub fn refuse(&self, good: usize, refusals: usize) {
         let mut platter = self.platter();
         (platter.good, platter.refusals) = (good, refusals);
     }
 
-    /// Refusals that are still to come.
+    /// Returns the number of refusals that are still to come.
     pub fn refusals_left(&self) -> usize {
         self.platter().refusals
     }
@@ -147,19 +147,20 @@ impl redb::StorageBackend for Disk {
     }
 }
 
-/// What was lost and looked at.
+/// Counts of the lost and checked states.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Losses {
     /// Operations of the run.
     pub operations: usize,
-    /// Syncs among them.
+    /// Number of syncs among them.
     pub boundaries: usize,
-    /// Disks that were looked at.
+    /// Number of disk states that were checked.
     pub disks: usize,
 }
 
-/// Loses power after each operation of `disk` but the first `opened`: before a file was opened for the first time nothing
-/// was promised, not even a file. `check` is given the operations done, a name of the moment, and what the disk has.
+/// Loses power after each operation of `disk` except the first `opened`: before a file was opened for the first time
+/// nothing was promised, not even a file. `check` gets the number of operations, a name of the moment, and the disk's
+/// content.
 pub fn lose_power(disk: &Disk, opened: usize, mut check: impl FnMut(usize, &str, Vec<u8>)) -> Losses {
     let operations = disk.platter().operations.clone();
     let mut draw = Draw::new(Place { seed: 0, purpose: Purpose::Order, epoch: 0, sample: 0, view: 0 }, 0);
@@ -185,7 +186,7 @@ pub fn lose_power(disk: &Disk, opened: usize, mut check: impl FnMut(usize, &str,
     losses
 }
 
-/// Contents that a disk may have after `pending` was not synced.
+/// Returns the contents that a disk may have if `pending` was not synced.
 fn survivors(synced: &[u8], pending: &[Operation], draw: &mut Draw) -> Vec<Vec<u8>> {
     let content = |operations: &mut dyn Iterator<Item = Operation>| {
         let mut content = synced.to_vec();

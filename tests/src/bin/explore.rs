@@ -1,4 +1,4 @@
-//! Explores the model: `explore [ATTEMPTS CRASHES DEATHS LATE FAILURES [MOST-STATES]]`.
+//! Explores all states of the model: `explore [ATTEMPTS CRASHES DEATHS LATE FAILURES [MOST-STATES]]`.
 
 use std::process::ExitCode;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Runs seeds of the simulation: `simulate [--from N] [--seeds N] [--keep-going]`, or one with its trace:
+//! Runs seeds of the simulation: `simulate [--from N] [--seeds N] [--keep-going]`. Runs one seed with its trace:
 //! `simulate --seed N`.
 
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use pretext_tests::simulation::{Stats, Trace, Workload, run};
 
-/// Seeds between two lines of progress.
+/// Number of seeds between two lines of progress.
 const PROGRESS: u64 = 10_000;
 
 struct Arguments {

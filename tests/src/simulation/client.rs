@@ -1,4 +1,4 @@
-//! The person: submits sweeps, changes their mind, and repeats what was not answered.
+//! The user of the simulation: submits sweeps, cancels and retries them, and repeats calls that got no answer.
 
 use pretext_engine::{State, SweepMark};
 
@@ -9,14 +9,14 @@ use super::world::World;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Client {
-    /// Sweeps that were not submitted yet.
+    /// Sweeps that are not submitted yet.
     pub(super) open: Vec<usize>,
-    /// The call that is not answered yet.
+    /// The call that has no answer yet.
     pub(super) waiting: Option<(u64, Op)>,
     pub(super) calls: u64,
-    /// Rounds of `retry` after the calm began.
+    /// Number of `retry` rounds since the calm began.
     pub(super) rounds: u32,
-    /// When the sweeps must have ended.
+    /// Time at which the sweeps must have ended.
     pub(super) deadline: u64,
 }
 
@@ -72,7 +72,7 @@ impl World<'_> {
         self.later(500, 501, Event::Look);
     }
 
-    /// Looks whether all has ended. True once it has, and well.
+    /// Checks whether all sweeps have ended. Returns true once all have ended well.
     pub(super) fn look(&mut self) -> Result<bool, Violation> {
         if !self.is_calm {
             let stages: Vec<_> = self.store.points.keys().copied().collect();
@@ -98,7 +98,7 @@ impl World<'_> {
         if !sweeps.iter().all(|(sweep, _)| is_final(&sweep.id)) {
             return self.in_time();
         }
-        // Everything is final; what failed gets another chance, now that nothing goes wrong any more.
+        // Everything is final. Failed cells get another try now that there are no more faults.
         let failed = sweeps.iter().find(|(sweep, mark)| {
             let failed = |stage| matches!(self.store.progress(stage).map(|p| &p.state), Some(State::Failed(_)));
             *mark == SweepMark::Active && sweep.cells.iter().any(|cell| cell.stages().any(failed))
@@ -135,7 +135,7 @@ impl World<'_> {
     }
 }
 
-/// How long all may take once nothing goes wrong.
+/// Longest time for all sweeps to end after the last fault.
 const PATIENCE: u64 = 20 * 60_000;
-/// How often what failed may need another chance.
+/// Largest number of retries that failed cells may need.
 const ROUNDS: u32 = 8;

@@ -9,35 +9,35 @@ use super::oracle::Known;
 use super::store::{Seen, Store, Violation, violation};
 use super::world::World;
 
-/// Checkpoints of a stage that are kept.
+/// Number of checkpoints of a stage that are kept.
 const KEEP: u32 = 2;
 
-/// The process, and what it keeps in memory only.
+/// The process, and the state that it has in memory only.
 #[derive(Default)]
 pub(super) struct Process {
     pub(super) engine: Option<Engine>,
     started_at: Millis,
-    /// How far the monotonic clock ran ahead of the truth.
+    /// Time by which the monotonic clock is ahead of the true time.
     pub(super) jump: Millis,
-    /// How far the wall clock is off.
+    /// Offset of the wall clock.
     pub(super) wall: u64,
     pub(super) paused_until: Millis,
     inbox: Vec<Envelope>,
     turn_is_planned: bool,
     start_is_planned: bool,
-    /// When it last looked at the clock, in truth.
+    /// True time of its last reading of the clock.
     heard_at: Millis,
-    /// When it looks at the clock next, if nobody asks; ticks of a former life are void.
+    /// Time of its next reading of the clock if there is no request. Ticks of an earlier process are void.
     tick_at: Millis,
 }
 
-/// A copy of the store, and of what had been acknowledged when it was made.
+/// A copy of the store, and of everything that was acknowledged before the copy.
 pub(super) struct Backup {
     store: Store,
     known: Known,
 }
 
-/// An answer that is ready, with what the request was.
+/// An answer that is ready, with its request.
 struct Answered {
     origin: Origin,
     op: Op,
@@ -49,7 +49,7 @@ impl World<'_> {
         self.now - self.process.started_at + self.process.jump
     }
 
-    /// The process dies; another starts after a while.
+    /// Kills the process; another one starts after a while.
     pub(super) fn crash(&mut self, why: &str) {
         if self.process.engine.is_none() {
             return;
@@ -80,7 +80,7 @@ impl World<'_> {
         self.process.engine = Some(Engine::restore(self.limits, self.store.snapshot.clone(), 0));
         for (id, (_, progress)) in &self.store.snapshot.stages {
             match progress.state {
-                // Its holder has a whole lease to come back.
+                // Its holder has a whole lease to return.
                 State::Leased(_) => {
                     self.known.contact.insert(*id, self.known.attentive);
                 }
@@ -103,7 +103,7 @@ impl World<'_> {
         self.backup = Some(Backup { store: self.store.clone(), known: self.known.clone() });
     }
 
-    /// The store is as it was when it was copied, and nobody says so.
+    /// Sets the store back to its copy, without notice.
     pub(super) fn roll_back(&mut self) {
         let Some(backup) = self.backup.take() else { return };
         self.crash("the store is set back");
@@ -135,7 +135,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// What the core does in a round: time, all requests that wait, one commit, then the answers.
+    /// Runs one round of the core: time, all waiting requests, one commit, then the answers.
     pub(super) fn turn(&mut self) -> Result<(), Violation> {
         self.process.turn_is_planned = false;
         let Some(mut engine) = self.process.engine.take() else { return Ok(()) };
@@ -148,7 +148,7 @@ impl World<'_> {
             }
             return Ok(());
         }
-        // What counts as silence of others: time in which the coordinator listened.
+        // Others count as silent only in time in which the coordinator listened.
         let gap = self.now - self.process.heard_at;
         if gap <= self.limits.lease_ms / 4 {
             self.known.attentive += gap;
@@ -174,7 +174,7 @@ impl World<'_> {
             if let Change::MarkSweep(id, SweepMark::Active) = change
                 && !answered.iter().any(|answered| matches!(&answered.op, Op::Retry(sweep) if sweep == id))
             {
-                return violation("I11", format!("the cancellation of {id} was taken back, and nobody asked"));
+                return violation("I11", format!("the cancellation of {id} was undone without a request"));
             }
         }
         let crowd = changes.iter().any(|change| matches!(change, Change::SetProgress(..)));
@@ -234,7 +234,7 @@ impl World<'_> {
             }
             Op::Lease { device, request } => {
                 let Origin::Worker(life) = origin else { return Answer::Granted(None) };
-                // A worker that is not known is told so by its next heartbeat.
+                // The next heartbeat tells an unknown worker to register.
                 let grant = engine.lease(&worker(life), device, request, now, wall).ok().flatten();
                 Answer::Granted(grant.map(Box::new))
             }
@@ -285,7 +285,7 @@ impl World<'_> {
         }
     }
 
-    /// Checks a transition against what the simulation knows of the truth.
+    /// Checks a transition against the simulation's knowledge of the truth.
     fn saw(&mut self, seen: Seen, now: Millis) -> Result<(), Violation> {
         let silence = |world: &Self, stage: StageId| {
             world.known.attentive - world.known.contact.get(&stage).copied().unwrap_or(world.known.attentive)
@@ -341,7 +341,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// A stage whose attempt the store has forgotten is given to nobody until a person asks for it.
+    /// Checks that a stage whose attempt the store has forgotten is granted only after a person asks for it.
     fn is_quarantined(&self, attempt: AttemptId) -> Result<(), Violation> {
         let Some(progress) = self.store.progress(attempt.stage) else { return Ok(()) };
         let is_open = matches!(progress.state, State::Waiting(_) | State::Leased(_));
@@ -353,10 +353,10 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Enters into the ledger what is acknowledged, and checks that the store has it.
+    /// Records an acknowledgement in the ledger, and checks that the store has it.
     fn acknowledge(&mut self, origin: Origin, op: &Op, answer: &Answer, now: Millis) -> Result<(), Violation> {
         if let (Op::Register, Origin::Worker(life)) = (op, origin) {
-            // A later life of the same machine has replaced this one, whenever its words arrive.
+            // A later process of the same machine has replaced this one, whenever its messages arrive.
             let is_newest =
                 !self.known.registered.iter().any(|other| other.machine == life.machine && other.boot > life.boot);
             if is_newest {
@@ -412,7 +412,7 @@ impl World<'_> {
         let Some(progress) = self.store.progress(attempt.stage) else {
             return violation("I5", format!("{attempt} was accepted of a stage that is not there"));
         };
-        // A repetition of what is over tells the coordinator nothing of the request.
+        // A repeated report of an ended attempt says nothing new about the request.
         let is_news = match op {
             Op::Points { sequence, .. } => !self.known.ledger.points.contains_key(&(attempt, *sequence)),
             Op::Complete { .. } => !self.known.ledger.results.contains_key(&attempt.stage),

@@ -1,4 +1,4 @@
-//! What travels and what is due.
+//! Messages and due events of the simulation.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -8,23 +8,23 @@ use pretext_shared::ids::{AttemptId, SweepId};
 use pretext_shared::outcome::{Failure, StageResult};
 use pretext_shared::point::Point;
 
-/// One life of a machine's daemon.
+/// One process of a machine's daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Life {
     pub(super) machine: usize,
     pub(super) boot: u64,
 }
 
-/// Who asks.
+/// The sender of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     Worker(Life),
-    /// With the number of the call.
+    /// The client, with the number of the call.
     Client(u64),
 }
 
-/// What is asked. Those by an attempt carry the request that it was granted to, which the coordinator does not see:
-/// the simulation checks with it that nobody writes under another's grant.
+/// A request. Requests of an attempt carry the request id of their grant, which the coordinator does not see. The
+/// simulation uses it to check that no attempt writes under another attempt's grant.
 #[derive(Debug, Clone)]
 pub(super) enum Op {
     Register,
@@ -40,42 +40,42 @@ pub(super) enum Op {
     Retry(SweepId),
 }
 
-/// What is answered.
+/// An answer.
 #[derive(Debug, Clone)]
 pub(super) enum Answer {
-    /// Done, and durable.
+    /// The request is done, and durable.
     Done,
-    /// A stage, or none for now.
+    /// A stage, or none at present.
     Granted(Option<Box<Grant>>),
     /// What to do with each attempt; whether the worker must register again.
     Directives(Vec<(AttemptId, Directive)>, bool),
-    /// Something must come first.
+    /// Another request must come first.
     Early,
-    /// Never: the store does not know the attempt.
+    /// Final refusal: the store does not know the attempt.
     Forgotten,
-    /// Never: the attempt is over.
+    /// Final refusal: the attempt is superseded.
     Over(String),
 }
 
-/// A request on its way.
+/// A request in transit.
 #[derive(Debug, Clone)]
 pub(super) struct Envelope {
     pub(super) origin: Origin,
     pub(super) op: Op,
 }
 
-/// What is due.
+/// A due event.
 #[derive(Debug, Clone)]
 pub(super) enum Event {
     /// A request reaches the coordinator.
     Arrive(Envelope),
-    /// The core thread takes what waits.
+    /// The core thread takes the waiting requests.
     Turn,
-    /// Time passes for a coordinator that nobody asks.
+    /// Time passes for a coordinator without requests.
     Tick,
     /// A coordinator starts.
     Start,
-    /// An answer reaches whoever asked.
+    /// An answer reaches its receiver.
     Reply(Origin, Op, Answer),
     /// A heartbeat is due.
     Beat(Life),
@@ -83,19 +83,19 @@ pub(super) enum Event {
     Ask(Life, usize),
     /// A trainer takes a step.
     Step(Life, AttemptId),
-    /// The sender of an attempt looks for what to send.
+    /// The sender of an attempt looks for data to send.
     Push(Life, AttemptId),
     /// A daemon starts.
     Boot(usize),
-    /// The client does what it wants next.
+    /// The client does its next action.
     Act,
-    /// The client repeats what was not answered.
+    /// The client repeats a call without an answer.
     Insist(u64),
-    /// Something goes wrong.
+    /// A fault of a machine.
     Mischief,
-    /// Nothing goes wrong any more.
+    /// Faults end.
     Calm,
-    /// Somebody looks whether all is done.
+    /// A check whether all is done.
     Look,
 }
 
@@ -122,12 +122,12 @@ impl PartialOrd for Due {
 
 impl Ord for Due {
     fn cmp(&self, other: &Self) -> Ordering {
-        // The heap gives the largest first: earlier is larger.
+        // The heap returns the largest first: earlier is larger.
         (other.at, other.order).cmp(&(self.at, self.order))
     }
 }
 
-/// Events in the order of their time; of one time in the order in which they were planned.
+/// Events in the order of their time; events of one time in the order in which they were planned.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
     heap: BinaryHeap<Due>,

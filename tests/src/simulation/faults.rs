@@ -1,8 +1,8 @@
-//! What goes wrong: every seed switches on some faults and leaves others out, so that rare ones meet undisturbed.
+//! Faults of the simulation: every seed switches some faults on and others off, so that rare ones also occur alone.
 
 use fastrand::Rng;
 
-/// Chances, each out of a thousand per opportunity.
+/// Chances, each in a thousand for every opportunity.
 #[derive(Debug, Clone)]
 pub(super) struct Faults {
     pub(super) drop: u32,
@@ -64,7 +64,7 @@ impl Faults {
         Self { drop, duplicate, straggle, crash_before, crash_after, crashed, memory, diverged, poison, mischief }
     }
 
-    /// Nothing goes wrong any more.
+    /// Returns the setting without faults.
     pub(super) fn none() -> Self {
         Self {
             drop: 0,

@@ -1,4 +1,5 @@
-//! What the coordinator acknowledged, kept on the other side of the wire, and the comparison in the end.
+//! The ledger: everything that the coordinator acknowledged, as clients saw it, and its comparison with the store at
+//! the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,7 @@ pub(super) struct Ledger {
     pub(super) checkpoints: BTreeMap<StageId, u64>,
     pub(super) results: BTreeMap<StageId, StageResult>,
     pub(super) sweeps: BTreeSet<SweepId>,
-    /// Whether the last thing that was acknowledged of a sweep was its cancellation.
+    /// Whether the last acknowledged change of a sweep was its cancellation.
     pub(super) cancelled: BTreeMap<SweepId, bool>,
 }
 
@@ -25,7 +26,7 @@ impl Ledger {
         self.points.len() + self.checkpoints.len() + self.results.len() + self.sweeps.len()
     }
 
-    /// Everything that was acknowledged is in the store, as it was acknowledged.
+    /// Checks that everything that was acknowledged is in the store, unchanged.
     pub(super) fn compare(&self, store: &Store) -> Result<(), Violation> {
         for ((attempt, sequence), points) in &self.points {
             let stored = store.points.get(&attempt.stage).and_then(|all| all.get(&(attempt.fence, *sequence)));

@@ -1,5 +1,6 @@
-//! A machine with a worker, as the real one behaves: it spools before it sends, sends until it is answered, keeps its
-//! lease alive, resumes from the newest checkpoint, and hands over what a former life left on its disk.
+//! A machine with a simulated worker that behaves as the real one: it spools before it sends, and sends until it is
+//! answered. It keeps its lease alive, resumes from the newest checkpoint, and hands over what an earlier process left
+//! on its disk.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +14,10 @@ use super::event::{Answer, Event, Life, Op, Origin};
 use super::workload::{steps, value};
 use super::world::World;
 
-/// What a slot does.
+/// The state of a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Slot {
-    /// Asks for work, again and again with the same request.
+    /// Asks for work, repeatedly with the same request id.
     Asking(String),
     /// Works on an attempt, or hands over its end.
     Busy(AttemptId),
@@ -30,17 +31,17 @@ pub(super) enum Ending {
     Released,
 }
 
-/// What the disk has of an attempt.
+/// The records of an attempt on the disk.
 #[derive(Debug, Clone)]
 pub(super) struct Left {
-    /// The request that it was granted to.
+    /// The request of its grant.
     request: String,
     batches: Vec<Vec<Point>>,
     acknowledged: u64,
-    /// Saved and not registered: the step, and the batches that must be durable first.
+    /// A saved checkpoint that is not registered: its step, and the batches that must be durable first.
     checkpoint: Option<(u64, u64)>,
     ending: Option<Ending>,
-    /// When the sender looks next; older plans are void.
+    /// Time of the sender's next look; older plans are void.
     push_at: Millis,
 }
 
@@ -61,7 +62,7 @@ pub(super) struct Machine {
     pub(super) cut_until: Millis,
     slots: Vec<Slot>,
     trainings: BTreeMap<AttemptId, Training>,
-    /// Survives the daemon.
+    /// State that survives the daemon.
     left: BTreeMap<AttemptId, Left>,
     checkpoints: BTreeMap<StageId, u64>,
     requests: u64,
@@ -101,13 +102,13 @@ impl Machine {
     }
 }
 
-/// How a worker names itself.
+/// Returns the name and boot id of a worker.
 pub(super) fn worker(life: Life) -> WorkerId {
     let boot = ((life.machine as u128) << 64) | u128::from(life.boot);
     WorkerId { name: format!("m{}", life.machine), boot: uuid::Uuid::from_u128(boot) }
 }
 
-/// The checkpoint of a stage at a step: its content is a function of both, as training is.
+/// Returns the checkpoint of a stage at a step. Its content is a function of both, as in training.
 fn checkpoint(stage: StageId, step: u64) -> Checkpoint {
     let mut bytes = *stage.0.as_bytes();
     bytes[30] ^= 0xa5;
@@ -128,7 +129,7 @@ fn result(stage: StageId) -> StageResult {
     }
 }
 
-/// The points that a step makes.
+/// Returns the points that a step makes.
 pub(super) fn points(stage: StageId, step: u64) -> Vec<Point> {
     let point = |metric| Point { part: Part::Train, metric, epoch: 1, step, value: value(stage, step) };
     let mut made = vec![point(Metric::StepLoss)];
@@ -148,7 +149,7 @@ impl World<'_> {
         machine.is_up && machine.boot == life.boot
     }
 
-    /// A daemon starts and finds what its former life left.
+    /// Starts a daemon, which finds what an earlier process left.
     pub(super) fn boot(&mut self, index: usize) {
         let machine = &mut self.machines[index];
         if machine.is_up {
@@ -165,7 +166,7 @@ impl World<'_> {
         let life = self.life(index);
         self.note(|| format!("m{index} starts, boot {}", life.boot));
         for attempt in self.machines[index].left.keys().copied().collect::<Vec<_>>() {
-            // An attempt that had not ended: what there is of it is handed over, or dropped with its folder.
+            // An attempt that had not ended: its records are handed over, or dropped with its folder.
             let drop = self.rng.bool();
             let Some(left) = self.machines[index].left.get_mut(&attempt) else { continue };
             if left.ending.is_none() && drop {
@@ -182,7 +183,7 @@ impl World<'_> {
         }
     }
 
-    /// The daemon dies with its trainers. The disk stays.
+    /// Kills the daemon with its trainers. The disk stays.
     pub(super) fn kill(&mut self, index: usize) {
         let machine = &mut self.machines[index];
         if machine.is_up {
@@ -194,7 +195,7 @@ impl World<'_> {
         }
     }
 
-    /// The daemon is told to stop: every attempt is given back after its points.
+    /// Tells the daemon to stop: every attempt is given back after its points.
     pub(super) fn stop(&mut self, index: usize) {
         let life = self.life(index);
         let running: Vec<AttemptId> = self.machines[index].trainings.keys().copied().collect();
@@ -260,7 +261,7 @@ impl World<'_> {
         let Some(slot) = self.machines[life.machine].slots.iter().position(|slot| *slot == asking) else { return };
         let machine = &mut self.machines[life.machine];
         machine.slots[slot] = Slot::Busy(attempt);
-        // A checkpoint that cannot be fetched costs time, not truth.
+        // A checkpoint that cannot be fetched costs time only.
         let fetched = grant.resume_from.as_ref().filter(|checkpoint| self.artifacts.contains(&checkpoint.artifact));
         let registered = fetched.map_or(0, |checkpoint| checkpoint.step);
         let start = registered.max(machine.checkpoints.get(&stage).copied().unwrap_or(0));
@@ -346,7 +347,7 @@ impl World<'_> {
         }
     }
 
-    /// Sends what comes next of an attempt: its points in order, then its checkpoint, then its end.
+    /// Sends the next data of an attempt: its points in order, then its checkpoint, then its end.
     pub(super) fn push(&mut self, life: Life, attempt: AttemptId) {
         if !self.lives(life) {
             return;
@@ -374,7 +375,7 @@ impl World<'_> {
         self.push_soon(life, attempt, again);
     }
 
-    /// An answer reaches a daemon.
+    /// Delivers an answer to a daemon.
     pub(super) fn answered(&mut self, life: Life, op: Op, answer: Answer) {
         if !self.lives(life) {
             return;
@@ -414,7 +415,7 @@ impl World<'_> {
                 Answer::Over(_) | Answer::Forgotten,
             )
             | (Op::Complete { attempt, .. } | Op::Fail { attempt, .. } | Op::Release { attempt, .. }, Answer::Done)
-            // Points that the coordinator acknowledged and no longer has: nothing can be built on this attempt.
+            // The coordinator no longer has points that it acknowledged: the attempt cannot continue.
             | (
                 Op::Points { attempt, .. } | Op::Checkpoint { attempt, .. } | Op::Complete { attempt, .. },
                 Answer::Early,

@@ -1,7 +1,7 @@
 //! Deterministic simulation of coordinator, workers, network and store around the real engine: one thread, no clock, no
-//! IO. One seed decides the cluster, the sweeps, what a person asks, and everything that goes wrong; after a while
-//! nothing goes wrong any more, and then all must come to a good end. The store checks every transition, a ledger keeps
-//! what was acknowledged.
+//! IO. One seed decides the cluster, the sweeps, the user's requests and every fault. After a while the faults stop,
+//! and then every sweep must end well. The store checks every transition, and a ledger keeps everything that was
+//! acknowledged.
 
 mod client;
 mod coordinator;
@@ -20,7 +20,7 @@ pub use workload::Workload;
 
 use world::World;
 
-/// Whether what happens is written down.
+/// Whether events are written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trace {
     /// Every request, answer and fault.
@@ -29,7 +29,7 @@ pub enum Trace {
     Off,
 }
 
-/// What a seed did.
+/// Counts of a seed's run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Events of all kinds.
@@ -40,18 +40,18 @@ pub struct Stats {
     pub commits: u64,
     /// Grants.
     pub grants: u64,
-    /// Deaths of the coordinator.
+    /// Number of coordinator crashes.
     pub crashes: u64,
-    /// Stages given up because of their workers.
+    /// Number of stages that were quarantined because of their workers.
     pub quarantines: u64,
-    /// Stores set back.
+    /// Number of times that the store was set back.
     pub rollbacks: u64,
-    /// Acknowledgements compared in the end.
+    /// Number of acknowledgements that were compared at the end.
     pub acknowledged: u64,
 }
 
 impl Stats {
-    /// Adds another seed's.
+    /// Adds another seed's counts.
     pub fn add(&mut self, other: &Stats) {
         self.events += other.events;
         self.messages += other.messages;
@@ -67,16 +67,16 @@ impl Stats {
 /// A seed that broke a promise.
 #[derive(Debug, Clone)]
 pub struct Broken {
-    /// What was broken.
+    /// The violation.
     pub violation: Violation,
-    /// What happened, line by line; empty without a trace.
+    /// The events, line by line; empty without a trace.
     pub trace: Vec<String>,
 }
 
 /// Runs the world of a seed.
 ///
 /// # Errors
-/// The first promise that was broken.
+/// The first broken promise.
 pub fn run(seed: u64, workload: &Workload, trace: Trace) -> Result<Stats, Box<Broken>> {
     let mut world = World::new(seed, workload, trace);
     let ended = world.run();

@@ -1,7 +1,7 @@
-//! Every state that two workers, two stages, three attempts and one crash of the coordinator can reach, over the real
-//! engine: requests in any order, answers that are lost, holders that go on after their lease has expired, leases that
-//! expire at any moment, the coordinator dying before and after any commit. Wider bounds add deaths of workers, late
-//! requests and failures.
+//! An exhaustive model over the real engine: every state that two workers, two stages, three attempts and one crash of
+//! the coordinator can reach. Requests come in any order, and answers may be lost. Leases expire at any moment, and
+//! their holders continue. The coordinator may die before and after any commit. Wider bounds add deaths of workers,
+//! late requests and failures.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,20 +14,20 @@ use pretext_shared::outcome::{Failure, FailureCode, Score, StageResult};
 use super::store::{Store, Violation, violation};
 use super::workload::{Workload, value};
 
-/// What bounds the model.
+/// The bounds of the model.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Grants of a stage.
+    /// Largest number of grants of a stage.
     pub attempts: u64,
-    /// Deaths of the coordinator.
+    /// Largest number of deaths of the coordinator.
     pub crashes: u8,
-    /// Deaths of workers.
+    /// Largest number of deaths of workers.
     pub deaths: u8,
-    /// Requests, or copies of requests, that come at any later time or never.
+    /// Largest number of requests, or copies of requests, that arrive at any later time or never.
     pub late: u8,
-    /// Attempts that fail.
+    /// Largest number of attempts that fail.
     pub failures: u8,
-    /// States at which exploration is given up.
+    /// Number of states at which the exploration stops.
     pub most: u64,
 }
 
@@ -37,7 +37,7 @@ impl Default for Bounds {
     }
 }
 
-/// What was explored.
+/// The size of the explored model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Explored {
     /// Distinct states.
@@ -61,7 +61,7 @@ enum Ask {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Slot {
     Asking,
-    /// With the grants' request and how far it has got: points, checkpoint, end.
+    /// Working, with the request of the grant and the progress: points, checkpoint, end.
     Working(AttemptId, String, u8),
 }
 
@@ -139,7 +139,7 @@ impl Node {
         format!("w{worker}b{}r{}", self.workers[worker].boot, self.workers[worker].asked)
     }
 
-    /// What a worker may send now.
+    /// Returns what a worker may send now.
     fn may_send(&self, index: usize, bounds: &Bounds) -> Vec<Ask> {
         let worker = &self.workers[index];
         if !worker.is_known {
@@ -166,7 +166,7 @@ impl Node {
         }
     }
 
-    /// All states that may follow.
+    /// Returns all states that may follow.
     fn next(&self, bounds: &Bounds) -> Result<Vec<Node>, Violation> {
         let mut next = Vec::new();
         for index in 0..2 {
@@ -192,7 +192,7 @@ impl Node {
             next.push(removed.deliver(&message, true)?);
             next.push(removed.deliver(&message, false)?);
         }
-        // Time passes for leases that run.
+        // Time passes for running leases.
         if self.store.snapshot.stages.values().any(|(_, progress)| matches!(progress.state, State::Leased(_))) {
             let mut node = self.clone();
             node.now += 1;
@@ -207,8 +207,8 @@ impl Node {
         Ok(next)
     }
 
-    /// A request is answered; its answer is lost; it is late, or a copy of it is; the coordinator dies before it is
-    /// durable, or after.
+    /// Returns the outcomes of a request: it is answered; its answer is lost; it or a copy of it is late; the
+    /// coordinator dies before or after the request is durable.
     fn arrives(&self, message: &(usize, u8, Ask), bounds: &Bounds, next: &mut Vec<Node>) -> Result<(), Violation> {
         let answered = self.deliver(message, true)?;
         let unheard = self.deliver(message, false)?;
@@ -327,7 +327,7 @@ impl Node {
         Ok(node)
     }
 
-    /// From here a worker that nothing happens to brings both stages to their end.
+    /// Checks that from here an undisturbed worker completes both stages.
     fn can_end(&self) -> Result<(), Violation> {
         let mut engine = self.engine.clone();
         let rescuer = WorkerId { name: "rescuer".to_owned(), boot: uuid::Uuid::nil() };

@@ -1,4 +1,4 @@
-//! What the simulation knows of the truth, and the checks that need it.
+//! The simulation's knowledge of the truth, and the checks that need it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,26 +21,26 @@ pub(super) struct Known {
     pub(super) ledger: Ledger,
     /// Time in which the coordinator listened.
     pub(super) attentive: Millis,
-    /// When a holder was last heard of, in that time.
+    /// Last contact with each holder, in that time.
     pub(super) contact: BTreeMap<StageId, Millis>,
-    /// Requests whose grant was worked on since the coordinator started.
+    /// Requests whose grant was used since the coordinator started.
     pub(super) used: BTreeSet<String>,
     /// Workers that the coordinator knows.
     pub(super) registered: BTreeSet<Life>,
-    /// Holders lost since the stage was last reset or got further.
+    /// Number of holders lost since the stage was last reset or made progress.
     pub(super) losses: BTreeMap<StageId, u32>,
-    /// Failures since the stage was last reset.
+    /// Number of failures since the stage was last reset.
     pub(super) failures: BTreeMap<(StageId, FailureCode), u32>,
     /// Attempts whose failure was counted.
     pub(super) failed: BTreeSet<AttemptId>,
-    /// Where each attempt resumed.
+    /// The step from which each attempt resumed.
     pub(super) resumes: BTreeMap<AttemptId, u64>,
-    /// When a stage began to wait after a failure, on the coordinator's clock, and how long.
+    /// When a stage began to wait after a failure, on the coordinator's clock, and for how long.
     pub(super) back_off: BTreeMap<StageId, (Millis, Millis)>,
 }
 
 impl World<'_> {
-    /// The stage is tried again exactly as long as the budget of this kind of failure allows.
+    /// Checks that the stage is retried exactly as often as the budget of this kind of failure allows.
     pub(super) fn failure_is_fair(&self, attempt: AttemptId, code: FailureCode, now: Millis) -> Result<(), Violation> {
         let count = self.known.failures.get(&(attempt.stage, code)).copied().unwrap_or(0);
         let Some(progress) = self.store.progress(attempt.stage) else { return Ok(()) };
@@ -69,7 +69,7 @@ impl World<'_> {
         }
     }
 
-    /// Every point of the attempt up to `step` is durable.
+    /// Checks that every point of the attempt up to `step` is durable.
     pub(super) fn points_up_to(&self, attempt: AttemptId, step: u64) -> Result<(), Violation> {
         let AttemptId { stage, fence } = attempt;
         let stored = self.store.points.get(&stage);
@@ -83,8 +83,8 @@ impl World<'_> {
         }
     }
 
-    /// The curve of a stage is what was acknowledged, without what a later attempt superseded: each point once, in
-    /// order.
+    /// Checks that the curve of a stage is everything that was acknowledged, except what a later attempt superseded:
+    /// each point once, in order.
     pub(super) fn curve_holds(&self, stage: StageId) -> Result<(), Violation> {
         let Some(batches) = self.store.points.get(&stage) else { return Ok(()) };
         let batches: Vec<Batch> = batches
@@ -95,7 +95,7 @@ impl World<'_> {
         let mut expected: BTreeMap<(Metric, u64), Point> = BTreeMap::new();
         for (fence, _) in &grants {
             let attempt = AttemptId { stage, fence: **fence };
-            // A grant whose answer was lost with the process resumed nothing that is known.
+            // A grant whose answer was lost with the process has no known resume.
             let Some(resume) = self.known.resumes.get(&attempt) else { return Ok(()) };
             expected.retain(|(_, step), _| step <= resume);
             let sent = batches.iter().filter(|batch| batch.fence == **fence).flat_map(|batch| &batch.points);
@@ -121,7 +121,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// What must hold once all has ended well.
+    /// Checks everything that must hold after a good end.
     pub(super) fn all_is_well(&self) -> Result<(), Violation> {
         self.known.ledger.compare(&self.store)?;
         let Some(engine) = &self.process.engine else { return violation("I8", "no coordinator runs") };

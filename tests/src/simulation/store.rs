@@ -1,4 +1,4 @@
-//! The contract of a store, and what must hold at every commit.
+//! The simulated store: its contract, and the checks at every commit.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,9 @@ use pretext_shared::point::Point;
 /// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Which: I1 to I12 of the invariants, or a name.
+    /// The promise: I1 to I12 of the invariants, or a name.
     pub invariant: &'static str,
-    /// What was seen.
+    /// The observation.
     pub seen: String,
 }
 
@@ -21,7 +21,7 @@ pub(super) fn violation<T>(invariant: &'static str, seen: impl Into<String>) -> 
     Err(Violation { invariant, seen: seen.into() })
 }
 
-/// What a commit did that the world wants to know.
+/// An effect of a commit that the world must know.
 #[derive(Debug)]
 pub(super) enum Seen {
     /// A stage was granted.
@@ -50,7 +50,7 @@ impl Store {
         self.snapshot.stages.get(&stage).map(|(_, progress)| progress.as_ref())
     }
 
-    /// Applies `changes`, all of them, and checks what each does.
+    /// Applies all `changes`, and checks the effect of each.
     pub(super) fn commit(&mut self, changes: Vec<Change>, limits: &Limits) -> Result<Vec<Seen>, Violation> {
         let mut seen = Vec::new();
         let mut touched: Vec<StageId> = Vec::new();
@@ -81,7 +81,7 @@ impl Store {
                         return violation("I10", format!("stage {} has progress and is not there", id.short()));
                     };
                     step(id, old, &new, limits, &mut seen)?;
-                    // A fence from the future is passed over in quarantine; anything else takes a grant.
+                    // Only a quarantine may skip a fence; every other new fence needs a grant.
                     let passed_over = matches!(new.state, State::Failed(_) | State::Cancelled);
                     if new.fence > old.fence && !passed_over {
                         raised.insert((id, new.fence), old.state.clone());
@@ -140,7 +140,7 @@ impl Store {
         }
         for (sweep, mark) in &self.snapshot.sweeps {
             let Some(most) = sweep.max_parallel else { continue };
-            // A stage that another sweep needs too may run on that one's account.
+            // A stage that another sweep needs too may run on that sweep's account.
             let alone = self.snapshot.sweeps.iter().filter(needs).count() == 1;
             if mark.is_cancelled() || !alone || !needs(&&(sweep.clone(), mark.clone())) {
                 continue;
@@ -163,7 +163,7 @@ impl Store {
         }
     }
 
-    /// What must hold of a stage between commits.
+    /// Checks what must hold for a stage between commits.
     fn stage_holds(&self, id: StageId) -> Result<(), Violation> {
         let Some(progress) = self.progress(id) else { return Ok(()) };
         let fence = progress.fence;
@@ -177,7 +177,7 @@ impl Store {
             if grant.is_none_or(|grant| grant.holder != *holder) {
                 return violation(
                     "I2",
-                    format!("{}@{fence} is held by somebody whom the log does not name", id.short()),
+                    format!("{}@{fence} is held by a worker that the log does not name", id.short()),
                 );
             }
         }
@@ -192,7 +192,7 @@ impl Store {
         Ok(())
     }
 
-    /// The most leases that a device of a worker has.
+    /// Checks the number of leases on each device of a worker.
     pub(super) fn crowded(&self, slots: usize) -> Result<(), Violation> {
         let mut held: BTreeMap<(&str, u128, &str), usize> = BTreeMap::new();
         for (_, progress) in self.snapshot.stages.values() {
@@ -209,7 +209,7 @@ impl Store {
     }
 }
 
-/// One transition of a stage.
+/// Checks one transition of a stage.
 fn step(id: StageId, old: &Progress, new: &Progress, limits: &Limits, seen: &mut Vec<Seen>) -> Result<(), Violation> {
     let name = || format!("{}@{}", id.short(), new.fence);
     if new.fence < old.fence {
@@ -259,7 +259,7 @@ fn step(id: StageId, old: &Progress, new: &Progress, limits: &Limits, seen: &mut
     Ok(())
 }
 
-/// Whether the stage was given up because the store does not know its attempt.
+/// Returns whether the stage was given up because the store does not know its attempt.
 fn is_forgotten(state: &State) -> bool {
     matches!(state, State::Failed(failure) if failure.code.as_str() == "rolled-back")
 }

@@ -1,4 +1,4 @@
-//! What is asked of the coordinator: a few small sweeps that share stages, planned once by the real planner.
+//! The requests for the coordinator: a few small sweeps that share stages, planned once by the real planner.
 
 use pretext_engine::Submission;
 use pretext_engine::submission::{self, Announced};
@@ -18,7 +18,7 @@ pretext: {data: all, epochs: 1, batch: 8}
 downstream: {epochs: 1, batch: 8}
 ";
 
-/// The sweeps of which every seed takes some.
+/// The sweeps from which every seed takes some.
 #[derive(Debug, Clone)]
 pub struct Workload {
     /// Planned sweeps; those of the same seed list share stages.
@@ -29,7 +29,7 @@ impl Workload {
     /// Plans the sweeps.
     ///
     /// # Panics
-    /// If the sweeps of this file are not good sweeps.
+    /// If the sweeps of this file are invalid.
     pub fn new() -> Self {
         let sweeps = [
             ("supervised, rotation", "50%", "0", ""),
@@ -44,7 +44,7 @@ impl Workload {
             let mut submission = submission::plan(&text, Extent::Whole, &Announced::new(), NumericClass::Cpu)
                 .map(|planned| planned.submission(text, 0, None))
                 .unwrap_or_else(|error| panic!("a sweep of the workload is not good: {error}"));
-            // Hundreds of names that the engine does not look at, and that are copied with every state.
+            // Hundreds of names that the engine does not use, and that would be copied with every state.
             submission.sweep.provenance.spec.clear();
             submission.sweep.provenance.build = None;
             submission
@@ -52,7 +52,7 @@ impl Workload {
         Self { submissions: submissions.collect() }
     }
 
-    /// A sweep of one supervised cell: two stages.
+    /// Returns a sweep of one supervised cell: two stages.
     pub fn two_stages(&self) -> &Submission {
         &self.submissions[2]
     }
@@ -64,12 +64,12 @@ impl Default for Workload {
     }
 }
 
-/// Steps that a stage takes in the simulation: a function of its id.
+/// Returns the number of steps of a stage in the simulation: a function of its id.
 pub(super) fn steps(stage: StageId) -> u64 {
     2 + u64::from(stage.0.as_bytes()[0] % 5)
 }
 
-/// The value that training computes at a step: a function of stage and step, as training is.
+/// Returns the value that training computes at a step: a function of stage and step, as in training.
 pub(super) fn value(stage: StageId, step: u64) -> f64 {
     f64::from(stage.0.as_bytes()[1]) + step as f64 / 16.0
 }

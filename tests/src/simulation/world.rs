@@ -1,4 +1,4 @@
-//! The world of one seed: machines, a network, a coordinator, a person, and what goes wrong.
+//! The world of one seed: machines, a network, a coordinator, a user, and faults.
 
 use std::collections::BTreeSet;
 
@@ -28,9 +28,9 @@ pub(super) struct World<'a> {
     /// The sweeps of this seed.
     pub(super) chosen: Vec<usize>,
     pub(super) machines: Vec<Machine>,
-    /// Slots of each machine.
+    /// Number of slots of each machine.
     pub(super) slots: usize,
-    /// Stages that kill the machine that runs them.
+    /// Stages that kill every machine that runs them.
     pub(super) poisoned: BTreeSet<StageId>,
     pub(super) client: Client,
     pub(super) process: Process,
@@ -41,7 +41,7 @@ pub(super) struct World<'a> {
     pub(super) known: Known,
     pub(super) stats: Stats,
     trace: Trace,
-    /// The last events, for a failure.
+    /// The last events, to print with a violation.
     pub(super) notes: Vec<String>,
 }
 
@@ -92,7 +92,7 @@ impl<'a> World<'a> {
         world
     }
 
-    /// Lets the world run to its end.
+    /// Runs the world to its end.
     pub(super) fn run(&mut self) -> Result<(), Violation> {
         while let Some((at, event)) = self.agenda.next() {
             self.now = at;
@@ -144,7 +144,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// A machine that is paused does everything later.
+    /// Delays the events of a paused machine.
     fn sleeps(&mut self, machine: usize, event: Event) -> bool {
         let until = self.machines[machine].paused_until;
         if until <= self.now {
@@ -178,7 +178,7 @@ impl<'a> World<'a> {
         if self.chance(self.faults.straggle) { self.rng.u64(500..60_000) } else { self.rng.u64(1..30) }
     }
 
-    /// Sends a request: it may be lost, late, or come twice.
+    /// Sends a request, which may be lost, late, or arrive twice.
     pub(super) fn send(&mut self, origin: Origin, op: Op) {
         self.stats.messages += 1;
         if self.is_cut(origin) {
@@ -195,7 +195,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Sends an answer: it may be lost or late.
+    /// Sends an answer, which may be lost or late.
     pub(super) fn reply(&mut self, origin: Origin, op: Op, answer: Answer) {
         if self.is_cut(origin) || self.chance(self.faults.drop) {
             self.note(|| format!("the answer to {} of {} is lost", brief(&op), name(origin)));
@@ -242,7 +242,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// From here on nothing goes wrong, and all must come to its end.
+    /// Stops all faults; from here on everything must end well.
     fn calm(&mut self) {
         self.note(|| "calm".to_owned());
         self.is_calm = true;

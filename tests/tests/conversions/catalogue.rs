@@ -1,4 +1,4 @@
-//! Every message that a request or an answer may have in it, and who reads it.
+//! Every message in a request or an answer, and its reader.
 
 use std::time::SystemTime;
 
@@ -16,23 +16,23 @@ use pretext_shared::verification::Verification;
 use prost::Message;
 use tonic::Status;
 
-/// What became of bytes.
+/// What happened to bytes.
 pub(crate) enum Fate {
-    /// A value was made of them, and it came back the same.
+    /// They became a value, and the value came back the same.
     Taken,
-    /// They are a message that was refused with these words.
+    /// They are a message that was refused, with this reason.
     Refused(String),
-    /// They are no message, which gRPC says itself.
+    /// They are not a message, which gRPC reports itself.
     Undecodable,
 }
 
-/// Who reads a message.
+/// The reader of a message.
 pub(crate) enum Reader {
-    /// This, as the programs do.
+    /// This function, which reads it as the programs do.
     Read(fn(&[u8]) -> Fate),
-    /// Whoever reads the message that it is in.
+    /// The reader of the message that contains it.
     Within(&'static str),
-    /// Nothing is made of it: why not.
+    /// None, for this reason.
     Plain(&'static str),
 }
 
@@ -142,12 +142,12 @@ pub(crate) const CATALOGUE: &[(&str, Reader)] = &[
     ("externalscaler.MetricValue", COUNTED),
 ];
 
-/// A message over bytes.
+/// Encodes and decodes a message.
 pub(crate) fn sent<M: Message + Default>(message: &M) -> M {
     M::decode(message.encode_to_vec().as_slice()).expect("what was encoded decodes")
 }
 
-/// Reads bytes as the receiver does; `again` is what its value says when it is sent once more.
+/// Reads bytes as the receiver does; `again` returns the message that its value is sent as.
 fn read<M: Message + Default, V: PartialEq + std::fmt::Debug>(
     bytes: &[u8],
     take: impl Fn(M) -> Result<V, String>,
@@ -185,7 +185,7 @@ fn point(bytes: &[u8]) -> Fate {
     read(bytes, |message| convert::point(&message).map_err(words), back)
 }
 
-/// An attempt for messages whose attempt is not looked at.
+/// Returns an attempt for messages whose attempt is not checked.
 fn nobody() -> AttemptId {
     convert::attempt(Some(pb::Attempt { stage: "0".repeat(64), fence: 0 })).expect("a hash")
 }
@@ -215,7 +215,7 @@ fn registered(bytes: &[u8]) -> Fate {
 }
 
 fn grant(bytes: &[u8]) -> Fate {
-    // What the worker read, as the coordinator would say it.
+    // Converts what the worker read back to the coordinator's message.
     let back = |granted: &messages::Granted| {
         let messages::Granted { attempt, stage, source, packing, weights, policy, parent, resume_from, predecessors } =
             granted.clone();
@@ -230,7 +230,7 @@ fn grant(bytes: &[u8]) -> Fate {
         let plan = pretext_engine::StageRecord { stage, cost, source, weights, checkpoint };
         convert::grant_message(grant, plan).expect("numbers and names")
     };
-    // A worker writes the reason to its log alone, where control characters are escaped.
+    // A worker writes the reason only to its log, where control characters are escaped.
     let take =
         |message| messages::granted(message).map_err(|reason| reason.escape_debug().take(200).collect::<String>());
     read(bytes, take, back)
@@ -270,7 +270,7 @@ fn batch(bytes: &[u8]) -> Fate {
 
 fn ack(bytes: &[u8]) -> Fate {
     let back = |below: &u64| pb::PointAck { sequence: below - 1, ..Default::default() };
-    // The words are the coordinator's own.
+    // The message is the coordinator's own.
     let take = |ack| messages::durable(ack).map_err(|_| "as the coordinator says".to_owned());
     read(bytes, take, back)
 }
@@ -370,7 +370,7 @@ fn joined(bytes: &[u8]) -> Fate {
     let (key, now) = (vec![1, 2, 3], SystemTime::UNIX_EPOCH);
     let take = |reply| {
         let credentials = Credentials::certified("w", key.clone(), reply, now)?;
-        // Times far from here, and certificates that are none.
+        // Times far from now, and certificates that are not valid.
         let _ = (credentials.has_ended(now), credentials.renewal());
         let session = TlsSession::new(Folder::new("nowhere"), credentials.clone());
         assert!(!session.expect_err("random bytes are no certificate").is_empty());

@@ -25,7 +25,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use uuid::Uuid;
 
-/// A number, often one of the ends of its range.
+/// Returns a number, often one of the ends of its range.
 pub(crate) fn number() -> impl Strategy<Value = u64> {
     prop_oneof![any::<u64>(), Just(0), Just(u64::MAX), 0..100u64]
 }
@@ -34,7 +34,7 @@ pub(crate) fn short() -> impl Strategy<Value = u32> {
     prop_oneof![any::<u32>(), Just(0), Just(u32::MAX)]
 }
 
-/// Every finite number: subnormal ones and both zeros too.
+/// Returns any finite number, including subnormal ones and both zeros.
 pub(crate) fn finite() -> impl Strategy<Value = f64> {
     use num::f64::{NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
     POSITIVE | NEGATIVE | NORMAL | SUBNORMAL | ZERO
@@ -310,7 +310,7 @@ pub(crate) fn stage() -> impl Strategy<Value = Stage> {
         .prop_map(|(spec, class, extent)| Stage { spec, class, extent })
 }
 
-/// A grant and the plan of its stage, for a worker that has the data where the plan says.
+/// Returns a grant and the plan of its stage, for a worker that has the data at the plan's path.
 pub(crate) fn grant() -> impl Strategy<Value = (Grant, StageRecord)> {
     let policy = (finite(), short()).prop_map(|(every_seconds, keep)| CheckpointPolicy { every_seconds, keep });
     let resume = || (artifact(), number()).prop_map(|(artifact, step)| Checkpoint { artifact, step });

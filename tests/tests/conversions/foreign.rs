@@ -1,4 +1,4 @@
-//! Whatever comes is a value or a refusal with a reason.
+//! Arbitrary bytes become a value or a refusal with a reason.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use proptest::test_runner::TestRunner;
 use super::catalogue::{CATALOGUE, Fate, Reader};
 use super::schema::Schema;
 
-/// Characters of the longest refusal.
+/// Length limit of a refusal, in characters.
 const LONGEST: usize = 1_200;
 
 #[test]
@@ -45,7 +45,7 @@ fn what_is_read_within_another_message_is_read_there() {
     }
 }
 
-/// Every reader meets so many messages with anything in them.
+/// Number of messages with arbitrary content for every reader.
 const MESSAGES: u32 = 5_000;
 
 #[test]

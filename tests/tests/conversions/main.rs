@@ -1,6 +1,6 @@
-//! Every message of the wire and the domain types that are made of it, both programs' sides: what one writes the other
-//! reads as the same, over bytes; and whatever comes is a value or a refusal with a reason. (What people are shown of
-//! answers is tested beside it, in `coordinator/src/answers.rs`.)
+//! Every message of the wire and its domain types, on both sides: one program reads what the other one writes as the
+//! same value, over bytes. Arbitrary bytes become a value or a refusal with a reason. (The text that people see of
+//! answers is tested in `coordinator/src/answers.rs`.)
 
 mod catalogue;
 mod domain;

@@ -1,4 +1,4 @@
-//! What one program says the other reads as the same, over bytes.
+//! One program reads what the other one writes as the same value, over bytes.
 
 use pretext_daemon::spool::{Batch, Saved};
 use pretext_daemon::{Verdict, messages};
@@ -17,7 +17,7 @@ use proptest::sample::select;
 use super::catalogue::sent;
 use super::domain;
 
-/// The message of a trigger: an autoscaler writes it.
+/// Returns the message of a trigger, which an autoscaler writes.
 pub(crate) fn trigger_message(trigger: &Trigger) -> scaler::ScaledObjectRef {
     let down = match trigger.scale_down {
         ScaleDown::Drained => "drained",
@@ -39,13 +39,13 @@ fn counts(message: Option<pb::CellCounts>) -> CellCounts {
     CellCounts { pending, running, succeeded, failed, cancelled }
 }
 
-/// The status that an event and a summary were made of.
+/// Returns the status that an event and a summary were made of.
 fn status(event: pb::WatchEvent, summary: pb::SweepSummary, was: &SweepStatus) -> SweepStatus {
     let kind = |text: &str| ["pretext", "downstream", "test"].into_iter().find(|kind| *kind == text).expect("a kind");
     let running = event.running.into_iter().zip(&was.running).map(|(stage, was)| pretext_engine::RunningStage {
         attempt: pretext_shared::ids::AttemptId {
             stage: stage.stage.parse().expect("a hash"),
-            // People are not told the fence here.
+            // This message does not show the fence.
             fence: was.attempt.fence,
         },
         cell: stage.cell,
@@ -100,7 +100,7 @@ proptest! {
         prop_assert_eq!(convert::attempt(message.attempt).expect("an attempt"), attempt);
         prop_assert_eq!(message.sequence, sequence);
         let read: Vec<Point> = message.points.iter().map(|point| convert::point(point).expect("a point")).collect();
-        // The wire does not carry the sign of a zero: what equals the default of a field is not sent.
+        // The wire does not carry the sign of a zero: a field that equals its default is not sent.
         let bits = |points: &[Point]| points.iter().map(|point| (point.value + 0.0).to_bits()).collect::<Vec<_>>();
         prop_assert_eq!(bits(&read), bits(&points));
         prop_assert_eq!(read, points);
@@ -207,7 +207,7 @@ proptest! {
             devices: message.devices,
             datasets: message.datasets,
             version: message.version,
-            // Of no interest to people.
+            // People do not see this field.
             data_cache: view.offer.data_cache,
             ..Default::default()
         };

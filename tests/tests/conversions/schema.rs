@@ -1,4 +1,4 @@
-//! What the descriptors say: all messages, and bytes that may be one of them.
+//! The message descriptors: lists all messages, and makes bytes that may be one of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use prost::Message;
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 
-/// Words that any field may have, fit for it or not.
+/// Words for any field, suitable or not.
 const WORDS: &[&str] = &[
     "",
     "a",
@@ -28,18 +28,18 @@ const WORDS: &[&str] = &[
     "Ünïcödé",
     "\u{1b}[2J",
 ];
-/// Fields of one message that repeats: as many as nobody sends.
+/// Largest number of repetitions of a field, more than any program sends.
 const MANY: usize = 300;
 
 /// All messages of the wire, by full name.
 pub(crate) struct Schema {
     messages: BTreeMap<String, DescriptorProto>,
-    /// What the services take and give.
+    /// The messages that the services take and return.
     roots: BTreeSet<String>,
 }
 
 impl Schema {
-    /// The messages of this build.
+    /// Returns the messages of this build.
     pub(crate) fn new() -> Self {
         let files = FileDescriptorSet::decode(pretext_proto::DESCRIPTORS).expect("whole descriptors");
         let (mut messages, mut roots) = (BTreeMap::new(), BTreeSet::new());
@@ -55,7 +55,7 @@ impl Schema {
         Self { messages, roots }
     }
 
-    /// Every message that a request or an answer may have in it. Entries of maps are fields of theirs.
+    /// Returns every message in a request or an answer. Entries of maps count as fields of their message.
     pub(crate) fn reachable(&self) -> BTreeSet<String> {
         let (mut found, mut open) = (BTreeSet::new(), self.roots.iter().cloned().collect::<Vec<_>>());
         while let Some(name) = open.pop() {
@@ -72,7 +72,7 @@ impl Schema {
         self.messages.get(name).unwrap_or_else(|| panic!("no message {name}"))
     }
 
-    /// Bytes that decode as `name`, with anything in its fields: some missing, some absurd.
+    /// Returns bytes that decode as `name`, with arbitrary fields: some missing, some absurd.
     pub(crate) fn bytes(&self, name: &str, random: &mut Rng) -> Vec<u8> {
         let mut bytes = Vec::new();
         for field in &self.message(name).field {
@@ -80,7 +80,7 @@ impl Schema {
                 (_, 0..32) => 0,
                 (Label::Repeated, 255) => MANY,
                 (Label::Repeated, _) => random.usize(0..4),
-                // Twice in a message, the last one counts; submessages are merged.
+                // A repeated occurrence: the last one counts, and submessages are merged.
                 (_, 255) => 2,
                 _ => 1,
             };
@@ -151,7 +151,7 @@ fn varint(mut value: u64, bytes: &mut Vec<u8>) {
 
 fn integer(random: &mut Rng) -> u64 {
     let any = random.u64(..);
-    // As a number of an enum: unknown ones, and negative ones.
+    // As a number of an enum: unknown and negative ones too.
     *random.choice(&[0, 1, 2, 3, 4, any % 100, u64::from(u32::MAX), u64::MAX, any]).expect("some")
 }
 
@@ -176,7 +176,7 @@ fn text(field: &str, random: &mut Rng) -> String {
     }
 }
 
-/// What a field of this name may say; a hash where there is nothing.
+/// Returns the values that suit a field of this name; a hash if there are none.
 fn fitting(field: &str) -> &'static [&'static str] {
     match field {
         "numeric_class" => &["cpu", "gpu"],

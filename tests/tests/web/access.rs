@@ -1,8 +1,8 @@
-//! Who gets in, with what, and what each may do.
+//! Access to the web page: who gets in, with what, and what each role may do.
 
 use crate::wire::Site;
 
-/// The paths that need nobody: they say nothing of what is kept here.
+/// The paths without a login: they show nothing of the server's content.
 const OPEN: [&str; 3] = ["/assets/page.css", "/assets/page.js", "/assets/icon.svg"];
 
 #[tokio::test]
@@ -12,7 +12,7 @@ async fn a_login_link_is_good_once_and_makes_a_strict_session() {
     let form = format!("link={link}");
     let log_in = |form: &str| site.ask("POST", "/login", &[&site.origin()], form);
 
-    // Looking at it, as scanners of messages do, does not use it up.
+    // A request that only looks, as message scanners send it, does not use the link up.
     for _ in 0..2 {
         let shown = site.get(&format!("/login/{link}"), "");
         assert!(shown.status == 200 && shown.body.contains(&link), "{shown:?}");
@@ -28,7 +28,7 @@ async fn a_login_link_is_good_once_and_makes_a_strict_session() {
     for wrong in ["", "link=", "link=x", &format!("link={}", "0".repeat(64)), &format!("x={link}")] {
         assert_eq!(log_in(wrong).status, 403, "{wrong}");
     }
-    // Only a hash of the session's secret is on the disk.
+    // The disk has only a hash of the session's secret.
     let secret = cookie.split(['=', ';']).nth(1).expect("a value");
     let files: Vec<_> =
         std::fs::read_dir(site.folder.path("state/web/sessions")).expect("a folder").flatten().collect();
@@ -64,7 +64,7 @@ async fn read_may_look_at_everything_and_change_nothing() {
     assert!(site.is_cancelled(&sweep));
     assert_eq!(site.ask("POST", &retry, &[&site.origin(), &submit], "").status, 303);
     assert!(!site.is_cancelled(&sweep));
-    // Nothing is made of what is not there.
+    // A request for a missing sweep changes nothing.
     for path in ["/sweeps/none-00000000/cancel", "/sweeps/x/cancel", "/sweeps/none-00000000/retry"] {
         assert_eq!(site.ask("POST", path, &[&site.origin(), &submit], "").status, 404, "{path}");
     }
@@ -106,7 +106,7 @@ async fn every_answer_carries_the_headers_that_browsers_obey() {
             }
             assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
             assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
-            // Nothing is told to other sites; `no-referrer` would take the origin from our own forms.
+            // Other sites get no referrer; `no-referrer` would remove the origin from our own forms.
             assert_eq!(answer.header("referrer-policy"), "same-origin", "{path}");
             assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin", "{path}");
             assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin", "{path}");

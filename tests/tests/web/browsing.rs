@@ -1,4 +1,4 @@
-//! A real Chromium: people get in, see the cells, watch them change, and are safe from other sites.
+//! A real Chromium: users log in, see the cells, watch them change, and are safe from other sites.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -15,7 +15,7 @@ fn log_in(browser: &mut Browser, site: &Site, role: &str) {
     browser.wait("document.querySelector('h1')?.textContent === 'Sweeps'");
 }
 
-/// Where the pictures of pages go, if anywhere: `PRETEXT_PICTURES=DIR`.
+/// Writes a picture of a page to `PRETEXT_PICTURES=DIR`, if that is set.
 fn picture(browser: &mut Browser, name: &str) {
     if let Some(folder) = std::env::var_os("PRETEXT_PICTURES") {
         std::fs::write(std::path::Path::new(&folder).join(name), browser.picture()).expect("a folder for pictures");
@@ -37,14 +37,14 @@ async fn a_browser_logs_in_sees_the_cells_and_watches_them_change() {
     assert_eq!(browser.value(states), "pending,pending,pending,pending");
     browser.value("window.same = true");
 
-    // A stage runs, reports, ends: the page shows it and is never loaded anew.
+    // A stage runs, reports and ends: the page shows it without being loaded again.
     let grant = stub.lease("1").await.expect("work");
     points(&mut stub, &grant, &[1.25, 0.5]).await;
     browser.wait("document.querySelector('#running td.number')?.textContent === '0.5000'");
     browser.wait("document.querySelectorAll('.grid .cell.running').length > 0");
     assert!(browser.text().contains("stub"), "{}", browser.text());
     browser.wait("document.querySelectorAll('#running svg.chart polyline').length > 0");
-    // The coordinator goes and comes back: the page says so, and goes on by itself; the session still stands.
+    // The coordinator restarts: the page says so and continues by itself, and the session is still valid.
     let listen = site.address.clone();
     site.server.process.kill();
     browser.wait("document.getElementById('live').classList.contains('lost')");
@@ -80,7 +80,7 @@ async fn a_person_cancels_and_retries_with_two_clicks_each() {
         browser.wait(&format!("document.querySelectorAll('.grid .cell.{after}').length === 4"));
         assert_eq!(site.is_cancelled(&sweep), change == "cancel");
     }
-    // Who may only look is not offered them.
+    // A reader does not see the controls that change something.
     let mut reader = Browser::start(&[]).expect("there was one before");
     log_in(&mut reader, &site, "read");
     reader.open(&format!("http://{}/sweeps/{sweep}", site.address));
@@ -110,7 +110,8 @@ async fn pages_can_be_read_without_scripts_in_a_narrow_window_and_in_the_dark() 
     }
 }
 
-/// The texts of a page whose contrast to what is behind them is below 4.5 (WCAG 2.1, 1.4.3 at level AA), with it.
+/// Returns the texts of a page whose contrast to their background is below 4.5 (WCAG 2.1, 1.4.3 at level AA), with the
+/// contrast.
 const CONTRAST: &str = r"(() => {
   const parse = color => (color.match(/[\d.]+/g) ?? []).map(Number);
   const light = ([r, g, b]) => {
@@ -138,7 +139,7 @@ const CONTRAST: &str = r"(() => {
   return faint;
 })()";
 
-/// Another site, on a port of its own: every request gets the same page. It counts who came with a cookie.
+/// Starts another site, on a port of its own. Every request gets the same page. It counts requests with a cookie.
 fn evil(page: String) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -166,7 +167,7 @@ async fn a_page_of_another_site_can_neither_act_nor_look() {
          <iframe id=frame src='{target}/sweeps/{sweep}'></iframe>"
     );
     let cats = evil(tricks);
-    // A name of the other site's own, which it points at this machine once its page is loaded.
+    // A name of the other site, which it points at this machine after its page is loaded.
     let rules = format!("--host-resolver-rules=MAP evil.example:80 {cats}, MAP rebound.example 127.0.0.1");
     let Some(mut browser) = Browser::start(&[&rules]) else { return };
     log_in(&mut browser, &site, "submit");
@@ -177,7 +178,7 @@ async fn a_page_of_another_site_can_neither_act_nor_look() {
     {
         browser.open(&elsewhere);
         browser.wait("document.querySelector('h1')?.textContent === 'cats'");
-        // Scripts: neither sent with the session nor readable; changes are not made whatever is sent.
+        // Requests of scripts carry no session, their answers cannot be read, and they change nothing.
         for init in [
             "{method:'POST',mode:'no-cors',credentials:'include'}",
             "{method:'POST',credentials:'include'}",
@@ -190,24 +191,24 @@ async fn a_page_of_another_site_can_neither_act_nor_look() {
         }
         let look = format!("fetch('{target}/', {{credentials:'include'}}).then(r => r.text(), e => 'failed')");
         assert_eq!(browser.value(&look), "failed", "{elsewhere}");
-        // Frames show nothing of ours.
+        // Frames show nothing of our page.
         let framed = "(() => { try { return document.getElementById('frame').contentDocument?.body?.innerText ?? '' } catch { return '' } })()";
         assert_eq!(browser.value(framed), "", "{elsewhere}");
-        // Forms, as MLflow and Ray took them.
+        // Forms, as MLflow and Ray accepted them.
         browser.value("document.getElementById('t').submit()");
         browser.value("document.getElementById('c').submit()");
         browser.wait("document.readyState === 'complete' && !document.body.innerText.startsWith('cats')");
         assert_eq!(is_out(&mut browser), true, "{elsewhere}: {}", browser.text());
         assert!(!site.is_cancelled(&sweep), "{elsewhere}");
     }
-    // A link from elsewhere opens the page, without the session until it is followed from here.
+    // A link from another site opens the page without the session, until the user follows a link on our page.
     let port = site.address.rsplit(':').next().expect("a port").to_owned();
     browser.open(&format!("http://rebound.example:{port}/sweeps/{sweep}"));
     assert!(browser.text().contains("Not a name of this page"), "{}", browser.text());
     let change = format!("fetch('/sweeps/{sweep}/cancel', {{method:'POST'}}).then(r => r.status)");
     assert_eq!(browser.value(&change), 421);
     assert!(!site.is_cancelled(&sweep));
-    // It is still this browser's own page that may.
+    // This browser's own page still may.
     browser.open(&format!("{target}/sweeps/{sweep}"));
     assert_eq!(browser.value(&format!("{change}.then(s => s || 200)")), 200, "after the redirection");
     assert!(site.is_cancelled(&sweep));
@@ -220,7 +221,7 @@ async fn with_tls_a_session_is_its_holders_and_ends_when_the_holder_is_shut_out(
     let state = folder.path("state");
     let state = state.to_str().expect("text");
     coordinator(&folder, &["init-ca", "--state-dir", state]).expect(0);
-    // Beyond loopback (here: on every address) the page is TLS, as the rest is.
+    // Beyond loopback (here: on every address) the page uses TLS, as everything else does.
     let server = Server::start(&folder, &["--tls", "--tls-name", "127.0.0.1", "--web", "0.0.0.0:0"]);
     let web = server.web.clone().expect("asked for");
     assert!(web.starts_with("https://127.0.0.1:"), "{web}");

@@ -1,4 +1,4 @@
-//! What happened to Ray, MLflow and TensorBoard (reliability.md, section 4), tried on this page by name.
+//! The incidents of Ray, MLflow and TensorBoard (reliability.md, section 4), tried on this page by name.
 
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::work_client::WorkClient;
@@ -14,13 +14,13 @@ async fn ray_cve_2023_48022_nothing_is_shown_or_done_for_somebody_without_a_sess
         for path in Site::looks(&sweep).into_iter().chain(Site::streams(&sweep)) {
             let answer = site.get(&path, cookie);
             assert_eq!(answer.status, 401, "{path} with `{cookie}`");
-            // The path that was asked for is the asker's own word; nothing else is told.
+            // The requested path is the caller's own text; the answer contains nothing else.
             assert!(!answer.body.replace(&path, "").contains("study"), "{path}: {}", answer.body);
         }
         for path in Site::changes(&sweep) {
             assert_eq!(site.ask("POST", &path, &[&site.origin(), cookie], "").status, 401, "{path} with `{cookie}`");
         }
-        // Ray's own: a job is a command line.
+        // Ray's incident: a job is a command line.
         let job = r#"{"entrypoint": "id"}"#;
         assert_eq!(site.ask("POST", "/api/jobs/", &[&site.origin(), cookie], job).status, 404);
     }
@@ -48,7 +48,7 @@ async fn ray_cve_2025_62593_and_mlflow_cve_2025_14279_a_name_that_was_rebound_is
         for path in Site::looks(&sweep).iter().chain(&Site::streams(&sweep)) {
             assert_eq!(site.ask("GET", path, &[host, &submit], "").status, 421, "{path} under {host}");
         }
-        // A browser that was tricked thinks that it speaks to its own page: every header fits the foreign name.
+        // A browser that was tricked believes that it talks to its own page: every header fits the foreign name.
         let origin = host.replace("Host: ", "Origin: http://");
         let own = ["Sec-Fetch-Site: same-origin", "User-Agent: Mozilla/5.0"];
         let headers = [&[host.as_str(), &origin, &submit][..], &own[..]].concat();
@@ -59,7 +59,7 @@ async fn ray_cve_2025_62593_and_mlflow_cve_2025_14279_a_name_that_was_rebound_is
             "{host}"
         );
     }
-    // Two names, or none, are no name of ours.
+    // Two names, or no name, are refused.
     let own = format!("Host: {}", site.address);
     assert_eq!(site.ask("GET", "/", &[&own, "Host: evil.example", &submit], "").status, 421);
     assert_eq!(site.raw(format!("GET / HTTP/1.0\r\n{submit}\r\n\r\n").as_bytes()).status, 421);
@@ -82,7 +82,7 @@ async fn ray_cve_2026_27482_no_method_gets_past_the_guard() {
             }
         }
     }
-    // A method in a header is no method.
+    // A method in a header is ignored.
     let disguised = ["X-HTTP-Method-Override: POST", &submit];
     assert_eq!(site.ask("GET", &Site::changes(&sweep)[0], &disguised, "").status, 405);
     assert!(!site.is_cancelled(&sweep));
@@ -130,7 +130,7 @@ async fn mlflow_a_form_of_another_site_changes_nothing() {
     }
     assert!(!site.is_cancelled(&sweep));
     assert_eq!(site.get("/", &submit).status, 200, "still logged in");
-    // Another site's pictures and scripts do not even load.
+    // Another site cannot even load pictures and scripts.
     let picture = ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors", &submit];
     assert_eq!(site.ask("GET", "/", &picture, "").status, 403);
     for own in [&["Sec-Fetch-Site: same-origin"][..], &[&own]] {
@@ -139,8 +139,8 @@ async fn mlflow_a_form_of_another_site_changes_nothing() {
     }
 }
 
-/// A way out of a folder, as it is tried on servers: once and twice encoded, with the other slash, with a zero byte,
-/// from the root, through names that mean something elsewhere.
+/// Paths that try to leave a folder: encoded once and twice, with the other slash, with a zero byte, from the root, and
+/// through names with a special meaning elsewhere.
 const ESCAPES: [&str; 18] = [
     "../../../../../../../../etc/passwd",
     "..%2f..%2f..%2f..%2f..%2f..%2f..%2fetc/passwd",
@@ -212,7 +212,7 @@ async fn mlflow_cve_2026_2393_the_server_fetches_nothing_for_anybody() {
         );
     }
     let came = listener.accept().map(|(_, from)| from);
-    assert!(came.is_err(), "somebody came from {came:?}");
+    assert!(came.is_err(), "a connection came from {came:?}");
 }
 
 #[cfg(target_os = "linux")]
@@ -233,21 +233,21 @@ async fn tensorboard_2387_the_page_is_on_loopback_unless_tls_or_words_say_otherw
     }
     let run = coordinator(&folder, &["run", "sweep.yaml", "--web", "0.0.0.0:7880"]).expect(2);
     assert!(run.stderr.contains("loopback"), "{}", run.stderr);
-    // Without the word there is no page at all.
+    // Without `--web` there is no page at all.
     let plain = pretext_tests::Server::start(&folder, &[]);
     assert_eq!(plain.web, None);
     let login = plain.ask(&folder, &["login"]).expect(2);
     assert!(login.stderr.contains("--web"), "{}", login.stderr);
 }
 
-/// What a worker could write into a page.
+/// Markup that a worker could try to write into a page.
 const MARKUP: &str = "</pre><script>window.pwned=1</script><img src=x onerror=\"window.pwned=1\">";
 
 #[tokio::test]
 async fn markup_in_names_and_messages_is_text() {
     let site = Site::start();
     let submit = site.session("submit");
-    // Names that are not names are refused where they come in.
+    // Invalid names are refused on input.
     let file = site.folder.file("evil.yaml", &SWEEP.replace("name: study", "name: \"<b>study</b>\""));
     site.server.ask(&site.folder, &["submit", file.to_str().expect("text")]).expect(2);
     let mut client = WorkClient::connect(site.server.url.clone()).await.expect("a coordinator");
@@ -266,7 +266,7 @@ async fn markup_in_names_and_messages_is_text() {
         data_cache: 0,
     };
     client.register(register(worker("<b>stub</b>"))).await.expect_err("not a name");
-    // What is no name is free text: it is shown, as text.
+    // Free text is shown as text.
     let stub = worker("stub");
     client.register(register(stub.clone())).await.expect("a name");
     let sweep = site.server.submit(&site.folder, SWEEP);

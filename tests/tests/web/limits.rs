@@ -1,4 +1,4 @@
-//! What a browser, or something that speaks like one, may cost.
+//! The limits on what a browser, or a client like one, may cost.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -23,7 +23,7 @@ async fn heads_and_forms_at_the_edge() {
     let log_in = |body: &str| site.ask("POST", "/login", &[&site.origin()], body).status;
     assert_eq!(log_in(&"a".repeat(1 << 10)), 403, "read, and no link");
     assert_eq!(log_in(&"a".repeat((1 << 10) + 1)), 413);
-    // Whoever promises a large form is not waited for.
+    // A client that announces a large form is refused at once.
     let promise = format!(
         "POST /login HTTP/1.1\r\nHost: {}\r\n{}\r\nConnection: close\r\nContent-Length: 99999999999\r\n\r\n",
         site.address,
@@ -45,7 +45,7 @@ async fn a_head_or_a_form_that_does_not_come_is_not_waited_for() {
 
 #[tokio::test]
 async fn connections_at_the_edge() {
-    // The one of `submit` and `login` counts for the other port.
+    // The limit for `submit` and `login` counts on the other port.
     let site = Site::start_with(&["--max-connections", "2"]);
     let connect = || {
         let stream = TcpStream::connect(&site.address).expect("a port");

@@ -1,5 +1,5 @@
-//! The web page of a real `coordinator serve`: who gets in and what is refused, the incidents of other systems by
-//! name, the limits, and a real browser.
+//! The web page of a real `coordinator serve`: logins and refusals, the incidents of other systems by name, the limits,
+//! and a real browser.
 
 mod access;
 mod browsing;

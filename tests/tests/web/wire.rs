@@ -1,4 +1,4 @@
-//! Requests as bytes, because it is their bytes that matter here, and what every test begins with.
+//! Requests as bytes, because these tests are about the bytes, and the setup of every test.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -30,14 +30,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// A header, or nothing.
+    /// Returns a header, or an empty text.
     pub(crate) fn header(&self, name: &str) -> &str {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
     }
 }
 
-/// The page of a server that was started with `--web`, as a client of the network sees it.
+/// The page of a server with `--web`, as a client of the network sees it.
 pub(crate) struct Site {
     pub(crate) folder: Scratch,
     pub(crate) server: Server,
@@ -59,7 +59,7 @@ impl Site {
         Self { folder, server, address }
     }
 
-    /// A server with [`SWEEP`], and its id.
+    /// Returns a server with [`SWEEP`], and the sweep's id.
     pub(crate) async fn with_sweep() -> (Self, Stub, String) {
         let site = Self::start();
         let stub = Stub::register(&site.server.url, "stub", 1).await;
@@ -67,11 +67,11 @@ impl Site {
         (site, stub, sweep)
     }
 
-    /// Sends bytes, reads to the end.
+    /// Sends bytes, and reads the answer to its end.
     pub(crate) fn raw(&self, bytes: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(&self.address).expect("a port");
         stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket");
-        // A server that refuses may close before it has read all.
+        // A server that refuses may close before it has read everything.
         let _ = stream.write_all(bytes);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
@@ -81,7 +81,7 @@ impl Site {
         Answer { status, head: head.to_owned(), body: body.to_owned() }
     }
 
-    /// A request with these header lines; `Host` is the page's own unless it is among them.
+    /// Sends a request with these header lines; `Host` is the page's own unless it is among them.
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
         let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         if !headers.iter().any(|line| line.starts_with("Host:")) {
@@ -98,12 +98,12 @@ impl Site {
         self.ask("GET", path, &[cookie], "")
     }
 
-    /// `Origin` as the page's own forms send it.
+    /// Returns `Origin` as the page's own forms send it.
     pub(crate) fn origin(&self) -> String {
         format!("Origin: http://{}", self.address)
     }
 
-    /// The secret of a new login link.
+    /// Returns the secret of a new login link.
     pub(crate) fn link(&self, role: &str) -> String {
         let reply = self.server.ask(&self.folder, &["login", "--role", role, "--json"]).expect(0).json();
         let url = reply["url"].as_str().expect("a link").to_owned();
@@ -111,7 +111,7 @@ impl Site {
         url.strip_prefix(&prefix).unwrap_or_else(|| panic!("{url} is not below {prefix}")).to_owned()
     }
 
-    /// The `Cookie` line of a new session.
+    /// Returns the `Cookie` line of a new session.
     pub(crate) fn session(&self, role: &str) -> String {
         let answer = self.ask("POST", "/login", &[&self.origin()], &format!("link={}", self.link(role)));
         assert_eq!(answer.status, 303, "{answer:?}");
@@ -120,14 +120,14 @@ impl Site {
         format!("Cookie: {cookie}")
     }
 
-    /// Whether the sweep was cancelled.
+    /// Returns whether the sweep was cancelled.
     pub(crate) fn is_cancelled(&self, sweep: &str) -> bool {
         let status = self.server.ask(&self.folder, &["status", "--json"]).expect(0).json();
         let sweeps = status["sweeps"].as_array().expect("a list");
         sweeps.iter().find(|one| one["sweep"] == sweep).expect("this sweep")["cancelled"] == true
     }
 
-    /// Every path that shows something of what is kept here.
+    /// Returns every path that shows content of the server.
     pub(crate) fn looks(sweep: &str) -> Vec<String> {
         let cell = "supervised/0.5/fixed/0";
         let mut paths = vec!["/".to_owned(), "/workers".to_owned(), format!("/sweeps/{sweep}")];
@@ -136,7 +136,7 @@ impl Site {
         paths
     }
 
-    /// Every path that streams.
+    /// Returns every path that streams.
     pub(crate) fn streams(sweep: &str) -> [String; 4] {
         let of = |path: &str| format!("/events{path}");
         [
@@ -147,7 +147,7 @@ impl Site {
         ]
     }
 
-    /// Every path that changes something.
+    /// Returns every path that changes something.
     pub(crate) fn changes(sweep: &str) -> [String; 2] {
         ["cancel", "retry"].map(|change| format!("/sweeps/{sweep}/{change}"))
     }

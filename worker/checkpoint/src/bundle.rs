@@ -1,4 +1,4 @@
-//! One file of named sections that is whole or refused.
+//! A file of named sections that is read whole or refused.
 //!
 //! ```text
 //! magic (8)  "PRETEXT1"
@@ -8,7 +8,7 @@
 //! sections   one after the other, to the end of the file
 //! ```
 //!
-//! A file comes into being under another name, is forced to the disk, and is then renamed: a reader sees all of it or none.
+//! A file is written under a temporary name, forced to the disk, and then renamed: a reader sees all of it or none.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 use super::disk::{Disk, Os};
 
 const MAGIC: &[u8; 8] = b"PRETEXT1";
-/// Before the manifest: magic, length, hash.
+/// Length of the part before the manifest: magic, length, hash.
 const HEADER: usize = 8 + 4 + 32;
-/// A manifest has a few short lines; more is damage.
+/// Limit of the manifest's length. A manifest has a few short lines; a longer one is damage.
 const MANIFEST_LIMIT: u64 = 1 << 20;
 
 /// Why a bundle cannot be written or read.
@@ -30,27 +30,27 @@ pub enum BundleError {
     /// The operating system refused.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The file is not what was written.
+    /// The file is not as it was written.
     #[error("{} is damaged: {what}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// The part that is wrong.
         what: String,
     },
-    /// The file is whole, and of another kind or of another stage.
-    #[error("{} is not wanted here: {what}", path.display())]
+    /// The file is whole, but of another kind or of another stage.
+    #[error("{} cannot be used here: {what}", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
-        /// What was expected and what was found.
+        /// The expected and the found kind or stage.
         what: String,
     },
 }
@@ -67,12 +67,12 @@ impl BundleError {
     }
 }
 
-/// Named byte strings that belong together.
+/// Byte strings with names, stored together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bundle {
-    /// What the file is: `checkpoint` or `model`.
+    /// The kind of file: `checkpoint` or `model`.
     pub kind: String,
-    /// In the order in which they are written.
+    /// The sections, in the order in which they are written.
     pub sections: Vec<(String, Vec<u8>)>,
 }
 
@@ -90,7 +90,7 @@ struct Section {
 }
 
 impl Bundle {
-    /// Writes the bundle to `path`, whole and forced to the disk, or not at all.
+    /// Writes the bundle to `path`, and forces it to the disk. After an error nothing is written.
     pub fn write(&self, path: &Path) -> Result<(), BundleError> {
         self.write_to(&Os, path)
     }
@@ -115,8 +115,8 @@ impl Bundle {
         })
     }
 
-    /// Reads a bundle of kind `kind`. Nothing is allocated by a length that the file does not have, and nothing is
-    /// returned that is not, by its hash, what was written.
+    /// Reads a bundle of kind `kind`. Returns only bytes that match their hashes, and allocates no more than the file's
+    /// length.
     pub fn read(path: &Path, kind: &str) -> Result<Self, BundleError> {
         Self::read_from(&Os, path, kind)
     }
@@ -130,7 +130,7 @@ impl Bundle {
         let (magic, rest) = header.split_at(8);
         let (length, hash) = rest.split_at(4);
         if magic != MAGIC {
-            return Err(damaged("it does not begin as a bundle does"));
+            return Err(damaged("it does not begin with the marker of a bundle"));
         }
         let length = length.iter().rev().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
         if length > MANIFEST_LIMIT || length > total - HEADER as u64 {
@@ -163,7 +163,7 @@ impl Bundle {
         Ok(Self { kind: manifest.kind, sections })
     }
 
-    /// Takes the section `name` out.
+    /// Removes the section `name` and returns it.
     pub fn take(&mut self, name: &str) -> Option<Vec<u8>> {
         let position = self.sections.iter().position(|(found, _)| found == name)?;
         Some(self.sections.swap_remove(position).1)
@@ -177,8 +177,9 @@ fn read_exact(file: &mut impl Read, buffer: &mut [u8], path: &Path) -> Result<()
     })
 }
 
-/// Makes the file `path` with the content that `fill` writes: under a temporary name in the same folder, forced to the
-/// disk, renamed, and the folder forced to the disk. After an error the file is what it was before.
+/// Makes the file `path` with the content that `fill` writes. The content goes to a temporary name in the same folder
+/// and is forced to the disk; then the file is renamed and the folder forced to the disk. After an error the file is as
+/// it was before.
 pub fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), BundleError> {
     write_whole_to(&Os, path, fill)
 }
@@ -205,7 +206,7 @@ fn write_whole_to(
     written
 }
 
-/// Ends the name of a file that is being written.
+/// Suffix of a file that is being written.
 pub(super) const TEMPORARY: &str = ".partial";
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What can happen to checkpoints: power is lost at any moment, the disk is full or refuses, a file is cut or
-//! changed. A load is then a whole checkpoint, and not an older one than the last that was said to be saved.
+//! Tests of checkpoints under damage: power is lost at any moment, the disk is full or fails, a file is cut or changed.
+//! A load must return a whole checkpoint, never older than the last that was reported as saved.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use super::{Checkpoints, Disk, file_name};
 
 const FOLDER: &str = "/stage";
 
-/// A step towards a disk's content. Names are changed together or not at all.
+/// A change of a disk's content. The names change together or not at all.
 #[derive(Debug, Clone)]
 enum Operation {
     Names(Vec<(PathBuf, Option<usize>)>),
@@ -52,7 +52,7 @@ impl Content {
     }
 }
 
-/// An error that the disk answers with after so many operations, once or from then on.
+/// An error that the disk returns after a number of operations, once or permanently.
 #[derive(Debug, Clone, Copy)]
 struct Fault {
     after: usize,
@@ -93,7 +93,7 @@ impl State {
     }
 }
 
-/// The simulated home.
+/// The simulated disk.
 #[derive(Debug, Clone, Default)]
 struct Simulated(Rc<RefCell<State>>);
 
@@ -107,7 +107,7 @@ impl Write for SimulatedFile {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let mut state = self.disk.0.borrow_mut();
         let whole = state.check();
-        // A disk that is full takes a part first.
+        // A full disk takes a part of the data first.
         let taken = if whole.is_ok() { data.len() } else { data.len() / 2 };
         state.apply(Operation::Write { file: self.file, offset: self.length, data: data[..taken].to_vec() });
         self.length += taken;
@@ -186,7 +186,7 @@ fn path(step: u64) -> PathBuf {
     Path::new(FOLDER).join(file_name(step))
 }
 
-/// The step of the newest checkpoint, which must be what was saved.
+/// Returns the step of the newest checkpoint, and checks that its content is what was saved.
 #[track_caller]
 fn newest(checkpoints: &Checkpoints<Simulated>, what: &str) -> Option<u64> {
     let found = checkpoints.newest().unwrap_or_else(|error| panic!("{what}: {error}"))?;
@@ -194,7 +194,7 @@ fn newest(checkpoints: &Checkpoints<Simulated>, what: &str) -> Option<u64> {
     Some(found.position.step)
 }
 
-/// Contents that a disk may have after `pending` was not forced.
+/// Returns the contents that a disk may have if `pending` was not forced.
 fn survivors(forced: &Content, pending: &[Operation], draw: &mut Draw) -> Vec<Content> {
     let with = |operations: Vec<Operation>| {
         let mut content = forced.clone();
@@ -224,7 +224,7 @@ fn survivors(forced: &Content, pending: &[Operation], draw: &mut Draw) -> Vec<Co
 fn power_may_be_lost_at_any_moment_of_a_save() {
     let disk = Simulated::default();
     let saved = checkpoints(&disk);
-    // By which operation each step was said to be saved.
+    // For each step, the operation after which it was reported as saved.
     let mut acknowledged = vec![(0, None)];
     for step in 1..=5 {
         saved.save(snapshot(step)).expect("a good disk");
@@ -260,7 +260,7 @@ fn power_may_be_lost_at_any_moment_of_a_save() {
             let survived = checkpoints(&disk);
             let found = newest(&survived, &what);
             assert!(found == known || found == next && next.is_some(), "{what}: found {found:?}, saved {known:?}");
-            // What was left lying around is in nobody's way.
+            // Files that were left behind do no harm.
             survived.save(snapshot(9)).unwrap_or_else(|error| panic!("{what}: {error}"));
             assert_eq!(newest(&survived, &what), Some(9));
             disks += 1;
@@ -288,10 +288,11 @@ fn a_save_that_fails_leaves_the_one_before() {
                     |operation| matches!(operation, Operation::Names(names) if names.contains(&(path(3), Some(2)))),
                 );
                 let found = newest(&saved, &what);
-                // Whole under its name, a checkpoint is taken, whether or not the folder could be forced.
+                // A checkpoint that is whole under its name is used, even if its folder could not be forced to the
+                // disk.
                 assert_eq!(found, Some(if renamed { 3 } else { 2 }), "{what}");
                 assert!(result.is_err() || renamed, "{what}");
-                // Where the disk is full, the half file is what fills it.
+                // On a full disk the half file takes the room.
                 let partial =
                     disk.0.borrow().content.names.keys().any(|name| name.to_string_lossy().ends_with(TEMPORARY));
                 assert!(!partial || lasting, "a half file was left: {what}");

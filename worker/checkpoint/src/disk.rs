@@ -1,5 +1,5 @@
-//! The file operations that a checkpoint is made of. There are two homes: the operating system, and in tests a disk
-//! that loses power, is full or refuses.
+//! The file operations that checkpoints need. There are two implementations: the operating system, and, in tests, a
+//! disk that loses power, is full or fails.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -10,23 +10,23 @@ pub trait Disk {
     /// An open file.
     type File: Write;
 
-    /// Makes an empty file, in place of one that is there.
+    /// Makes an empty file, and replaces an existing one.
     fn create(&self, path: &Path) -> io::Result<Self::File>;
     /// Forces a file's content to the disk.
     fn sync(&self, file: &Self::File) -> io::Result<()>;
-    /// Gives a file another name, in place of one that has it.
+    /// Renames a file, and replaces an existing one of the new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Forces the names in a folder to the disk.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// The files in a folder.
+    /// Returns the files in a folder.
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
-    /// A file's content, and how long it is.
+    /// Returns a file's content and its length.
     fn open(&self, path: &Path) -> io::Result<(impl Read, u64)>;
 }
 
-/// The operating system's.
+/// The operating system's disk.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Os;
 

@@ -1,4 +1,4 @@
-//! Checkpoints: everything that a resume needs in one file, the last few of them in a folder.
+//! Checkpoints: each has everything that a resume needs in one file; the newest few stay in a folder.
 
 mod bundle;
 #[cfg(test)]
@@ -21,15 +21,16 @@ const KIND: &str = "checkpoint";
 /// A training run between two steps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
-    /// Where it is, and what it has added up.
+    /// The position of the run, with the sums so far.
     pub position: Position,
-    /// The record of the model.
+    /// The model's record.
     pub model: Vec<u8>,
-    /// The record of the model of lowest validation loss, once there is one.
+    /// The record of the model of lowest validation loss, if there is one yet.
     pub best: Option<Vec<u8>>,
     /// The optimizer's state.
     pub optimizer: Vec<u8>,
-    /// The stage's points so far. Whoever resumes sends them again, so that the stream of one attempt is the whole curve.
+    /// The stage's points so far. A resumed attempt sends them again, so that the points of one attempt are the whole
+    /// curve.
     pub points: Vec<Point>,
 }
 
@@ -43,7 +44,7 @@ pub struct Checkpoints<D = Os> {
 }
 
 impl Checkpoints {
-    /// In `folder`, for `stage`; the newest `keep` (at least one) are kept.
+    /// Returns the checkpoints of `stage` in `folder`, of which the newest `keep` (at least one) are kept.
     pub fn new(folder: &Path, stage: StageId, keep: u32) -> Self {
         Self::on(Os, folder, stage, keep)
     }
@@ -73,8 +74,8 @@ impl<D: Disk> Checkpoints<D> {
         Ok(path)
     }
 
-    /// The newest checkpoint that is whole and of this stage. Damaged and foreign ones are passed over, with a word to the
-    /// log: an older one repeats some steps and ends the same.
+    /// Returns the newest checkpoint that is whole and of this stage. Damaged and foreign checkpoints are skipped, with
+    /// a line in the log. An older one repeats some steps and ends with the same result.
     pub fn newest(&self) -> Result<Option<Snapshot>, BundleError> {
         for path in self.list()? {
             match self.load(&path) {
@@ -99,11 +100,11 @@ impl<D: Disk> Checkpoints<D> {
         let (model, optimizer) = (take("model")?, take("optimizer")?);
         let best = if position.best.is_some() { Some(take("best")?) } else { None };
         let points = serde_json::from_slice(&take("points")?)
-            .map_err(|error| BundleError::damaged(path, format!("its points do not read: {error}")))?;
+            .map_err(|error| BundleError::damaged(path, format!("its points cannot be parsed: {error}")))?;
         Ok(Snapshot { position, model, best, optimizer, points })
     }
 
-    /// Newest first.
+    /// Returns the checkpoint files, newest first.
     fn list(&self) -> Result<Vec<PathBuf>, BundleError> {
         let mut found = self.disk.list(&self.folder).map_err(BundleError::io("list", &self.folder))?;
         found.retain(|path| step_of(path).is_some());
@@ -147,7 +148,7 @@ mod tests {
         assert!(!names(9).exists() && !names(10).exists() && names(99).exists(), "the last three are kept");
         assert_eq!(checkpoints.newest().expect("listed"), Some(snapshot(1_000)));
 
-        // Damage of any kind: the one before is taken.
+        // After damage of any kind, the checkpoint before is used.
         let whole = fs::read(names(1_000)).expect("read");
         fs::write(names(1_000), &whole[..whole.len() / 2]).expect("cut");
         assert_eq!(checkpoints.newest().expect("listed"), Some(snapshot(100)));
@@ -158,7 +159,7 @@ mod tests {
         fs::write(names(99), b"").expect("emptied");
         assert_eq!(checkpoints.newest().expect("listed"), None);
 
-        // A checkpoint of another stage is never taken.
+        // A checkpoint of another stage is never used.
         checkpoints.save(snapshot(2_000)).expect("saved");
         assert_eq!(Checkpoints::new(folder.path(), stage("b"), 3).newest().expect("listed"), None);
     }

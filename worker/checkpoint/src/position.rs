@@ -1,19 +1,19 @@
-//! Where a training run is.
+//! The position of a training run between two steps.
 
 use pretext_shared::ids::StageId;
 use pretext_shared::outcome::Score;
 use serde::{Deserialize, Serialize};
 
-/// The state of the loop between two steps.
+/// The state of the training loop between two steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Position {
-    /// The stage that is trained.
+    /// The stage.
     pub stage: StageId,
-    /// Steps taken.
+    /// Number of steps taken.
     pub step: u64,
     /// The epoch of the next step, from 1.
     pub epoch: u32,
-    /// Steps taken of it.
+    /// Steps taken in that epoch.
     pub step_in_epoch: u64,
     /// Images that entered the network in training, each view counted.
     pub images: u64,
@@ -26,7 +26,7 @@ pub struct Position {
 /// Scores of many batches, added up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sums {
-    /// Σ mean loss of a batch · inputs of the batch. Kept as bits, so that a resumed sum is the same sum.
+    /// Σ mean loss of a batch · inputs of the batch. Stored as bits, so that a resumed sum is the same sum.
     #[serde(with = "bits")]
     pub loss: f64,
     /// Inputs predicted correctly.
@@ -43,7 +43,7 @@ impl Sums {
         self.seen += seen;
     }
 
-    /// Mean loss and accuracy over every input; zeros where there is none.
+    /// Returns mean loss and accuracy over every input; zeros if there is no input.
     pub fn score(&self) -> Score {
         let seen = self.seen.max(1) as f64;
         Score { loss: self.loss / seen, accuracy: self.correct as f64 / seen, seen: self.seen }
@@ -65,7 +65,7 @@ pub struct Best {
 }
 
 impl Best {
-    /// As results report it.
+    /// Returns the score as results report it.
     pub fn score(&self) -> Score {
         Score { loss: self.loss, accuracy: self.correct as f64 / self.seen.max(1) as f64, seen: self.seen }
     }

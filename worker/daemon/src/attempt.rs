@@ -1,5 +1,5 @@
-//! One attempt, from grant to its end: prepares the files, drives the trainer, and gives what it reports to the
-//! spool, from where it is handed over.
+//! One attempt, from grant to end: prepares its files, drives the trainer, and writes the trainer's reports to the
+//! spool, from where they are handed over.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use super::transfer::{self, TransferError};
 use super::{HANDED_OVER_WITHIN, Held, Shared, TRAINERS_STOP_WITHIN, Verdict, becomes, stopped};
 use crate::spool::{Ending, Entry, Opening};
 
-/// How long a trainer whose attempt is over may take for its last step.
+/// Longest time that the trainer of an ended attempt may take for its last step.
 const STOP_PATIENCE: Duration = Duration::from_secs(8);
 
-/// What an attempt begins with.
+/// The inputs of an attempt.
 struct Prepared {
     order: Order,
     data: Option<Hold>,
@@ -28,13 +28,13 @@ struct Prepared {
 
 /// How an attempt ended on this machine.
 enum End {
-    /// The trainer came to an end.
+    /// The trainer reported the end of the stage.
     Ended(Ending),
     /// The trainer was stopped.
     Stopped,
 }
 
-/// Runs an attempt. Returns the trainer if it can be used again.
+/// Runs an attempt. Returns the trainer if it can be reused.
 pub(super) async fn run(
     shared: &Shared,
     plan: &SlotPlan,
@@ -44,7 +44,7 @@ pub(super) async fn run(
     let granted = match messages::granted(grant) {
         Ok(granted) => granted,
         Err(sentence) => {
-            tracing::error!(%sentence, "a grant could not be read; its lease will expire");
+            tracing::error!(%sentence, "a grant could not be read and is ignored; its lease will expire");
             tokio::time::sleep(Duration::from_secs(1)).await;
             return trainer;
         }
@@ -60,26 +60,26 @@ pub(super) async fn run(
     let (end, trainer) = tokio::select! {
         ended = course.drive(trainer) => ended,
         () = overdue => {
-            // Dropped with everything that waited for it, the process is killed.
-            tracing::warn!(%attempt, "the trainer did not stop in time; its newest checkpoint stands");
+            // Dropping the future with everything that waits in it kills the process.
+            tracing::warn!(%attempt, "the trainer did not stop in time and is killed; its newest checkpoint is kept");
             (End::Stopped, None)
         }
     };
-    // At a shutdown nobody waits for a coordinator that does not answer: what it did not hear is in the spool,
-    // and the next life of this daemon hands it over.
+    // At a shutdown the worker does not wait for a coordinator that does not answer. The spool keeps what the
+    // coordinator did not hear, and the next daemon hands it over.
     let patience = async {
         tokio::time::sleep_until(stopped(shared).await + HANDED_OVER_WITHIN).await;
     };
     tokio::select! {
         () = course.conclude(end) => {}
-        () = patience => tracing::warn!(%attempt, "the coordinator did not hear the end of this attempt; it stays in the spool"),
+        () = patience => tracing::warn!(%attempt, "the end of this attempt has not reached the coordinator; it stays in the spool"),
     }
     shared.held().remove(&attempt);
     shared.ended.notify_waiters();
     trainer
 }
 
-/// Returns when a trainer has had its time to stop, after the daemon or its attempt was told to.
+/// Returns when the trainer's time to stop has run out, after the daemon or its attempt was told to stop.
 async fn overdue(shared: &Shared, mut verdicts: watch::Receiver<Verdict>) {
     let shutdown = async { tokio::time::sleep_until(stopped(shared).await + TRAINERS_STOP_WITHIN).await };
     let verdict = async {
@@ -92,7 +92,7 @@ async fn overdue(shared: &Shared, mut verdicts: watch::Receiver<Verdict>) {
     }
 }
 
-/// An attempt under way.
+/// An attempt in progress.
 struct Course<'a> {
     shared: &'a Shared,
     plan: &'a SlotPlan,
@@ -107,7 +107,7 @@ impl Course<'_> {
             prepared = self.prepare() => prepared,
             _ = stopped(self.shared) => return (End::Stopped, trainer),
         };
-        // What is held of the data cache stays there until this returns.
+        // The hold on the data cache lasts until this returns.
         let Prepared { order, data: _data } = match prepared {
             Ok(prepared) => prepared,
             Err(end) => return (end, trainer),
@@ -127,7 +127,7 @@ impl Course<'_> {
         self.follow(trainer).await
     }
 
-    /// Brings what the trainer needs onto this machine's disk.
+    /// Brings everything that the trainer needs to this machine's disk.
     async fn prepare(&self) -> Result<Prepared, End> {
         let storage = |error: TransferError| failed(FailureCode::Storage, error.to_string());
         let opening = Opening { device: self.plan.label.clone() };
@@ -149,13 +149,14 @@ impl Course<'_> {
             }
             None => None,
         };
-        // The newest that can be had. Without it the stage begins at an older one or at step 0: slower, not wrong.
+        // Takes the newest checkpoint that can be fetched. Without it the stage begins at an older one or at step 0,
+        // which costs time and changes no result.
         for (artifact, step) in self.granted.resume_from.iter().chain(&self.granted.predecessors) {
             let path = folder.join(pretext_shared::checkpoint::file_name(*step));
             match transfer::download(&self.shared.link, *artifact, &path).await {
                 Ok(()) => break,
                 Err(error) => {
-                    tracing::warn!(attempt = %self.granted.attempt, step, %error, "a registered checkpoint could not be fetched");
+                    tracing::warn!(attempt = %self.granted.attempt, step, %error, "a registered checkpoint could not be fetched; trying an older one");
                 }
             }
         }
@@ -181,7 +182,7 @@ impl Course<'_> {
         Ok(Prepared { order, data })
     }
 
-    /// A trainer that has opened its device: the slot's, or a new one.
+    /// Returns a trainer that has opened its device: the slot's trainer, or a new one.
     async fn ready(&self, trainer: Option<Trainer>) -> Result<Trainer, End> {
         if let Some(trainer) = trainer {
             return Ok(trainer);
@@ -198,7 +199,7 @@ impl Course<'_> {
         }
     }
 
-    /// Follows the trainer's reports until the stage ends, one way or another.
+    /// Follows the trainer's reports until the stage ends.
     async fn follow(&mut self, mut trainer: Trainer) -> (End, Option<Trainer>) {
         let mut verdicts = self.verdicts.clone();
         let (mut told, mut orphaned) = (false, false);
@@ -217,7 +218,7 @@ impl Course<'_> {
                 }
                 reason = self.handover.orphaned(), if !orphaned => {
                     orphaned = true;
-                    tracing::warn!(attempt = %self.granted.attempt, %reason, "nothing more is taken of this attempt");
+                    tracing::warn!(attempt = %self.granted.attempt, %reason, "this attempt cannot continue; it is stopped");
                     if let Some(held) = self.shared.held().get(&self.granted.attempt) {
                         held.judge(Verdict::Superseded);
                     }
@@ -251,14 +252,14 @@ impl Course<'_> {
         }
     }
 
-    /// Tells the coordinator how it ended. Whatever it refuses is over: somebody else has the stage.
+    /// Tells the coordinator how the attempt ended. If the coordinator refuses, another attempt has the stage.
     async fn conclude(self, end: End) {
         let attempt = self.granted.attempt;
         let mut verdicts = self.verdicts.clone();
         let over = verdicts.borrow().to_owned();
         let ending = match (end, over) {
             (_, Verdict::Superseded) => {
-                tracing::warn!(%attempt, "the stage is somebody else's now, or begins anew: this attempt is dropped");
+                tracing::warn!(%attempt, "the attempt is superseded and is dropped");
                 return self.handover.abandon().await;
             }
             (End::Stopped, Verdict::Cancelled) => {
@@ -275,9 +276,9 @@ impl Course<'_> {
         tokio::select! {
             () = self.handover.end(ending) => {}
             () = becomes(&mut verdicts, |verdict| *verdict != Verdict::Continue) => {
-                tracing::warn!(%attempt, "the stage is not this attempt's any more; its end is dropped");
+                tracing::warn!(%attempt, "the attempt is superseded; its end is dropped");
                 if let Err(error) = spool.write(Entry::Forget(attempt)).await {
-                    tracing::warn!(%attempt, %error, "too late");
+                    tracing::warn!(%attempt, %error, "the spool is closed; the end of this attempt is lost");
                 }
             }
         }
@@ -285,11 +286,11 @@ impl Course<'_> {
 }
 
 async fn tell_to_stop(trainer: &mut Trainer) {
-    // If it cannot be told any more, its next report says so.
+    // If the order cannot be sent, the next report says why.
     let _ = trainer.order(&Order::Stop).await;
 }
 
-/// A failure with the last lines of its trainer, which is of no more use.
+/// Returns a failure with the last lines of its trainer, which is not reused.
 async fn with_log(mut failure: Failure, trainer: Trainer) -> End {
     failure.log = trainer.last_lines().await;
     End::Ended(Ending::Failed { failure })

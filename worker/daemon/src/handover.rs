@@ -1,6 +1,6 @@
-//! Handing over what an attempt left: its points, its newest checkpoint, its end. The same for an attempt that ends
-//! now and for one that a former life of the daemon left in the spool; the coordinator takes it if the attempt's
-//! fence still holds, and whatever it refuses is over.
+//! Hands over what an attempt left: its points, its newest checkpoint and its end. This works the same for an attempt
+//! that ends now and for one that an earlier run of the daemon left in the spool. The coordinator accepts it if the
+//! attempt's fence still holds; what it refuses is dropped.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,18 +16,18 @@ use super::transfer::{self, AGAIN};
 use super::{Shared, messages};
 use crate::spool::{Ending, Entry, Left, Saved};
 
-/// What is to be handed over of one attempt.
+/// The handover of one attempt.
 pub(super) struct Handover<'a> {
     shared: &'a Shared,
     attempt: AttemptId,
-    /// The device that it ran on.
+    /// The device that the attempt ran on.
     device: String,
     pub(super) outbox: Outbox,
     registrar: Registrar,
 }
 
 impl<'a> Handover<'a> {
-    /// Of an attempt that begins.
+    /// Returns the handover of an attempt that begins.
     pub(super) fn new(shared: &'a Shared, attempt: AttemptId, device: &str) -> Self {
         Self::of(shared, attempt, device.to_owned(), (0, 0), None)
     }
@@ -40,29 +40,29 @@ impl<'a> Handover<'a> {
         Self { shared, attempt, device, outbox, registrar }
     }
 
-    /// Where the stage's checkpoints and outputs are.
+    /// Returns the folder of the stage's checkpoints and outputs.
     pub(super) fn folder(&self) -> PathBuf {
         self.shared.options.state_dir.join("stages").join(self.attempt.stage.to_string())
     }
 
-    /// Spools a checkpoint and lets it be registered in the background.
+    /// Spools a checkpoint and registers it in the background.
     pub(super) async fn checkpoint(&self, path: PathBuf, step: u64) {
         let saved = Saved { path, step, next_sequence: self.outbox.next() };
         self.keep(Entry::Checkpoint(self.attempt, saved.clone())).await;
         self.registrar.keep(saved);
     }
 
-    /// Spools `entry`. A spool that is closed means that the daemon is ending, and then nobody goes on.
+    /// Spools `entry`. The spool is closed only while the daemon ends.
     pub(super) async fn keep(&self, entry: Entry) {
         if let Err(error) = self.shared.spool.write(entry).await {
-            tracing::warn!(attempt = %self.attempt, %error, "too late");
+            tracing::warn!(attempt = %self.attempt, %error, "the spool is closed; the daemon is ending");
         }
     }
 
     /// Spools the end of the attempt and tells the coordinator.
     pub(super) async fn end(self, ending: Ending) {
         self.keep(Entry::End(self.attempt, ending.clone())).await;
-        tracing::info!(attempt = %self.attempt, "the trainer is done; handing over");
+        tracing::info!(attempt = %self.attempt, "the trainer is done; handing over its results");
         self.tell(ending).await;
     }
 
@@ -70,7 +70,7 @@ impl<'a> Handover<'a> {
         let told = match ending {
             Ending::Finished { finished, next_sequence } => self.finish(finished, next_sequence).await,
             Ending::Failed { failure } => {
-                // Points that are on their way belong to the evidence.
+                // Points that are still to be sent belong to the evidence.
                 match self.outbox.flushed(self.outbox.next()).await {
                     Ok(()) => self.fail(failure).await,
                     Err(reason) => Err(reason),
@@ -80,7 +80,7 @@ impl<'a> Handover<'a> {
         self.conclude(told).await;
     }
 
-    /// Gives the lease back, after everything that there is of the attempt.
+    /// Gives the lease back, after everything else of the attempt was handed over.
     pub(super) async fn release(self) {
         let told = match self.outbox.flushed(self.outbox.next()).await {
             Ok(()) => {
@@ -100,18 +100,18 @@ impl<'a> Handover<'a> {
         self.conclude(told).await;
     }
 
-    /// Drops the attempt, and says so once: a coordinator whose store was set back under it takes it for running still,
-    /// and would wait for its lease to end and call this worker lost.
+    /// Drops the attempt and tells the coordinator once. A coordinator whose store was set back believes that the
+    /// attempt still runs. Without this call it would wait for the lease to expire and count this worker as lost.
     pub(super) async fn abandon(self) {
         let request = messages::release(self.attempt);
         if let Err(status) = self.shared.link.call(|mut client| async move { client.release(request).await }).await {
-            tracing::debug!(attempt = %self.attempt, error = status.message(), "it is not held any more");
+            tracing::debug!(attempt = %self.attempt, error = status.message(), "the coordinator does not hold this attempt");
         }
         self.forget().await;
     }
 
     /// Waits until the coordinator refuses points of the attempt, or misses some that it had acknowledged, and returns
-    /// its words. Nothing can be built on the attempt then.
+    /// its message. The attempt cannot continue then.
     pub(super) async fn orphaned(&self) -> String {
         tokio::select! {
             reason = self.outbox.acknowledged().refused() => reason,
@@ -119,7 +119,7 @@ impl<'a> Handover<'a> {
         }
     }
 
-    /// Drops the attempt: it is somebody else's, or nobody's any more.
+    /// Drops the attempt: it is superseded.
     pub(super) async fn forget(self) {
         self.keep(Entry::Forget(self.attempt)).await;
     }
@@ -127,13 +127,13 @@ impl<'a> Handover<'a> {
     async fn conclude(self, told: Result<(), String>) {
         if let Err(reason) = told {
             let attempt = self.attempt;
-            tracing::warn!(%attempt, %reason, "the coordinator did not take the end of this attempt");
+            tracing::warn!(%attempt, %reason, "the coordinator refused the end of this attempt");
         }
         self.forget().await;
     }
 
-    /// Uploads the outputs and completes the stage. Outputs that cannot be stored (a full disk there) fail the
-    /// attempt: another one may find room.
+    /// Uploads the outputs and completes the stage. If the outputs cannot be stored (a full disk at the coordinator),
+    /// the attempt fails: another one may find room.
     async fn finish(&self, finished: Finished, next_sequence: u64) -> Result<(), String> {
         let mut again = 0..AGAIN;
         loop {
@@ -188,8 +188,8 @@ impl<'a> Handover<'a> {
         })
         .await?;
         tracing::info!(%attempt, seconds = finished.seconds, "stage done");
-        // The results are with the coordinator; what is left here is only in the way. The spool goes first: it
-        // names files of the folder.
+        // The coordinator has the results, so what is left here only takes room. The spool's entry goes first, because
+        // it names files of the folder.
         self.keep(Entry::Forget(attempt)).await;
         if let Err(error) = tokio::fs::remove_dir_all(self.folder()).await {
             tracing::warn!(%error, "could not remove the folder of a finished stage");
@@ -210,14 +210,14 @@ impl<'a> Handover<'a> {
     }
 }
 
-/// Hands over what a former life of the daemon left. Its leases are not renewed: they are not this life's. An
-/// attempt that had not come to its end is given back, so that the stage goes on at once from its newest
-/// checkpoint, here or elsewhere.
+/// Hands over what an earlier run of the daemon left. Its leases are not renewed, because they belong to that run. An
+/// attempt that had not ended is given back, so that the stage resumes at once from its newest checkpoint, here or
+/// elsewhere.
 pub(super) async fn recover(shared: &Shared, left: Left) {
     let Left { attempt, opening, batches, checkpoint, ending } = left;
     tracing::info!(
         %attempt, points = batches.1 - batches.0, checkpoint = checkpoint.as_ref().map(|saved| saved.step),
-        ended = ending.is_some(), "handing over what a former life of this worker left"
+        ended = ending.is_some(), "handing over an attempt of an earlier run of this worker"
     );
     let handover = Handover::of(shared, attempt, opening.device, batches, checkpoint);
     match ending {

@@ -1,4 +1,4 @@
-//! Heartbeats: renew all leases at once, and carry the coordinator's verdicts to the slots.
+//! Heartbeats: renew all leases at once, and bring the coordinator's verdicts to the slots.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ enum Contact {
     Lost,
 }
 
-/// Sends heartbeats for ever.
+/// Sends heartbeats until the task is cancelled.
 pub(super) async fn run(shared: Arc<Shared>, registered: pb::RegisterReply) {
     let mut pace = tokio::time::interval(messages::pace(&registered));
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -35,8 +35,8 @@ pub(super) async fn run(shared: Arc<Shared>, registered: pb::RegisterReply) {
             })
             .unzip();
         let request = pb::HeartbeatRequest { worker: shared.link.worker(), held };
-        // An answer that takes longer than the pace is as good as none: the next heartbeat asks again, and
-        // another coordinator where there is one.
+        // An answer that takes longer than the pace counts as none: the next heartbeat asks again, and asks another
+        // coordinator if there is one.
         let patience = pace.period().max(Duration::from_secs(1));
         let call = shared.link.call(|mut client| async move {
             let answer = tokio::time::timeout(patience, client.heartbeat(request)).await;
@@ -47,7 +47,7 @@ pub(super) async fn run(shared: Arc<Shared>, registered: pb::RegisterReply) {
             Err(status) => {
                 match std::mem::replace(&mut contact, Contact::Lost) {
                     Contact::There => {
-                        tracing::warn!(error = status.message(), "no coordinator answers; what runs here goes on");
+                        tracing::warn!(error = status.message(), "no coordinator answers; the stages here continue");
                     }
                     Contact::Lost => tracing::debug!(error = status.message(), "heartbeat failed"),
                 }
@@ -68,7 +68,7 @@ pub(super) async fn run(shared: Arc<Shared>, registered: pb::RegisterReply) {
         if reply.register_again
             && let Err(error) = shared.link.register().await
         {
-            tracing::error!(%error, "the coordinator no longer takes this worker");
+            tracing::error!(%error, "the coordinator no longer accepts this worker");
         }
     }
 }

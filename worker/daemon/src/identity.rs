@@ -1,5 +1,5 @@
-//! The worker's identity: a certificate that is obtained once with a join token, kept in the state directory, and
-//! renewed while the worker runs.
+//! The worker's identity: a certificate that the worker obtains once with a join token, keeps in the state directory
+//! and renews while it runs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// Why a worker has no identity.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// Some coordinators with TLS and some without.
-    #[error("either all coordinators are reached with https:// or none")]
+    /// Some coordinators use TLS and some do not.
+    #[error("some coordinators have https:// URLs and some http://: use https:// for all or for none")]
     Mixed,
     /// There is no certificate, and no token to obtain one with.
     #[error("{0} needs a certificate: give a token with --token-file (`coordinator token create --role worker`)")]
@@ -31,34 +31,35 @@ pub enum IdentityError {
         /// Why not.
         cause: String,
     },
-    /// The certificate is for something else.
+    /// The certificate belongs to another identity.
     #[error(
-        "the certificate in {folder} is that of {found}, and this worker is `{name}`: choose another state directory, or remove it"
+        "the certificate in {folder} belongs to {found}, but this worker is `{name}`: choose another --state-dir, or remove the folder"
     )]
     Other {
-        /// Where it is.
+        /// The folder of the certificate.
         folder: String,
-        /// Whose it is.
+        /// The identity that the certificate names.
         found: String,
-        /// Who this is.
+        /// This worker's name.
         name: String,
     },
     /// The coordinator refused, or the certificate could not be kept.
     #[error(transparent)]
     Join(#[from] JoinError),
-    /// The kept certificate cannot be used.
+    /// The stored certificate cannot be used.
     #[error(transparent)]
     Kept(#[from] CredentialsError),
-    /// The same, in words.
+    /// The stored certificate cannot be used; the cause is a message.
     #[error("the certificate cannot be used: {0}")]
     Damaged(String),
 }
 
-/// How to reach the coordinators `urls` as the worker `name`. With https, a kept certificate is used, or one is
-/// obtained with the token, waiting for a coordinator as long as it takes; a task renews it from then on.
+/// Returns the connection to the coordinators `urls` for the worker `name`. With https, it uses the stored certificate,
+/// or obtains one with the token and waits for a coordinator as long as needed. A task renews the certificate from then
+/// on.
 ///
 /// # Errors
-/// When there is no token, or the coordinator refuses it.
+/// If there is no token, or the coordinator refuses it.
 pub async fn prepare(
     urls: &[String],
     token_file: Option<&Path>,
@@ -121,7 +122,7 @@ async fn join(
                 }
                 Err(error) if error.is_passing() => {
                     if !std::mem::replace(&mut told, true) {
-                        tracing::info!(%error, "waiting for the coordinator, to join");
+                        tracing::info!(%error, "waiting for the coordinator before joining");
                     }
                 }
                 Err(error) => return Err(error.into()),

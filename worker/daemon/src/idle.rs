@@ -1,47 +1,47 @@
-//! When a daemon that is to end by itself may: every slot is empty, and for as long as it was to wait the coordinator has
-//! said of every device that nothing waits for it. A coordinator that does not answer has said nothing.
+//! Decides when a daemon with `--until-idle` may end: every slot is empty, and for the given time the coordinator has
+//! said of every device that no stage waits for it. A coordinator that does not answer does not count.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long the coordinator may hold a request for work.
+/// Longest time that the coordinator may hold a request for work.
 const LONG_POLL: Duration = Duration::from_secs(20);
 
-/// What there is to do for a slot, as far as is known.
+/// The known state of the work for a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outlook {
-    /// It has a stage, or may get one, or it is not known.
+    /// The slot has a stage or may get one, or nothing is known.
     Work,
-    /// Nothing waits that its device could run.
+    /// No stage waits that the slot's device could run.
     Nothing,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Idle {
-    /// `None`: it never ends by itself.
+    /// `None`: the daemon never ends by itself.
     patience: Option<Duration>,
-    /// Since when each slot has nothing to do.
+    /// The time since which each slot has nothing to do.
     since: Mutex<Vec<Option<Instant>>>,
 }
 
 impl Idle {
-    /// Of a daemon with so many slots.
+    /// Returns the state for a daemon with `slots` slots.
     pub(super) fn new(patience: Option<Duration>, slots: usize) -> Self {
         Self { patience, since: Mutex::new(vec![None; slots]) }
     }
 
-    /// How long a slot waits for work before it asks again.
+    /// Returns how long a slot waits for work before it asks again.
     pub(super) fn poll(&self) -> Duration {
         self.patience.map_or(LONG_POLL, |patience| patience.clamp(Duration::from_millis(100), LONG_POLL))
     }
 
-    /// Notes what is known of a slot, and says whether the slot may end.
+    /// Records what is known of a slot, and returns whether the slot may end.
     pub(super) fn note(&self, slot: usize, outlook: Outlook, now: Instant) -> bool {
         let Some(patience) = self.patience else { return false };
-        // The list is whole after every statement, so a panic of another holder does not matter.
+        // The list is consistent after every statement, so a panic of another holder does no harm.
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(since) = since.get_mut(slot) {
             *since = match outlook {

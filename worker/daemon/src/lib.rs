@@ -1,6 +1,6 @@
-//! The daemon: holds the connection, the leases and the queues, and keeps one trainer process per slot.
-//! It trains nothing itself, so heartbeats never wait for training and a crash of a trainer costs one
-//! attempt, never the daemon. What trainers report goes to the spool before it goes anywhere else.
+//! The daemon: holds the connection, the leases and the queues, and keeps one trainer process for each slot. It trains
+//! nothing itself. Heartbeats therefore never wait for training, and a crash of a trainer costs one attempt and never
+//! the daemon. Reports of trainers go to the spool before they are sent.
 
 mod attempt;
 mod cache;
@@ -36,73 +36,73 @@ pub use cache::{CacheError, CacheOptions};
 use idle::Idle;
 pub use link::{Link, LinkError};
 
-/// How long after it was told to stop a daemon waits for its trainers' last steps and checkpoints.
+/// Longest time that a daemon that was told to stop waits for the last steps and checkpoints of its trainers.
 const TRAINERS_STOP_WITHIN: Duration = Duration::from_secs(6);
-/// And for the coordinator to hear the ends of their attempts.
+/// Longest time that it then waits for the coordinator to hear the ends of the attempts.
 const HANDED_OVER_WITHIN: Duration = Duration::from_secs(9);
 
-/// When the daemon was told to stop; nothing while it was not.
+/// The time at which the daemon was told to stop; `None` before that.
 pub type Stopping = watch::Receiver<Option<Instant>>;
 
-/// What a daemon is started with.
+/// The options of a daemon.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Who it is.
+    /// The worker's name and boot id.
     pub worker: WorkerId,
-    /// URLs of coordinators, one of which serves.
+    /// URLs of the coordinators, one of which serves.
     pub coordinators: Vec<String>,
-    /// How they are reached.
+    /// The connection: plain or TLS.
     pub wire: Wire,
-    /// Devices with the number of slots on each.
+    /// The devices, with the number of slots on each.
     pub devices: Vec<DeviceFacts>,
     /// CPU threads of each trainer.
     pub threads: usize,
-    /// Where data sets are.
+    /// The folder that data set paths are relative to.
     pub data_root: PathBuf,
-    /// Data sets to announce, in messages.
+    /// The data sets to announce, as messages.
     pub datasets: Vec<pb::Dataset>,
-    /// Where the spool, checkpoints and models are kept.
+    /// The folder for the spool, checkpoints and models.
     pub state_dir: PathBuf,
-    /// What the spool's points may take of the disk, in bytes.
+    /// Limit of the spool's points on the disk, in bytes.
     pub spool_limit: u64,
-    /// How long it stays where there is nothing that it could do; `None` for ever.
+    /// How long the daemon stays without a stage that it can run; `None`: without limit.
     pub until_idle: Option<Duration>,
-    /// Where pushed data sets are kept that were fetched.
+    /// The cache of pushed data sets that were fetched.
     pub data_cache: CacheOptions,
 }
 
-/// Why a daemon came to its end.
+/// Why a daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It was told to stop.
+    /// The daemon was told to stop.
     Stopped,
-    /// For as long as it was to wait there was nothing that it could do.
+    /// No stage that it could run has waited for the given time.
     Idle,
 }
 
 /// Why a daemon cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The coordinator.
+    /// The connection to the coordinator failed.
     #[error(transparent)]
     Link(#[from] LinkError),
-    /// This machine's disk.
+    /// This machine's disk failed.
     #[error(transparent)]
     Spool(#[from] SpoolError),
-    /// The same.
+    /// The data cache failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
 }
 
-/// What the whole daemon shares.
+/// State that the whole daemon shares.
 struct Shared {
     options: Options,
     link: Link,
     spool: Spool,
     held: Mutex<BTreeMap<AttemptId, Held>>,
-    /// Told whenever an attempt has left `held`.
+    /// Notified when an attempt has left `held`.
     ended: Notify,
-    /// Told when a coordinator does not know this worker: the next heartbeat does not wait.
+    /// Notified when a coordinator does not know this worker: the next heartbeat is sent at once.
     forgotten: Notify,
     idle: Idle,
     cache: Cache,
@@ -118,25 +118,24 @@ struct Held {
 }
 
 impl Held {
-    /// Lets the attempt know what is said of it.
+    /// Passes a verdict on to the attempt.
     fn judge(&self, verdict: Verdict) {
         self.verdict.send_if_modified(|old| *old != Verdict::Superseded && std::mem::replace(old, verdict) != verdict);
     }
 }
 
-/// What the coordinator says of an attempt.
+/// The coordinator's verdict on an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Go on.
+    /// Continue.
     Continue,
     /// No sweep needs the stage any more.
     Cancelled,
-    /// Nothing of the attempt is accepted any more. Never taken back.
+    /// The attempt is superseded: everything that it sends is refused. Final.
     Superseded,
 }
 
-/// Waits until the value is one that `when` asks for. If nobody can change it any more, for ever: nothing
-/// is left to react to.
+/// Waits until `when` accepts the value. Waits forever if the sender is gone.
 async fn becomes<T>(value: &mut watch::Receiver<T>, when: impl FnMut(&T) -> bool) {
     let gone = value.wait_for(when).await.is_err();
     if gone {
@@ -146,12 +145,12 @@ async fn becomes<T>(value: &mut watch::Receiver<T>, when: impl FnMut(&T) -> bool
 
 impl Shared {
     fn held(&self) -> MutexGuard<'_, BTreeMap<AttemptId, Held>> {
-        // The map is consistent after every statement, so a panic of another holder does not matter.
+        // The map is consistent after every statement, so a panic of another holder does no harm.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the older attempts of a stage that this machine still works on: that the stage was granted again
-    /// means that they are over, and two must not share the stage's folder.
+    /// Ends the older attempts of a stage that this machine still works on. The new grant means that they are over, and
+    /// two attempts must not share the stage's folder.
     async fn supersede(&self, attempt: AttemptId) {
         loop {
             let ended = self.ended.notified();
@@ -173,7 +172,7 @@ impl Shared {
     }
 }
 
-/// Returns, once the daemon was told to stop, since when.
+/// Waits until the daemon is told to stop, and returns the time at which it was.
 async fn stopped(shared: &Shared) -> Instant {
     let mut stopping = shared.stopping.clone();
     loop {
@@ -184,13 +183,13 @@ async fn stopped(shared: &Shared) -> Instant {
     }
 }
 
-/// Runs the daemon until it is told to stop, or has been idle for as long as its options say. Told to stop, every trainer checkpoints at its next step, leases are given
-/// back, and this returns, at the latest `HANDED_OVER_WITHIN` after it was told. What the coordinator has not
-/// heard by then is in the spool.
+/// Runs the daemon until it is told to stop, or has been idle for as long as its options say. When it is told to stop,
+/// each trainer writes a checkpoint at its next step, and leases are given back. This function returns at most
+/// `HANDED_OVER_WITHIN` after that. The spool keeps everything that the coordinator has not heard by then.
 ///
 /// # Errors
-/// When the spool cannot be opened, or the coordinator refuses this worker in words (another protocol, a bad
-/// name). An unreachable coordinator is waited for.
+/// If the spool cannot be opened, or the coordinator refuses this worker with a reason (another protocol, an invalid
+/// name). If the coordinator is unreachable, this function waits.
 pub async fn serve(options: Options, mut stopping: Stopping) -> Result<End, ServeError> {
     let link = Link::new(&options)?;
     let (spool, left) = Spool::open(&options.state_dir.join("spool.redb"), options.spool_limit)?;
@@ -214,12 +213,12 @@ pub async fn serve(options: Options, mut stopping: Stopping) -> Result<End, Serv
         () = async { tokio::time::sleep_until(stopped(&shared).await + HANDED_OVER_WITHIN).await } => {}
     }
     beat.abort();
-    // Slots end by themselves for one other reason alone.
+    // A slot ends by itself only if the daemon stops or is idle.
     Ok(if shared.is_stopping() { End::Stopped } else { End::Idle })
 }
 
-/// Hands over what a former life left, before anything new is asked for: a stage that is done must not be
-/// granted again meanwhile. Then the slots work until the daemon is told to stop.
+/// Hands over what an earlier run left, before it asks for anything new: a stage that is done must not be granted again
+/// meanwhile. Then the slots work until the daemon is told to stop.
 async fn work(shared: &Arc<Shared>, left: Vec<Left>, slots: Vec<slot::SlotPlan>) {
     let mut running = JoinSet::new();
     for attempt in left {

@@ -1,5 +1,5 @@
-//! The connection to the coordinators: it comes back by itself, calls are repeated until they are answered,
-//! and where several coordinators are named, it stays with the one that serves.
+//! The connection to the coordinators. It reconnects by itself and repeats calls until they are answered. With several
+//! coordinators it stays with the one that serves.
 
 use std::future::Future;
 

@@ -1,5 +1,5 @@
-//! What the daemon says to a coordinator and hears from it: domain types to messages and back, pure functions. Whatever
-//! comes is taken or refused with a reason. `tests/tests/conversions` holds each to that.
+//! Converts between domain types and the messages that the daemon exchanges with a coordinator. The functions are pure.
+//! Every incoming message is accepted or refused with a reason; `tests/tests/conversions` checks each.
 
 use std::time::Duration;
 
@@ -15,20 +15,20 @@ use pretext_shared::trainer::CheckpointPolicy;
 use super::Verdict;
 use crate::spool::{Batch, Saved};
 
-/// Heartbeats are neither more nor less frequent, whatever a coordinator asks for.
+/// Shortest and longest time between heartbeats, whatever a coordinator asks for.
 const PACES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(3600));
 
-/// Under which grant the daemon writes.
+/// Returns the attempt under which the daemon writes.
 pub fn attempt(attempt: AttemptId) -> pb::Attempt {
     pb::Attempt { stage: attempt.stage.to_string(), fence: attempt.fence.0 }
 }
 
-/// Who it is.
+/// Returns the worker's name and boot id.
 pub fn worker(worker: &WorkerId) -> pb::Worker {
     pb::Worker { name: worker.name.clone(), boot: worker.boot.to_string() }
 }
 
-/// A device that it offers.
+/// Returns a device that the worker offers.
 pub fn device(device: &DeviceFacts) -> pb::Device {
     pb::Device {
         name: device.name.clone(),
@@ -38,7 +38,7 @@ pub fn device(device: &DeviceFacts) -> pb::Device {
     }
 }
 
-/// A data set below its data root, or why it cannot be used.
+/// Returns a data set below the data root, or why it cannot be used.
 pub fn dataset(key: String, facts: Result<DatasetFacts, String>) -> pb::Dataset {
     match facts {
         Ok(facts) => pb::Dataset {
@@ -54,12 +54,12 @@ pub fn dataset(key: String, facts: Result<DatasetFacts, String>) -> pb::Dataset 
     }
 }
 
-/// An attempt that it goes on with.
+/// Returns an attempt that the worker continues.
 pub fn held(id: AttemptId, step: u64, images: u64, device: &str) -> pb::Held {
     pb::Held { attempt: Some(attempt(id)), step, images, device: device.to_owned() }
 }
 
-/// Points of an attempt.
+/// Returns points of an attempt.
 pub fn batch(id: AttemptId, batch: &Batch) -> pb::PointBatch {
     let points = batch.points.iter().map(point).collect();
     pb::PointBatch { attempt: Some(attempt(id)), sequence: batch.sequence, points }
@@ -75,13 +75,13 @@ fn point(point: &Point) -> pb::Point {
     }
 }
 
-/// The head of an upload of `length` bytes.
+/// Returns the head of an upload of `length` bytes.
 pub fn upload(id: AttemptId, kind: ArtifactKind, artifact: ArtifactId, length: u64) -> pb::UploadHeader {
     let (kind, artifact) = (kind.as_str().to_owned(), artifact.to_string());
     pb::UploadHeader { attempt: Some(attempt(id)), kind, artifact, length }
 }
 
-/// A checkpoint that was uploaded as `artifact`.
+/// Returns the registration of a checkpoint that was uploaded as `artifact`.
 pub fn checkpoint(id: AttemptId, artifact: ArtifactId, saved: &Saved) -> pb::RegisterCheckpointRequest {
     pb::RegisterCheckpointRequest {
         attempt: Some(attempt(id)),
@@ -91,7 +91,7 @@ pub fn checkpoint(id: AttemptId, artifact: ArtifactId, saved: &Saved) -> pb::Reg
     }
 }
 
-/// The result of a stage.
+/// Returns the result of a stage.
 ///
 /// # Errors
 /// Never for numbers and names.
@@ -104,44 +104,44 @@ pub fn complete(
     Ok(pb::CompleteRequest { attempt: Some(attempt(id)), result_json, next_sequence })
 }
 
-/// A failed attempt with its evidence.
+/// Returns a failed attempt with its evidence.
 pub fn fail(id: AttemptId, failure: Failure) -> pb::FailRequest {
     let Failure { code, message, log } = failure;
     pb::FailRequest { attempt: Some(attempt(id)), code: code.as_str().to_owned(), message, log }
 }
 
-/// A lease that is given back.
+/// Returns the release of a lease.
 pub fn release(id: AttemptId) -> pb::ReleaseRequest {
     pb::ReleaseRequest { attempt: Some(attempt(id)) }
 }
 
-/// A grant that has been read.
+/// A grant, parsed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Granted {
-    /// The right to write.
+    /// The attempt under which the worker writes.
     pub attempt: AttemptId,
-    /// What to do.
+    /// The stage to run.
     pub stage: Stage,
-    /// Where the data are.
+    /// The source of the data.
     pub source: Source,
-    /// The list of packs of data that are not here.
+    /// The list of packs, if the data set must be fetched.
     pub packing: Option<ArtifactId>,
-    /// Where below the data root the weights file is.
+    /// Path of the weights file below the data root.
     pub weights: Option<String>,
     /// When to write checkpoints.
     pub policy: CheckpointPolicy,
     /// The parent stage's model.
     pub parent: Option<ArtifactId>,
-    /// The registered checkpoint, with its step.
+    /// The newest registered checkpoint, with its step.
     pub resume_from: Option<(ArtifactId, u64)>,
-    /// Those before it, newest first.
+    /// The registered checkpoints before it, newest first.
     pub predecessors: Vec<(ArtifactId, u64)>,
 }
 
-/// Reads a grant.
+/// Parses a grant.
 ///
 /// # Errors
-/// Which part of it does not read.
+/// The name of the part that cannot be parsed.
 pub fn granted(grant: pb::Grant) -> Result<Granted, String> {
     let attempt = grant.attempt.ok_or("no attempt")?;
     let artifact = |name: &str, text: &str| match text {
@@ -168,7 +168,7 @@ pub fn granted(grant: pb::Grant) -> Result<Granted, String> {
     })
 }
 
-/// What the coordinator says of an attempt. What this version does not know changes nothing.
+/// Returns the coordinator's verdict on an attempt. A directive that this version does not know means `Continue`.
 pub fn verdict(directive: i32) -> Verdict {
     match pb::Directive::try_from(directive) {
         Ok(pb::Directive::Cancel) => Verdict::Cancelled,
@@ -177,15 +177,15 @@ pub fn verdict(directive: i32) -> Verdict {
     }
 }
 
-/// Below which number every batch is durable.
+/// Returns the sequence number below which every batch is durable.
 ///
 /// # Errors
-/// The coordinator's words where it refuses the batch.
+/// The coordinator's message if it refuses the batch.
 pub fn durable(ack: pb::PointAck) -> Result<u64, String> {
     if ack.refused.is_empty() { Ok(ack.sequence.saturating_add(1)) } else { Err(ack.refused) }
 }
 
-/// How often to send heartbeats.
+/// Returns the time between heartbeats.
 pub fn pace(reply: &pb::RegisterReply) -> Duration {
     Duration::from_millis(reply.heartbeat_ms).clamp(PACES.0, PACES.1)
 }

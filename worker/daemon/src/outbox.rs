@@ -1,5 +1,5 @@
-//! Points on their way to the coordinator: numbered and spooled first, sent in order, sent again after a broken
-//! connection, and kept on this machine until they are acknowledged.
+//! Sends points to the coordinator. Points are numbered and spooled first and sent in order. They are sent again after
+//! a broken connection, and kept on this machine until they are acknowledged.
 
 use std::time::Duration;
 
@@ -15,21 +15,21 @@ use super::link::Link;
 use super::messages;
 use crate::spool::{Batch, Entry, Spool, SpoolError};
 
-/// Points in a batch at most, as the protocol says.
+/// Largest number of points in a batch, as the protocol states.
 const BATCH: usize = 1000;
 /// Pause before a broken stream is opened again.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How far the coordinator has taken the points.
+/// How far the coordinator has accepted the points.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Standing {
     /// All batches below this sequence number are durable.
     Below(u64),
-    /// The attempt is over: nothing more is accepted.
+    /// The attempt is superseded: the coordinator accepts nothing more. Holds its message.
     Refused(String),
 }
 
-/// What the coordinator says of an attempt's points, for whoever builds on them.
+/// The coordinator's acknowledgements of an attempt's points, for code that depends on them.
 #[derive(Debug, Clone)]
 pub(super) struct Acknowledged(watch::Receiver<Standing>);
 
@@ -37,7 +37,7 @@ impl Acknowledged {
     /// Waits until every batch below `sequence` is durable.
     ///
     /// # Errors
-    /// The coordinator's words if it refuses the points.
+    /// The coordinator's message if it refuses the points.
     pub(super) async fn below(&self, sequence: u64) -> Result<(), String> {
         let done = |standing: &Standing| match standing {
             Standing::Below(durable) => *durable >= sequence,
@@ -51,12 +51,12 @@ impl Acknowledged {
         }
     }
 
-    /// Waits until the coordinator refuses the points, and returns its words.
+    /// Waits until the coordinator refuses the points, and returns its message.
     pub(super) async fn refused(&self) -> String {
         let mut standing = self.0.clone();
         match standing.wait_for(|standing| matches!(standing, Standing::Refused(_))).await.map(|found| found.clone()) {
             Ok(Standing::Refused(reason)) => reason,
-            // A sender that has ended refuses nothing any more.
+            // After the sender has ended, no refusal can come.
             Ok(Standing::Below(_)) | Err(_) => std::future::pending().await,
         }
     }
@@ -73,8 +73,8 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// The outbox of an attempt of which the spool has the batches from the first to below the second of
-    /// `batches`, and whose older ones are acknowledged.
+    /// Returns the outbox of an attempt. The spool has the batches from the first number of `batches` to below the
+    /// second. Older batches are acknowledged.
     pub(super) fn new(link: Link, spool: Spool, attempt: AttemptId, batches: (u64, u64)) -> Self {
         let (first, next) = batches;
         let (spooled, known) = watch::channel(next);
@@ -84,10 +84,10 @@ impl Outbox {
         Self { spool, attempt, spooled, acknowledged, sender: tokio::spawn(sender.run()) }
     }
 
-    /// Adds points: they are on this machine's disk when this returns.
+    /// Adds points. They are on this machine's disk when this returns.
     ///
     /// # Errors
-    /// When the daemon is ending.
+    /// If the daemon is ending.
     pub(super) async fn push(&mut self, points: &[Point]) -> Result<(), SpoolError> {
         for part in points.chunks(BATCH) {
             let sequence = self.next();
@@ -97,7 +97,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// The sequence number that the next batch will have.
+    /// Returns the sequence number of the next batch.
     pub(super) fn next(&self) -> u64 {
         *self.spooled.borrow()
     }
@@ -105,25 +105,25 @@ impl Outbox {
     /// Waits until every batch below `sequence` is durable.
     ///
     /// # Errors
-    /// The coordinator's words if it refuses the points.
+    /// The coordinator's message if it refuses the points.
     pub(super) async fn flushed(&self, sequence: u64) -> Result<(), String> {
         self.acknowledged.below(sequence).await
     }
 
-    /// What the coordinator says of the points.
+    /// Returns the coordinator's acknowledgements of the points.
     pub(super) fn acknowledged(&self) -> &Acknowledged {
         &self.acknowledged
     }
 }
 
 impl Drop for Outbox {
-    /// What was not sent stays in the spool.
+    /// Leaves the points that were not sent in the spool.
     fn drop(&mut self) {
         self.sender.abort();
     }
 }
 
-/// Reads the spool and feeds the coordinator.
+/// Reads the spool and sends to the coordinator.
 struct Sender {
     link: Link,
     spool: Spool,
@@ -134,9 +134,9 @@ struct Sender {
 
 /// Why a stream ended.
 enum Broken {
-    /// The connection broke: what is not acknowledged is sent again.
+    /// The connection broke: everything that is not acknowledged is sent again.
     Passing,
-    /// The attempt is over.
+    /// The attempt is superseded.
     Refused(String),
     /// The outbox or the spool is gone.
     Closed,
@@ -151,7 +151,7 @@ impl From<tonic::Status> for Broken {
 impl Sender {
     async fn run(mut self) {
         loop {
-            // Nothing to say: no stream is held open for it.
+            // There is nothing to send, so no stream is opened.
             let from = match &*self.acknowledged.borrow() {
                 Standing::Below(durable) => *durable,
                 Standing::Refused(_) => return,
@@ -170,7 +170,7 @@ impl Sender {
         }
     }
 
-    /// One stream: sends from batch `from` what is spooled and what comes, takes acknowledgements.
+    /// Runs one stream: sends the spooled batches and the new ones, from number `from`, and takes acknowledgements.
     async fn stream(&mut self, from: u64) -> Broken {
         let (sender, batches) = mpsc::channel(64);
         let opened = self.link.call(|mut client| async move { client.points(ReceiverStream::new(batches)).await });

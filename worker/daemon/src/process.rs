@@ -1,5 +1,4 @@
-//! A trainer process as the daemon sees it: orders go in, reports come out, the last lines of its log
-//! are kept.
+//! A trainer process as the daemon sees it: sends orders, receives reports, and keeps the last lines of its log.
 
 use std::collections::VecDeque;
 use std::process::Stdio;
@@ -13,10 +12,10 @@ use tokio::task::JoinHandle;
 
 use super::slot::SlotPlan;
 
-/// Log lines that are kept, and characters of each.
+/// Number of log lines that are kept, and of characters in each.
 const LOG_LINES: usize = 100;
 const LOG_WIDTH: usize = 500;
-/// How long a process that is ending may take.
+/// Longest time for a process to end.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A running trainer.
@@ -32,20 +31,20 @@ pub(super) struct Trainer {
 /// Why a trainer can no longer be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TrainerError {
-    /// It did not start.
+    /// The process did not start.
     #[error("cannot start a trainer process: {0}")]
     Start(std::io::Error),
-    /// It ended.
+    /// The process ended.
     #[error("the trainer process ended: {0}")]
     Ended(String),
-    /// It said something that is not a report.
-    #[error("the trainer process said something that is not a report: {0}")]
+    /// The process wrote something that is not a report.
+    #[error("the trainer process wrote something that is not a report: {0}")]
     Garbled(String),
 }
 
 impl Trainer {
-    /// Starts a trainer for the slot: the same program, in its own process group, so that a Ctrl-C at the
-    /// terminal reaches only the daemon, which then asks it to stop.
+    /// Starts a trainer for the slot: the same program, in a process group of its own. A Ctrl-C at the terminal
+    /// therefore reaches only the daemon, which then asks the trainer to stop.
     pub(super) fn start(plan: &SlotPlan) -> Result<Self, TrainerError> {
         let program = std::env::current_exe().map_err(TrainerError::Start)?;
         let mut command = Command::new(program);
@@ -59,7 +58,7 @@ impl Trainer {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .env("RAYON_NUM_THREADS", plan.threads.to_string())
-            // A step allocates what the step before freed: pages that stay need not be cleared again.
+            // A step allocates what the step before freed. Pages that stay mapped need not be cleared again.
             .env("MIMALLOC_PURGE_DELAY", "-1")
             .kill_on_drop(true);
         #[cfg(unix)]
@@ -73,7 +72,7 @@ impl Trainer {
         Ok(Self { child, orders, reports, log, reader: tokio::spawn(reader) })
     }
 
-    /// Gives an order.
+    /// Sends an order.
     pub(super) async fn order(&mut self, order: &Order) -> Result<(), TrainerError> {
         let mut line = serde_json::to_vec(order).map_err(|error| TrainerError::Garbled(error.to_string()))?;
         line.push(b'\n');
@@ -83,7 +82,7 @@ impl Trainer {
         }
     }
 
-    /// The next report. Cancel-safe.
+    /// Returns the next report. Cancel-safe.
     pub(super) async fn report(&mut self) -> Result<Report, TrainerError> {
         match self.reports.next_line().await {
             Ok(Some(line)) => serde_json::from_str(&line).map_err(|error| {
@@ -101,17 +100,17 @@ impl Trainer {
         })
     }
 
-    /// Forgets the log, before another stage begins.
+    /// Clears the log, before another stage begins.
     pub(super) fn clear_log(&self) {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Waits for its end, which it is near, or brings it about, and gives the last lines that it wrote.
+    /// Waits for the process to end, or kills it, and returns the last lines that it wrote.
     pub(super) async fn last_lines(mut self) -> Vec<String> {
         if tokio::time::timeout(GRACE, self.child.wait()).await.is_err() {
             let _ = self.child.kill().await;
         }
-        // The pipe ends with the process; then everything has been read.
+        // The pipe closes with the process; then everything has been read.
         let _ = tokio::time::timeout(GRACE, self.reader).await;
         self.log.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }

@@ -1,7 +1,7 @@
-//! Checkpoints on their way to the coordinator: the newest one is uploaded and registered in the background, once every
-//! point up to its step is acknowledged. One that was saved while another was on its way takes its place, so the lag is
-//! one upload at most. A coordinator that misses points then has lost what it acknowledged (its store was set back):
-//! nothing can be built on this attempt any more, and its registrar says so.
+//! Uploads and registers checkpoints in the background. The newest checkpoint is registered once every point up to its
+//! step is acknowledged. A checkpoint that is saved during an upload replaces the one that waits, so the lag is at most
+//! one upload. If the coordinator then misses points, its store was set back and has lost what it acknowledged: the
+//! attempt cannot continue, and the registrar reports that.
 
 use std::io::ErrorKind;
 
@@ -18,17 +18,17 @@ use crate::spool::{Entry, Saved, Spool};
 
 /// The checkpoints of one attempt.
 pub(super) struct Registrar {
-    /// The newest one.
+    /// The newest checkpoint.
     saved: watch::Sender<Option<Saved>>,
-    /// The newest one that was registered, or never will be.
+    /// The newest checkpoint that is registered or never will be.
     settled: watch::Receiver<Option<Saved>>,
-    /// Why nothing can be built on the attempt any more.
+    /// Why the attempt cannot continue.
     orphaned: watch::Receiver<Option<String>>,
     worker: JoinHandle<()>,
 }
 
 impl Registrar {
-    /// The registrar of an attempt of which `saved` is spooled, and whose points are `acknowledged`.
+    /// Returns the registrar of an attempt whose spooled checkpoint is `saved` and whose points are `acknowledged`.
     pub(super) fn new(
         link: Link,
         spool: Spool,
@@ -43,7 +43,7 @@ impl Registrar {
         Self { saved, settled, orphaned, worker: tokio::spawn(desk.run(newest)) }
     }
 
-    /// A checkpoint is on the disk and in the spool.
+    /// Takes a checkpoint that is on the disk and in the spool.
     pub(super) fn keep(&self, saved: Saved) {
         self.saved.send_replace(Some(saved));
     }
@@ -55,7 +55,7 @@ impl Registrar {
         let _ = self.settled.clone().wait_for(|settled| *settled == newest).await;
     }
 
-    /// Waits until the coordinator has lost what it acknowledged of this attempt, and returns its words.
+    /// Waits until the coordinator has lost points that it acknowledged of this attempt, and returns its message.
     pub(super) async fn orphaned(&self) -> String {
         let mut orphaned = self.orphaned.clone();
         match orphaned.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
@@ -66,13 +66,13 @@ impl Registrar {
 }
 
 impl Drop for Registrar {
-    /// What was not registered stays in the spool, or was told to be forgotten.
+    /// Leaves a checkpoint that was not registered in the spool, unless the spool was told to forget it.
     fn drop(&mut self) {
         self.worker.abort();
     }
 }
 
-/// What a registrar's task works with.
+/// The state of a registrar's task.
 struct Desk {
     link: Link,
     spool: Spool,
@@ -92,7 +92,7 @@ impl Desk {
             match self.register(&saved).await {
                 Ok(()) => tracing::debug!(%attempt, step, "checkpoint registered"),
                 Err(TransferError::Disk { cause, .. }) if cause.kind() == ErrorKind::NotFound => {
-                    tracing::debug!(%attempt, step, "the checkpoint has gone; a newer one took its place");
+                    tracing::debug!(%attempt, step, "the checkpoint was replaced by a newer one");
                 }
                 Err(error) => {
                     tracing::warn!(%attempt, step, %error, "a checkpoint was not registered; it stays on this machine");

@@ -1,5 +1,5 @@
-//! A slot: a place on a device where one stage runs at a time. It asks for stages until the daemon stops
-//! and keeps its trainer process from stage to stage.
+//! A slot: a place on a device where one stage runs at a time. It asks for stages until the daemon stops, and keeps its
+//! trainer process between stages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,25 +16,25 @@ use super::attempt;
 use super::idle::Outlook;
 use super::process::Trainer;
 
-/// Pause after an unanswered request.
+/// Pause after a request without an answer.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Where a slot's trainer runs.
+/// The device, threads and cores of a slot's trainer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SlotPlan {
     /// The device's name.
     pub(super) device: String,
-    /// The device in results: its name with what its numbers depend on.
+    /// The device as results name it: its name with what its numbers depend on.
     pub(super) label: String,
     /// CPU threads of the trainer.
     pub(super) threads: usize,
-    /// Cores that the trainer is pinned to; empty where there are not enough for all.
+    /// Cores that the trainer is pinned to; empty if there are not enough for all trainers.
     pub(super) cores: Vec<usize>,
 }
 
-/// The slots of `devices`. Trainers on the CPU are pinned to cores of their own where together they take all
-/// of them, so that they do not fight. Where they take fewer, other programs (another worker of this machine)
-/// have a claim too, and only the system knows which core is free.
+/// Returns the slots of `devices`. If the CPU trainers together use all cores, each is pinned to cores of its own, so
+/// that they do not compete. If they use fewer, they are not pinned: other programs (another worker of this machine)
+/// need cores too, and only the system knows which core is free.
 pub(super) fn plan(devices: &[DeviceFacts], threads: usize) -> Vec<SlotPlan> {
     assign(devices, threads, usable_cores())
 }
@@ -51,7 +51,7 @@ fn assign(devices: &[DeviceFacts], threads: usize, cores: Vec<usize>) -> Vec<Slo
         .collect()
 }
 
-/// The cores that this process may use.
+/// Returns the cores that this process may use.
 fn usable_cores() -> Vec<usize> {
     #[cfg(target_os = "linux")]
     if let Ok(set) = rustix::thread::sched_getaffinity(None) {
@@ -60,7 +60,7 @@ fn usable_cores() -> Vec<usize> {
     Vec::new()
 }
 
-/// Runs the slot until the daemon stops or has nothing more to do. `place` is its own among the daemon's slots.
+/// Runs the slot until the daemon stops or has nothing more to do. `place` is the slot's index in the daemon.
 pub(super) async fn run(shared: Arc<Shared>, plan: SlotPlan, place: usize) {
     let mut trainer: Option<Trainer> = None;
     let mut stopping = shared.stopping.clone();
@@ -77,9 +77,8 @@ pub(super) async fn run(shared: Arc<Shared>, plan: SlotPlan, place: usize) {
     }
 }
 
-/// Asks for a stage until there is one. The same request id goes with every repetition, so that a grant
-/// whose reply was lost is not lost. The id is returned too, for the log. Nothing where the daemon has been idle for as long as
-/// it was to wait.
+/// Asks for a stage until there is one. Each repetition has the same request id, so that a grant whose reply was lost
+/// is not lost. Returns the id too, for the log. Returns `None` if the daemon was idle for the time of its options.
 async fn lease(shared: &Shared, plan: &SlotPlan, place: usize) -> Option<(pb::Grant, String)> {
     let request = pb::LeaseRequest {
         worker: shared.link.worker(),
@@ -106,11 +105,11 @@ async fn lease(shared: &Shared, plan: &SlotPlan, place: usize) -> Option<(pb::Gr
             }
             Err(status) => {
                 shared.idle.note(place, Outlook::Work, Instant::now());
-                // A restarted coordinator does not know this worker yet; the heartbeat registers again.
+                // A restarted coordinator does not know this worker yet. The heartbeat registers again.
                 if status.code() == Code::FailedPrecondition {
                     shared.forgotten.notify_one();
                 } else {
-                    tracing::debug!(error = status.message(), "asked for work in vain");
+                    tracing::debug!(error = status.message(), "asking for work failed");
                 }
                 tokio::time::sleep(PAUSE).await;
             }
@@ -135,7 +134,7 @@ mod tests {
         let gpu = device("cuda:0", NumericClass::Gpu, 2);
         assert_eq!(cores(&[cpu(4)], 1), [[0], [1], [2], [3]]);
         assert_eq!(cores(&[gpu, cpu(2)], 2), [vec![], vec![], vec![0, 1], vec![2, 3]]);
-        // Another worker may be beside this one, and too many trainers share all cores.
+        // Another worker may run on this machine, and too many trainers share all cores.
         assert_eq!(cores(&[cpu(1)], 1), [Vec::<usize>::new()]);
         assert!(cores(&[cpu(9)], 1).iter().all(Vec::is_empty));
     }

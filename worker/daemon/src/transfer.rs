@@ -1,4 +1,4 @@
-//! Artifacts between this machine and the coordinator.
+//! Uploads and downloads of artifacts, between this machine and the coordinator.
 
 use std::path::{Path, PathBuf};
 
@@ -12,35 +12,35 @@ use tonic::Status;
 use super::link::Link;
 use super::messages;
 
-/// How often what was uploaded is uploaded again because it was removed before anything referred to it: a collection of
-/// garbage came between.
+/// Number of times to upload a file again that was removed before anything referred to it (a garbage collection came
+/// between).
 pub(super) const AGAIN: usize = 3;
 /// Size of the pieces of an upload.
 const PIECE: usize = 256 << 10;
 
-/// Why a file could not be moved.
+/// Why a file could not be transferred.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TransferError {
-    /// The disk of this machine.
+    /// The disk of this machine failed.
     #[error("cannot {action} {path}: {cause}", path = path.display())]
     Disk {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         cause: std::io::Error,
     },
-    /// The coordinator said no.
-    #[error("it was refused: {0}")]
+    /// The coordinator refused.
+    #[error("the coordinator refused it: {0}")]
     Refused(String),
-    /// The coordinator does not have the points any more that it had acknowledged.
+    /// The coordinator no longer has points that it had acknowledged.
     #[error("the coordinator has lost points that it had acknowledged: {0}")]
     PointsLost(String),
-    /// What was uploaded is not there any more.
-    #[error("it was refused: {0}")]
+    /// The uploaded file is no longer there.
+    #[error("the coordinator refused it: {0}")]
     Removed(String),
-    /// The content is not what its name says.
+    /// The content does not match the artifact's hash.
     #[error("artifact {} was damaged on the way", .0.short())]
     Damaged(ArtifactId),
 }
@@ -50,7 +50,7 @@ fn disk(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Tra
     move |cause| TransferError::Disk { action, path, cause }
 }
 
-/// Hash and length of a file's content.
+/// Returns the hash and length of a file's content.
 async fn identify(path: &Path) -> Result<(ArtifactId, u64), TransferError> {
     let mut file = tokio::fs::File::open(path).await.map_err(disk("open", path))?;
     let mut hasher = blake3::Hasher::new();
@@ -67,7 +67,7 @@ async fn identify(path: &Path) -> Result<(ArtifactId, u64), TransferError> {
     }
 }
 
-/// Uploads a file, as often as it takes, and returns its id.
+/// Uploads a file, with as many tries as needed, and returns its id.
 pub(super) async fn upload(
     link: &Link,
     attempt: AttemptId,
@@ -79,7 +79,7 @@ pub(super) async fn upload(
     link.persist("upload", |mut client| {
         let (header, path) = (header.clone(), path.to_owned());
         async move {
-            // A file that is gone does not come back: a newer checkpoint took its place.
+            // A file that is gone does not come back: a newer checkpoint replaced it.
             let failed = |error: std::io::Error| Status::aborted(format!("cannot open {}: {error}", path.display()));
             let file = tokio::fs::File::open(&path).await.map_err(failed)?;
             let (parts, stream) = tokio::sync::mpsc::channel(4);
@@ -92,7 +92,7 @@ pub(super) async fn upload(
     Ok(artifact)
 }
 
-/// Feeds an upload until the file ends or nobody takes any more (then the call says why).
+/// Sends a file's content until the file ends or the receiver stops (then the call says why).
 async fn send_file(
     mut file: tokio::fs::File,
     header: pb::UploadHeader,
@@ -105,7 +105,7 @@ async fn send_file(
         }
         let mut data = vec![0; PIECE];
         part = match file.read(&mut data).await {
-            // A file that cannot be read any more ends early, and the coordinator misses the rest.
+            // A file that can no longer be read ends early, and the coordinator refuses it as incomplete.
             Ok(0) | Err(_) => None,
             Ok(read) => {
                 data.truncate(read);
@@ -115,12 +115,12 @@ async fn send_file(
     }
 }
 
-/// Downloads an artifact to `path`, unless it is there already with the right content.
+/// Downloads an artifact to `path`, unless the file is there already with the right content.
 pub(super) async fn download(link: &Link, artifact: ArtifactId, path: &Path) -> Result<(), TransferError> {
     if path.is_file() && identify(path).await?.0 == artifact {
         return Ok(());
     }
-    // Its own for each call: another slot may fetch the same model at the same moment.
+    // Each call has a name of its own, because another slot may fetch the same model at the same time.
     let temporary = path.with_extension(format!("{}.incoming", uuid::Uuid::now_v7()));
     let request = pb::DownloadRequest { artifact: artifact.to_string() };
     link.persist("download", |mut client| {

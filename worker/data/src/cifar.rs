@@ -1,5 +1,5 @@
-//! The binary releases of CIFAR-10 and CIFAR-100 (Krizhevsky 2009): records of one or two label bytes
-//! and 32 × 32 pixels in three planes.
+//! The binary releases of CIFAR-10 and CIFAR-100 (Krizhevsky 2009). A record has one or two label bytes and 32 × 32
+//! pixels in three planes.
 
 use super::error::DataError;
 use super::manifest::{Entry, ListedFile, Listing, Location, Part};
@@ -9,15 +9,15 @@ use crate::root::Folder;
 const CIFAR10_CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
-/// The lists of class names of both releases.
+/// The files of class names of both releases.
 pub(super) const NAMES: [&str; 2] = ["batches.meta.txt", "fine_label_names.txt"];
 
-/// Which of the two.
+/// One of the two releases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Release {
     /// CIFAR-10: one label byte.
     Ten,
-    /// CIFAR-100: coarse and fine label bytes; the fine one counts.
+    /// CIFAR-100: coarse and fine label bytes; the fine label is used.
     Hundred,
 }
 
@@ -57,7 +57,7 @@ impl Release {
         Layout { header: 0, prefix, channels: 3, height: 32, width: 32 }
     }
 
-    /// Whether `folder` looks like this release.
+    /// Returns whether `folder` looks like this release.
     pub(super) fn is_in(self, folder: &Folder) -> bool {
         self.train_files().iter().chain([&self.test_file()]).any(|name| folder.has_file(name))
     }
@@ -103,7 +103,7 @@ fn labels(folder: &Folder, name: &str, release: Release) -> Result<Vec<u32>, Dat
     bytes.chunks_exact(layout.stride()).enumerate().map(label).collect()
 }
 
-/// The names in the release's list, or else the known names of CIFAR-10, or numbers.
+/// Returns the class names in the release's file, else the known names of CIFAR-10, else numbers.
 fn class_names(folder: &Folder, release: Release) -> Result<Vec<String>, DataError> {
     if !folder.has_file(release.names_file()) {
         return Ok(match release {

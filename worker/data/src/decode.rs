@@ -1,4 +1,4 @@
-//! JPEG and PNG files to planes of bytes.
+//! Decodes JPEG and PNG files to planes of bytes.
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Lim
 const MAX_SIDE: u32 = 16_384;
 /// The largest file, in bytes.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
-/// Most memory that decoding one picture may take, in bytes. A picture that may need more is refused by its header.
+/// Memory limit of decoding one picture, in bytes. A picture whose header asks for more is refused.
 pub const MOST_MEMORY: u64 = 512 << 20;
 
 /// A decoded picture.
@@ -24,14 +24,13 @@ pub struct Picture {
     pub width: usize,
 }
 
-/// Decodes a JPEG or PNG file (told apart by content, not by name) to RGB, as a person would see it:
-/// turned as its EXIF orientation says, transparent areas on white, 16 bits rounded to 8, grey in all
-/// three channels.
+/// Decodes a JPEG or PNG file (recognised by content, not by name) to RGB as a viewer shows it: turned by its EXIF
+/// orientation, with transparent areas on white, 16 bits rounded to 8, and grey in all three channels.
 ///
 /// # Errors
-/// Why it cannot be decoded, without the path.
+/// Why the file cannot be decoded, without its path.
 pub fn decode(bytes: &[u8]) -> Result<Picture, String> {
-    // A decoder that stumbles over a damaged file must not hide which file it was.
+    // A panic of the decoder on a damaged file must not hide the file's name.
     catch_unwind(AssertUnwindSafe(|| decode_guarded(bytes))).unwrap_or_else(|_| Err("the decoder failed on it".into()))
 }
 
@@ -39,7 +38,7 @@ fn decode_guarded(bytes: &[u8]) -> Result<Picture, String> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
     match reader.format() {
         Some(ImageFormat::Png) => {}
-        // The decoder fills what a truncated file lacks with grey.
+        // The decoder fills the missing part of a truncated file with grey.
         Some(ImageFormat::Jpeg) if reaches_end_of_jpeg(bytes) => {}
         Some(ImageFormat::Jpeg) => return Err("the JPEG ends before the picture does".into()),
         Some(other) => return Err(format!("it is a {other:?} file, expected JPEG or PNG")),
@@ -62,7 +61,8 @@ fn decode_guarded(bytes: &[u8]) -> Result<Picture, String> {
     Ok(planes(picture))
 }
 
-/// The most bytes that decoding takes at a time: the decoded pixels, and beside them what the largest step needs.
+/// Returns the largest number of bytes that decoding takes at a time: the decoded pixels, and the memory of the largest
+/// step.
 fn memory(decoder: &impl ImageDecoder, format: Option<ImageFormat>, orientation: Orientation) -> u64 {
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
@@ -102,7 +102,7 @@ fn planes(picture: DynamicImage) -> Picture {
     Picture { data, height, width }
 }
 
-/// Whether the markers of a JPEG lead to its end-of-image marker (ITU-T T.81, annex B).
+/// Returns whether the markers of a JPEG lead to its end-of-image marker (ITU-T T.81, annex B).
 fn reaches_end_of_jpeg(bytes: &[u8]) -> bool {
     let mut at = 2;
     while let Some([first, marker]) = bytes.get(at..at + 2) {
@@ -110,7 +110,7 @@ fn reaches_end_of_jpeg(bytes: &[u8]) -> bool {
             (0xff, 0xd9) => return true,
             // Padding before a marker.
             (0xff, 0xff) => at += 1,
-            // In coded data: a stuffed byte, a restart marker; and markers without a segment.
+            // In coded data: a stuffed byte, a restart marker, and markers without a segment.
             (0xff, 0x00 | 0x01 | 0xd0..=0xd8) => at += 2,
             (0xff, _) => match bytes.get(at + 2..at + 4) {
                 Some([high, low]) => at += 2 + usize::from(u16::from_be_bytes([*high, *low])),
@@ -168,7 +168,7 @@ mod tests {
         assert!(decode(b"").is_err());
         assert!(decode(b"GIF89a some bytes").expect_err("a GIF").contains("Gif"));
         let mut png = encoded(RgbImage::new(8, 8), ImageFormat::Png);
-        // Width in the header; its checksum no longer fits either.
+        // Changes the width in the header; its checksum is then wrong too.
         png[16] = 0x7f;
         assert!(decode(&png).is_err());
         let wide = encoded(GrayImage::new(MAX_SIDE + 1, 1), ImageFormat::Png);

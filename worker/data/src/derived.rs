@@ -1,26 +1,26 @@
-//! What stages computed of a data set's images and later stages may need again.
+//! A cache of features that stages computed from a data set's images, for later stages.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pretext_shared::ids::ContentHash;
 
-/// The most memory that is kept.
+/// Memory limit of the cache, in bytes.
 const MEMORY_LIMIT: usize = 256 << 20;
 
-/// Features of frozen encoders, newest last. The key is a hash of all that decides their bits, so that a stage computes the same
-/// with and without them: weights, images in their order, batches.
+/// Features of frozen encoders, newest last. The key is a hash of everything that determines their bits: weights,
+/// images in their order, batches. A stage therefore computes the same with and without the cache.
 #[derive(Debug, Default)]
 pub struct FeatureCache(Mutex<VecDeque<(ContentHash, Arc<Vec<f32>>)>>);
 
 impl FeatureCache {
-    /// The features of `key`, if they are here.
+    /// Returns the features of `key`, if they are here.
     pub fn get(&self, key: ContentHash) -> Option<Arc<Vec<f32>>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.iter().find(|(known, _)| *known == key).map(|(_, rows)| Arc::clone(rows))
     }
 
-    /// Keeps `rows`, and of the others as many as there is room for.
+    /// Stores `rows`, and keeps as many older features as fit into the limit.
     pub fn keep(&self, key: ContentHash, rows: Arc<Vec<f32>>) {
         let bytes = |rows: &Vec<f32>| rows.len() * size_of::<f32>();
         let mut room = MEMORY_LIMIT.saturating_sub(bytes(&rows));

@@ -1,4 +1,4 @@
-//! What a worker has: every data set that is the data root itself or directly below it.
+//! Finds the data sets of a worker: the data root itself, or every data set directly below it.
 
 use std::path::Path;
 
@@ -9,25 +9,25 @@ use super::manifest::scan_in;
 use super::{cifar, idx, image_folder};
 use crate::root::{Folder, RootError};
 
-/// A data set's key (`KIND:PATH`), with what there is to announce of it or with what is wrong with it.
+/// A data set's key (`KIND:PATH`), with its facts or its problem.
 pub type Found = (String, Result<DatasetFacts, DataError>);
 
-/// Scans the data sets that lie in `data_root` or in a folder directly below it, by name. A folder
-/// that looks like no data set is left out. A link that leads out of the root may be any: it is told under every kind.
-/// `cache` as in [`super::scan`].
+/// Scans the data sets in `data_root` or in a folder directly below it, by name. A folder that looks like no data set
+/// is skipped. A link that leads out of the root may be any data set, so it is listed under every kind. `cache` is as
+/// in [`super::scan`].
 pub fn discover(data_root: &Path, cache: Option<&Path>) -> Result<Vec<Found>, DataError> {
     if !data_root.is_dir() {
         return Err(DataError::NoFolder { path: data_root.to_owned() });
     }
     let root = Folder::root(data_root)?;
-    // A root with a data set of its own (its `train` folder would look like another one).
+    // If the root is a data set, its `train` folder would look like another one.
     let own = recognise(&root, ".", Flat::No);
     let sources = if own.is_empty() { below(&root)? } else { own };
     Ok(sources.into_iter().map(|source| (source.key(), scan_in(&root, &source, cache).map(|m| m.facts))).collect())
 }
 
 fn below(root: &Folder) -> Result<Vec<Source>, DataError> {
-    // A folder whose name is not text cannot be written in a sweep file: nobody can ask for it.
+    // A sweep file cannot name a folder whose name is not text.
     let names = root.children("")?.into_iter().filter_map(|child| child.name);
     let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
     names.sort_unstable();
@@ -41,7 +41,7 @@ fn below(root: &Folder) -> Result<Vec<Source>, DataError> {
     Ok(sources)
 }
 
-/// What a name may be that cannot be looked into.
+/// Returns a source of every kind, for a path that cannot be opened.
 fn every_kind(path: &str) -> [Source; 4] {
     let path = || path.to_owned();
     [
@@ -52,13 +52,13 @@ fn every_kind(path: &str) -> [Source; 4] {
     ]
 }
 
-/// The data set that the root is.
+/// Returns the source of a root that is itself a data set.
 pub(super) fn only(root: &Folder) -> Result<Source, DataError> {
     let own = recognise(root, ".", Flat::Yes).into_iter().next();
     own.ok_or_else(|| DataError::NoDataSet { path: root.shown("") })
 }
 
-/// Whether class folders directly below count as an image folder.
+/// Whether class folders directly below a folder make it an image folder.
 #[derive(PartialEq)]
 enum Flat {
     Yes,
@@ -108,7 +108,7 @@ mod tests {
         assert!(found[1].1.is_err());
         let flat = found[2].1.as_ref().expect("a whole data set");
         assert_eq!((flat.classes.len(), &flat.train[..], &flat.test[..]), (2, &[1, 1][..], &[][..]));
-        // The data set itself as the root.
+        // The root is itself the data set.
         let own = discover(&at("parted"), None).expect("a readable folder");
         assert_eq!(own.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["image-folder:."]);
         assert!(discover(&at("nowhere"), None).is_err());

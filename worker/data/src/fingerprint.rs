@@ -11,13 +11,13 @@ use super::hash_cache::{HashCache, Stamp};
 use super::manifest::{ListedFile, ManifestFile};
 use crate::root::Folder;
 
-/// Hashes every file that `cache` does not know, on all threads, and remembers the hashes there.
+/// Hashes every file that `cache` does not know, on all threads, and stores the hashes there.
 pub(super) fn hash_files(
     folder: &Folder,
     listed: Vec<ListedFile>,
     cache: &mut HashCache,
 ) -> Result<Vec<ManifestFile>, DataError> {
-    // Canonical, so that one file has one line in the cache, whatever the working directory is.
+    // Canonical, so that a file has one line in the cache, whatever the working directory is.
     let absolute = folder.canonical()?;
     let hashed = listed
         .into_par_iter()
@@ -36,21 +36,21 @@ pub(super) fn hash_files(
             Ok((ManifestFile { part, path: relative, class, bytes: metadata.len(), hash, layout }, path, stamp))
         })
         .collect::<Vec<Result<_, DataError>>>();
-    // Errors in the order of the list, so that the same one is named every time.
+    // The first error in the order of the list, so that the same file is named every time.
     let hashed = hashed.into_iter().collect::<Result<Vec<_>, _>>()?;
     cache.replace(&absolute, hashed.iter().filter_map(|(file, path, stamp)| Some((path, (*stamp)?, file.hash))));
     Ok(hashed.into_iter().map(|(file, ..)| file).collect())
 }
 
-/// The hash of a file that is open at its beginning.
+/// Returns the hash of a file that is open at its beginning.
 pub(super) fn hash_file(content: File) -> std::io::Result<ContentHash> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(content)?;
     Ok(ContentHash::from_bytes(*hasher.finalize().as_bytes()))
 }
 
-/// The fingerprint of `files` of a data set of `kind` with `classes` and, where there are any, `groups`. Every text goes in with its
-/// length, so that no two lists read the same.
+/// Returns the fingerprint of `files` of a data set of `kind` with `classes` and, if there are any, `groups`. Every
+/// text is hashed with its length, so that different lists have different hashes.
 pub(super) fn fingerprint(
     kind: &str,
     classes: &[String],

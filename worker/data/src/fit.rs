@@ -1,9 +1,9 @@
-//! Brings a picture of any size to the square that a network reads.
+//! Fits a picture of any size to the square that a network reads.
 
 use crate::augment::{Crop, Filter, Mirror, Planes, resized_crop};
 
-/// Resizes the shorter side of `picture` to `size` with antialiasing and cuts the middle out, to
-/// bytes `[3, size, size]`. A picture of that size is copied as it is.
+/// Resizes the shorter side of `picture` to `size` with antialiasing and cuts out the middle, to bytes `[3, size,
+/// size]`. A picture of that size is copied unchanged.
 pub(super) fn fit(picture: Planes, size: usize, out: &mut [u8]) {
     let Planes { data, height, width } = picture;
     if (height, width) == (size, size) {
@@ -31,13 +31,13 @@ mod tests {
 
     #[test]
     fn the_middle_remains() {
-        // 2 rows, 6 columns; every column of one value. The middle two columns are 30 and 40.
+        // 2 rows, 6 columns; every column has one value. The middle two columns are 30 and 40.
         let row = [10, 20, 30, 40, 50, 60];
         let data = [row, row].concat().repeat(3);
         let mut out = [0; 12];
         fit(Planes { data: &data, height: 2, width: 6 }, 2, &mut out);
         assert_eq!(out, [30, 40].repeat(6)[..]);
-        // The same on its side, twice as large: flat areas keep their value.
+        // The same picture turned on its side and twice as large: flat areas keep their value.
         let data = vec![77; 3 * 8 * 3];
         let mut out = [0; 3 * 36];
         fit(Planes { data: &data, height: 8, width: 3 }, 6, &mut out);

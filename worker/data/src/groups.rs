@@ -1,4 +1,5 @@
-//! Which images of a folder belong together (a slide, a patient), so that no split parts them: by `groups.csv`, or by their names.
+//! Groups: images of a folder that belong together (a slide, a patient), so that no split separates them. `groups.csv`
+//! or the images' names state them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -9,23 +10,24 @@ use super::error::DataError;
 use super::manifest::{Entry, ListedFile, Location};
 use crate::root::Folder;
 
-/// The file, beside `train/` or the class folders: `path,group` with a line for each image, paths relative to it.
+/// The file, beside `train/` or the class folders: `path,group` with a line for each image. Paths are relative to the
+/// file.
 pub(super) const FILE: &str = "groups.csv";
-/// No list of groups is longer.
+/// Limit of the file's length, in bytes.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// The group of each file of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Groups {
-    /// Sorted: a group is known by its position.
+    /// Names of the groups, sorted. A group is identified by its position.
     names: Vec<String>,
-    /// By position in the manifest's files.
+    /// The group of each file, by position in the manifest's files.
     of_file: Vec<u32>,
 }
 
 impl Groups {
-    /// The groups of `files`, if `folder` names any. Every image has to have one, and none may have both training and test
-    /// images. Lines of other files are left alone.
+    /// Returns the groups of `files`, if `folder` names any. Every image must have a group, and no group may have both
+    /// training and test images. Lines of other files are ignored.
     pub(super) fn read(folder: &Folder, files: &[ListedFile]) -> Result<Option<Self>, DataError> {
         if folder.kind(FILE)?.is_none() {
             return Ok(None);
@@ -50,8 +52,8 @@ impl Groups {
         Self::new(files, &of_file).map(Some).map_err(refuse)
     }
 
-    /// The groups that `pattern` reads from the names of `files`, the images of `folder`: every name has to have its form. A list
-    /// beside them would be a second opinion.
+    /// Returns the groups that `pattern` finds in the names of `files`, the images of `folder`. Every name must match.
+    /// A `groups.csv` beside the images is refused, because the two may contradict each other.
     pub(super) fn named(folder: &Folder, pattern: &GroupPattern, files: &[ListedFile]) -> Result<Self, DataError> {
         let refuse = |reason: String| DataError::Pattern {
             pattern: Box::new(pattern.clone()),
@@ -59,15 +61,15 @@ impl Groups {
             reason,
         };
         if folder.kind(FILE)?.is_some() {
-            return Err(refuse(format!("{FILE} beside them names groups as well, remove one of the two")));
+            return Err(refuse(format!("{FILE} beside them names groups too; remove one of the two")));
         }
         let group = |file| pattern.group_of(below_class(file)).ok_or(file);
         let of_file: Result<Vec<&str>, &ListedFile> = files.iter().map(group).collect();
-        let of_file = of_file.map_err(|file| refuse(format!("{} has another form", file.path)))?;
+        let of_file = of_file.map_err(|file| refuse(format!("{} does not match it", file.path)))?;
         Self::new(files, &of_file).map_err(refuse)
     }
 
-    /// `of_file` has the group of each of `files`. None may have both training and test images.
+    /// Returns the groups; `of_file` has the group of each of `files`. No group may have both training and test images.
     fn new(files: &[ListedFile], of_file: &[&str]) -> Result<Self, String> {
         let names: BTreeSet<&str> = of_file.iter().copied().collect();
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
@@ -79,7 +81,7 @@ impl Groups {
             if *part != file.part {
                 let name = &names[*group as usize];
                 return Err(format!(
-                    "group `{name}` has training and test images ({} is one of the latter): move them to one side",
+                    "group `{name}` has training and test images (a test image is {}): move them to one part",
                     file.path
                 ));
             }
@@ -87,17 +89,17 @@ impl Groups {
         Ok(Self { names, of_file })
     }
 
-    /// The name of the group of a file of the manifest.
+    /// Returns the name of the group of a file of the manifest.
     pub(super) fn name_of(&self, file: u32) -> &str {
         self.name(self.of_file[file as usize])
     }
 
-    /// The name of a group.
+    /// Returns the name of a group.
     pub fn name(&self, group: u32) -> &str {
         &self.names[group as usize]
     }
 
-    /// The group of a sample of the data set.
+    /// Returns the group of a sample of the data set.
     pub fn of(&self, entry: &Entry) -> u32 {
         match entry.location {
             Location::File(file) => self.of_file[file as usize],
@@ -105,7 +107,7 @@ impl Groups {
         }
     }
 
-    /// How many of `entries` each group has of each class.
+    /// Returns the number of `entries` of each class, for each group.
     pub(super) fn counts<'a>(&self, entries: impl IntoIterator<Item = &'a Entry>, classes: usize) -> Vec<Vec<u32>> {
         let mut counts = vec![vec![0; classes]; self.names.len()];
         for entry in entries {
@@ -115,20 +117,20 @@ impl Groups {
     }
 }
 
-/// The path of an image below its class folder.
+/// Returns the path of an image below its class folder.
 fn below_class(file: &ListedFile) -> &str {
     let path = file.path.as_str();
     let below_part = ["train/", "test/"].into_iter().find_map(|part| path.strip_prefix(part)).unwrap_or(path);
     below_part.split_once('/').map_or(below_part, |(_class, name)| name)
 }
 
-/// Group by path.
+/// Returns the group of each path.
 fn lines(file: File) -> Result<BTreeMap<String, String>, String> {
     let mut reader = csv::Reader::from_reader(file);
     let headings = reader.headers().map_err(|error| error.to_string())?;
     if headings.iter().collect::<Vec<_>>() != ["path", "group"] {
         let found = headings.iter().collect::<Vec<_>>().join(",");
-        return Err(format!("its first line is `{}` and not `path,group`", found.escape_debug()));
+        return Err(format!("its first line is `{}`, expected `path,group`", found.escape_debug()));
     }
     let mut groups = BTreeMap::new();
     for line in reader.into_deserialize::<(String, String)>() {
@@ -156,7 +158,8 @@ mod tests {
     use crate::image_folder::tests::write_png;
     use crate::{Dataset, scan};
 
-    /// Two classes of twelve images in six groups of four, two of each class; the seventh group has one image of each.
+    /// Writes two classes of twelve images in six groups of four, two of each class. A seventh group has one image of
+    /// each class.
     fn set(root: &Path, skip: &str) -> String {
         let mut text = "path,group\n".to_owned();
         for class in ["a", "b"] {
@@ -228,7 +231,7 @@ mod tests {
         };
         let error = refused(&text);
         assert!(error.contains("groups.csv") && error.contains("no line for b/3.png: every image"), "{error}");
-        assert!(refused(&text.replace("path,group", "file,patient")).contains("not `path,group`"));
+        assert!(refused(&text.replace("path,group", "file,patient")).contains("expected `path,group`"));
         assert!(refused(&format!("{text}b/3.png,\n")).contains("b/3.png has an empty group"));
         assert!(refused(&format!("{text}b/3.png,x\nb/3.png,y\n")).contains("in group `x` and in `y`"));
         // A test part that shares a patient with the training part.
@@ -262,12 +265,12 @@ mod tests {
         let facts = |pattern| by(pattern).expect("a whole data set").facts;
         let named = facts(Some("{*}_*_*"));
         assert_eq!(named.key, "image-folder:set?groups={*}_*_*");
-        // Three slides with two images of each class, and one that is tested.
+        // Three training slides with two images of each class, and one test slide.
         assert_eq!(named.groups, [vec![2, 2], vec![2, 2], vec![2, 2], vec![0, 0]]);
         assert_ne!(named.fingerprint, facts(None).fingerprint, "groups decide results");
         let refused = |pattern| by(Some(pattern)).expect_err("a mistake").to_string();
         let error = refused("{s-*}_*");
-        assert!(error.contains("`groups: {s-*}_*`") && error.contains("t_0_0.png has another form"), "{error}");
+        assert!(error.contains("`groups: {s-*}_*`") && error.contains("t_0_0.png does not match it"), "{error}");
         assert!(refused("*_{*}_*").contains("group `0` has training and test images"));
         fs::write(root.path().join("set/groups.csv"), list).expect("writable");
         assert_eq!(facts(None).fingerprint, named.fingerprint, "the same groups, however they are named");

@@ -1,5 +1,5 @@
-//! A file that remembers content hashes by path, length and time of change. It only saves time: it may
-//! be removed at any moment, and one that cannot be read or written is as good as none.
+//! A file that stores content hashes by path, length and time of change. It only saves time: it may be removed at any
+//! moment, and a file that cannot be read or written is ignored.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -9,14 +9,14 @@ use std::time::{Duration, SystemTime};
 use pretext_shared::ids::ContentHash;
 use serde::{Deserialize, Serialize};
 
-/// Raised when the meaning of the file changes.
+/// Format version; raise it when the meaning of the file changes.
 const SCHEMA: u32 = 1;
 
-/// A file that changed less than this ago may change again without getting another time of change
-/// (some file systems count in seconds): its hash is not remembered.
+/// Age below which a hash is not stored. A file that changed more recently may change again with the same time of
+/// change (some file systems count in seconds).
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// What shows that a file is still the one that was hashed.
+/// The facts that identify a file as unchanged since it was hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stamp {
     bytes: u64,
@@ -25,7 +25,7 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    /// `None` where the time of change is unknown or before 1970.
+    /// Returns `None` if the time of change is unknown or before 1970.
     pub(super) fn of(metadata: &Metadata) -> Option<Self> {
         let modified = metadata.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
         Some(Self { bytes: metadata.len(), modified })
@@ -58,7 +58,7 @@ pub(super) struct HashCache {
 }
 
 impl HashCache {
-    /// The cache at `path`; empty where there is none, or none that can be read.
+    /// Opens the cache at `path`; it is empty if the file is missing or cannot be read.
     pub(super) fn open(path: Option<&Path>) -> Self {
         let content = path
             .and_then(|path| fs::read(path).ok())
@@ -68,12 +68,12 @@ impl HashCache {
         Self { path: path.map(Path::to_owned), content, changed: false }
     }
 
-    /// The hash of the file at the absolute `path`, if it still looks the same.
+    /// Returns the hash of the file at the absolute `path`, if the file still has the same stamp.
     pub(super) fn get(&self, path: &Path, stamp: Stamp) -> Option<ContentHash> {
         self.content.files.get(path).filter(|known| known.stamp == stamp).map(|known| known.hash)
     }
 
-    /// Remembers `files` as all that there is below `folder`.
+    /// Replaces all entries below `folder` with `files`.
     pub(super) fn replace<'a>(
         &mut self,
         folder: &Path,
@@ -96,13 +96,13 @@ impl HashCache {
         self.content.files.extend(new);
     }
 
-    /// Writes the cache if it changed: a new file that takes the place of the old one at once.
+    /// Writes the cache if it changed, to a new file that replaces the old one at once.
     pub(super) fn save(mut self) {
         let Some(path) = self.path.filter(|_| self.changed) else { return };
         self.content.schema = SCHEMA;
         let Some(folder) = path.parent() else { return };
         let temporary = folder.join(format!(".hashes-{}", std::process::id()));
-        // A cache that cannot be written costs time at the next scan and nothing else.
+        // A cache that cannot be written costs only time at the next scan.
         let written = fs::create_dir_all(folder)
             .and_then(|()| fs::write(&temporary, serde_json::to_vec(&self.content)?))
             .and_then(|()| fs::rename(&temporary, &path));

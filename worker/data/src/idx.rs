@@ -1,5 +1,5 @@
-//! IDX files of the MNIST family (LeCun et al. 1998): a magic number, dimensions as big-endian
-//! numbers, then bytes. Images are grey, `[count, rows, columns]`; labels are `[count]`.
+//! IDX files of the MNIST family (LeCun et al. 1998): a magic number, big-endian dimensions, then bytes. Images are
+//! grey, `[count, rows, columns]`; labels are `[count]`.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -14,18 +14,18 @@ const LABELS_MAGIC: u32 = 0x0801;
 /// Unsigned bytes in three dimensions.
 const IMAGES_MAGIC: u32 = 0x0803;
 
-/// The two spellings of each name, the common one first.
+/// The two spellings of each name, the more common one first.
 const TRAIN: [[&str; 2]; 2] =
     [["train-images-idx3-ubyte", "train-images.idx3-ubyte"], ["train-labels-idx1-ubyte", "train-labels.idx1-ubyte"]];
 const TEST: [[&str; 2]; 2] =
     [["t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte"], ["t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte"]];
 
-/// Whether `folder` has the training images.
+/// Returns whether `folder` has the training images.
 pub(super) fn is_in(folder: &Folder) -> bool {
     TRAIN[0].iter().any(|name| folder.has_file(name))
 }
 
-/// Lists the pictures in `folder`. The classes are the labels that training images have.
+/// Lists the pictures in `folder`. The classes are the labels of the training images.
 pub(super) fn list(folder: &Folder) -> Result<Listing, DataError> {
     let train = read_part(folder, TRAIN)?;
     let test = read_part(folder, TEST)?;
@@ -60,7 +60,7 @@ pub(super) fn list(folder: &Folder) -> Result<Listing, DataError> {
     Ok(listing)
 }
 
-/// One part: its files, the layout of its images, and a label for each.
+/// The content of one part: its files, the layout of its images, and a label for each image.
 struct PartContent {
     images: &'static str,
     label_file: &'static str,
@@ -78,7 +78,7 @@ fn read_part(folder: &Folder, [images, labels]: [[&'static str; 2]; 2]) -> Resul
     }
     let mut labels = folder.read(label_file)?;
     labels.drain(..8.min(labels.len()));
-    // The header begins with the magic number and the three dimensions.
+    // The header is the magic number and the three dimensions.
     let layout = Layout { header: 16, prefix: 0, channels: 1, height: height as usize, width: width as usize };
     Ok(PartContent { images, label_file, layout, labels })
 }
@@ -90,12 +90,12 @@ fn find(folder: &Folder, names: [&'static str; 2]) -> Result<&'static str, DataE
     let packed = names.into_iter().map(|name| format!("{name}.gz")).find(|name| folder.has_file(name));
     let expected = match packed {
         Some(packed) => format!("only {packed} is there: unpack it with gunzip"),
-        None => "the four IDX files of the MNIST family, not compressed, are expected".to_owned(),
+        None => "expected the four IDX files of the MNIST family, not compressed".to_owned(),
     };
     Err(DataError::MissingFile { path: folder.shown(names[0]), expected })
 }
 
-/// The dimensions of an IDX file of bytes, after the magic number and the file's length were checked.
+/// Returns the dimensions of an IDX file of bytes, after checks of the magic number and the file's length.
 fn header<const N: usize>(folder: &Folder, name: &str, magic: u32) -> Result<[u32; N], DataError> {
     let format = |reason: String| DataError::Format { path: folder.shown(name), reason };
     let failed = DataError::io(&folder.shown(name));
@@ -126,12 +126,10 @@ fn header<const N: usize>(folder: &Folder, name: &str, magic: u32) -> Result<[u3
     let expected = content.and_then(|content| content.checked_add(header));
     if expected != Some(length) {
         let expected = expected.map_or("more than any file has".to_owned(), |expected| expected.to_string());
-        return Err(format(format!(
-            "its length is {length} bytes; with dimensions {dimensions:?} it would be {expected}"
-        )));
+        return Err(format(format!("its length is {length} bytes, but its dimensions {dimensions:?} need {expected}")));
     }
     if dimensions[1..].contains(&0) {
-        return Err(format(format!("its dimensions are {dimensions:?}: pictures without pixels")));
+        return Err(format(format!("its dimensions are {dimensions:?}, which is no pixel at all")));
     }
     Ok(dimensions)
 }
@@ -192,7 +190,7 @@ mod tests {
         assert!(truncated.contains("23 bytes") && truncated.contains("28"), "{truncated}");
         assert!(broken(TRAIN[0][0], idx(LABELS_MAGIC, &[3, 2, 2], &pixels)).contains("0x00000801"));
         assert!(broken(TRAIN[0][0], vec![0, 0]).contains("2 bytes"));
-        // A header that lies: no memory is taken for it.
+        // A header with impossible dimensions: no memory is allocated for it.
         broken(TRAIN[0][0], idx(IMAGES_MAGIC, &[u32::MAX, u32::MAX, u32::MAX], &pixels));
         assert!(broken(TRAIN[1][1], idx(LABELS_MAGIC, &[2], &[1, 7])).contains("2 labels"));
         assert!(broken(TEST[1][0], idx(LABELS_MAGIC, &[1], &[4])).contains("class `4`"));

@@ -6,16 +6,16 @@ use super::error::DataError;
 use super::manifest::{Entry, ListedFile, Listing, Location, Part};
 use crate::root::{Folder, Identity, Kind, RootError};
 
-/// Entries of a class folder that are looked at to see whether it holds images.
+/// Number of entries of a class folder that are checked for images.
 const GLANCE: usize = 1000;
 
-/// Whether `folder` has a `train` folder.
+/// Returns whether `folder` has a `train` folder.
 pub(super) fn has_train_folder(folder: &Folder) -> bool {
     folder.has_folder("train")
 }
 
-/// Whether at least two folders directly below `folder` hold images, at a glance. One that cannot be looked into because it
-/// leads out of the data root counts, so that it is named when the images are listed.
+/// Returns whether at least two folders directly below `folder` seem to hold images. A folder that leads out of the
+/// data root and cannot be opened counts, so that listing the images names it.
 pub(super) fn has_class_folders(folder: &Folder) -> bool {
     let holds_image = |class: &str| match folder.children(class) {
         Ok(children) => {
@@ -32,7 +32,7 @@ fn is_visible_image(name: &str) -> bool {
     !name.starts_with('.') && ["jpg", "jpeg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-/// Lists the images of `folder`, in the order of the bytes of their paths.
+/// Lists the images of `folder`, in the byte order of their paths.
 pub(super) fn list(folder: &Folder) -> Result<Listing, DataError> {
     let mut walk = Walk { folder, above: Vec::new(), ignored: 0 };
     let (train_folder, test_folder) = (folder.shown("train"), folder.shown("test"));
@@ -41,7 +41,7 @@ pub(super) fn list(folder: &Folder) -> Result<Listing, DataError> {
         (true, _) => (train_folder, walk.classes("train/")?),
         (false, false) => (folder.shown(""), walk.classes("")?),
         (false, true) => {
-            let expected = "beside the folder `test` there has to be a folder `train` with one folder per class".into();
+            let expected = "add a folder `train`, with one folder per class, beside the folder `test`".into();
             return Err(DataError::MissingFile { path: train_folder, expected });
         }
     };
@@ -79,7 +79,7 @@ pub(super) fn list(folder: &Folder) -> Result<Listing, DataError> {
     Ok(Listing { train: entries(Part::Train), test: entries(Part::Test), classes, files, ignored: walk.ignored })
 }
 
-/// A class folder and the images below it, relative to the data set's folder.
+/// A class folder and the images below it, with paths relative to the data set's folder.
 struct ClassFolder {
     name: String,
     images: Vec<String>,
@@ -97,17 +97,17 @@ struct Child {
     kind: Kind,
 }
 
-/// A walk through class folders that follows symbolic links, but not in circles.
+/// A walk through class folders that follows symbolic links but refuses cycles.
 struct Walk<'a> {
     folder: &'a Folder,
-    /// From the class folder down to the folder at hand.
+    /// The folders from the class folder down to the current one.
     above: Vec<Identity>,
-    /// Files that are no images, and images that are in no class.
+    /// Number of files that are not images, and of images outside any class.
     ignored: u64,
 }
 
 impl Walk<'_> {
-    /// The class folders in `prefix`, sorted by name.
+    /// Returns the class folders in `prefix`, sorted by name.
     fn classes(&mut self, prefix: &str) -> Result<Vec<ClassFolder>, DataError> {
         self.above.push(self.folder.identity(prefix)?);
         let mut classes = Vec::new();
@@ -143,8 +143,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The children of the folder `prefix` by name, without hidden ones. A link is followed: a broken one is an error that
-    /// names it.
+    /// Returns the children of the folder `prefix` by name, without hidden ones. Links are followed; a broken link is
+    /// an error that names it.
     fn children(&self, prefix: &str) -> Result<Vec<Child>, DataError> {
         let mut children = Vec::new();
         for child in self.folder.children(prefix)? {
@@ -205,7 +205,7 @@ pub(super) mod tests {
         fs::write(root.path().join("train/cat/notes.txt"), "no image").expect("a file");
         let listing = listed(root.path()).expect("a whole data set");
         assert_eq!(listing.classes, ["cat", "cat-like"]);
-        // By the bytes of the whole path: `-` comes before `/`.
+        // Sorted by the bytes of the whole path: `-` comes before `/`.
         let train = ["train/cat-like/z.png", "train/cat/a.png", "train/cat/b.PNG", "train/cat/deep/er/c.png"];
         assert_eq!(
             paths(&listing, &listing.train),
@@ -245,7 +245,7 @@ pub(super) mod tests {
 
         let root = folder(&["elsewhere/0.png", "set/a/0.png"]);
         let set = root.path().join("set");
-        // Out of the data set, and within the data root.
+        // A link out of the data set but within the data root.
         symlink("../elsewhere", set.join("b")).expect("a link");
         let list = || list(&Folder::root(root.path())?.join("set")?);
         assert_eq!(list().expect("a whole data set").classes, ["a", "b"]);

@@ -1,4 +1,4 @@
-//! A data set's pixels in memory: decoded once, kept as bytes.
+//! A data set's pixels in memory: decoded once, stored as bytes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use super::procedural;
 use crate::augment::Planes;
 use crate::root::Folder;
 
-/// The most memory that the pixels of a data set may take.
+/// Memory limit of the pixels of a data set, in bytes.
 const MEMORY_LIMIT: u64 = 16 << 30;
 
-/// A data set that is ready to train with.
+/// A data set, ready for training.
 #[derive(Debug)]
 pub struct Dataset {
     /// Class names in label order.
     pub classes: Vec<String>,
-    /// Training images (without those set apart for testing).
+    /// Training images, without those set apart for the test.
     pub train: ImageSet,
     /// Test images.
     pub test: ImageSet,
@@ -35,26 +35,25 @@ pub struct Dataset {
     pub features: FeatureCache,
 }
 
-/// Images of one part, each under the sample id that the manifest gives it.
+/// Images of one part, each under its sample id from the manifest.
 #[derive(Debug, Clone)]
 pub struct ImageSet {
     /// `[n, 3, size, size]`.
     images: Vec<u8>,
     labels: Vec<u32>,
-    /// Ascending; not contiguous where test images were set apart.
+    /// Sample ids, ascending; not contiguous if test images were set apart.
     ids: Vec<u32>,
     size: usize,
     classes: usize,
-    /// The list that the ids are positions in.
+    /// The manifest's list that the ids index.
     part: Part,
     manifest: Arc<Manifest>,
 }
 
 impl Dataset {
-    /// Reads `source` below `data_root` as `spec` asks for it: scans it (`cache` as in [`scan`]),
-    /// refuses a copy whose fingerprint is another, sets test images apart where the spec says so,
-    /// and decodes everything on all threads. The first file in the manifest's order that does not
-    /// decode is the error.
+    /// Reads `source` below `data_root` as `spec` asks for it. Scans the source (`cache` as in [`scan`]), refuses a
+    /// copy with another fingerprint, sets test images apart if the spec says so, and decodes everything on all
+    /// threads. If files cannot be decoded, the error names the first one in the manifest's order.
     pub fn load(data_root: &Path, source: &Source, spec: &DataSpec, cache: Option<&Path>) -> Result<Self, DataError> {
         let manifest = scan(data_root, source, cache)?;
         let key = source.key();
@@ -85,9 +84,9 @@ impl Dataset {
         Ok(Self { classes: manifest.facts.classes.clone(), train, test, features: FeatureCache::default() })
     }
 
-    /// Mean and standard deviation of each channel that `normalize` asks for, for pixels in [0, 1].
-    /// Those of the data are over all training images, never test images; a channel without any
-    /// variation counts with a standard deviation of 1.
+    /// Returns the mean and standard deviation of each channel that `normalize` asks for, for pixels in [0, 1]. `train`
+    /// takes them over all training images and never over test images. A channel without variation has a standard
+    /// deviation of 1.
     pub fn normalization(&self, normalize: &Normalize) -> ([f32; 3], [f32; 3]) {
         match normalize {
             Normalize::Train => self.train.mean_and_std(),
@@ -98,50 +97,50 @@ impl Dataset {
 }
 
 impl ImageSet {
-    /// Number of images.
+    /// Returns the number of images.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
 
-    /// Height and width of the images, in pixels.
+    /// Returns the height and width of the images, in pixels.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Number of classes.
+    /// Returns the number of classes.
     pub fn classes(&self) -> usize {
         self.classes
     }
 
-    /// The sample ids, ascending.
+    /// Returns the sample ids, ascending.
     pub fn ids(&self) -> &[u32] {
         &self.ids
     }
 
-    /// The image `[3, size, size]` of sample `id`, which must be one of [`Self::ids`].
+    /// Returns the image `[3, size, size]` of sample `id`, which must be one of [`Self::ids`].
     pub fn image(&self, id: u32) -> &[u8] {
         let length = 3 * self.size * self.size;
         &self.images[self.row(id) * length..][..length]
     }
 
-    /// The class of sample `id`, which must be one of [`Self::ids`].
+    /// Returns the class of sample `id`, which must be one of [`Self::ids`].
     pub fn label(&self, id: u32) -> u32 {
         self.labels[self.row(id)]
     }
 
-    /// Sample ids of each class, ascending: what [`pretext_shared::split::split`] divides.
+    /// Returns the sample ids of each class, ascending, for [`pretext_shared::split::split`].
     pub fn members(&self) -> Vec<Vec<u32>> {
         let mut members = vec![Vec::new(); self.classes];
         self.ids.iter().zip(&self.labels).for_each(|(id, label)| members[*label as usize].push(*id));
         members
     }
 
-    /// The samples that train and validate under `spec`: by group where the data name groups, else one by one.
+    /// Returns the training and validation samples under `spec`: by group if the data name groups, else one by one.
     pub fn split(&self, spec: SplitSpec) -> Result<Split, SplitError> {
         let Some(groups) = &self.manifest.groups else { return Ok(split(&self.members(), spec)?) };
         let entries = self.manifest.entries(self.part);
@@ -159,13 +158,14 @@ impl ImageSet {
         Ok(split)
     }
 
-    /// The name of the group of sample `id`, which must be one of [`Self::ids`].
+    /// Returns the name of the group of sample `id`, which must be one of [`Self::ids`].
     pub fn group_of(&self, id: u32) -> Option<&str> {
         let groups = self.manifest.groups.as_ref()?;
         Some(groups.name(groups.of(&self.manifest.entries(self.part)[id as usize])))
     }
 
-    /// The same samples and classes with other pictures: `draw` is given each sample's id and image and fills the new one.
+    /// Returns the same samples and classes with other pictures. `draw` gets each sample's id and image, and fills the
+    /// new image.
     pub fn map(&self, draw: impl Fn(u32, &[u8], &mut [u8]) + Sync) -> Self {
         let length = 3 * self.size * self.size;
         let mut images = vec![0; self.images.len()];
@@ -175,12 +175,12 @@ impl ImageSet {
         Self { images, labels, ids, manifest, ..*self }
     }
 
-    /// How messages and lists call sample `id`: its path in the data set.
+    /// Returns how messages and lists call sample `id`: its path in the data set.
     pub fn path_of(&self, id: u32) -> String {
         self.manifest.path_of(self.part, id)
     }
 
-    /// Where sample `id` is kept. Ids are contiguous unless test images were set apart.
+    /// Returns the row of sample `id`. Ids are contiguous unless test images were set apart.
     fn row(&self, id: u32) -> usize {
         match self.ids.get(id as usize) {
             Some(found) if *found == id => id as usize,
@@ -198,7 +198,7 @@ impl ImageSet {
         let entries = manifest.entries(part);
         let length = 3 * size * size;
         let mut images = vec![0; ids.len() * length];
-        // The first error in the list's order, so that the same file is named every time.
+        // The first error in the order of the list, so that the same file is named every time.
         let error = images
             .par_chunks_exact_mut(length)
             .zip(&ids)
@@ -211,7 +211,7 @@ impl ImageSet {
         Ok(Self { images, labels, ids, size, classes, part, manifest: Arc::clone(manifest) })
     }
 
-    /// Exact sums of bytes and of their squares, so that the result does not depend on threads.
+    /// Sums bytes and their squares exactly, so that the result does not depend on threads.
     fn mean_and_std(&self) -> ([f32; 3], [f32; 3]) {
         let plane = self.size * self.size;
         let sums = self
@@ -238,13 +238,13 @@ impl ImageSet {
     }
 }
 
-/// What pictures are read from.
+/// The source of the pictures.
 enum Pictures<'a> {
-    /// Image files, one after the other.
+    /// Image files, read one after the other.
     Files(&'a Manifest, &'a Folder),
-    /// Binary files, read as a whole, in the order of [`Manifest::files`].
+    /// Binary files, read whole, in the order of [`Manifest::files`].
     Records(&'a Manifest, &'a Folder, Vec<Vec<u8>>),
-    /// The program itself, by the seed of the pictures.
+    /// The program itself, which draws them from the seed.
     Drawn(u64),
 }
 
@@ -262,7 +262,7 @@ impl<'a> Pictures<'a> {
         }
     }
 
-    /// The picture of `entry` as `[3, size, size]`.
+    /// Writes the picture of `entry` as `[3, size, size]` to `out`.
     fn read(&self, part: Part, entry: Entry, size: usize, out: &mut [u8]) -> Result<(), DataError> {
         match (self, entry.location) {
             (Self::Files(manifest, folder), Location::File(file)) => {
@@ -285,7 +285,7 @@ impl<'a> Pictures<'a> {
     }
 }
 
-/// A file's path and content, if it still is what the manifest says.
+/// Returns a file's path and content, if the content still matches the manifest.
 fn read_unchanged(manifest: &Manifest, folder: &Folder, file: usize) -> Result<(PathBuf, Vec<u8>), DataError> {
     let listed = &manifest.files[file];
     let path = folder.shown(&listed.path);
@@ -294,11 +294,11 @@ fn read_unchanged(manifest: &Manifest, folder: &Folder, file: usize) -> Result<(
         return Err(DataError::Decode { path, reason });
     }
     let bytes = folder.read(&listed.path)?;
-    // Hashing costs little beside decoding, and sees what size and time of change do not show.
+    // Hashing costs little compared with decoding, and finds changes that size and time do not show.
     if ContentHash::of(&bytes) == listed.hash { Ok((path, bytes)) } else { Err(DataError::Changed { path }) }
 }
 
-/// Training and test ids of a data set whose test images come out of each training class.
+/// Returns the training and test ids of a data set whose test images are taken from each training class.
 fn set_apart(manifest: &Manifest, test_fraction: f64) -> (Vec<u32>, Vec<u32>) {
     if let Some(groups) = &manifest.groups {
         let apart = set_test_groups_apart(&manifest.facts.groups, test_fraction);
@@ -369,7 +369,7 @@ mod tests {
         assert_eq!((data.train.members(), data.test.members()), (vec![vec![0], vec![1]], vec![vec![], vec![0]]));
         assert_eq!(data.train.image(1), [[255; 16], [30; 16], [255; 16]].concat());
         assert_eq!((data.test.label(0), data.test.path_of(0)), (1, "test/b/0.png".to_owned()));
-        // Over the training images alone; the third channel does not vary.
+        // Over the training images only; the third channel does not vary.
         let (mean, std) = data.normalization(&Normalize::Train);
         assert_eq!((mean, std), ([0.5, 20.0 / 255.0, 1.0], [0.5, 10.0 / 255.0, 1.0]));
         assert_eq!(data.normalization(&Normalize::None), ([0.0; 3], [1.0; 3]));
@@ -411,7 +411,7 @@ mod tests {
         fs::write(root.path().join("set/train/b/bad.jpg"), b"\xff\xd8\xff\xe0 not a picture").expect("a file");
         fs::write(root.path().join("set/train/b/worse.png"), b"").expect("a file");
         let error = load(root.path(), &folder("set", None), None).expect_err("a mistake").to_string();
-        assert!(error.contains("set/train/b/bad.jpg does not decode"), "{error}");
+        assert!(error.contains("set/train/b/bad.jpg cannot be decoded"), "{error}");
     }
 
     #[test]
@@ -428,7 +428,7 @@ mod tests {
         write("b", 2);
         let source = folder("set", Some(0.5));
         let first = scan(root.path(), &source, Some(&cache)).expect("a whole data set");
-        // Another content of the same length and time: the cache cannot see it, loading does.
+        // New content of the same length and time: the cache cannot see the change, but loading does.
         write("b", 3);
         let second = scan(root.path(), &source, Some(&cache)).expect("a whole data set");
         assert_eq!(first.facts.fingerprint, second.facts.fingerprint, "the second scan reads no image");

@@ -1,10 +1,10 @@
-//! Data sets: what is on disk (the manifest), and its pixels in memory.
+//! Data sets: the files on disk (the manifest) and the pixels in memory.
 //!
-//! [`scan`] lists a source without decoding it and hashes every file; the hash of that list is the
-//! fingerprint that stages carry. [`discover()`] does so for everything below the data root, for a
-//! worker to announce. [`Dataset::load`] decodes once to bytes `[n, 3, size, size]`; augmentation and
-//! normalisation happen later, per epoch. The manifest's order (by the bytes of the path) gives every
-//! training image its sample id, so splits are the same on every machine.
+//! [`scan`] lists a source and hashes every file without decoding it. The hash of that list is the fingerprint that
+//! stages carry. [`discover()`] scans everything below the data root, for a worker to announce. [`Dataset::load`]
+//! decodes once to bytes `[n, 3, size, size]`; augmentation and normalisation happen later, in each epoch. The
+//! manifest's order (by the bytes of the path) gives every training image its sample id, so splits are the same on
+//! every machine.
 
 pub mod augment;
 mod cifar;

@@ -18,28 +18,28 @@ use crate::root::{Folder, Kind, RootError};
 pub enum Part {
     /// Images to train and validate with.
     Train,
-    /// Images that are seen once, at the end.
+    /// Images that are scored once, at the end.
     Test,
 }
 
 /// A file that belongs to a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestFile {
-    /// The part that it belongs to.
+    /// The part of the file.
     pub part: Part,
-    /// Relative to the data set's folder, with `/`.
+    /// Path relative to the data set's folder, with `/`.
     pub path: String,
-    /// The class of all its images; `None` for a file that holds images of several.
+    /// The class of all its images; `None` for a file with images of several classes.
     pub class: Option<u32>,
     /// Length in bytes.
     pub bytes: u64,
     /// BLAKE3 of the content.
     pub hash: ContentHash,
-    /// How pictures lie in a file that holds many.
+    /// The layout of the records in a file with many pictures.
     pub(super) layout: Option<Layout>,
 }
 
-/// Where the picture of a sample is.
+/// The place of a sample's picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Location {
     /// An image file: index into [`Manifest::files`].
@@ -60,30 +60,30 @@ pub enum Location {
 pub struct Entry {
     /// Index of its class in the class names.
     pub label: u32,
-    /// Where its picture is.
+    /// The place of its picture.
     pub location: Location,
 }
 
-/// Everything that is known of a data set without decoding it.
+/// Everything that a scan finds out about a data set without decoding it.
 #[derive(Debug, Clone)]
 pub struct Manifest {
-    /// What a worker announces.
+    /// The facts that a worker announces.
     pub facts: DatasetFacts,
-    /// Training samples, by the bytes of their paths (and records in file order); the sample id is the position.
+    /// Training samples, in the byte order of their paths (records in file order). The sample id is the position.
     pub train: Vec<Entry>,
-    /// Test samples, in the same order. Empty where the data set has no test part.
+    /// Test samples, in the same order. Empty if the data set has no test part.
     pub test: Vec<Entry>,
     /// The files, in the order in which the fingerprint covers them.
     pub files: Vec<ManifestFile>,
-    /// Which files belong together, where the data say so.
+    /// The groups of the files, if the data name any.
     pub groups: Option<Groups>,
-    /// Files of other kinds that were found and left alone.
+    /// Number of files of other kinds, which are ignored.
     pub ignored: u64,
-    /// The data set's folder; none for drawn pictures.
+    /// The data set's folder; `None` for procedural pictures.
     pub folder: Option<Folder>,
 }
 
-/// A source's list of files and samples, before anything is hashed.
+/// A source's list of files and samples, before hashing.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) classes: Vec<String>,
@@ -93,7 +93,7 @@ pub(super) struct Listing {
     pub(super) ignored: u64,
 }
 
-/// A file before it is hashed: the first fields of [`ManifestFile`].
+/// A file before it is hashed, with the first fields of [`ManifestFile`].
 #[derive(Debug)]
 pub(super) struct ListedFile {
     pub(super) part: Part,
@@ -102,9 +102,9 @@ pub(super) struct ListedFile {
     pub(super) layout: Option<Layout>,
 }
 
-/// Lists and hashes `source` below `data_root`; decodes nothing. `cache` is a file that remembers
-/// hashes by path, size and time of change, so that a second scan reads no image; it is made where
-/// it is missing and ignored where it is damaged.
+/// Lists and hashes `source` below `data_root`, without decoding. `cache` is a file that stores hashes by path, size
+/// and time of change, so that a second scan reads no image. It is created if it is missing, and ignored if it is
+/// damaged.
 pub fn scan(data_root: &Path, source: &Source, cache: Option<&Path>) -> Result<Manifest, DataError> {
     match source {
         Source::Procedural(procedural) => Ok(drawn(procedural)),
@@ -112,7 +112,7 @@ pub fn scan(data_root: &Path, source: &Source, cache: Option<&Path>) -> Result<M
     }
 }
 
-/// The same with a data root that is open.
+/// Scans like [`scan`], in a data root that is open.
 pub(super) fn scan_in(root: &Folder, source: &Source, cache: Option<&Path>) -> Result<Manifest, DataError> {
     let (folder, listing) = match source {
         Source::Procedural(procedural) => return Ok(drawn(procedural)),
@@ -149,7 +149,7 @@ pub(super) fn scan_in(root: &Folder, source: &Source, cache: Option<&Path>) -> R
 }
 
 impl Manifest {
-    /// The samples of a part.
+    /// Returns the samples of a part.
     pub fn entries(&self, part: Part) -> &[Entry] {
         match part {
             Part::Train => &self.train,
@@ -157,8 +157,8 @@ impl Manifest {
         }
     }
 
-    /// How messages and lists call a sample: its path, with the record where a file has many; `id`
-    /// is its position in the part's list.
+    /// Returns how messages and lists call a sample: its path, with the record number if the file has many records.
+    /// `id` is its position in the part's list.
     pub fn path_of(&self, part: Part, id: u32) -> String {
         let Some(entry) = self.entries(part).get(id as usize) else { return format!("no sample {id}") };
         match entry.location {
@@ -172,7 +172,7 @@ impl Manifest {
     }
 }
 
-/// The folder of a data set: `path` below the data root, never outside it.
+/// Returns the folder of a data set: `path` below the data root, never outside it.
 fn resolve(root: &Folder, path: &str) -> Result<Folder, DataError> {
     if path.is_empty() {
         return Err(RootError::Outside { path: String::new() }.into());

@@ -1,11 +1,10 @@
-//! Pictures that the program draws: houses, trees and boats that stand on the ground under a sky.
+//! Procedural pictures: houses, trees and boats on the ground under a sky, drawn by the program.
 //!
-//! Each is a function of (seed, part, class, index, size) alone. They are upright, so that rotations
-//! can be told apart; colours, place, size, light, clutter and noise are drawn without regard to the
-//! class, so that only the shape tells the class, and the shapes of a class vary and have parts in
-//! common with the others (roofs, sails and firs are triangles; cabins, huts and trunks rectangles).
-//! Shapes are anti-aliased by their distance to a pixel's centre, so any size is drawn in its own
-//! resolution. Only exact arithmetic is used (no sine, no power): the same bytes on every machine.
+//! Each picture is a function of (seed, part, class, index, size) only. Objects are upright, so that rotations can be
+//! recognised. Colours, place, size, light, clutter and noise do not depend on the class, so only the shape shows the
+//! class. The shapes of a class vary and share parts with other classes: roofs, sails and firs are triangles; cabins,
+//! huts and trunks are rectangles. Shapes are anti-aliased by their distance to a pixel's centre, so every size is
+//! drawn at its own resolution. Arithmetic is exact (no sine, no power), so the bytes are the same on every machine.
 
 mod canvas;
 mod objects;
@@ -15,12 +14,12 @@ use pretext_shared::draw::{Draw, Place, Purpose};
 use self::canvas::{Canvas, Color, Point, Shape};
 use super::manifest::Part;
 
-/// Which picture.
+/// Identifies a picture.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Subject {
     /// Seed of the data set's pictures.
     pub(super) seed: u64,
-    /// Training and test pictures are drawn apart.
+    /// The part; training and test pictures have different draws.
     pub(super) part: Part,
     /// Index into [`pretext_shared::dataset::PROCEDURAL_CLASSES`].
     pub(super) class: u32,
@@ -28,7 +27,7 @@ pub(super) struct Subject {
     pub(super) index: u32,
 }
 
-/// What a draw decides; each has a stream of its own.
+/// The purpose of a draw; each has a stream of its own.
 #[derive(Clone, Copy)]
 enum Operation {
     Land = 0,
@@ -69,7 +68,7 @@ pub(super) fn draw(subject: Subject, size: usize, out: &mut [u8]) {
     light.expose(&canvas, &mut Operation::Noise.draws(subject), out);
 }
 
-/// Any colour, pale or strong, dark or light.
+/// Returns any colour, pale or strong, dark or light.
 fn any_color(draws: &mut Draw) -> Color {
     let base = draws.range(0.1, 0.9);
     let strength = draws.range(0.1, 0.6);
@@ -80,7 +79,7 @@ fn mix(a: Color, b: Color, share: f32) -> Color {
     std::array::from_fn(|i| a[i] + (b[i] - a[i]) * share)
 }
 
-/// Sky and ground, each from one colour at the horizon to another at the picture's edge.
+/// Sky and ground. Each changes from a colour at the horizon to another one at the picture's edge.
 struct Land {
     /// Height of the horizon at the left and right edges (0 is the top of the picture).
     horizon: (f32, f32),
@@ -92,7 +91,7 @@ impl Land {
     fn draw(draws: &mut Draw) -> Self {
         let middle = draws.range(0.35, 0.7);
         let slope = draws.range(-0.06, 0.06);
-        // Mostly the sky is the lighter part, but not always: colour alone does not tell what is up.
+        // The sky is usually lighter than the ground, but not always: colour alone does not show which side is up.
         let (sky_light, ground_light) = if draws.chance(0.7) { (0.7, 0.35) } else { (0.4, 0.6) };
         let mut tone = |light: f32| mix(any_color(draws), [light; 3], 0.6);
         let (sky, ground) = ((tone(sky_light), tone(sky_light)), (tone(ground_light), tone(ground_light)));
@@ -119,7 +118,7 @@ impl Land {
     }
 }
 
-/// A small shape of any kind that stands at `foot`.
+/// Returns a small shape of any kind that stands at `foot`.
 fn thing(draws: &mut Draw, foot: Point, size: f32) -> Shape {
     let (width, height) = (size * draws.range(0.3, 1.0), size * draws.range(0.4, 1.2));
     match draws.below(3) {
@@ -133,12 +132,12 @@ fn thing(draws: &mut Draw, foot: Point, size: f32) -> Shape {
     }
 }
 
-/// Hills at the horizon, clouds in the sky, things on the ground.
+/// Draws hills at the horizon, clouds in the sky and things on the ground.
 fn clutter(draws: &mut Draw, land: &Land, canvas: &mut Canvas) {
     for _ in 0..draws.below(4) {
         let x = draws.unit();
         let hill = Shape::ellipse(Point { x, y: land.horizon_at(x) }, draws.range(0.1, 0.35), draws.range(0.04, 0.16));
-        // Only what rises above the horizon: the ground covers the rest.
+        // Only the part above the horizon is visible: the ground covers the rest.
         let color = mix(any_color(draws), land.ground.0, 0.4);
         canvas.paint_where(&hill, |point| point.y < land.horizon_at(point.x), |_| color);
     }
@@ -157,12 +156,12 @@ fn clutter(draws: &mut Draw, land: &Land, canvas: &mut Canvas) {
     }
 }
 
-/// Where the object stands.
+/// The place and form of the object.
 struct Pose {
-    /// Colours at its foot and behind its top, which it should not have itself.
+    /// The colours at its foot and behind its top, which the object must not have.
     around: [Color; 2],
     foot: Point,
-    /// Height of the object as a share of the picture's.
+    /// Height of the object as a share of the picture's height.
     height: f32,
     /// Width in relation to the height.
     stretch: f32,
@@ -187,7 +186,7 @@ impl Pose {
         }
     }
 
-    /// A colour for a part of the object: the first of a few that stands out from what is around.
+    /// Returns a colour for a part of the object: the first of a few draws that differs from the colours around it.
     fn color(&self, draws: &mut Draw) -> Color {
         let distance = |a: Color, b: Color| a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f32>();
         let mut color = any_color(draws);
@@ -200,14 +199,14 @@ impl Pose {
         color
     }
 
-    /// From the object's own coordinates (x to the side, y upwards from its foot, height 1) to the picture's.
+    /// Converts the object's own coordinates (x to the side, y upwards from its foot, height 1) to the picture's.
     fn place(&self, x: f32, y: f32) -> Point {
         let side = x * self.stretch + y * self.lean;
         Point { x: self.foot.x + side * self.height, y: self.foot.y - y * self.height }
     }
 }
 
-/// Something in front that hides a part of the object: bushes at its foot, or a post.
+/// Draws something in front that hides a part of the object: bushes at its foot, or a post.
 fn cover(draws: &mut Draw, pose: &Pose, canvas: &mut Canvas) {
     for _ in 0..draws.below(2) {
         let foot = Point { x: pose.foot.x + draws.range(-0.3, 0.3), y: pose.foot.y + draws.range(0.0, 0.06) };
@@ -223,7 +222,7 @@ fn cover(draws: &mut Draw, pose: &Pose, canvas: &mut Canvas) {
     }
 }
 
-/// Exposure of the whole picture.
+/// The exposure of the whole picture.
 struct Light {
     gain: f32,
     /// Spread of the values around their middle.
@@ -256,7 +255,8 @@ impl Light {
     }
 }
 
-/// The sum of four uniform draws, scaled to mean 0 and variance 1: exact arithmetic, one draw.
+/// Returns the sum of four uniform draws, scaled to mean 0 and variance 1. The arithmetic is exact, and it takes one
+/// draw.
 fn nearly_normal(draws: &mut Draw) -> f32 {
     let bits = draws.bits();
     let sum: u32 = (0..4).map(|i| u32::from((bits >> (16 * i)) as u16)).sum();
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn pictures_are_frozen() {
-        // If this moves, raise PROCEDURAL_VERSION: published results depend on it.
+        // If this hash changes, raise PROCEDURAL_VERSION: published results depend on it.
         let hash =
             pretext_shared::ids::ContentHash::of(&[picture(0, 3, 32), picture(1, 3, 32), picture(2, 3, 32)].concat());
         assert_eq!(hash.short(), "dd266173f926");

@@ -1,6 +1,6 @@
-//! A folder that is opened once, as it was given, and from which no path leads out: every name below it is resolved by
-//! the system from the folder's handle (`openat2` with `RESOLVE_BENEATH` on Linux). A `..`, an absolute path or a link
-//! that leads out is refused, and so is one that takes a folder's place in the middle of the way.
+//! The data root: a folder that is opened once and that no path can leave. The operating system resolves every name
+//! below it from the folder's handle (`openat2` with `RESOLVE_BENEATH` on Linux). A `..`, an absolute path or a link
+//! that leads out is refused, even a link that replaces a folder during the lookup.
 
 use std::fmt;
 use std::fs::File;
@@ -11,44 +11,44 @@ use std::sync::Arc;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, FileType, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
 
-/// Why something below a root cannot be had.
+/// Why a path below a root cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
-    /// A path that is written as one that leaves the root.
+    /// The path as written leaves the root.
     #[error("`{path}` is refused: write a path below the data root, without a leading `/` and without `..`")]
     Outside {
-        /// As it was written.
+        /// The path as written.
         path: String,
     },
-    /// A link, or a path with one in it, that leaves the root.
+    /// The path is or contains a link that leaves the root.
     #[error(
-        "the link {} leads out of the data root {}, which nothing is read from: put there what it leads to (a mount, or \
-         files), or start the worker with `--data-root` where the data are; a link within the root has to be a relative one",
+        "the link {} leads out of the data root {}: move its target into the data root (a mount, or \
+         the files), or set the worker's `--data-root` to the folder of the data; a link within the root must be relative",
         link.display(), root.display()
     )]
     LeadsOut {
-        /// The first part of the path that does.
+        /// The first part of the path that leaves the root.
         link: PathBuf,
         /// The root.
         root: PathBuf,
     },
-    /// Something that only looks like a file.
-    #[error("{} is a pipe, a device or a folder, and no file: move it out of the data", path.display())]
+    /// The path is not a file with content.
+    #[error("{} is not a file but a pipe, a device or a folder: move it out of the data", path.display())]
     NoFile {
-        /// Which.
+        /// The path.
         path: PathBuf,
     },
     /// The operating system refused.
     #[error("cannot read {}: {source}", path.display())]
     Io {
-        /// File or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// What a name stands for, links followed.
+/// The kind of a name's target, links followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A folder.
@@ -57,17 +57,17 @@ pub enum Kind {
     File,
 }
 
-/// Which folder it is, whatever path led to it.
+/// The identity of a folder, whatever path led to it.
 pub type Identity = (u64, u64);
 
 /// A name in a folder.
 #[derive(Debug)]
 pub struct Child {
-    /// The name; `None` where it is not text.
+    /// The name; `None` if it is not UTF-8.
     pub name: Option<String>,
-    /// The same as it can be shown.
+    /// The name as messages show it.
     pub shown: PathBuf,
-    /// What it stands for, where the folder itself says so; a link is looked up with [`Folder::kind`].
+    /// The kind, if the folder's listing states it. A link is looked up with [`Folder::kind`].
     kind: Option<Kind>,
 }
 
@@ -75,7 +75,7 @@ pub struct Child {
 #[derive(Clone)]
 pub struct Folder {
     root: Arc<Root>,
-    /// Below the root.
+    /// The path below the root.
     path: PathBuf,
 }
 
@@ -90,37 +90,37 @@ impl fmt::Debug for Folder {
     }
 }
 
-/// `path` below a root, as it is written: that nothing on the way leads out is seen when it is opened.
+/// Returns `path` as a path below a root, if it is written as one. Opening it checks that no link on the way leads out.
 fn below(path: &str) -> Result<&Path, RootError> {
     let inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if inside { Ok(Path::new(path)) } else { Err(RootError::Outside { path: path.to_owned() }) }
 }
 
-/// How the library says that a path left the handle: an error of its own, that no system call returned.
+/// Returns whether the error is the library's own "the path left the handle", which no system call returns.
 fn left_the_handle(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none()
 }
 
 impl Folder {
-    /// The folder at `path` as a root; that `path` itself may be a link.
+    /// Opens the folder at `path` as a root; `path` itself may be a link.
     pub fn root(path: &Path) -> Result<Self, RootError> {
         let handle = Dir::open_ambient_dir(path, ambient_authority())
             .map_err(|source| RootError::Io { path: path.to_owned(), source })?;
         Ok(Self { root: Arc::new(Root { handle, path: path.to_owned() }), path: PathBuf::new() })
     }
 
-    /// The folder `path` below this one, which is not looked at yet.
+    /// Returns the folder `path` below this one, without a look at the disk.
     pub fn join(&self, path: &str) -> Result<Self, RootError> {
         Ok(Self { root: Arc::clone(&self.root), path: self.path.join(below(path)?) })
     }
 
-    /// How messages show `path` in this folder.
+    /// Returns how messages show `path` in this folder.
     pub fn shown(&self, path: &str) -> PathBuf {
         let folder = if self.path == Path::new(".") { self.root.path.clone() } else { self.root.path.join(&self.path) };
         if path.is_empty() { folder } else { folder.join(path) }
     }
 
-    /// What `path` stands for; `None` where there is nothing.
+    /// Returns the kind of `path`, or `None` if there is nothing.
     pub fn kind(&self, path: &str) -> Result<Option<Kind>, RootError> {
         match self.look(path, |handle, path| handle.metadata(path)) {
             Ok(metadata) => Ok(Some(if metadata.is_dir() { Kind::Folder } else { Kind::File })),
@@ -133,12 +133,12 @@ impl Folder {
         }
     }
 
-    /// Whether there is a file, or a link that leads out: whoever reads it is told so.
+    /// Returns whether there is a file, or a link that leads out; the caller that reads such a link gets the error.
     pub fn has_file(&self, path: &str) -> bool {
         self.has(path, Kind::File)
     }
 
-    /// Whether there is a folder, or a link that leads out: whoever reads it is told so.
+    /// Returns whether there is a folder, or a link that leads out; the caller that reads such a link gets the error.
     pub fn has_folder(&self, path: &str) -> bool {
         self.has(path, Kind::Folder)
     }
@@ -150,7 +150,7 @@ impl Folder {
         }
     }
 
-    /// Opens the file `path`. What is no file with content (a pipe, a device) is refused, and not waited for.
+    /// Opens the file `path`. A pipe or a device is refused without waiting for it.
     pub fn open(&self, path: &str) -> Result<File, RootError> {
         let mut options = OpenOptions::new();
         options.read(true);
@@ -162,7 +162,7 @@ impl Folder {
         if is_file { Ok(file) } else { Err(RootError::NoFile { path: self.shown(path) }) }
     }
 
-    /// The content of the file `path`.
+    /// Returns the content of the file `path`.
     pub fn read(&self, path: &str) -> Result<Vec<u8>, RootError> {
         let mut file = self.open(path)?;
         let length = file.metadata().map_or(0, |metadata| metadata.len());
@@ -171,7 +171,7 @@ impl Folder {
         Ok(content)
     }
 
-    /// What is in the folder `path`, in no order.
+    /// Returns the names in the folder `path`, in no particular order.
     pub fn children(&self, path: &str) -> Result<Vec<Child>, RootError> {
         let failed = |source| RootError::Io { path: self.shown(path), source };
         let mut children = Vec::new();
@@ -184,13 +184,13 @@ impl Folder {
         Ok(children)
     }
 
-    /// Which folder `path` is.
+    /// Returns the identity of the folder `path`.
     pub fn identity(&self, path: &str) -> Result<Identity, RootError> {
         let metadata: Metadata = self.look(path, |handle, path| handle.metadata(path))?;
         Ok((metadata.dev(), metadata.ino()))
     }
 
-    /// The path of the whole root, canonical: a name for it, never opened.
+    /// Returns the canonical path of the root: a name for it, which is never opened.
     pub fn canonical(&self) -> Result<PathBuf, RootError> {
         let failed = |source| RootError::Io { path: self.root.path.clone(), source };
         Ok(self.root.path.canonicalize().map_err(failed)?.join(&self.path))
@@ -198,7 +198,7 @@ impl Folder {
 
     fn look<T>(&self, path: &str, at: impl Fn(&Dir, &Path) -> io::Result<T>) -> Result<T, RootError> {
         let path = self.path.join(below(path)?);
-        // The handle itself has no name.
+        // The root itself has no name below its handle.
         let path = if path.as_os_str().is_empty() { PathBuf::from(".") } else { path };
         let root = &self.root;
         at(&root.handle, &path).map_err(|source| {
@@ -212,7 +212,7 @@ impl Folder {
 }
 
 impl Root {
-    /// The shortest beginning of `path` that leads out; all of it where that has changed since.
+    /// Returns the shortest beginning of `path` that leads out, or all of it if that has changed meanwhile.
     fn first_outside(&self, path: &Path) -> PathBuf {
         let mut beginning = PathBuf::new();
         for part in path.components() {
@@ -225,7 +225,7 @@ impl Root {
     }
 }
 
-/// What a folder says of a name in it; nothing of links.
+/// Returns the kind that a folder's listing states; `None` for links.
 fn stated(kind: FileType) -> Option<Kind> {
     if kind.is_dir() {
         Some(Kind::Folder)
@@ -237,7 +237,7 @@ fn stated(kind: FileType) -> Option<Kind> {
 }
 
 impl Child {
-    /// What it stands for, in `folder`, where its path is `path`: a broken link is an error that names it.
+    /// Returns the kind of the child, whose path in `folder` is `path`. A broken link is an error that names it.
     pub fn kind(&self, folder: &Folder, path: &str) -> Result<Kind, RootError> {
         match self.kind {
             Some(kind) => Ok(kind),
@@ -291,10 +291,10 @@ mod tests {
             let link = place.path().join(link).display().to_string();
             assert!(matches!(error, RootError::LeadsOut { .. }), "{path}: {error}");
             assert!(error.to_string().starts_with(&format!("the link {link} leads out")), "{path}: {error}");
-            assert!(root.kind(path).is_err() && root.has_file(path), "seen, so that it is named when it is read");
+            assert!(root.kind(path).is_err() && root.has_file(path), "it exists, so that reading it names it");
         }
         assert!(root.children("absolute").is_err());
-        // Within the root a link is followed, and the root itself may be one.
+        // Links within the root are followed, and the root itself may be a link.
         symlink("../set/a", at("set/inner")).expect("a link");
         assert_eq!(root.read("set/inner").expect("inside"), b"ours");
         symlink(at(""), place.path().join("data")).expect("a link");
@@ -303,7 +303,8 @@ mod tests {
         assert!(matches!(linked.kind("nothing"), Ok(None)));
     }
 
-    /// Another thread swaps the folder with a link to one outside while this one reads: what is read is ours, or nothing.
+    /// Another thread swaps the folder with a link to an outside folder while this one reads. The test reads our file
+    /// or nothing.
     #[test]
     fn a_link_that_takes_a_folders_place_shows_nothing() {
         let (place, root) = scene();

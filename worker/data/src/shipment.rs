@@ -1,4 +1,4 @@
-//! A data set as it goes to another machine: its manifest, and every file that reading it there needs.
+//! A data set to send to another machine: its manifest, and every file that is needed to read it there.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ pub fn ship(folder: &Path, groups: Option<GroupPattern>) -> Result<Shipment, Dat
         .into_iter()
         .map(|file| PackedFile { path: file.path, bytes: file.bytes, hash: file.hash })
         .collect();
-    // What names classes and groups is in the fingerprint by what it says.
+    // Files that name classes and groups: the fingerprint covers the names themselves.
     for name in [lists::FILE].into_iter().chain(cifar::NAMES) {
         if root.kind(name)?.is_some() {
             let file = root.open(name)?;
@@ -65,7 +65,7 @@ mod tests {
         assert_eq!((shipment.facts.key.as_str(), shipment.facts.groups.len()), ("image-folder:.", 2));
         let paths: Vec<&str> = shipment.files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, ["a/0.png", "b/1.png", "groups.csv"]);
-        // What went is the same data set elsewhere.
+        // The copy elsewhere is the same data set.
         let there = tempfile::tempdir().expect("a folder");
         for file in &shipment.files {
             let path = there.path().join(&file.path);

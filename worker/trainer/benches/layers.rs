@@ -1,5 +1,6 @@
-//! Convolution layers of the networks in use, one thread: GFLOP/s of the direct sum, forward, gradient of the input and gradient of
-//! the weight. One line of JSON per layer; `tests/bench/layers.py` sets them beside PyTorch's.
+//! Measures the convolution layers of the networks on one thread: GFLOP/s of the direct sum, forward, gradient of the
+//! input and gradient of the weight. Prints one line of JSON for each layer; `tests/bench/layers.py` puts them beside
+//! PyTorch's.
 //!
 //!     cargo bench --workspace --bench layers
 
@@ -27,7 +28,7 @@ const LAYERS: [[usize; 6]; 12] = [
     [4, 3, 224, 64, 7, 2],
     [4, 64, 56, 64, 3, 1],
 ];
-/// How long a layer is measured for.
+/// Time to measure each layer.
 const SPAN: Duration = Duration::from_secs(1);
 
 fn measure([n, cin, size, cout, k, stride]: [usize; 6]) -> String {

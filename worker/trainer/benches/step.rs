@@ -1,6 +1,6 @@
-//! Training steps on the CPU: images per second of the small CNN and of ResNet-18 in the product's own loop (augmentation, forward,
-//! backward, update), at one and two threads, and where the time goes. One line of JSON per case; `tests/bench/compare.py`
-//! sets them beside PyTorch's.
+//! Measures training steps on the CPU: images per second of the small CNN and of ResNet-18, and the time of each
+//! operation. The steps run in the product's own loop (augmentation, forward, backward, update), at one and two
+//! threads. Prints one line of JSON for each case; `tests/bench/compare.py` puts them beside PyTorch's.
 //!
 //!     cargo bench -p worker --bench step [-- CASE…]
 
@@ -59,10 +59,10 @@ fn cases() -> [Case; 3] {
     ]
 }
 
-/// The loop asks once at the start of each step whether to stop: what lies between two of these questions is a step.
+/// Takes the time between two steps: the loop asks at the start of each step whether to stop.
 struct Clock(Mutex<Vec<(Instant, Spent)>>);
 
-/// The time of each operation since the question before.
+/// The time of each operation since the last question.
 type Spent = [(Operation, Duration); Operation::ALL.len()];
 
 impl Events for Clock {
@@ -75,13 +75,13 @@ impl Events for Clock {
     }
 }
 
-/// Steps that are not counted.
+/// Number of first steps that are not counted.
 const WARM_UP: usize = 2;
 
 fn run(case: &Case, threads: usize) -> Result<String, Box<dyn std::error::Error>> {
     let folder = std::env::temp_dir().join(format!("pretext-bench-{}-{}", case.name, std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    // More images than the steps see: no epoch ends, so no validation lies between them.
+    // More images than the steps see: no epoch ends, so no validation runs during the measurement.
     let per_class = case.batch * (case.steps as u32 + WARM_UP as u32 + 1) / 2;
     let source = Procedural { train_per_class: per_class, test_per_class: 2, seed: 1 };
     let data = DataSpec {
@@ -145,17 +145,17 @@ fn run(case: &Case, threads: usize) -> Result<String, Box<dyn std::error::Error>
     ))
 }
 
-/// In seconds.
+/// Returns the median in seconds.
 fn median(mut spans: Vec<Duration>) -> f64 {
     spans.sort();
     spans[spans.len() / 2].as_secs_f64()
 }
 
-/// User and system time of this process.
+/// Returns the user and system time of this process.
 fn cpu_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields: Vec<f64> = text.rsplit(')').next().unwrap_or("").split(' ').filter_map(|f| f.parse().ok()).collect();
-    // The 14th and 15th field of the file, in hundredths of a second; the third is a letter.
+    // The 14th and 15th field of the file, in hundredths of a second; the third field is a letter.
     fields.get(10).zip(fields.get(11)).map_or(0.0, |(user, system)| (user + system) / 100.0)
 }
 

@@ -1,5 +1,5 @@
-//! SimCLR views of an image: views per second of one CPU, beside torchvision's in `tests/bench/views.py`. One line of JSON per
-//! size.
+//! Measures SimCLR views of an image: views per second on one CPU, to compare with torchvision in
+//! `tests/bench/views.py`. Prints one line of JSON for each size.
 //!
 //!     cargo bench --workspace --bench views
 
@@ -10,9 +10,9 @@ use pretext_data::augment::SimclrView;
 use pretext_shared::draw::{Place, Purpose};
 use pretext_shared::stage::Chances;
 
-/// How long a size is measured for.
+/// Time to measure each size.
 const SPAN: Duration = Duration::from_secs(2);
-/// Views between two looks at the clock.
+/// Number of views between two readings of the clock.
 const ROUND: u64 = 64;
 
 fn rate(size: usize) -> f64 {

@@ -1,17 +1,18 @@
-//! Learning rates as a pure function of the step: nothing to save, so a resumed run cannot restart its warm-up.
+//! Learning rates as a pure function of the step. There is no state to save, so a resumed run cannot restart its
+//! warm-up.
 
 use std::f64::consts::PI;
 
 use pretext_shared::stage::{CycleShape, LrSpec};
 
-/// The rate of step `step` (from 0) of `total_steps`, where an epoch has `steps_per_epoch`.
+/// Returns the learning rate of step `step` (from 0) of `total_steps`, with `steps_per_epoch` steps an epoch.
 ///
 /// - Constant: the base.
-/// - Cosine, in SimCLR's form (Chen et al. 2020): with W = warm-up steps, base · step / W before W, so the first step has
-///   rate 0, then base · ½ (1 + cos(π (step - W) / (total - W))). A warm-up that is longer than the budget never ends.
-///   Past the end the rate stays 0.
+/// - Cosine, in SimCLR's form (Chen et al. 2020). W is the number of warm-up steps. Before W: base · step / W, so the
+///   first step has rate 0. Then: base · ½ (1 + cos(π (step - W) / (total - W))). A warm-up that is longer than the
+///   budget never ends. Past the end the rate stays 0.
 /// - Step: base · gamma^(milestones reached), as PyTorch's `MultiStepLR` stepped per epoch.
-/// - One cycle: PyTorch's `OneCycleLR`, two phases, cosine. Past the end the rate stays the last one.
+/// - One cycle: PyTorch's `OneCycleLR`, two phases, cosine. Past the end the rate stays at its last value.
 /// - Cyclical: PyTorch's `CyclicLR` stepped per step.
 pub fn rate(lr: &LrSpec, step: u64, steps_per_epoch: u64, total_steps: u64) -> f64 {
     match lr {
@@ -35,7 +36,7 @@ pub fn rate(lr: &LrSpec, step: u64, steps_per_epoch: u64, total_steps: u64) -> f
             let first = base / div_factor;
             let last = first / final_div_factor;
             let (step, end) = (step as f64, total_steps.saturating_sub(1) as f64);
-            // The step of the peak; the first one where the rise has no whole step.
+            // The step of the peak; step 0 if the rise is shorter than one step.
             let peak = (pct_start * total_steps as f64 - 1.0).max(0.0);
             if step < peak {
                 between(first, *base, step / peak)
@@ -60,7 +61,7 @@ pub fn rate(lr: &LrSpec, step: u64, steps_per_epoch: u64, total_steps: u64) -> f
     }
 }
 
-/// Half a cosine from `start` to `end`, of which `share` (0 to 1) is over.
+/// Returns the value of half a cosine from `start` to `end` at `share` (0 to 1) of its way.
 fn between(start: f64, end: f64, share: f64) -> f64 {
     end + 0.5 * (start - end) * (1.0 + (PI * share).cos())
 }
@@ -71,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    /// A schedule of `tests/golden/optim.py` with the rates that PyTorch gave its steps.
+    /// A schedule of `tests/golden/optim.py`, with the rates that PyTorch used.
     #[derive(Deserialize)]
     struct Golden {
         name: String,
@@ -101,7 +102,7 @@ mod tests {
 
     #[test]
     fn golden_numbers() {
-        // Ten warm-up steps of a hundred, as an epoch of ten steps and as two of five.
+        // Ten warm-up steps of a hundred, as one epoch of ten steps and as two epochs of five.
         for (steps_per_epoch, warmup_epochs) in [(10, 1.0), (5, 2.0), (20, 0.5)] {
             let lr = LrSpec::Cosine { base: 1.0, warmup_epochs };
             for (step, expected) in
@@ -118,7 +119,7 @@ mod tests {
         assert!([0, 1, 99, 1000].into_iter().all(|step| rate(&constant, step, 10, 100) == 2.4));
         let cold = LrSpec::Cosine { base: 2.0, warmup_epochs: 0.0 };
         assert_eq!((rate(&cold, 0, 10, 100), rate(&cold, 50, 10, 100)), (2.0, 1.0));
-        // A warm-up that fills or exceeds the budget.
+        // A warm-up as long as the budget, or longer.
         for warmup_epochs in [10.0, 20.0] {
             let lr = LrSpec::Cosine { base: 1.0, warmup_epochs };
             assert!((0..100).all(|step| rate(&lr, step, 10, 100) == step as f64 / (10.0 * warmup_epochs)));

@@ -1,8 +1,8 @@
-//! The trainer process: runs one stage after the other on one device, by order of the daemon that started it.
+//! The trainer process: runs one stage after the other on one device, on orders of the daemon that started it.
 //!
-//! Orders come as lines of JSON on standard input, reports go as lines of JSON to standard output, and nothing else
-//! does; the log goes to standard error. The trainer holds no lease and touches no network. When its input ends, its daemon is
-//! gone, and it exits at once, in the middle of a step if need be: what it computes then, nobody would take.
+//! Orders come as lines of JSON on standard input, and reports go as lines of JSON to standard output. The log goes to
+//! standard error. The trainer holds no lease and never uses the network. When its input ends, its daemon is gone, and
+//! the trainer exits at once, even in the middle of a step: nothing would receive its results.
 //!
 //! Exit codes: see [`Exit`].
 
@@ -28,20 +28,20 @@ pub use panics::{classify, panic_message};
 /// Why a trainer process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Its input ended.
+    /// The input ended.
     InputEnded,
-    /// An order did not read: the daemon is of another version.
+    /// An order cannot be parsed: the daemon is another version.
     BadOrder,
-    /// The device does not open, or threads cannot be had.
+    /// The device cannot be opened, or threads cannot be started.
     Environment,
-    /// A stage failed and said why; the process is not used again.
+    /// A stage failed with an error; the process is not reused.
     StageFailed,
-    /// The same, by a panic: the device may be unusable until the process is gone.
+    /// A stage panicked; the device may be unusable until the process is gone.
     Panicked,
 }
 
 impl Exit {
-    /// The process's exit code.
+    /// Returns the process's exit code.
     pub fn code(self) -> u8 {
         match self {
             Exit::InputEnded => 0,
@@ -59,18 +59,18 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The body of the trainer process: opens `device` (a name as on the command line), computes on `threads` threads (0: one per
-/// core), pinned to `cores` where they are given, and serves orders until the input ends or a stage fails.
+/// Runs the trainer process: opens `device` (a name as on the command line) and serves orders until the input ends or a
+/// stage fails. Computes on `threads` threads (0: one per core), pinned to `cores` if they are given.
 pub fn serve(device: &str, threads: usize, cores: Option<Vec<usize>>) -> Exit {
     panics::log_panics();
     if let Err(error) = pool::build(threads, cores.as_deref()) {
-        tracing::error!(%error, "the trainer has no threads");
+        tracing::error!(%error, "the trainer cannot start its threads");
         return Exit::Environment;
     }
     let compute = match device.parse::<DeviceName>().and_then(|name| Compute::open(&name)) {
         Ok(compute) => compute,
         Err(error) => {
-            tracing::error!(%error, "the trainer has no device");
+            tracing::error!(%error, "the trainer cannot open its device");
             return Exit::Environment;
         }
     };
@@ -81,7 +81,8 @@ pub fn serve(device: &str, threads: usize, cores: Option<Vec<usize>>) -> Exit {
     trainer.work(orders)
 }
 
-/// Reads orders on a thread of its own, so that a stop arrives, and an end of input ends the process, in the middle of a stage.
+/// Reads orders on a thread of its own. In the middle of a stage, a stop order arrives at once, and the end of input
+/// ends the process.
 fn listen(stop: Arc<AtomicBool>) -> Receiver<Box<Run>> {
     let (send, receive) = sync_channel(1);
     std::thread::spawn(move || {
@@ -89,7 +90,7 @@ fn listen(stop: Arc<AtomicBool>) -> Receiver<Box<Run>> {
             let Ok(line) = line else { break };
             match serde_json::from_str(&line) {
                 Ok(Order::Run(run)) => {
-                    // Here and not where the stage starts: a stop that follows must not be lost.
+                    // Reset here and not where the stage starts: a stop that follows must not be lost.
                     stop.store(false, Ordering::SeqCst);
                     if send.send(run).is_err() {
                         break;
@@ -97,7 +98,7 @@ fn listen(stop: Arc<AtomicBool>) -> Receiver<Box<Run>> {
                 }
                 Ok(Order::Stop) => stop.store(true, Ordering::SeqCst),
                 Err(error) => {
-                    tracing::error!(%error, "an order does not read: worker and trainer are of different versions");
+                    tracing::error!(%error, "an order cannot be parsed: daemon and trainer have different versions; restart the worker");
                     exit(Exit::BadOrder);
                 }
             }
@@ -119,7 +120,7 @@ struct Trainer<W> {
 }
 
 impl<W: Write + Send> Trainer<W> {
-    /// Runs stages as they come, to the first that fails.
+    /// Runs stages as they come, until one fails.
     fn work(&self, orders: Receiver<Box<Run>>) -> Exit {
         let mut datasets = Datasets::default();
         for run in orders {
@@ -139,8 +140,8 @@ impl<W: Write + Send> Trainer<W> {
         Exit::InputEnded
     }
 
-    /// On the CPU a stage runs on a thread of the pool: each operation is then split in place, without waking
-    /// another thread to begin with. On a GPU it stays on this thread, which owns the stream and its memory.
+    /// Runs `work` where the device needs it. On the CPU, that is a thread of the pool: each operation is then split
+    /// without waking another thread first. On a GPU, it is this thread, which owns the stream and its memory.
     fn in_pool<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         if self.compute.reads_are_free() { rayon::scope(|_| work()) } else { work() }
     }
@@ -162,7 +163,7 @@ impl<W: Write + Send> Events for Trainer<W> {
         line.push(b'\n');
         let mut output = self.output.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Err(error) = output.write_all(&line).and_then(|()| output.flush()) {
-            // Nobody reads: the daemon is gone.
+            // The daemon is gone.
             tracing::warn!(%error, "reports are no longer read");
             exit(Exit::InputEnded);
         }

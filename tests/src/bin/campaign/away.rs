@@ -1,5 +1,5 @@
-//! The coordinator is away under load: workers must not notice. One stage ends while it is away, the other goes on
-//! through it.
+//! The campaign `away`: the coordinator is gone under load, and workers must continue as before. One stage ends during
+//! the outage, the other one runs through it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,15 +11,15 @@ use super::row::Row;
 use super::workers::{differences, undisturbed};
 
 const NAMES: [&str; 2] = ["left", "right"];
-/// Longest pause of training that is no violation.
+/// Longest pause of training, in seconds, that is not a violation.
 const LONGEST_GAP: f64 = 0.5;
-/// By how much the speed may differ while the coordinator is away.
+/// Largest relative difference of the speed while the coordinator is away.
 const BAND: f64 = 0.05;
 /// Unit of times in /proc: USER_HZ, the same on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
-/// Epochs of the two runs from which the length of an epoch is known.
+/// Epochs of the two runs that measure the length of an epoch.
 const TRIALS: [u64; 2] = [4, 64];
-/// Seconds over which a speed is measured.
+/// Length of a speed measurement, in seconds.
 const WINDOW: f64 = 10.0;
 
 fn sweep(epochs: u64) -> String {
@@ -43,7 +43,7 @@ fn start(folder: &Scratch, server: &Server, name: &str) -> Daemon {
     Daemon::start_logging(folder, &server.url, name, &quiet, "info,pretext_daemon::attempt=trace")
 }
 
-/// What a daemon's log says of the progress of its trainer: seconds of the day, images.
+/// Returns the trainer's progress in a daemon's log: seconds of the day, images.
 fn progress(folder: &Scratch, name: &str) -> Vec<(f64, u64)> {
     let log = read(&folder.path(&format!("{name}.log")));
     log.lines()
@@ -57,7 +57,7 @@ fn progress(folder: &Scratch, name: &str) -> Vec<(f64, u64)> {
         .collect()
 }
 
-/// CPU seconds of a process so far.
+/// Returns the CPU seconds of a process so far.
 fn cpu_seconds(process: rustix::process::Pid) -> Option<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
@@ -65,14 +65,14 @@ fn cpu_seconds(process: rustix::process::Pid) -> Option<f64> {
     Some(ticks / TICKS_PER_SECOND)
 }
 
-/// Images and CPU seconds of a trainer, again and again.
+/// Samples of a trainer's images and CPU seconds.
 #[derive(Default)]
 struct Speed {
     samples: Vec<(Instant, u64, f64)>,
 }
 
 impl Speed {
-    /// Images per CPU second of each window that lies within `when`.
+    /// Returns the images per CPU second of each window within `when`.
     fn windows(&self, when: impl Fn(Instant) -> bool) -> Vec<f64> {
         let mut speeds = Vec::new();
         let mut from: Option<(Instant, u64, f64)> = None;
@@ -81,7 +81,7 @@ impl Speed {
                 Some(begin) if when(sample.0) && sample.1 >= begin.1 => {
                     if (sample.0 - begin.0).as_secs_f64() >= WINDOW {
                         let (images, seconds) = ((sample.1 - begin.1) as f64, sample.2 - begin.2);
-                        // Between stages nobody trains.
+                        // Between stages there is no training.
                         if images > 0.0 && seconds > 0.0 {
                             speeds.push(images / seconds);
                         }
@@ -108,7 +108,8 @@ pub(crate) fn run(seconds: u64) -> Row {
         trial.elapsed().as_secs_f64()
     });
     let epoch = ((long - short) / (TRIALS[1] - TRIALS[0]) as f64).max(0.01);
-    // The stage of all labels is to outlast the outage by a fifth, so that of half the labels ends in it.
+    // The stage of all labels must run a fifth longer than the outage, so that the stage of half the labels ends during
+    // it.
     let epochs = ((seconds as f64 + 2.5 * WINDOW) * 1.2 / epoch).ceil() as u64;
     let folder = Scratch::new();
     let mut server = Server::start(&folder, &[]);
@@ -152,7 +153,7 @@ pub(crate) fn run(seconds: u64) -> Row {
         format!("{restarts} restarts of stages"),
     ];
     for name in NAMES {
-        // Up to the stage's end; between stages nobody trains.
+        // Up to the stage's end; between stages there is no training.
         let progress = progress(&folder, name);
         let gaps = progress.windows(2).filter(|pair| pair[1].1 > pair[0].1).map(|pair| pair[1].0 - pair[0].0);
         let gap = gaps.fold(0.0, f64::max);

@@ -1,5 +1,5 @@
-//! `kill -9` of the coordinator or of the server that has its state, again and again, under workers that keep a ledger
-//! of what was acknowledged.
+//! The campaigns of kills: `kill -9` of the coordinator, or of its Redis server, again and again. Meanwhile stub
+//! workers keep a ledger of everything that was acknowledged.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,13 +10,13 @@ use super::row::{Row, draws};
 use super::stub::{Ledger, Stubs};
 use super::system::{Home, System, Victim};
 
-/// Workers at a time.
+/// Number of workers.
 const WORKERS: usize = 4;
-/// Acknowledgements between two kills, at most.
+/// Largest number of acknowledgements between two kills.
 const MOST: usize = 40;
-/// No acknowledgement for so long: the system is stuck.
+/// The system is stuck if there is no acknowledgement for this time.
 const STUCK: Duration = Duration::from_secs(60);
-/// Stages of a sweep, and how many may be left when the next one is submitted.
+/// Stages of a sweep, and the number of remaining stages at which the next sweep is submitted.
 const SEEDS: u64 = 4;
 const ALMOST_DONE: usize = 10;
 
@@ -42,10 +42,10 @@ struct Campaign {
     system: System,
     stubs: Stubs,
     sweeps: Vec<String>,
-    /// Stages of all sweeps that were submitted.
+    /// Stages of all submitted sweeps.
     stages: usize,
     violations: Vec<String>,
-    /// From a kill to the next acknowledgement, the longest.
+    /// Longest time from a kill to the next acknowledgement.
     silence: Duration,
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn run(victim: Victim, home: Home, runs: u64, seed: u64) -> Row {
             eprintln!("{kills} of {runs} kills, {} violations", campaign.violations.len());
         }
     }
-    // The calm after it: everything comes to its end.
+    // The calm after the kills: every stage must end.
     let stages = campaign.stages;
     if !campaign.until_quiet(|ledger| ledger.results.len() >= stages) {
         campaign.violations.push("stuck in the calm".to_owned());
@@ -133,7 +133,7 @@ impl Campaign {
         again
     }
 
-    /// Waits for the condition as long as something is acknowledged now and then.
+    /// Waits for the condition as long as acknowledgements continue.
     fn until_quiet(&self, condition: impl Fn(&Ledger) -> bool) -> bool {
         let (mut last, mut since) = (0, Instant::now());
         loop {
@@ -158,7 +158,7 @@ impl Campaign {
         let file = self.system.folder.file("sweep.yaml", &sweep(self.sweeps.len() as u64));
         let file = file.to_str().expect("a text path");
         let submitted = self.system.ask(&["submit", file, "--json"]).json();
-        // The same again makes no second copy.
+        // Submitting the same file again makes no second copy.
         let again = self.system.ask(&["submit", file, "--json"]).json();
         if again["sweep"] != submitted["sweep"] || again["existed"] != true {
             self.violations.push(format!("submitted twice: {submitted} and {again}"));
@@ -203,7 +203,7 @@ impl Campaign {
             }
         }
         for stage in exported.into_keys() {
-            self.violations.push(format!("stage {stage}: points that nobody sent"));
+            self.violations.push(format!("stage {stage}: points that no worker sent"));
         }
     }
 }

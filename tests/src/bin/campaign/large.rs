@@ -1,6 +1,7 @@
-//! SIGTERM as a pod gets it: to a worker in the middle of a stage whose checkpoint is large. Within the time that a pod is
-//! given, either a checkpoint of the last step is with the coordinator and the lease is back, or the newest valid one
-//! stands; in both cases the next worker goes on from there.
+//! The campaign `stop-large`: SIGTERM, as a pod gets it, to a worker in the middle of a stage with a large checkpoint.
+//! Within a pod's grace period one of two things must happen. Either the coordinator has a checkpoint of the last step
+//! and the lease is given back, or the newest valid checkpoint is kept. In both cases the next worker resumes from that
+//! checkpoint.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,21 +12,21 @@ use rustix::process::Signal;
 
 use super::row::Row;
 
-/// What a worker promises, with room for a machine that does something else too.
+/// Longest time to stop, with room for a machine that does other work too.
 const STOPPED_WITHIN: Duration = Duration::from_secs(12);
-/// Steps whose checkpoints there are before the worker is told to stop.
+/// Number of steps with checkpoints before the worker is told to stop.
 const DEPTH: u64 = 1;
 
-/// What is trained.
+/// The training load.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Load {
-    /// `resnet50` with Adam has a checkpoint of 0.3 GB.
+    /// Encoder; `resnet50` with Adam has a checkpoint of 0.3 GB.
     #[arg(long, default_value = "resnet50", value_parser = ["small-cnn", "resnet18", "resnet50"])]
     encoder: String,
-    /// Pixels. At 224 a step of ResNet-50 on a CPU core outlasts what a trainer is given to end it.
+    /// Image size in pixels. At 224, a step of ResNet-50 on a CPU core takes longer than a trainer's time to stop.
     #[arg(long, default_value_t = 32)]
     image_size: u32,
-    /// Images a step.
+    /// Images in a step.
     #[arg(long, default_value_t = 16)]
     batch: u32,
 }
@@ -53,7 +54,7 @@ pub(crate) fn run(load: &Load, runs: u64) -> Row {
     let begin = Instant::now();
     let (mut stops, mut cut, mut violations, mut bytes) = (Vec::new(), 0, Vec::new(), 0);
     let folder = Scratch::new();
-    // Nothing but the worker itself gives a stage back.
+    // With this lease, only the worker itself gives a stage back.
     let server = Server::start(&folder, &["--lease-ms", "3600000"]);
     let mut worker = start(&folder, &server);
     server.registered(&folder, 1);
@@ -73,13 +74,13 @@ pub(crate) fn run(load: &Load, runs: u64) -> Row {
         }
         stops.push(took.as_secs_f64());
         let log = read(&folder.path(&format!("{NAME}.log")));
-        cut += u64::from(log.matches("its newest checkpoint stands").count() as u64 > cut);
+        cut += u64::from(log.matches("its newest checkpoint is kept").count() as u64 > cut);
         worker = start(&folder, &server);
         until("the stage is granted again", || (grants(&folder, &stage) as u64 == run + 2).then_some(()));
         let resumed = until("it says where it goes on", || resumed(&folder, run as usize));
-        // What was on the disk when the worker was told to stop is the least that stands.
+        // The next worker must resume at least from the checkpoint that was on the disk at the stop.
         if resumed < step {
-            violations.push(format!("stop {run}: checkpoint {step} was there, the next life went on from {resumed}"));
+            violations.push(format!("stop {run}: checkpoint {step} was there, but {resumed} was resumed"));
         }
         before = resumed;
     }
@@ -108,14 +109,14 @@ fn start(folder: &Scratch, server: &Server) -> Daemon {
     Daemon::start(folder, &server.url, NAME, &["--slots", "1", "--no-datasets"])
 }
 
-/// Bytes of the largest checkpoint of a stage.
+/// Returns the bytes of the largest checkpoint of a stage.
 fn size(stage: &Path) -> u64 {
     let files = std::fs::read_dir(stage).into_iter().flatten().flatten();
     let checkpoints = files.filter(|file| file.file_name().to_string_lossy().starts_with("checkpoint-"));
     checkpoints.filter_map(|file| Some(file.metadata().ok()?.len())).max().unwrap_or(0)
 }
 
-/// The step from which the life after stop `run` went on; 0 where that was the beginning.
+/// Returns the step from which the worker resumed after stop `run`; 0 for a start from the beginning.
 fn resumed(folder: &Scratch, run: usize) -> Option<u64> {
     let log = read(&folder.path(&format!("{NAME}.log")));
     let begins = log.lines().filter(|line| line.contains("stage begins")).nth(run + 1)?;

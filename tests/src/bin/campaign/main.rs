@@ -1,5 +1,5 @@
-//! The long campaigns: real processes, faults by the hundred, and a comparison at the end of what was acknowledged
-//! with what is exported. Each prints one row; the exit code says whether something was violated.
+//! The long campaigns: real processes with hundreds of faults. Each compares at the end what was acknowledged with what
+//! is exported, and prints one row. The exit code says whether there was a violation.
 //!
 //! ```text
 //! campaign coordinator-kills --runs 1000
@@ -35,13 +35,13 @@ use row::Row;
 use system::{Home, Victim};
 use workers::Fault;
 
-/// Faults by the hundred.
+/// Run a campaign of faults against real processes.
 #[derive(Parser)]
 #[command(name = "campaign")]
 struct Cli {
     #[command(subcommand)]
     campaign: Campaign,
-    /// Decides when faults strike, and whom.
+    /// Seed that decides when faults strike, and which process.
     #[arg(long, global = true, default_value_t = 0)]
     seed: u64,
 }
@@ -50,70 +50,70 @@ struct Cli {
 enum Campaign {
     /// `kill -9` of the coordinator under a load of workers that keep a ledger.
     CoordinatorKills {
-        /// Kills.
+        /// Number of kills.
         #[arg(long)]
         runs: u64,
-        /// Where it keeps its state.
+        /// Home of the coordinator's state.
         #[arg(long, value_enum, default_value = "embedded")]
         store: Home,
     },
-    /// `kill -9` of the Redis server that has the coordinator's state, under the same load.
+    /// `kill -9` of the Redis server with the coordinator's state, under the same load.
     RedisKills {
-        /// Kills.
+        /// Number of kills.
         #[arg(long)]
         runs: u64,
     },
     /// `kill -9` of worker daemons in the middle of a stage.
     WorkerKills {
-        /// Kills.
+        /// Number of kills.
         #[arg(long)]
         runs: u64,
     },
     /// SIGSTOP of worker daemons past their leases, then SIGCONT.
     Zombies {
-        /// Pauses.
+        /// Number of pauses.
         #[arg(long)]
         runs: u64,
     },
     /// SIGTERM to worker daemons in the middle of a stage.
     Stops {
-        /// Stops.
+        /// Number of stops.
         #[arg(long)]
         runs: u64,
     },
     /// `kill -9` of trainers in the middle of a stage, of each method.
     Resumes {
-        /// Kills of each method.
+        /// Number of kills for each method.
         #[arg(long)]
         runs: u64,
     },
-    /// From the start of a coordinator with a large sweep to its first answer.
+    /// Time from the start of a coordinator with a large sweep to its first answer.
     Restart {
-        /// Cells of the sweep.
+        /// Number of cells of the sweep.
         #[arg(long)]
         cells: u64,
-        /// Restarts after SIGTERM, and as many after `kill -9`.
+        /// Number of restarts after SIGTERM, and of restarts after `kill -9`.
         #[arg(long, default_value_t = 5)]
         runs: u64,
-        /// Where it keeps its state.
+        /// Home of the coordinator's state.
         #[arg(long, value_enum, default_value = "embedded")]
         store: Home,
     },
-    /// The coordinator is away for a while under load.
+    /// Stop the coordinator for a while under load.
     Away {
-        /// For how long.
+        /// Length of the outage, in seconds.
         #[arg(long)]
         seconds: u64,
     },
-    /// A rolling restart of a cluster with TLS, Redis, a leader and one that stands by, and three workers.
+    /// Rolling restart of a cluster with TLS, Redis, a leader, a standby and three workers.
     Rehearsal {
-        /// How often everything is restarted.
+        /// Number of rounds of restarts.
         #[arg(long)]
         rounds: u64,
     },
     /// SIGTERM to a worker daemon in the middle of a stage with a large checkpoint.
     StopLarge {
-        /// Stops.
+        /// Number of stops.
         #[arg(long)]
         runs: u64,
         #[command(flatten)]

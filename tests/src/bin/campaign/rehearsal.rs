@@ -1,6 +1,7 @@
-//! The rehearsal of a cluster's maintenance: everything is restarted, one after the other, while a sweep runs. Two
-//! coordinators with TLS on one Redis server and one folder of artifacts; workers with identities of their own, each on a
-//! loopback address of its own. In the end nothing is lost, and the numbers are those of `coordinator run` on one machine.
+//! The campaign `rehearsal` of a cluster's maintenance: every process is restarted, one after the other, while a sweep
+//! runs. Two coordinators with TLS share one Redis server and one folder of artifacts. Each worker has an identity and
+//! a loopback address of its own. At the end nothing is lost, and the numbers equal those of `coordinator run` on one
+//! machine.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -17,12 +18,12 @@ use super::row::Row;
 use super::workers::differences;
 
 const WORKERS: [&str; 3] = ["amber", "birch", "cedar"];
-/// Of coordinators. Heartbeats come five times a lease: they tell who is in the middle of a stage.
+/// Lease of the coordinators. Heartbeats come five times a lease and show which worker is in the middle of a stage.
 const LEASE_MS: &str = "5000";
-/// Steps into a stage before its worker is told to stop.
+/// Number of steps into a stage before its worker is told to stop.
 const DEPTH: u64 = 3;
 
-/// Long enough for `rounds` of restarts on two cores.
+/// Returns a sweep that is long enough for `rounds` of restarts on two cores.
 fn sweep(rounds: u64) -> String {
     let seeds: Vec<String> = (0..2 * rounds).map(|seed| seed.to_string()).collect();
     format!(
@@ -42,7 +43,7 @@ checkpoint: {{every: 1s, keep: 2}}
     )
 }
 
-/// Everything that runs.
+/// All processes of the cluster.
 struct Cluster {
     folder: Scratch,
     redis: Redis,
@@ -50,17 +51,17 @@ struct Cluster {
     workers: Vec<Member>,
     /// URLs of both coordinators, and the credentials of a person.
     person: (String, PathBuf),
-    /// What `serve` is started with.
+    /// Arguments of `serve`.
     serve: Vec<String>,
     restarts: u64,
     violations: Vec<String>,
 }
 
-/// A worker on an address of its own.
+/// A worker with an address of its own.
 struct Member {
     name: &'static str,
     daemon: Daemon,
-    /// Its way to each coordinator.
+    /// Its relay to each coordinator.
     _relays: [Relay; 2],
     urls: String,
 }
@@ -84,7 +85,7 @@ pub(crate) fn run(rounds: u64) -> Row {
     if count(&states, "pending") + count(&states, "running") == 0 {
         cluster.violations.push(format!("the sweep ended before the rehearsal did: {states}"));
     }
-    // People follow through all of it; here from the last restart on.
+    // Users watch through all restarts; here the watch starts at the last one.
     let watched = cluster.ask(&["watch", &sweep]);
     let states = cluster.ask(&["status", &sweep, "--json"]).expect(0).json()["states"].clone();
     let all = submitted["cells"].as_u64().unwrap_or(u64::MAX);
@@ -119,7 +120,7 @@ pub(crate) fn run(rounds: u64) -> Row {
     }
 }
 
-/// Results and points of `coordinator run` on the same file.
+/// Returns results and points of `coordinator run` on the same file.
 fn undisturbed(text: &str) -> (Value, String) {
     let folder = Scratch::new();
     let file = folder.file("sweep.yaml", text);
@@ -168,7 +169,7 @@ impl Cluster {
         Self { folder, redis, coordinators, workers, person, serve, restarts: 0, violations: Vec::new() }
     }
 
-    /// Runs a command as a person who knows both coordinators.
+    /// Runs a command as a user who knows both coordinators.
     fn ask(&self, arguments: &[&str]) -> Output {
         let (urls, credentials) = &self.person;
         let to = ["--coordinator", urls, "--credentials", credentials.to_str().expect("a text path")];
@@ -188,7 +189,7 @@ impl Cluster {
         });
     }
 
-    /// Each worker: told to stop in the middle of a stage, and started again without its token.
+    /// Stops each worker in the middle of a stage, and starts it again without its token.
     fn restart_workers(&mut self) {
         for index in 0..self.workers.len() {
             let Member { name, urls, .. } = &self.workers[index];
@@ -204,7 +205,7 @@ impl Cluster {
         }
     }
 
-    /// The leader is told to stop and the other takes over; then the same with that one.
+    /// Stops the leader, so that the other coordinator takes over; then the same the other way round.
     fn hand_over_and_back(&mut self) {
         for _ in 0..2 {
             let leader = usize::from(!is_ready(&self.coordinators[0]));
@@ -222,7 +223,7 @@ impl Cluster {
         }
     }
 
-    /// The store's server goes and comes back under a coordinator that leads on.
+    /// Stops and starts the store's server under a coordinator that continues to lead.
     fn restart_redis(&mut self) {
         self.in_mid_stage(WORKERS[2]);
         self.redis.restart();
@@ -236,7 +237,7 @@ impl Cluster {
     }
 }
 
-/// A loopback address for each worker.
+/// Returns a loopback address for each worker.
 fn addresses() -> impl Iterator<Item = Ipv4Addr> {
     (1u8..).zip(WORKERS).map(|(last, _)| Ipv4Addr::new(127, 0, 1, last))
 }

@@ -1,4 +1,5 @@
-//! How long a coordinator takes from its start to its first answer, with a large sweep in its store.
+//! The campaign `restart`: measures the time from a coordinator's start to its first answer, with a large sweep in its
+//! store.
 
 use std::time::{Duration, Instant};
 
@@ -18,12 +19,12 @@ use rustix::process::Signal;
 use super::row::Row;
 use super::system::Home;
 
-/// Changes in a commit while the store is filled.
+/// Number of changes in a commit while the store is filled.
 const PIECE: usize = 5_000;
 /// Cells of the sweep for each of its seeds.
 const CELLS_OF_A_SEED: u64 = 4 * 5 * 2;
 
-/// A study's axes, with as many seeds as it takes.
+/// Returns a sweep with a study's axes, and enough seeds for `cells` cells.
 fn sweep(cells: u64) -> String {
     let seeds: Vec<String> = (0..cells.div_ceil(CELLS_OF_A_SEED)).map(|seed| seed.to_string()).collect();
     format!(
@@ -42,7 +43,7 @@ downstream: {{epochs: 1, batch: 8}}
     )
 }
 
-/// What the store has of a stage that was trained.
+/// Returns the store's records of a trained stage.
 fn trained(stage: StageId) -> [Change; 3] {
     let result = StageResult {
         selected_epoch: 1,
@@ -65,7 +66,7 @@ fn trained(stage: StageId) -> [Change; 3] {
     ]
 }
 
-/// Fills a store with the sweep: all is trained, nothing is tested. Returns the number of stages.
+/// Fills a store with the sweep: every stage is trained, no stage is tested. Returns the number of stages.
 fn fill(store: &dyn Store, cells: u64) -> usize {
     let text = sweep(cells);
     let planned = submission::plan(&text, Extent::Whole, &Announced::new(), NumericClass::Cpu).expect("a good sweep");

@@ -1,5 +1,6 @@
-//! `kill -9` of a trainer in the middle of a stage, once a run: its successor goes on from the newest checkpoint, and curves,
-//! scores and final weights are those of a run that nobody disturbed, bit for bit. All four methods.
+//! The campaign `resumes`: `kill -9` of a trainer in the middle of a stage, once a run, for all four methods. The next
+//! trainer resumes from the newest checkpoint. Curves, scores and final weights equal those of an undisturbed run, bit
+//! for bit.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -16,11 +17,11 @@ use super::workers::{differences, start, undisturbed};
 
 const METHODS: [Method; 4] = [Method::Supervised, Method::Rotation, Method::RotationJitter, Method::Simclr];
 const NAME: &str = "left";
-/// Stages long enough that a kill finds their trainer at work: 480 training images by 16.
+/// Stages are long enough that a kill hits a working trainer: 480 training images by 16.
 const PRETEXT_EPOCHS: usize = 10;
 const DOWNSTREAM_EPOCHS: usize = 30;
 const STEPS_PER_EPOCH: usize = 30;
-/// Kills that came too late, for each that counts.
+/// Allowed number of kills that come too late, for each kill that counts.
 const TOO_LATE: u64 = 4;
 
 fn sweep(method: Method) -> String {
@@ -40,7 +41,7 @@ checkpoint: {{every: 100ms, keep: 2}}
     )
 }
 
-/// Where a trainer is to die: in which of its cell's stages, after how many steps.
+/// The place of a kill: a stage of the cell, and a step of it.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     stage: usize,
@@ -48,7 +49,8 @@ struct Place {
 }
 
 impl Place {
-    /// Any step of a cell's training, but the last tenth of a stage: what is observed is a heartbeat old.
+    /// Returns any step of a cell's training except the last tenth of a stage, because observations are one heartbeat
+    /// old.
     fn draw(method: Method, draw: &mut Draw) -> Self {
         let lengths = match method {
             Method::Supervised => vec![DOWNSTREAM_EPOCHS * STEPS_PER_EPOCH],
@@ -59,7 +61,7 @@ impl Place {
     }
 }
 
-/// What runs add up.
+/// Sums over all runs.
 #[derive(Debug, Default)]
 struct Tally {
     kills: u64,
@@ -97,7 +99,7 @@ pub(crate) fn run(runs: u64, seed: u64) -> Row {
     Row { campaign, faults, runs: kills, seed, violations, measured, took: begin.elapsed() }
 }
 
-/// One cell from nothing to its report, with one kill.
+/// Runs one cell from nothing to its report, with one kill.
 fn one(method: Method, text: &str, expected: &(Value, String), draw: &mut Draw, tally: &mut Tally) {
     let place = Place::draw(method, draw);
     let folder = Scratch::new();
@@ -124,7 +126,7 @@ fn one(method: Method, text: &str, expected: &(Value, String), draw: &mut Draw, 
     kill_trainers(&worker);
     let checkpoint = saved(&folder, NAME).into_iter().find(|(of, _)| *of == stage).map(|(_, step)| step);
     until("all is done", || is_over(&folder, &server, &sweep).then_some(()));
-    // The evidence that the trainer died at work: its stage was granted again.
+    // Proof that the trainer was killed at work: its stage was granted again.
     if grants(&folder, &stage) < 2 {
         tally.too_late += 1;
     } else {
@@ -143,7 +145,7 @@ fn one(method: Method, text: &str, expected: &(Value, String), draw: &mut Draw, 
 
 fn kill_trainers(worker: &Daemon) {
     for trainer in worker.trainers() {
-        // It may have ended by itself.
+        // The trainer may have ended by itself.
         let _ = kill_process(trainer, Signal::KILL);
     }
 }
@@ -155,7 +157,7 @@ fn is_over(folder: &Scratch, server: &Server, sweep: &str) -> bool {
     count("succeeded") + count("failed") == 1
 }
 
-/// The content hashes of all models of a report.
+/// Returns the content hashes of all models of a report.
 fn weights(results: &Value) -> BTreeSet<String> {
     let cells = results["cells"].as_array().cloned().unwrap_or_default();
     let models = cells.iter().flat_map(|cell| ["pretext", "downstream"].map(|stage| cell[stage]["model"].clone()));

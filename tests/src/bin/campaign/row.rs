@@ -1,4 +1,4 @@
-//! What a campaign found.
+//! The result of a campaign.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use pretext_shared::draw::{Draw, Place, Purpose};
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) campaign: String,
-    /// What was done to the system, in words.
+    /// The faults, as the table shows them.
     pub(crate) faults: String,
-    /// How often.
+    /// Number of faults.
     pub(crate) runs: u64,
     pub(crate) seed: u64,
-    /// What should not have happened.
+    /// What went wrong.
     pub(crate) violations: Vec<String>,
-    /// What was measured on the way.
+    /// The measurements.
     pub(crate) measured: Vec<String>,
     pub(crate) took: Duration,
 }
@@ -35,7 +35,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// The draws of a campaign.
+/// Returns the draws of a campaign.
 pub(crate) fn draws(seed: u64) -> Draw {
     Draw::new(Place { seed, purpose: Purpose::Order, epoch: 0, sample: 0, view: 0 }, 0)
 }

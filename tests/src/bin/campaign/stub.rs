@@ -1,4 +1,4 @@
-//! Workers that speak the protocol, train nothing, and write down everything that was acknowledged.
+//! Stub workers: they speak the protocol, train nothing, and record everything that was acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -15,26 +15,26 @@ use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-/// Batches of an attempt, and points in each.
+/// Number of batches of an attempt, and of points in each batch.
 const BATCHES: u64 = 6;
 const POINTS: u64 = 20;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Everything that the coordinator said is durable.
+/// Everything that the coordinator acknowledged as durable.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// By stage, fence and sequence.
+    /// Points, by stage, fence and sequence number.
     pub(crate) points: BTreeMap<String, BTreeMap<u64, BTreeMap<u64, Vec<pb::Point>>>>,
     /// Test losses of completed stages, with the fence.
     pub(crate) results: BTreeMap<String, (u64, f64)>,
     pub(crate) checkpoints: BTreeSet<(String, u64)>,
-    /// How many calls were acknowledged.
+    /// Number of acknowledged calls.
     pub(crate) acknowledged: u64,
-    /// What should not have happened.
+    /// What went wrong.
     pub(crate) violations: Vec<String>,
 }
 
-/// What the workers share.
+/// State that the workers share.
 #[derive(Clone)]
 pub(crate) struct Stubs {
     ledger: Arc<Mutex<Ledger>>,
@@ -51,7 +51,7 @@ impl Stubs {
         self.ledger.lock().expect("nobody panics with it")
     }
 
-    /// Works as `name` until it is told to stop.
+    /// Works as `name` until told to stop.
     pub(crate) async fn work(self, name: String) {
         let endpoint = Endpoint::from_shared(self.url.clone()).expect("the server's address");
         let worker = pb::Worker { name, boot: uuid::Uuid::now_v7().to_string() };
@@ -92,7 +92,7 @@ impl Stub {
                 });
                 match answer.await {
                     Ok(reply) => break reply.grant,
-                    // A coordinator that was started again.
+                    // The coordinator was restarted.
                     Err(_) => self.register().await,
                 }
             };
@@ -258,7 +258,7 @@ impl Stub {
     }
 }
 
-/// A number that no other attempt has.
+/// Returns a number that no other attempt has.
 fn value(attempt: &pb::Attempt, n: u64) -> f64 {
     let hash = ContentHash::of(format!("{}@{} {n}", attempt.stage, attempt.fence).as_bytes());
     let bits = hash.as_bytes().iter().take(6).fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));

@@ -1,28 +1,28 @@
-//! The system that the campaigns of kills strike: a coordinator, and the Redis server that has its state, if one has.
+//! The system under the campaigns of kills: a coordinator, and the Redis server with its state if there is one.
 
 use clap::ValueEnum;
 use pretext_tests::processes::until;
 use pretext_tests::{Output, Redis, Scratch, Server};
 
-/// Where the coordinator keeps its state.
+/// Home of the coordinator's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Home {
-    /// In a file of its own.
+    /// A file of the coordinator.
     Embedded,
-    /// On a Redis server that syncs every command.
+    /// A Redis server that syncs every command.
     Redis,
 }
 
-/// Who is killed.
+/// The process to kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Victim {
     Coordinator,
     Redis,
 }
 
-/// A coordinator that was killed has the lead of a server's store until its lease ends.
+/// Lease of the lead: a killed coordinator holds the lead of a server's store until this has passed.
 const LEAD_MS: &str = "500";
-/// What a command says where no coordinator serves, or the one that is there stands by.
+/// Exit code of a command if no coordinator serves, or only a standby.
 const UNREACHABLE: i32 = 3;
 
 /// See the module.
@@ -42,7 +42,7 @@ impl System {
         system
     }
 
-    /// `kill -9`, and the same again at once, with the same state.
+    /// Kills with `kill -9`, and starts the same process again at once with the same state.
     pub(crate) fn kill(&mut self, victim: Victim) {
         match (victim, &mut self.redis) {
             (Victim::Coordinator, redis) => {
@@ -55,12 +55,12 @@ impl System {
         }
     }
 
-    /// Whether the coordinator has ended by itself.
+    /// Returns whether the coordinator has ended by itself.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.server.process.0.try_wait().expect("a child of ours").is_some()
     }
 
-    /// Runs a command once the coordinator serves.
+    /// Runs a command as soon as the coordinator serves.
     pub(crate) fn ask(&self, arguments: &[&str]) -> Output {
         until("the coordinator serves", || {
             let output = self.server.ask(&self.folder, arguments);
@@ -70,7 +70,7 @@ impl System {
     }
 }
 
-/// Arguments of a coordinator with its state at `store`; nothing for its own file.
+/// Returns the arguments of a coordinator with its state at `store`; none for its own file.
 fn arguments(store: &str) -> Vec<&str> {
     if store.is_empty() { Vec::new() } else { vec!["--store", store, "--lead-ms", LEAD_MS] }
 }

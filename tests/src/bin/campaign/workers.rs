@@ -1,5 +1,5 @@
-//! Faults of worker daemons in the middle of a stage. Rounds of one sweep, each from nothing; at the end of each its
-//! points and results are those of an undisturbed run, bit for bit: nothing lost, nothing doubled, nothing stale.
+//! The campaigns of worker faults in the middle of a stage. Each round is one sweep from nothing. At the end of a
+//! round, points and results equal those of an undisturbed run, bit for bit: nothing is lost, doubled or stale.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ use serde_json::Value;
 
 use super::row::{Row, draws};
 
-/// What is done to a daemon.
+/// A fault of a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// `kill -9`, then another life.
+    /// `kill -9`, then a new start.
     Kill,
     /// SIGSTOP past its lease, then SIGCONT.
     Pause,
-    /// SIGTERM, then another life.
+    /// SIGTERM, then a new start.
     Stop,
 }
 
@@ -36,9 +36,9 @@ downstream: {epochs: 30, batch: 16}
 checkpoint: {every: 100ms, keep: 2}
 ";
 const NAMES: [&str; 2] = ["left", "right"];
-/// Steps into a stage before a fault, at most.
+/// Largest number of steps into a stage before a fault.
 const DEEPEST: usize = 60;
-/// What SIGTERM promises.
+/// Promised time to stop after SIGTERM.
 const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 
 impl Fault {
@@ -52,14 +52,14 @@ impl Fault {
 
     fn lease_ms(self) -> &'static str {
         match self {
-            // Heartbeats, which tell how deep in its stage a worker is, come five times a lease.
+            // Heartbeats, which show how deep in its stage a worker is, come five times a lease.
             Fault::Kill | Fault::Stop => "2000",
             Fault::Pause => "1000",
         }
     }
 }
 
-/// What rounds add up.
+/// Sums over all rounds.
 #[derive(Debug, Default)]
 struct Tally {
     faults: u64,
@@ -93,7 +93,7 @@ pub(crate) fn run(fault: Fault, runs: u64, seed: u64) -> Row {
     Row { campaign, faults, runs: tally.faults, seed, violations: tally.violations, measured, took: begin.elapsed() }
 }
 
-/// Results and points of `sweep` without faults.
+/// Returns results and points of `sweep` without faults.
 pub(crate) fn undisturbed(sweep: &str) -> (Value, String) {
     let folder = Scratch::new();
     let server = Server::start(&folder, &[]);
@@ -108,7 +108,7 @@ pub(crate) fn start(folder: &Scratch, server: &Server, name: &str) -> Daemon {
     Daemon::start(folder, &server.url, name, &["--slots", "1", "--no-datasets"])
 }
 
-/// Lost, doubled and changed points and results, against a run without faults.
+/// Returns lost, doubled and changed points and results, compared with a run without faults.
 pub(crate) fn differences(found: &(Value, String), expected: &(Value, String)) -> Vec<String> {
     let mut violations = Vec::new();
     let (have, want): (Vec<&str>, Vec<&str>) = (found.1.lines().collect(), expected.1.lines().collect());
@@ -189,7 +189,7 @@ fn round(fault: Fault, runs: u64, draw: &mut Draw, tally: &mut Tally, expected: 
     }
 }
 
-/// Whether the sweep is final. A stage that lost three workers is quarantined, as it should be, and retried.
+/// Returns whether the sweep is final. A stage that lost three workers is quarantined, as intended, and retried.
 fn over(folder: &Scratch, server: &Server, sweep: &str, tally: &mut Tally) -> bool {
     let status = server.ask(folder, &["status", sweep, "--json"]);
     let Ok(status) = serde_json::from_str::<Value>(&status.stdout) else { return false };

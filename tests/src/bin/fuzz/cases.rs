@@ -1,4 +1,4 @@
-//! The named bombs: input that was made to hurt, each alone, with the memory that it may take.
+//! The named cases: hostile inputs made by hand, each run alone with its own memory limit.
 
 use super::Kind;
 use super::checkpoint::Form;
@@ -16,7 +16,7 @@ struct Case {
     name: &'static str,
     kind: Kind,
     input: Vec<u8>,
-    /// Where it differs from the target's own.
+    /// Memory limit, if it differs from the target's.
     bound: Option<usize>,
     expected: Fate,
 }
@@ -25,7 +25,7 @@ fn refused(name: &'static str, kind: Kind, input: impl Into<Vec<u8>>) -> Case {
     Case { name, kind, input: input.into(), bound: None, expected: Fate::Refused }
 }
 
-/// Feeds all of them and prints a row for each.
+/// Runs all cases, and returns a row for each.
 pub(crate) fn run(guard: &Guard) -> Vec<String> {
     println!("| bomb | bytes | became | memory | bound |\n|---|---|---|---|---|");
     let mut violations = Vec::new();
@@ -78,7 +78,7 @@ fn sweeps() -> Vec<Case> {
     ]
 }
 
-/// A length-delimited field that says it has `length` bytes.
+/// Returns a length-delimited field that claims `length` bytes.
 fn claims(field: u8, length: u64) -> Vec<u8> {
     [vec![field << 3 | 2], varint(length)].concat()
 }
@@ -86,7 +86,7 @@ fn claims(field: u8, length: u64) -> Vec<u8> {
 fn requests() -> Vec<Case> {
     let refused = |name, input: Vec<u8>| refused(name, Kind::Requests, input);
     let large = |name, input| Case { bound: Some(512 * MIB), ..refused(name, input) };
-    // As many as a worker's message of 2 MiB can hold.
+    // As many as fit into a worker's message of 2 MiB.
     let empty = |field: u8| [field << 3 | 2, 0].repeat(1 << 20);
     let plan = |spec: &[u8]| message("Sweeps/Plan", &[claims(1, spec.len() as u64), spec.to_vec()].concat());
     let study = "name: most\nnumeric: cpu\ndataset: {kind: procedural, train_per_class: 40, test_per_class: 10, seed: 0, \
@@ -149,7 +149,7 @@ fn checkpoints() -> Vec<Case> {
     ]
 }
 
-/// The zlib stream of a PNG file's pixels.
+/// Returns the zlib stream of a PNG file's pixels.
 fn pixels_of(png: &[u8]) -> Vec<u8> {
     let mut stream = Vec::new();
     let mut at = 8;
@@ -163,27 +163,27 @@ fn pixels_of(png: &[u8]) -> Vec<u8> {
     stream
 }
 
-/// A chunk of a PNG file.
+/// Returns a chunk of a PNG file.
 fn chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
     let checked = [&kind[..], content].concat();
     [&(content.len() as u32).to_be_bytes()[..], &checked, &crc(&checked).to_be_bytes()].concat()
 }
 
-/// The checksum of PNG (ISO 3309).
+/// Returns the checksum of PNG (ISO 3309).
 fn crc(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
     })
 }
 
-/// A PNG file that says it is so large, with these chunks after its header.
+/// Returns a PNG file that claims this size, with these chunks after its header.
 fn png(width: u32, height: u32, chunks: &[Vec<u8>]) -> Vec<u8> {
     let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
     let header = chunk(b"IHDR", &[size, vec![8, 2, 0, 0, 0]].concat());
     [b"\x89PNG\r\n\x1a\n".to_vec(), header, chunks.concat(), chunk(b"IEND", &[])].concat()
 }
 
-/// A JPEG file whose frame says that it is so large; `marker` is that of the frame.
+/// Returns a JPEG file whose frame claims this size; `marker` is the frame's marker.
 fn jpeg(width: u16, height: u16, marker: u8) -> Vec<u8> {
     let mut file = encoded(RgbImage::new(16, 16), ImageFormat::Jpeg);
     let frame = file.windows(2).position(|pair| pair == [0xff, 0xc0]).expect("a baseline file");

@@ -1,5 +1,5 @@
-//! Checkpoint and model files. Their hashes would keep every change from the readers behind them, so that most inputs are
-//! sealed: given the hashes that they should have.
+//! Checkpoint and model files as a target. Their hashes would stop every change before the inner readers see it, so
+//! most inputs are sealed: they get correct hashes.
 
 use std::path::PathBuf;
 
@@ -13,13 +13,13 @@ use super::target::{Fate, Target};
 /// How an input becomes a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// As it is.
+    /// The input is the file.
     Raw = 0,
-    /// It is the manifest, with its hash, before sections without content.
+    /// The input is the manifest, with a correct hash, before empty sections.
     Manifest = 1,
-    /// It is the position, in a whole file.
+    /// The input is the position in a whole file.
     Position = 2,
-    /// It is the points, in a whole file.
+    /// The input is the points in a whole file.
     Points = 3,
 }
 
@@ -52,7 +52,7 @@ impl Files {
         self.folder.path().join(file_name(9))
     }
 
-    /// The bytes of a checkpoint that was saved.
+    /// Returns the bytes of a saved checkpoint.
     pub(crate) fn whole(&self) -> Vec<u8> {
         let path = Checkpoints::new(self.folder.path(), stage(), 2).save(snapshot()).expect("saved");
         std::fs::read(path).expect("readable")
@@ -89,7 +89,7 @@ impl Files {
         written.map_err(|error| error.to_string())
     }
 
-    /// Reads a file of `content` in `form`, as a resume does and as a child stage reads a model.
+    /// Reads a file of `content` in `form`, as a resume reads a checkpoint and a child stage reads a model.
     pub(crate) fn read(&self, form: Form, content: &[u8]) -> Result<Fate, String> {
         self.write(form, content)?;
         if let Err(error) = Bundle::read(&self.path(), "checkpoint")

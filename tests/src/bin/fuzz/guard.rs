@@ -1,4 +1,4 @@
-//! One input under watch: panics of any thread, and the memory that is allocated meanwhile.
+//! Feeds one input under watch: catches panics of any thread, and measures the allocated memory.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,14 +10,14 @@ use super::target::{Fate, Target};
 /// See the module.
 pub(crate) struct Guard {
     allocated: &'static PeakAlloc,
-    /// What panicked since it was last looked at.
+    /// Panics since the last check.
     panics: Arc<Mutex<Vec<String>>>,
 }
 
-/// What was seen.
+/// The observations of one input.
 pub(crate) struct Seen {
     pub(crate) fate: Result<Fate, String>,
-    /// Bytes beyond those before, at most.
+    /// Peak of allocated bytes above the level before.
     pub(crate) memory: usize,
 }
 
@@ -31,7 +31,7 @@ impl Guard {
         Self { allocated, panics }
     }
 
-    /// Feeds one input, which may take `bound` bytes.
+    /// Feeds one input, which may allocate `bound` bytes.
     pub(crate) fn feed(&self, target: &mut dyn Target, input: &[u8], bound: usize) -> Seen {
         self.allocated.reset_peak_usage();
         let before = self.allocated.current_usage();

@@ -1,5 +1,5 @@
-//! Hostile input: bytes that nobody would send, for everything that reads what comes from outside. Whatever comes, it is
-//! taken or refused with a reason: no panic, and no more memory than the target's bound.
+//! Hostile input for every reader of data from outside. Every input must be accepted or refused with a reason, without
+//! a panic and within the target's memory limit.
 //!
 //! ```text
 //! fuzz run sweep --inputs 100000          # changed seeds of the corpus; sweep, requests, checkpoint, pictures, records
@@ -8,8 +8,8 @@
 //! fuzz cases                              # the named bombs
 //! ```
 //!
-//! Every input is a function of target, seed and number, and nothing but a stable compiler is needed: inputs are not
-//! guided by coverage, so the corpora are made of whole, valid inputs that reach every reader.
+//! Every input is a function of target, seed and number. A stable compiler is enough: inputs are not guided by
+//! coverage. The corpora therefore are whole, valid inputs that reach every reader.
 
 mod cases;
 mod checkpoint;
@@ -35,7 +35,7 @@ use target::{Fate, Target};
 #[global_allocator]
 static ALLOCATED: PeakAlloc = PeakAlloc;
 
-/// Feeds hostile input.
+/// Feed hostile input to the readers of data from outside.
 #[derive(Parser)]
 #[command(name = "fuzz")]
 struct Cli {
@@ -45,34 +45,34 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Changed inputs of a target.
+    /// Feed changed inputs of a target's corpus.
     Run {
-        /// Who reads them.
+        /// Target that reads the inputs.
         #[arg(value_enum)]
         target: Kind,
-        /// How many.
+        /// Number of inputs.
         #[arg(long, default_value_t = u64::MAX)]
         inputs: u64,
-        /// For how long.
+        /// Time to run, in seconds.
         #[arg(long, default_value_t = 3600)]
         seconds: u64,
-        /// Decides how they are changed.
+        /// Seed of the changes.
         #[arg(long, default_value_t = 0)]
         seed: u64,
-        /// Number of the first.
+        /// Number of the first input.
         #[arg(long, default_value_t = 0)]
         from: u64,
     },
-    /// The named bombs, each alone.
+    /// Feed the named cases, each alone.
     Cases,
 }
 
-/// Who reads.
+/// A target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     /// The sweep file and its plan.
     Sweep,
-    /// Every request of every service, as it comes from the wire.
+    /// Every request of every service, as bytes from the wire.
     Requests,
     /// Checkpoint and model files.
     Checkpoint,
@@ -106,7 +106,7 @@ fn main() -> ExitCode {
     if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What a violation stops at.
+/// Number of violations after which a run stops.
 const ENOUGH: usize = 10;
 
 fn run(guard: &Guard, kind: Kind, numbers: std::ops::Range<u64>, time: Duration, seed: u64) -> Vec<String> {

@@ -1,10 +1,10 @@
-//! Inputs that were good, changed.
+//! Changes valid inputs at random.
 
 use pretext_shared::draw::{Draw, Place, Purpose};
 
 /// Longest input.
 const LONGEST: usize = 1 << 20;
-/// One input in so many is noise from end to end.
+/// One input in this many is all noise.
 const NOISE: usize = 32;
 
 /// See the module.
@@ -18,7 +18,7 @@ impl Mutator {
         Self { corpus, words }
     }
 
-    /// Input `number` of `seed`.
+    /// Returns input `number` of `seed`.
     pub(crate) fn input(&self, seed: u64, number: u64) -> Vec<u8> {
         let mut draw = Draw::new(Place { seed, purpose: Purpose::Order, epoch: 0, sample: number, view: 0 }, 0);
         if self.corpus.is_empty() || draw.below(NOISE) == 0 {
@@ -34,7 +34,7 @@ impl Mutator {
 
     fn change(&self, input: &mut Vec<u8>, draw: &mut Draw) {
         let at = draw.below(input.len() + 1);
-        // Most changes are near each other in size; some are large.
+        // Most changes replace a few bytes; some replace many.
         let length = if draw.below(8) == 0 { draw.below(input.len() + 1) } else { draw.below(9) };
         let end = (at + length).min(input.len());
         match draw.below(9) {
@@ -71,7 +71,7 @@ impl Mutator {
     }
 }
 
-/// A number at whose edges readers stumble, in one of the forms in which files and messages have numbers.
+/// Returns a number near a limit, in one of the forms of numbers in files and messages.
 fn number(draw: &mut Draw) -> Vec<u8> {
     const EDGES: [u64; 12] =
         [0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_ffff, 1 << 53, (1 << 63) - 1, 1 << 63, u64::MAX];
@@ -86,7 +86,7 @@ fn number(draw: &mut Draw) -> Vec<u8> {
     }
 }
 
-/// As protobuf writes numbers and lengths.
+/// Encodes a number as protobuf does.
 pub(crate) fn varint(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while value >= 0x80 {

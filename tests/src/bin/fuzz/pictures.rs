@@ -1,4 +1,4 @@
-//! JPEG and PNG files.
+//! JPEG and PNG files as a target.
 
 use std::io::Cursor;
 
@@ -10,7 +10,7 @@ use super::target::{Fate, Target};
 /// See the module.
 pub(crate) struct Pictures;
 
-/// A picture as a file.
+/// Returns a picture as a file.
 pub(crate) fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     picture.into().write_to(&mut bytes, format).expect("a picture that can be written");

@@ -1,4 +1,4 @@
-//! The binary files of CIFAR and of the MNIST family, from listing to pixels.
+//! The binary files of CIFAR and of the MNIST family as a target, from listing to pixels.
 
 use std::path::Path;
 
@@ -51,7 +51,7 @@ impl Records {
         Self { root }
     }
 
-    /// Loads the data set with `content` as one of its files, and puts the file right again.
+    /// Loads the data set with `content` as one of its files, and then restores the file.
     pub(crate) fn read(&self, which: u8, content: &[u8]) -> Result<Fate, String> {
         let place = usize::from(which) % (IDX.len() + 1);
         let (source, name, good) = match IDX.get(place) {

@@ -1,7 +1,7 @@
-//! Every request of every service, as bytes that come from the wire: decoded, converted, applied to a real engine.
+//! Every request of every service as a target: bytes from the wire are decoded, converted and applied to a real engine.
 //!
-//! An input is the number of a procedure, a form, and a body. In one form the body is one message, which gets its frame;
-//! in the other it is frames as they are.
+//! An input is the number of a procedure, a form, and a body. In one form the body is one message, which is framed
+//! here; in the other form it is the frames themselves.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,11 +30,11 @@ use tonic::{Code, Status};
 use super::memory::Memory;
 use super::target::{Fate, Target};
 
-/// Streams and long polls are left after this time.
+/// Streams and long polls are abandoned after this time.
 const PATIENCE: Duration = Duration::from_millis(5);
-/// One message that gets its frame.
+/// Form: one message, which is framed here.
 const MESSAGE: u8 = 0;
-/// Frames as they are.
+/// Form: the frames themselves.
 const FRAMES: u8 = 1;
 
 const SWEEP: &str = "
@@ -95,28 +95,28 @@ fn lease(request: &str) -> pb::LeaseRequest {
     pb::LeaseRequest { worker: worker(), device: "cpu".to_owned(), wait_ms: 0, request_id: request.to_owned() }
 }
 
-/// A message as gRPC frames it.
+/// Returns a message in a gRPC frame.
 pub(crate) fn frame(message: &[u8]) -> Vec<u8> {
     [&[0], &(message.len() as u32).to_be_bytes()[..], message].concat()
 }
 
-/// The number of a procedure.
+/// Returns the number of a procedure.
 pub(crate) fn number(name: &str) -> u8 {
     TABLE.iter().position(|rpc| rpc.name.ends_with(name)).expect("a procedure of the table") as u8
 }
 
-/// An input that is one message to `name`.
+/// Returns an input of one message to `name`.
 pub(crate) fn message(name: &str, message: &[u8]) -> Vec<u8> {
     [&[number(name), MESSAGE], message].concat()
 }
 
-/// An input that is frames to `name`.
+/// Returns an input of frames to `name`.
 pub(crate) fn frames(name: &str, frames: &[u8]) -> Vec<u8> {
     [&[number(name), FRAMES], frames].concat()
 }
 
 impl Requests {
-    /// A coordinator with a sweep, a worker, and a stage that the worker holds.
+    /// Returns a coordinator with a sweep, a worker, and a stage that the worker holds.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -156,14 +156,14 @@ impl Requests {
         requests
     }
 
-    /// Makes a call that is good.
+    /// Makes a valid call.
     fn ask<T: Message + Default>(&self, name: &str, request: impl Message) -> T {
         let rpc = TABLE[usize::from(number(name))].name;
         let (_, body) = self.runtime.block_on(self.call(rpc, frame(&request.encode_to_vec())));
         T::decode(&body[5..]).expect("a reply")
     }
 
-    /// The status of an answer, in its head or after its messages, and the messages.
+    /// Returns the status of an answer, from its head or from after its messages, and the messages.
     async fn call(&self, rpc: &str, body: Vec<u8>) -> (Option<Status>, Vec<u8>) {
         let mut request = http::Request::post(format!("/{rpc}"))
             .header("content-type", "application/grpc")
@@ -238,7 +238,7 @@ impl Target for Requests {
             log: vec!["a line".to_owned(); 3],
         };
         let submit = pb::SubmitRequest { spec: SWEEP.to_owned(), smoke: true, request_id: "r".to_owned() };
-        // A list of packs that is whole, then the data set.
+        // A whole list of packs, then the data set.
         let list = Packing::new(vec![], vec![]).and_then(|list| list.text()).expect("an empty list");
         let packing = ArtifactId(ContentHash::of(&list)).to_string();
         let header = pb::PackHeader { artifact: packing.clone(), length: list.len() as u64 };
@@ -305,7 +305,7 @@ impl Target for Requests {
                 .collect();
         words.push(self.attempt.stage.as_bytes().to_vec());
         words.push(self.sweep.to_string().into_bytes());
-        // A length-delimited field that is longer than anything.
+        // A length-delimited field that claims the largest length.
         words.push([vec![0x0a], super::mutate::varint(u64::MAX)].concat());
         words.push([vec![0x12], super::mutate::varint(1 << 31)].concat());
         words
@@ -324,7 +324,7 @@ impl Target for Requests {
         let content = input.get(2..).unwrap_or_default();
         let body = if input.get(1) == Some(&FRAMES) { content.to_vec() } else { frame(content) };
         let answered = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, self.call(rpc.name, body)).await });
-        // The thread that owns the engine goes on.
+        // The engine's thread still runs.
         if let Err(error) = self.runtime.block_on(self.core.call(|_, _| ())) {
             return Err(format!("after {}: {error}", rpc.name));
         }
@@ -333,7 +333,7 @@ impl Target for Requests {
             Ok((Some(status), _)) if status.message().is_empty() => Err(format!("{}: {status} alone", rpc.name)),
             Ok((Some(_), _)) => Ok(Fate::Refused),
             Ok((None, _)) => Err(format!("{} was not answered with a status", rpc.name)),
-            // A stream that goes on.
+            // A stream that continues.
             Err(_) => Ok(Fate::Taken),
         }
     }

@@ -1,4 +1,4 @@
-//! Sweep files, and the plans of those that are good.
+//! Sweep files as a target, with the plans of the valid ones.
 
 use pretext_shared::dataset::{DatasetFacts, Source};
 use pretext_shared::device::NumericClass;
@@ -9,13 +9,13 @@ use pretext_shared::stage::Extent;
 
 use super::target::{Fate, Target};
 
-/// Plans of more cells are as large as their sweeps and are made in the named cases.
+/// Largest number of cells to plan here. Larger plans are in the named cases.
 const CELLS: usize = 2_000;
 
 /// See the module.
 pub(crate) struct Sweeps;
 
-/// The examples are sweeps with every section that there is.
+/// Examples that together have every section of a sweep file.
 pub(crate) const EXAMPLES: [&str; 7] = [
     include_str!("../../../../examples/quickstart.yaml"),
     include_str!("../../../../examples/cifar10.yaml"),
@@ -87,7 +87,7 @@ impl Target for Sweeps {
     }
 }
 
-/// Reads `text`, and plans what has at most `cells` cells.
+/// Reads `text`, and plans it if it has at most `cells` cells.
 pub(crate) fn read(text: &str, cells: usize) -> Result<Fate, String> {
     let sweep = match spec::parse(text) {
         Ok(sweep) => sweep,
@@ -108,7 +108,7 @@ pub(crate) fn read(text: &str, cells: usize) -> Result<Fate, String> {
     }
 }
 
-/// Data that fit, wherever the sweep says that they are.
+/// Returns facts of a data set that fits the sweep, whatever its source.
 pub(crate) fn facts(source: &Source) -> DatasetFacts {
     if let Source::Procedural(procedural) = source {
         return procedural.facts();

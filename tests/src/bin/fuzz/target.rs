@@ -1,36 +1,36 @@
-//! What is fed.
+//! The interface of a fuzz target.
 
-/// What became of an input.
+/// What happened to an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It was good.
+    /// The input was accepted.
     Taken,
-    /// It was refused with a reason.
+    /// The input was refused with a reason.
     Refused,
 }
 
-/// A reader of what comes from outside.
+/// A reader of data from outside.
 pub(crate) trait Target {
-    /// In words.
+    /// Returns the name, as the table shows it.
     fn name(&self) -> &'static str;
 
-    /// Whole, valid inputs.
+    /// Returns whole, valid inputs.
     fn corpus(&self) -> Vec<Vec<u8>>;
 
-    /// Words of its language.
+    /// Returns words of the input's language.
     fn words(&self) -> Vec<Vec<u8>> {
         Vec::new()
     }
 
-    /// Bytes that one input may have allocated at a time, its own not counted.
+    /// Returns the limit of bytes that one input may have allocated at a time, without the input itself.
     fn bound(&self) -> usize;
 
-    /// Inputs after which it is made anew: what it keeps is of those before.
+    /// Returns the number of inputs after which the target is made anew, because it keeps state of earlier inputs.
     fn life(&self) -> u64 {
         u64::MAX
     }
 
-    /// Whether a panic of a library is caught within it and becomes a refusal.
+    /// Returns whether the target catches a library's panic and turns it into a refusal.
     fn catches_panics(&self) -> bool {
         false
     }
@@ -38,6 +38,6 @@ pub(crate) trait Target {
     /// Feeds `input`.
     ///
     /// # Errors
-    /// What should not have happened.
+    /// The violation.
     fn feed(&mut self, input: &[u8]) -> Result<Fate, String>;
 }

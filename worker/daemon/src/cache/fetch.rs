@@ -1,5 +1,5 @@
-//! Fetches a data set pack by pack. Every pack is checked against its name, its pieces go to their files, and then it is
-//! noted as done: a fetch that was cut goes on at the first pack that is not.
+//! Fetches a data set pack by pack. A pack is checked against its hash, its pieces are written to their files, and then
+//! the pack is recorded as done. An interrupted fetch continues at the first pack that is not recorded.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -17,35 +17,35 @@ use super::super::link::Link;
 use super::super::transfer::{self, TransferError};
 use super::{CacheError, disk, remove};
 
-/// The folder of the files, in that of the data set.
+/// The folder of the files, inside the data set's folder.
 pub(super) const DATA: &str = "data";
-/// Where it is noted how far a fetch has come.
+/// The file that records the progress of a fetch.
 const PROGRESS: &str = "progress.json";
-/// A pack on its way.
+/// The file of the pack that is being downloaded.
 const PACK: &str = "pack";
-/// How often a pack is asked for that comes damaged.
+/// Number of tries for a pack that arrives damaged.
 const TRIES: u32 = 3;
 
-/// How far a fetch has come, kept beside the files.
+/// The progress of a fetch, stored beside the files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Progress {
-    /// The list that is followed.
+    /// The list of packs that the fetch follows.
     pub(super) packing: ArtifactId,
     /// Bytes of all files.
     pub(super) bytes: u64,
-    /// Packs whose pieces are in their files.
+    /// Number of packs whose pieces are in their files.
     pub(super) done: usize,
 }
 
 impl Progress {
-    /// What was noted in `folder`, and when it was last used.
+    /// Returns the progress recorded in `folder`, and the time when the data set was last used.
     pub(super) fn read(folder: &Path) -> Option<(Self, SystemTime)> {
         let path = folder.join(PROGRESS);
         let noted = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
         Some((noted, path.metadata().ok()?.modified().ok()?))
     }
 
-    /// Notes it in `folder`.
+    /// Records the progress in `folder`.
     pub(super) fn write(&self, folder: &Path) -> Result<(), CacheError> {
         let (path, temporary) = (folder.join(PROGRESS), folder.join("progress.new"));
         let text = serde_json::to_vec(self).map_err(io::Error::other).map_err(disk("write", &temporary))?;
@@ -53,7 +53,7 @@ impl Progress {
         fs::rename(&temporary, &path).map_err(disk("rename", &temporary))
     }
 
-    /// Notes that the data set in `folder` is used now.
+    /// Records that the data set in `folder` is used now.
     pub(super) fn touch(folder: &Path) -> Result<(), CacheError> {
         let path = folder.join(PROGRESS);
         let file = File::options().append(true).open(&path).map_err(disk("open", &path))?;
@@ -61,18 +61,19 @@ impl Progress {
     }
 }
 
-/// Downloads an artifact of a data set. One that comes damaged is asked for again: it may have been the way.
+/// Downloads an artifact of a data set. Tries again if it arrives damaged, because the damage may come from the
+/// network.
 pub(super) async fn download(link: &Link, data: Fingerprint, pack: ArtifactId, path: &Path) -> Result<(), CacheError> {
     for _ in 0..TRIES {
         match transfer::download(link, pack, path).await {
-            Err(TransferError::Damaged(_)) => tracing::warn!(pack = %pack.short(), "a pack came damaged"),
+            Err(TransferError::Damaged(_)) => tracing::warn!(pack = %pack.short(), "a pack arrived damaged"),
             other => return other.map_err(|error| CacheError::Fetch { data, cause: error.to_string() }),
         }
     }
     Err(CacheError::Damaged { data, pack })
 }
 
-/// Brings all files of `list`, which is `packing`, to `incoming`.
+/// Fetches all files of `list`, whose artifact is `packing`, to `incoming`.
 pub(super) async fn fetch(
     link: &Link,
     data: Fingerprint,
@@ -93,16 +94,16 @@ pub(super) async fn fetch(
             .map_err(|error| CacheError::Fetch { data, cause: error.to_string() })??;
         progress.done += 1;
         progress.write(incoming)?;
-        tracing::debug!(data = %data.short(), pack = progress.done, of = list.packs().len(), "a pack is here");
+        tracing::debug!(data = %data.short(), pack = progress.done, of = list.packs().len(), "a pack was fetched");
     }
     remove_packs(incoming)
 }
 
-/// How far an earlier fetch by the same list has come, or a new beginning.
+/// Returns the progress of an earlier fetch by the same list, or starts anew.
 fn begin(packing: ArtifactId, list: &Packing, incoming: &Path) -> Result<Progress, CacheError> {
     let noted = Progress::read(incoming).map(|(noted, _)| noted);
     if let Some(noted) = noted.filter(|noted| noted.packing == packing && noted.done <= list.packs().len()) {
-        tracing::info!(done = noted.done, of = list.packs().len(), "going on with a data set that was begun");
+        tracing::info!(done = noted.done, of = list.packs().len(), "resuming the fetch of a data set");
         remove_packs(incoming)?;
         return Ok(noted);
     }
@@ -113,7 +114,7 @@ fn begin(packing: ArtifactId, list: &Packing, incoming: &Path) -> Result<Progres
     Ok(progress)
 }
 
-/// Removes packs, and what a process that was killed had of one.
+/// Removes packs, and the partial pack of a process that was killed.
 fn remove_packs(incoming: &Path) -> Result<(), CacheError> {
     for entry in fs::read_dir(incoming).map_err(disk("list", incoming))? {
         let path = entry.map_err(disk("list", incoming))?.path();
@@ -124,7 +125,8 @@ fn remove_packs(incoming: &Path) -> Result<(), CacheError> {
     Ok(())
 }
 
-/// Writes the pieces of the pack at `path` to their files below `data`: names that came over the wire lead nowhere else.
+/// Writes the pieces of the pack at `path` to their files below `data`. The handle keeps names from the network inside
+/// that folder.
 fn unpack(data: &Dir, list: &Packing, pieces: &[Piece], path: &Path) -> Result<(), CacheError> {
     let mut pack = BufReader::new(File::open(path).map_err(disk("open", path))?);
     let mut made = "";

@@ -1,5 +1,5 @@
-//! Pushed data sets that this worker fetched: a folder for each, by fingerprint, within a limit of bytes. A data set
-//! appears under its name when all of it is there and was found to be what its fingerprint says.
+//! The cache of pushed data sets that this worker fetched: one folder for each fingerprint, within a limit of bytes. A
+//! data set gets its final name only after all of it is there and matches its fingerprint.
 
 mod fetch;
 mod room;
@@ -21,75 +21,75 @@ use self::fetch::{DATA, Progress};
 use self::room::{NoRoom, Room, Standing};
 use super::link::Link;
 
-/// What the name of a folder ends with while a data set is being fetched to it.
+/// Suffix of a folder that a data set is being fetched to.
 const INCOMING: &str = ".incoming";
 
-/// Where data sets are kept, and how many bytes of them.
+/// The folder of fetched data sets, and its limit.
 #[derive(Debug, Clone)]
 pub struct CacheOptions {
-    /// The folder; made when something is fetched.
+    /// The folder; created at the first fetch.
     pub folder: PathBuf,
-    /// Bytes of all data sets together; 0: none is fetched.
+    /// Limit in bytes for all data sets together; 0: fetch none.
     pub limit: u64,
 }
 
-/// Why a data set cannot be had.
+/// Why a data set is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
-    /// This machine's disk.
+    /// This machine's disk failed.
     #[error("cannot {action} {path}: {cause}", path = path.display())]
     Disk {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         cause: io::Error,
     },
-    /// The coordinator, or the way to it.
+    /// The coordinator, or the connection to it, failed.
     #[error("the pushed data set {data} cannot be fetched: {cause}", data = data.short())]
     Fetch {
-        /// Which.
+        /// The data set.
         data: Fingerprint,
-        /// Why not.
+        /// The cause.
         cause: String,
     },
-    /// A pack is not what its name says, as often as it was asked for.
+    /// A pack does not match its hash in any of the tries.
     #[error("pack {pack} of the pushed data set {data} is damaged: remove the data set and push it again", pack = pack.short(), data = data.short())]
     Damaged {
-        /// Which.
+        /// The data set.
         data: Fingerprint,
         /// Its pack, or its list of packs.
         pack: ArtifactId,
     },
-    /// The list of packs.
+    /// The list of packs is wrong.
     #[error("the pushed data set {data} cannot be used: {cause}; remove it and push it again", data = data.short())]
     Packing {
-        /// Which.
+        /// The data set.
         data: Fingerprint,
-        /// What is wrong.
+        /// The cause.
         cause: PackingError,
     },
-    /// What came is not what it should be.
-    #[error("what was pushed as {data} is another data set ({found}): remove it and push it again", data = data.short())]
+    /// The fetched files are not the data set that was asked for.
+    #[error("the files pushed as {data} are another data set ({found}): remove it and push it again", data = data.short())]
     Misfit {
-        /// What it should be.
+        /// The data set that was asked for.
         data: Fingerprint,
-        /// What it is.
+        /// The data set that was found.
         found: String,
     },
-    /// There is no room for it.
-    #[error("the data set has {} MiB and --data-cache-limit is {} MiB: raise it", bytes.div_ceil(1 << 20), limit >> 20)]
+    /// The data set is larger than the limit.
+    #[error("the data set has {} MiB but --data-cache-limit is {} MiB: raise the limit", bytes.div_ceil(1 << 20), limit >> 20)]
     TooLarge {
-        /// Its length.
+        /// Its length in bytes.
         bytes: u64,
-        /// The limit.
+        /// The limit in bytes.
         limit: u64,
     },
 }
 
 impl CacheError {
-    /// How an attempt fails for it: whether another one may do better.
+    /// Returns the failure code of an attempt that needs this data set.
     pub(super) fn code(&self) -> FailureCode {
         match self {
             CacheError::Damaged { .. } | CacheError::Packing { .. } | CacheError::Misfit { .. } => FailureCode::Data,
@@ -107,9 +107,9 @@ fn disk(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CacheErr
 pub(super) struct Cache {
     options: CacheOptions,
     room: Arc<Mutex<Room>>,
-    /// Told whenever a data set is in use no longer.
+    /// Notified when a data set is no longer in use.
     released: Arc<Notify>,
-    /// One fetch at a time.
+    /// Allows one fetch at a time.
     fetching: tokio::sync::Mutex<()>,
 }
 
@@ -123,7 +123,7 @@ pub(super) struct Hold {
 }
 
 impl Hold {
-    /// Where below the root the data of `source` are.
+    /// Returns `source` with its path below [`Hold::root`].
     pub(super) fn source(&self, source: &Source) -> Source {
         source.at(DATA)
     }
@@ -137,12 +137,13 @@ impl Drop for Hold {
 }
 
 fn locked(room: &Mutex<Room>) -> MutexGuard<'_, Room> {
-    // It is consistent after every statement, so a panic of another holder does not matter.
+    // The value is consistent after every statement, so a panic of another holder does no harm.
     room.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Cache {
-    /// The cache in its folder, with what former lives of the daemon left there. Files of other names are not touched.
+    /// Opens the cache in its folder, with the data sets that earlier runs of the daemon left there. Folders with other
+    /// names are not touched.
     pub(super) fn open(options: CacheOptions) -> Result<Self, CacheError> {
         let mut found: Vec<(SystemTime, Fingerprint, Standing, u64)> = Vec::new();
         let entries = match fs::read_dir(&options.folder) {
@@ -170,7 +171,7 @@ impl Cache {
         })
     }
 
-    /// The data set of `source` with this fingerprint, fetched by its list of packs unless it is here.
+    /// Returns the data set of `source` with this fingerprint. Fetches it by its list of packs if it is not here.
     pub(super) async fn hold(
         &self,
         link: &Link,
@@ -198,7 +199,7 @@ impl Cache {
         match checked {
             Ok(Ok(manifest)) if manifest.facts.fingerprint == data => {}
             other => {
-                // Begun anew, whatever it was.
+                // Start again, whatever the folder holds.
                 fs::remove_dir_all(&incoming).map_err(disk("remove", &incoming))?;
                 locked(&self.room).forget(data);
                 return Err(CacheError::Misfit { data, found: said(other) });
@@ -209,7 +210,7 @@ impl Cache {
             .await
             .map_err(|error| CacheError::Fetch { data, cause: error.to_string() })??;
         locked(&self.room).complete(data);
-        tracing::info!(data = %data.short(), "the data set is here");
+        tracing::info!(data = %data.short(), "the data set was fetched");
         Ok(hold)
     }
 
@@ -229,7 +230,7 @@ impl Cache {
         let hold = self.held(data);
         match Progress::touch(&hold.root) {
             Ok(()) => Ok(Some(hold)),
-            // Somebody made room by hand.
+            // Someone removed files to make room.
             Err(CacheError::Disk { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
                 locked(&self.room).forget(data);
                 Ok(None)
@@ -238,7 +239,7 @@ impl Cache {
         }
     }
 
-    /// The list of files and packs.
+    /// Returns the list of files and packs.
     async fn list(&self, link: &Link, data: Fingerprint, packing: ArtifactId) -> Result<Packing, CacheError> {
         let path = self.options.folder.join(format!("{data}.packing"));
         fetch::download(link, data, packing, &path).await?;
@@ -247,19 +248,19 @@ impl Cache {
         Packing::parse(&text).map_err(|cause| CacheError::Packing { data, cause })
     }
 
-    /// Makes room, which may take until other stages of this worker have ended.
+    /// Makes room, which may take until other stages of this worker end.
     async fn reserve(&self, data: Fingerprint, bytes: u64) -> Result<Hold, CacheError> {
         loop {
             let released = self.released.notified();
             tokio::pin!(released);
-            // From here on a release is not missed.
+            // A release after this line is not missed.
             released.as_mut().enable();
             let reserved = locked(&self.room).reserve(data, bytes);
             match reserved {
                 Ok(gone) => {
                     let hold = self.held(data);
                     for other in gone {
-                        tracing::info!(data = %other.short(), "a data set leaves the cache");
+                        tracing::info!(data = %other.short(), "removing a data set from the cache");
                         for ending in ["", INCOMING] {
                             remove(&self.path(other, ending))?;
                         }
@@ -276,7 +277,7 @@ impl Cache {
     }
 }
 
-/// The data set that a folder of the cache is of.
+/// Returns the data set of a folder of the cache, by the folder's name.
 fn named(name: &str) -> Option<(Fingerprint, Standing)> {
     match name.strip_suffix(INCOMING) {
         Some(name) => Some((name.parse().ok()?, Standing::Begun)),
@@ -292,7 +293,7 @@ fn said(checked: Result<Result<pretext_data::Manifest, DataError>, tokio::task::
     }
 }
 
-/// Removes a folder that may not be there.
+/// Removes a folder if it exists.
 fn remove(folder: &Path) -> Result<(), CacheError> {
     match fs::remove_dir_all(folder) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(disk("remove", folder)(cause)),
@@ -300,7 +301,7 @@ fn remove(folder: &Path) -> Result<(), CacheError> {
     }
 }
 
-/// Makes what was fetched durable, then visible.
+/// Makes the fetched files durable, then visible.
 fn publish(incoming: &Path, folder: &Path) -> Result<(), CacheError> {
     let handle = File::open(incoming).map_err(disk("open", incoming))?;
     sync_all_of(&handle).map_err(disk("sync", incoming))?;
@@ -309,13 +310,13 @@ fn publish(incoming: &Path, folder: &Path) -> Result<(), CacheError> {
     File::open(parent).and_then(|parent| parent.sync_all()).map_err(disk("sync", parent))
 }
 
-/// Forces the file system of a folder to the disk: one call, where every file by itself would take minutes.
+/// Forces the file system of a folder to the disk with one call; one call for each file would take minutes.
 #[cfg(target_os = "linux")]
 fn sync_all_of(folder: &File) -> io::Result<()> {
     Ok(rustix::fs::syncfs(folder)?)
 }
 
-/// The same for all file systems.
+/// Forces all file systems to the disk.
 #[cfg(not(target_os = "linux"))]
 fn sync_all_of(_: &File) -> io::Result<()> {
     rustix::fs::sync();
@@ -338,7 +339,7 @@ mod tests {
             fs::create_dir(at(name.clone())).expect("a folder");
             progress.write(&at(name)).expect("writable");
         }
-        // Torn by a crash before anything was noted, and somebody else's.
+        // One folder torn by a crash before any progress was recorded, and one of another program.
         fs::create_dir(at(format!("{}{INCOMING}", data("torn")))).expect("a folder");
         fs::create_dir(at("photographs".to_owned())).expect("a folder");
         fs::write(at("photographs/a.png".to_owned()), "precious").expect("writable");

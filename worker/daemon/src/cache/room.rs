@@ -1,16 +1,16 @@
-//! What may be on the disk: data sets within a limit, of which those go that were used longest ago. One that is in use
-//! never goes.
+//! Decides which data sets stay on the disk: those within a limit. The least recently used data sets are removed first,
+//! and never one that is in use.
 
 use std::collections::BTreeMap;
 
 use pretext_shared::ids::Fingerprint;
 
-/// How far a data set has come.
+/// How much of a data set is on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Some of it is there.
+    /// A part of it.
     Begun,
-    /// All of it is.
+    /// All of it.
     Whole,
 }
 
@@ -18,7 +18,7 @@ pub(super) enum Standing {
 struct Entry {
     standing: Standing,
     bytes: u64,
-    /// The larger the later.
+    /// Time of last use: a larger number is later.
     used: u64,
     holders: usize,
 }
@@ -31,28 +31,28 @@ pub(super) struct Room {
     entries: BTreeMap<Fingerprint, Entry>,
 }
 
-/// Why there is no room now.
+/// Why there is no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoRoom {
-    /// There never is.
+    /// The data set is larger than the limit.
     Limit,
-    /// What is in use has to be released first.
+    /// Data sets in use must be released first.
     InUse,
 }
 
 impl Room {
-    /// Nothing is there.
+    /// Returns the state of an empty folder.
     pub(super) fn new(limit: u64) -> Self {
         Self { limit, clock: 0, entries: BTreeMap::new() }
     }
 
-    /// Something was found on the disk; what was used last is found last.
+    /// Adds a data set that was found on the disk. Call it in order of last use, latest last.
     pub(super) fn found(&mut self, data: Fingerprint, standing: Standing, bytes: u64) {
         self.clock += 1;
         self.entries.insert(data, Entry { standing, bytes, used: self.clock, holders: 0 });
     }
 
-    /// Takes a data set into use if all of it is there.
+    /// Takes a data set into use if all of it is there. Returns whether it did.
     pub(super) fn hold(&mut self, data: Fingerprint) -> bool {
         self.clock += 1;
         match self.entries.get_mut(&data) {
@@ -64,7 +64,8 @@ impl Room {
         }
     }
 
-    /// Takes room for a data set that is to be fetched, and it into use. What is returned has to go from the disk first.
+    /// Reserves room for a data set that is to be fetched, and takes it into use. Remove the returned data sets from
+    /// the disk first.
     pub(super) fn reserve(&mut self, data: Fingerprint, bytes: u64) -> Result<Vec<Fingerprint>, NoRoom> {
         if bytes > self.limit {
             return Err(NoRoom::Limit);
@@ -91,19 +92,19 @@ impl Room {
         Ok(gone)
     }
 
-    /// All of a data set is there.
+    /// Records that all of a data set is there.
     pub(super) fn complete(&mut self, data: Fingerprint) {
         if let Some(entry) = self.entries.get_mut(&data) {
             entry.standing = Standing::Whole;
         }
     }
 
-    /// Nothing of a data set is there any more.
+    /// Records that a data set is no longer on the disk.
     pub(super) fn forget(&mut self, data: Fingerprint) {
         self.entries.remove(&data);
     }
 
-    /// A user of a data set has done with it.
+    /// Records that a user of a data set is done with it.
     pub(super) fn release(&mut self, data: Fingerprint) {
         if let Some(entry) = self.entries.get_mut(&data) {
             entry.holders = entry.holders.saturating_sub(1);

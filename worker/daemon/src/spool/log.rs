@@ -1,5 +1,5 @@
-//! The spool's file: a redb database. A vital entry is in a transaction that was forced to the disk
-//! before anybody heard of it; redb's copy-on-write tree is what makes a half-written one invisible.
+//! The spool's file: a redb database. A transaction with a vital entry is forced to the disk before it is acknowledged.
+//! redb's copy-on-write tree makes a half-written transaction invisible.
 
 use std::path::{Path, PathBuf};
 
@@ -12,9 +12,9 @@ use super::record::{Batch, Ending, Entry, Left, Saved, attempt_key, attempt_of, 
 
 /// Raised when the meaning of a record changes.
 const FORMAT: u64 = 1;
-/// Memory for pages: the spool is written once and read once, soon after.
+/// Page memory: the spool is written once and read once, soon after.
 const CACHE: usize = 4 << 20;
-/// What one reading returns at most.
+/// Largest number of batches that one reading returns.
 const READ_BATCHES: usize = 64;
 
 type Bytes = &'static [u8];
@@ -24,32 +24,32 @@ const POINTS: TableDefinition<'static, &[u8; 48], Bytes> = TableDefinition::new(
 const CHECKPOINTS: TableDefinition<'static, &[u8; 40], Bytes> = TableDefinition::new("checkpoints");
 const ENDINGS: TableDefinition<'static, &[u8; 40], Bytes> = TableDefinition::new("endings");
 
-/// Why the spool could not do what it should.
+/// Why the spool failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
-    /// It cannot be opened.
-    #[error("cannot open the spool {}: {cause}; move the file away to go on without what it holds", path.display())]
+    /// The file cannot be opened.
+    #[error("cannot open the spool {}: {cause}; move the file away to continue without its content", path.display())]
     Open {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         cause: String,
     },
-    /// It was written by a version that this one does not know.
-    #[error("the spool has format {found}, this version reads format {FORMAT}: use the version that wrote it")]
+    /// The file has a format that this version does not know.
+    #[error("the spool has format {found}, but this version reads format {FORMAT}: use the version that wrote it")]
     Format {
-        /// Its format.
+        /// The format of the file.
         found: u64,
     },
-    /// The disk, or the database on it.
+    /// The disk, or the database on it, failed.
     #[error("the spool could not be written or read: {0}")]
     Disk(String),
-    /// A record is not what it should be.
+    /// A record cannot be parsed.
     #[error("a record of {table} in the spool is damaged: {cause}")]
     Damaged {
-        /// Where.
+        /// The table.
         table: &'static str,
-        /// Why.
+        /// The cause.
         cause: String,
     },
     /// The daemon is ending.
@@ -89,7 +89,7 @@ impl Log {
         Self::prepare(db)
     }
 
-    /// The same over another storage.
+    /// Opens the spool on another storage.
     #[cfg(test)]
     pub(super) fn over(storage: impl redb::StorageBackend) -> Result<Self, SpoolError> {
         Self::prepare(Database::builder().set_cache_size(CACHE).create_with_backend(storage).map_err(disk)?)
@@ -115,8 +115,8 @@ impl Log {
         Ok(Self { db })
     }
 
-    /// Writes all `entries` or none, and forces them to the disk if one of them is vital. Returns by how many
-    /// bytes the points have grown and shrunk.
+    /// Writes all `entries` or none, and forces them to the disk if one of them is vital. Returns the bytes of points
+    /// that were added and removed.
     pub(super) fn write(&self, entries: &[Entry]) -> Result<Moved, SpoolError> {
         let mut moved = Moved::default();
         let mut transaction = self.db.begin_write().map_err(disk)?;
@@ -177,7 +177,7 @@ impl Log {
         Ok(moved)
     }
 
-    /// The batches of `attempt` from number `from`, the first few.
+    /// Returns batches of `attempt` from number `from`, at most [`READ_BATCHES`].
     pub(super) fn batches(&self, attempt: AttemptId, from: u64) -> Result<Vec<Batch>, SpoolError> {
         let transaction = self.db.begin_read().map_err(disk)?;
         let table = transaction.open_table(POINTS).map_err(disk)?;
@@ -191,7 +191,7 @@ impl Log {
             .collect()
     }
 
-    /// Everything that was not handed over, oldest fence of a stage first.
+    /// Returns everything that was not handed over, by stage and then by fence, oldest fence first.
     pub(super) fn left(&self) -> Result<Vec<Left>, SpoolError> {
         let transaction = self.db.begin_read().map_err(disk)?;
         let points = transaction.open_table(POINTS).map_err(disk)?;
@@ -220,7 +220,7 @@ impl Log {
         Ok(left)
     }
 
-    /// Bytes of all points.
+    /// Returns the bytes of all points.
     pub(super) fn size(&self) -> Result<u64, SpoolError> {
         let transaction = self.db.begin_read().map_err(disk)?;
         let table = transaction.open_table(POINTS).map_err(disk)?;
@@ -240,7 +240,7 @@ fn decode<T: DeserializeOwned>(table: &'static str, bytes: &[u8]) -> Result<T, S
 pub(super) mod tests {
     use super::*;
 
-    /// Makes a spool that says to be of another format.
+    /// Makes a spool with the given format number.
     pub(in crate::spool) fn of_format(path: &Path, format: u64) {
         let log = Log::open(path).expect("opens");
         let transaction = log.db.begin_write().expect("a good disk");

@@ -1,16 +1,16 @@
-//! The spool: what a trainer handed to the daemon is on this machine's disk before it is on its way to the
-//! coordinator, and stays there until the coordinator has it. An outage of any length stops no training, and a
-//! daemon that dies during one loses nothing: its successor hands over what it finds.
+//! The spool: a file on this machine's disk that keeps the reports of trainers until the coordinator has them. An entry
+//! is on the disk before it is sent. An outage of any length stops no training, and a daemon that dies during an outage
+//! loses nothing: the next daemon hands over what it finds.
 //!
-//! One thread owns the file. It takes all entries that wait, writes them in one transaction, and only then
-//! answers (group commit). A disk that refuses is tried again until it does not: meanwhile nobody is answered,
-//! reports of trainers are not read, and trainers wait at their pipe.
+//! One thread owns the file. It takes all waiting entries, writes them in one transaction, and only then answers (group
+//! commit). If the disk fails, the thread tries again until it succeeds. Meanwhile no entry is answered, no report is
+//! read, and trainers wait at their pipes.
 //!
-//! **Bound.** Points may take so many bytes ([`Spool::open`]); from there on [`Spool::points`] waits until the
-//! coordinator has taken some. The file takes about three times as much (pages that are rewritten exist twice).
-//! A stage makes at most 400 points plus four an epoch, below 100 bytes each, and without a coordinator no slot
-//! gets another stage: only attempts of former lives of the daemon add to those that run. Checkpoints and models
-//! are files of their own, as many as the stage's policy keeps.
+//! **Bound.** Points may take the number of bytes that [`Spool::open`] is given. At the limit, [`Spool::points`] waits
+//! until the coordinator has taken some. The file takes about three times as much, because pages that are rewritten
+//! exist twice. A stage makes at most 400 points plus four an epoch, below 100 bytes each. Without a coordinator no
+//! slot gets another stage, so only attempts of earlier runs of the daemon add to those that run. Checkpoints and
+//! models are files of their own, as many as the stage's policy keeps.
 
 mod log;
 #[cfg(test)]
@@ -27,14 +27,14 @@ use log::Log;
 pub use log::SpoolError;
 pub use record::{Batch, Ending, Entry, Left, Opening, Saved};
 
-/// Entries that share a transaction at most.
+/// Largest number of entries in a transaction.
 const GROUP: usize = 256;
-/// Pause before a disk that refused is tried again.
+/// Pause before the next try after the disk failed.
 const AGAIN: Duration = Duration::from_secs(1);
 
 enum Message {
     Write(Entry, oneshot::Sender<()>),
-    /// Written when something else is, or when there is nothing else to do.
+    /// An entry that is written together with another one, or when there is nothing else to do.
     Note(Entry),
     Read(AttemptId, u64, oneshot::Sender<Vec<Batch>>),
 }
@@ -43,17 +43,17 @@ enum Message {
 #[derive(Clone)]
 pub struct Spool {
     messages: mpsc::UnboundedSender<Message>,
-    /// Bytes of points.
+    /// Bytes of points that the spool holds.
     used: watch::Receiver<u64>,
     limit: u64,
 }
 
 impl Spool {
-    /// Opens the spool at `path`, or makes it, and says what a former life of the daemon left there. Its points
-    /// may take `limit` bytes.
+    /// Opens the spool at `path`, or makes it, and returns what an earlier run of the daemon left there. Its points may
+    /// take `limit` bytes.
     ///
     /// # Errors
-    /// When it cannot be opened or was written by another version.
+    /// If the file cannot be opened, or was written by another version.
     pub fn open(path: &Path, limit: u64) -> Result<(Self, Vec<Left>), SpoolError> {
         let path = path.to_owned();
         Self::with(Box::new(move || Log::open(&path)), limit)
@@ -75,25 +75,25 @@ impl Spool {
         Ok((Self { messages, used: receiver, limit }, left))
     }
 
-    /// Keeps `entry`: it is on the disk when this returns.
+    /// Writes `entry`. It is on the disk when this returns.
     ///
     /// # Errors
-    /// [`SpoolError::Closed`] when the daemon is ending.
+    /// [`SpoolError::Closed`] if the daemon is ending.
     pub async fn write(&self, entry: Entry) -> Result<(), SpoolError> {
         let (done, written) = oneshot::channel();
         self.messages.send(Message::Write(entry, done)).map_err(|_| SpoolError::Closed)?;
         written.await.map_err(|_| SpoolError::Closed)
     }
 
-    /// Keeps points as [`Spool::write`] does, once there is room for them.
+    /// Writes points as [`Spool::write`] does, as soon as there is room for them.
     ///
     /// # Errors
-    /// As [`Spool::write`].
+    /// The same as [`Spool::write`].
     pub async fn points(&self, attempt: AttemptId, batch: Batch) -> Result<(), SpoolError> {
         if !self.has_room() {
             tracing::warn!(
                 %attempt, limit = self.limit,
-                "the spool is full: its trainers wait until the coordinator has taken points"
+                "the spool is full: trainers wait until the coordinator has taken points"
             );
             let mut used = self.used.clone();
             used.wait_for(|used| *used < self.limit).await.map_err(|_| SpoolError::Closed)?;
@@ -105,17 +105,17 @@ impl Spool {
         *self.used.borrow() < self.limit
     }
 
-    /// Notes what need not be there after a crash: it would only be handed over once more.
+    /// Writes an entry that a crash may lose. If it is lost, something is handed over once more.
     pub fn note(&self, entry: Entry) {
         debug_assert!(!entry.is_vital());
-        // A spool that is closed has nobody who would miss it.
+        // No caller needs the entry of a closed spool.
         let _ = self.messages.send(Message::Note(entry));
     }
 
-    /// The batches of `attempt` from number `from`, the first few.
+    /// Returns batches of `attempt` from number `from`, a limited number at a time.
     ///
     /// # Errors
-    /// [`SpoolError::Closed`] when the daemon is ending.
+    /// [`SpoolError::Closed`] if the daemon is ending.
     pub async fn read(&self, attempt: AttemptId, from: u64) -> Result<Vec<Batch>, SpoolError> {
         let (reply, batches) = oneshot::channel();
         self.messages.send(Message::Read(attempt, from, reply)).map_err(|_| SpoolError::Closed)?;
@@ -125,7 +125,7 @@ impl Spool {
 
 struct Writer {
     open: Box<dyn Fn() -> Result<Log, SpoolError> + Send>,
-    /// Nothing while the disk refuses.
+    /// `None` while the disk fails.
     log: Option<Log>,
     used: watch::Sender<u64>,
 }
@@ -160,8 +160,8 @@ impl Writer {
         }
     }
 
-    /// Does `work`, as often as it takes: after an error the database is opened anew, and all entries can be
-    /// written twice.
+    /// Does `work`, with as many tries as needed. After an error the database is opened again; every entry can be
+    /// written twice without harm.
     fn insist<T>(&mut self, work: impl Fn(&Log) -> Result<T, SpoolError>) -> T {
         let mut refused = false;
         loop {
@@ -179,7 +179,7 @@ impl Writer {
                 }
                 Err(error) => {
                     if !refused {
-                        tracing::error!(%error, "trainers wait until the spool can be written");
+                        tracing::error!(%error, "the spool cannot be written; trainers wait until it can");
                     }
                     refused = true;
                     std::thread::sleep(AGAIN);
@@ -240,11 +240,11 @@ mod tests {
             spool.write(Entry::Checkpoint(attempt(1), saved(9))).await.expect("open");
             spool.note(Entry::Settled(attempt(1), 5));
             spool.note(Entry::Acknowledged(attempt(1), 4));
-            // Twice is once.
+            // Writing a batch twice keeps it once.
             spool.points(attempt(2), batch(1)).await.expect("open");
             spool.write(Entry::End(attempt(2), Ending::Failed { failure: failure.clone() })).await.expect("open");
             let read = spool.read(attempt(1), 0).await.expect("open");
-            assert_eq!(read.first(), Some(&batch(4)), "what was acknowledged is gone");
+            assert_eq!(read.first(), Some(&batch(4)), "acknowledged batches are gone");
             let rest = spool.read(attempt(1), read.last().expect("some").sequence + 1).await.expect("open");
             assert_eq!([read, rest].concat(), (4..70).map(batch).collect::<Vec<_>>());
         });
@@ -283,12 +283,12 @@ mod tests {
             for fence in 1..=4 {
                 spool.write(Entry::Begin(attempt(fence), opening())).await.expect("open");
             }
-            // More than a byte counts, in the order of numbers.
+            // More batches than one byte can count, in numeric order.
             for sequence in 0..300 {
                 spool.points(attempt(1), batch(sequence)).await.expect("open");
             }
             spool.note(Entry::Acknowledged(attempt(1), 260));
-            // All of it acknowledged: what counts on them says how many there were.
+            // All batches are acknowledged: the end and the checkpoint state how many there were.
             for fence in [2, 3] {
                 for sequence in 0..7 {
                     spool.points(attempt(fence), batch(sequence)).await.expect("open");
@@ -321,7 +321,7 @@ mod tests {
             let mut next = 0;
             while spool.has_room() {
                 spool.points(attempt(1), batch(next)).await.expect("open");
-                // Written twice, it is there once.
+                // Written twice, the batch is there once.
                 spool.write(Entry::Points(attempt(1), batch(next))).await.expect("open");
                 next += 1;
             }
@@ -341,7 +341,7 @@ mod tests {
         assert!(error.to_string().contains("format 2"), "{error}");
     }
 
-    /// The thread of a spool that was dropped closes the file soon after.
+    /// Opens the spool again. The thread of a dropped spool closes the file soon after the drop.
     fn reopened(path: &Path) -> (Spool, Vec<Left>) {
         loop {
             match Spool::open(path, 1 << 20) {

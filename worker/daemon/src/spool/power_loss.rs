@@ -1,6 +1,6 @@
-//! A disk that loses power, and that is full or broken for a while. Every operation of a run is recorded; then
-//! power is lost after each of them, with everything that was not synced lost, kept, torn or reordered, and the
-//! spool must open with all that it had acknowledged.
+//! Tests of the spool on a disk that loses power, is full, or fails for a while. Every operation of a run is recorded.
+//! Then power is lost after each operation; everything that was not synced is lost, kept, torn or reordered. The spool
+//! must open with everything that it had acknowledged.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ fn ending() -> Ending {
     Ending::Finished { finished, next_sequence: 40 }
 }
 
-/// Two attempts, one of which is handed over while the other goes on.
+/// Two attempts: one is handed over while the other continues.
 fn run() -> Vec<Vec<Entry>> {
     let mut groups = vec![vec![Entry::Begin(attempt(1), Opening { device: "cpu".to_owned() })]];
     for n in 0..40 {
@@ -44,11 +44,11 @@ fn run() -> Vec<Vec<Entry>> {
     groups
 }
 
-/// What the spool holds, as far as anybody relies on it.
+/// The part of the spool's content that must survive.
 #[derive(Debug, Default, Clone, PartialEq)]
 struct Held {
     open: bool,
-    /// Batches below this number may be gone.
+    /// Batches below this number may be missing.
     acknowledged: u64,
     next: u64,
     checkpoint: Option<Saved>,
@@ -73,7 +73,7 @@ fn book(ledger: &mut Ledger, entry: &Entry) {
     }
 }
 
-/// The spool over `content` holds what was acknowledged (`before`), or what was being written (`after`).
+/// Checks that the spool over `content` holds what was acknowledged (`before`) or what was being written (`after`).
 fn check(content: Vec<u8>, before: &Ledger, after: &Ledger, what: &str) {
     let log = Log::over(Disk::with(content)).unwrap_or_else(|error| panic!("{what}: {error}"));
     let left = log.left().unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -89,7 +89,7 @@ fn check(content: Vec<u8>, before: &Ledger, after: &Ledger, what: &str) {
                 let first = batches.first().map_or(held.next, |first| first.sequence);
                 let whole: Vec<_> = (first..held.next).map(batch).collect();
                 let checkpoint = left.checkpoint == held.checkpoint || (held.settled && left.checkpoint.is_none());
-                // Where the next life goes on with its numbers.
+                // The number at which the next run continues.
                 let numbers = batches.is_empty() || left.batches == (first, held.next);
                 first <= held.acknowledged && batches == whole && numbers && checkpoint && left.ending == held.ending
             }
@@ -107,7 +107,7 @@ fn check(content: Vec<u8>, before: &Ledger, after: &Ledger, what: &str) {
 fn power_may_be_lost_at_any_moment() {
     let disk = Disk::with(Vec::new());
     let log = Log::over(disk.clone()).expect("opens");
-    // Ledgers after each group, with the operation by which the group was acknowledged.
+    // Ledgers after each group, with the operation that acknowledged the group.
     let mut ledgers = vec![(disk.recorded(), Ledger::new())];
     for group in run() {
         log.write(&group).expect("a good disk");
@@ -117,7 +117,7 @@ fn power_may_be_lost_at_any_moment() {
     }
     let losses = lose_power(&disk, ledgers[0].0, |done, moment, content| {
         let at = ledgers.iter().rposition(|(recorded, _)| *recorded <= done).expect("it is open");
-        // Entries that are not vital may be missing: the ledger says so itself.
+        // Entries that are not vital may be missing: the ledger knows which.
         let (before, after) = (&ledgers[at].1, &ledgers[(at + 1).min(ledgers.len() - 1)].1);
         check(content, before, after, moment);
     });
@@ -163,7 +163,7 @@ fn nobody_is_answered_before_the_disk_has_it() {
             let what = format!("{entry:?}");
             disk.close();
             let mut written = Box::pin(spool.write(entry));
-            // Until the disk was asked, and has not done it.
+            // Until the disk was asked for a sync and has not done it yet.
             while !disk.is_waited_for() {
                 assert!(!is_ready(&mut written).await, "answered before the disk was asked: {what}");
                 tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! What the spool keeps.
+//! The spool's records.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,10 @@ use pretext_shared::point::Point;
 use pretext_shared::trainer::Finished;
 use serde::{Deserialize, Serialize};
 
-/// What an attempt begins with.
+/// The facts that an attempt begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
-    /// The device that it runs on, as results name it.
+    /// The device of the attempt, as results name it.
     pub device: String,
 }
 
@@ -24,37 +24,37 @@ pub struct Batch {
     pub points: Vec<Point>,
 }
 
-/// A checkpoint on this machine's disk that is to be registered.
+/// A checkpoint on this machine's disk that must be registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Saved {
     /// The file.
     pub path: PathBuf,
-    /// Steps taken.
+    /// Number of steps taken.
     pub step: u64,
-    /// Every batch below this number belongs to it.
+    /// Every batch below this number belongs to the checkpoint.
     pub next_sequence: u64,
 }
 
-/// How the trainer says that an attempt ended.
+/// How an attempt ended, as the trainer reported it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "ending", rename_all = "kebab-case")]
 pub enum Ending {
-    /// With a result, whose files are on the disk.
+    /// The attempt ended with a result, whose files are on the disk.
     Finished {
         /// The result.
         finished: Finished,
-        /// Every batch below this number belongs to it.
+        /// Every batch below this number belongs to the result.
         next_sequence: u64,
     },
-    /// With a failure.
+    /// The attempt failed.
     Failed {
-        /// Its evidence.
+        /// The evidence of the failure.
         failure: Failure,
     },
 }
 
 impl Ending {
-    /// Every batch below this number must be with the coordinator first.
+    /// Returns the number below which the coordinator must have every batch first.
     pub(super) fn counts_on(&self) -> u64 {
         match self {
             Ending::Finished { next_sequence, .. } => *next_sequence,
@@ -63,22 +63,22 @@ impl Ending {
     }
 }
 
-/// One step of an attempt. Each can be written twice and is there once.
+/// One entry about an attempt. Writing an entry twice is the same as writing it once.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// A grant was taken.
+    /// The worker took a grant.
     Begin(AttemptId, Opening),
-    /// Points were made.
+    /// The trainer made points.
     Points(AttemptId, Batch),
-    /// A checkpoint was saved; it takes the place of the one before.
+    /// The trainer saved a checkpoint, which replaces the one before.
     Checkpoint(AttemptId, Saved),
-    /// The trainer is done with it.
+    /// The trainer is done with the attempt.
     End(AttemptId, Ending),
     /// The coordinator has every batch below this number.
     Acknowledged(AttemptId, u64),
-    /// The coordinator took the checkpoint of this step, or refused it for good.
+    /// The coordinator accepted the checkpoint of this step, or refused it for good.
     Settled(AttemptId, u64),
-    /// The coordinator has heard the end of the attempt, or refuses it: nothing of it is kept.
+    /// The coordinator has heard the end of the attempt, or refuses it: the attempt's records are removed.
     Forget(AttemptId),
 }
 
@@ -89,22 +89,22 @@ impl Entry {
     }
 }
 
-/// What is left of an attempt.
+/// The records of an attempt that was not handed over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Left {
-    /// Which.
+    /// The attempt.
     pub attempt: AttemptId,
-    /// What it began with.
+    /// The facts that it began with.
     pub opening: Opening,
-    /// Batches from the first of these numbers to below the second are here; those before are acknowledged.
+    /// The batches from the first number to below the second are here; earlier batches are acknowledged.
     pub batches: (u64, u64),
     /// A checkpoint that is not registered.
     pub checkpoint: Option<Saved>,
-    /// Its end, if the trainer came that far.
+    /// Its end, if the trainer reported one.
     pub ending: Option<Ending>,
 }
 
-/// (stage, fence) in an order that is the order of numbers.
+/// Returns the key of an attempt, (stage, fence). Keys sort as fences do.
 pub(super) fn attempt_key(attempt: AttemptId) -> [u8; 40] {
     let mut key = [0; 40];
     key[..32].copy_from_slice(attempt.stage.0.as_bytes());
@@ -112,7 +112,7 @@ pub(super) fn attempt_key(attempt: AttemptId) -> [u8; 40] {
     key
 }
 
-/// The attempt of [`attempt_key`].
+/// Returns the attempt of an [`attempt_key`].
 pub(super) fn attempt_of(key: &[u8; 40]) -> AttemptId {
     let (mut stage, mut fence) = ([0; 32], [0; 8]);
     stage.copy_from_slice(&key[..32]);
@@ -121,7 +121,7 @@ pub(super) fn attempt_of(key: &[u8; 40]) -> AttemptId {
     AttemptId { stage, fence: Fence(u64::from_be_bytes(fence)) }
 }
 
-/// (stage, fence, sequence), the same way.
+/// Returns the key of a batch, (stage, fence, sequence). Keys sort as sequence numbers do.
 pub(super) fn batch_key(attempt: AttemptId, sequence: u64) -> [u8; 48] {
     let mut key = [0; 48];
     key[..40].copy_from_slice(&attempt_key(attempt));
@@ -129,7 +129,7 @@ pub(super) fn batch_key(attempt: AttemptId, sequence: u64) -> [u8; 48] {
     key
 }
 
-/// The sequence number of [`batch_key`].
+/// Returns the sequence number of a [`batch_key`].
 pub(super) fn sequence_of(key: &[u8; 48]) -> u64 {
     let mut sequence = [0; 8];
     sequence.copy_from_slice(&key[40..]);

@@ -3,8 +3,8 @@
 /// Smallest and largest standard deviation that SimCLR draws, in pixels.
 pub const SIGMAS: (f32, f32) = (0.1, 2.0);
 
-/// Blurs planes `[3, size, size]` in place with a kernel of a tenth of the image (an odd number of pixels, as SimCLR
-/// rounds it) and standard deviation `sigma`, mirrored at the edge like torchvision's `gaussian_blur`.
+/// Blurs planes `[3, size, size]` in place. The kernel is a tenth of the image (an odd number of pixels, rounded as in
+/// SimCLR) with standard deviation `sigma`. Edges are mirrored as in torchvision's `gaussian_blur`.
 pub fn blur(image: &mut [f32], size: usize, sigma: f32) {
     let radius = size / 10 / 2;
     if radius == 0 || image.is_empty() {
@@ -23,7 +23,7 @@ pub fn blur(image: &mut [f32], size: usize, sigma: f32) {
                 }
             }
         }
-        // Along columns a whole row at a time, so that it vectorises.
+        // Columns are blurred a whole row at a time, so that the loop vectorises.
         for (y, out) in plane.chunks_exact_mut(size).enumerate() {
             let row = |y: usize| &rows[y * size..][..size];
             out.iter_mut().zip(row(y)).for_each(|(value, centre)| *value = kernel[0] * centre);
@@ -37,12 +37,12 @@ pub fn blur(image: &mut [f32], size: usize, sigma: f32) {
     }
 }
 
-/// The position `distance` before `x`, mirrored at 0 without repeating it.
+/// Returns the position `distance` before `x`, mirrored at 0 without repeating it.
 fn before(x: usize, distance: usize) -> usize {
     x.abs_diff(distance)
 }
 
-/// The position `distance` after `x`, mirrored at the last one without repeating it.
+/// Returns the position `distance` after `x`, mirrored at the last one without repeating it.
 fn after(x: usize, distance: usize, size: usize) -> usize {
     let last = size - 1;
     last - last.abs_diff(x + distance)
@@ -57,7 +57,7 @@ mod tests {
         let mut flat = vec![0.25; 3 * 40 * 40];
         blur(&mut flat, 40, 1.3);
         assert!(flat.iter().all(|value| (value - 0.25).abs() < 1e-6));
-        // A tenth of 19 pixels is one: nothing to mix.
+        // A tenth of 19 pixels is one: there is nothing to mix.
         let image: Vec<f32> = (0..3 * 19 * 19).map(|i| i as f32).collect();
         let mut same = image.clone();
         blur(&mut same, 19, 2.0);

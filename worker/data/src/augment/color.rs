@@ -1,7 +1,7 @@
-//! Colour operations on planes `[3, height, width]` in [0, 1], each with a clamp to [0, 1] at its end
-//! (SimCLR clips after every operation). Formulas as in torchvision's float tensors.
+//! Colour operations on planes `[3, height, width]` in [0, 1]. Each ends with a clamp to [0, 1], because SimCLR clips
+//! after every operation. Formulas are those of torchvision's float tensors.
 
-/// Brightness as torchvision weighs it (ITU-R 601).
+/// Returns the brightness with torchvision's weights (ITU-R 601).
 fn luma(red: f32, green: f32, blue: f32) -> f32 {
     0.2989 * red + 0.587 * green + 0.114 * blue
 }
@@ -18,10 +18,10 @@ pub fn brightness(image: &mut [f32], factor: f32) {
     image.iter_mut().for_each(|value| *value = (*value * factor).clamp(0.0, 1.0));
 }
 
-/// Moves every value away from (or towards) the mean luma of the image: `factor · v + (1 - factor) · mean`.
+/// Moves every value away from the mean luma of the image, or towards it: `factor · v + (1 - factor) · mean`.
 pub fn contrast(image: &mut [f32], factor: f32) {
     let (red, green, blue) = planes(image);
-    // Eight partial sums: vectorises, and is more exact than one running f32 sum.
+    // Eight partial sums vectorise, and are more exact than one running f32 sum.
     let mut sums = [0f32; 8];
     for i in 0..red.len() {
         sums[i % 8] += luma(red[i], green[i], blue[i]);
@@ -31,7 +31,7 @@ pub fn contrast(image: &mut [f32], factor: f32) {
     image.iter_mut().for_each(|value| *value = (*value * factor + shift).clamp(0.0, 1.0));
 }
 
-/// Moves every pixel away from (or towards) its own luma.
+/// Moves every pixel away from its own luma, or towards it.
 pub fn saturation(image: &mut [f32], factor: f32) {
     let (red, green, blue) = planes(image);
     for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
@@ -59,7 +59,7 @@ pub fn hue(image: &mut [f32], turns: f32) {
             4.0 + (*red - *green) * inverse
         };
         let hue = hue + 6.0 * turns + 12.0;
-        // Back from hue, saturation and value without cases: max - chroma · clamp(min(k, 4 - k), 0, 1).
+        // Converts back from hue, saturation and value without branches: max - chroma · clamp(min(k, 4 - k), 0, 1).
         let channel = |offset: f32| {
             let k = offset + hue;
             // Modulo 6. `k` is in 9..26; comparisons vectorise on every CPU, `floor` does not.
@@ -70,7 +70,7 @@ pub fn hue(image: &mut [f32], turns: f32) {
     }
 }
 
-/// Puts the luma into all three channels.
+/// Writes the luma to all three channels.
 pub fn grayscale(image: &mut [f32]) {
     let (red, green, blue) = planes(image);
     for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {

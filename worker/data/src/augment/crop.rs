@@ -1,4 +1,4 @@
-//! Where an augmented image is cut out of its original.
+//! Random crops of an image.
 
 use pretext_shared::draw::Place;
 use pretext_shared::stage::CropFlip;
@@ -18,12 +18,12 @@ pub struct Crop {
     pub width: usize,
 }
 
-/// Tries before the whole image is taken.
+/// Number of tries before the whole image is used.
 const TRIES: usize = 10;
 
-/// A crop of a `size` × `size` image with an area in [`min_area`, 1) of it and an aspect in
-/// [3/4, 4/3], log-uniform (Szegedy et al. 2015, as torchvision's `RandomResizedCrop`): crops that
-/// do not fit are drawn again, after ten tries the whole image is taken.
+/// Returns a random crop of a `size` × `size` image (Szegedy et al. 2015; torchvision's `RandomResizedCrop`). Its area
+/// is in [`min_area`, 1) of the image, and its aspect ratio in [3/4, 4/3], log-uniform. A crop that does not fit is
+/// drawn again; after ten tries the whole image is used.
 pub fn random_resized(size: usize, min_area: f32, place: Place) -> Crop {
     let mut draws = Operation::ResizedCrop.draws(place);
     let (low, high) = ((3f32 / 4.0).ln(), (4f32 / 3.0).ln());
@@ -40,9 +40,9 @@ pub fn random_resized(size: usize, min_area: f32, place: Place) -> Crop {
     Crop { top: 0, left: 0, height: size, width: size }
 }
 
-/// Pads `image` (`[3, size, size]`) with black, cuts a random `size` × `size` window out and mirrors
-/// it at random, to planes in [0, 1]: the augmentation of labelled images and of rotations (RotNet).
-/// A pure copy: without padding and flip it is the image itself.
+/// Pads `image` (`[3, size, size]`) with black, cuts out a random `size` × `size` window and mirrors it at random, to
+/// planes in [0, 1]. This is the augmentation of labelled images and of rotations (RotNet). Pixels are only copied:
+/// without padding and flip the result is the image.
 pub fn crop_flip(image: &[u8], size: usize, spec: CropFlip, place: Place, out: &mut [f32]) {
     let padding = spec.padding as usize;
     let mut draws = Operation::PaddedCrop.draws(place);
@@ -92,11 +92,11 @@ mod tests {
             assert!(crop.top + crop.height <= 32 && crop.left + crop.width <= 32);
             area += (crop.height * crop.width) as f64 / 1024.0;
             let aspect = crop.width as f64 / crop.height as f64;
-            // Whole pixels: an aspect of exactly 4/3 may round to a little more.
+            // Crops are whole pixels: an aspect ratio of exactly 4/3 may round to a little more.
             assert!((0.65..=1.54).contains(&aspect), "{crop:?}");
             log_aspect += aspect.ln();
         }
-        // .490 and not (.08 + 1) / 2, because large crops of extreme aspect do not fit.
+        // .490 instead of (.08 + 1) / 2, because large crops of extreme aspect ratio do not fit.
         assert!((area / n as f64 - 0.490).abs() < 0.006, "{}", area / n as f64);
         assert!((log_aspect / n as f64).abs() < 0.006);
     }

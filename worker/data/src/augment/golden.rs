@@ -1,4 +1,4 @@
-//! What torchvision's transforms draw and do (`tests/golden/augment.py`), and what these do.
+//! Compares the augmentation with torchvision's transforms, recorded by `tests/golden/augment.py`.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ struct Crops {
     area: Vec<f64>,
     mean_area: f64,
     log_aspect: Vec<f64>,
-    /// Top edge of the crop as a share of the room that it has.
+    /// Top edge of the crop, as a share of the rows that it can start at.
     place: Vec<f64>,
 }
 
@@ -50,8 +50,8 @@ fn places() -> impl Iterator<Item = Place> {
     (0..DRAWS).map(|sample| Place { seed: 11, purpose: Purpose::Augment, epoch: 3, sample, view: 1 })
 }
 
-/// Each of torchvision's deciles has its tenths of `draws` below it. Values come in steps (pixels), so as many may be equal
-/// to the decile as there are.
+/// Checks that each of torchvision's deciles has its tenths of `draws` below it. Values come in steps (pixels), so many
+/// draws may equal a decile.
 #[track_caller]
 fn has_deciles(what: &str, draws: &[f64], deciles: &[f64]) {
     assert_eq!(deciles.len(), 9);
@@ -63,7 +63,7 @@ fn has_deciles(what: &str, draws: &[f64], deciles: &[f64]) {
         let expected = f64::from(tenths) / 10.0;
         assert!(
             less <= expected + SHARE && at_most >= expected - SHARE,
-            "{what}: {less} to {at_most} of the draws are below {decile} and not {expected}"
+            "{what}: {less} to {at_most} of the draws are below {decile}, expected {expected}"
         );
     }
 }
@@ -92,12 +92,12 @@ fn single_operations_are_torchvisions() {
         operation(&mut own);
         for (i, expected) in golden[name].iter().enumerate() {
             let own = own[i * 97];
-            assert!((own - expected).abs() < 3e-6, "{name}: {own} at {i}, and torchvision has {expected}");
+            assert!((own - expected).abs() < 3e-6, "{name}: {own} at {i}, but torchvision has {expected}");
         }
     }
 }
 
-/// The crops are distributed as torchvision's.
+/// Checks that the crops have the distribution of torchvision's.
 #[track_caller]
 fn are_torchvisions(crops: &[Crop], Crops { size, area, mean_area, log_aspect, place, .. }: &Crops) {
     let size = *size;
@@ -105,7 +105,7 @@ fn are_torchvisions(crops: &[Crop], Crops { size, area, mean_area, log_aspect, p
     let areas: Vec<f64> = crops.iter().map(share).collect();
     has_deciles("area", &areas, area);
     let mean = areas.iter().sum::<f64>() / areas.len() as f64;
-    assert!((mean - mean_area).abs() < 0.007, "{mean} and not {mean_area}");
+    assert!((mean - mean_area).abs() < 0.007, "{mean}, expected {mean_area}");
     let aspects: Vec<f64> = crops.iter().map(|crop| (crop.width as f64 / crop.height as f64).ln()).collect();
     has_deciles("aspect", &aspects, log_aspect);
     let room = |crop: &&Crop| crop.height < size;
@@ -121,7 +121,7 @@ fn crops_are_distributed_as_torchvisions() {
     }
 }
 
-/// As above, seen in the views themselves: of an image whose red grows with the column and whose green with the row.
+/// Checks the crops in the views themselves: the image's red grows with the column and its green with the row.
 #[test]
 fn labelled_images_are_cropped_as_torchvisions() {
     const SIZE: usize = 32;
@@ -134,8 +134,8 @@ fn labelled_images_are_cropped_as_torchvisions() {
     let (mut mirrored, mut out) = (0, vec![0.0; image.len()]);
     let crops = places().map(|place| {
         view.draw(&image, place, &mut out);
-        // From one pixel well inside to another the colour changes by their distance times crop over image; the first is
-        // half a pixel of the image off its edge.
+        // Between two pixels well inside, the colour changes by their distance times crop over image. The first pixel
+        // is half a pixel of the image from its edge.
         let (near, far) = (8, 23);
         let edges = |at: &dyn Fn(usize) -> f32| {
             let [first, last] = [near, far].map(|i| at(i) * 255.0 / 8.0);
@@ -151,7 +151,7 @@ fn labelled_images_are_cropped_as_torchvisions() {
     });
     let crops: Vec<Crop> = crops.collect();
     are_torchvisions(&crops, &golden);
-    // And they are those of a contrastive view at the same place.
+    // The crops equal those of a contrastive view at the same place.
     assert!(places().zip(&crops).all(|(place, crop)| random_resized(SIZE, golden.min_area, place) == *crop));
     assert!((mirrored as f64 / DRAWS as f64 - 0.5).abs() < SHARE, "{mirrored}");
 }

@@ -5,8 +5,8 @@ use pretext_shared::draw::Place;
 use super::Operation;
 use super::color::{brightness, contrast, hue, saturation};
 
-/// Colour jitter of a given strength (Chen et al. 2020, appendix A): brightness, contrast and
-/// saturation by a factor within 0.8 s of 1, hue by up to 0.2 s of a turn, in random order.
+/// Colour jitter of strength s (Chen et al. 2020, appendix A), in random order: brightness, contrast and saturation by
+/// a factor within 0.8 s of 1, and hue by up to 0.2 s of a turn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ColorJitter {
     /// SimCLR's s: 1 for large photographs, 0.5 for small images.
@@ -20,12 +20,12 @@ pub(super) struct Factors {
     pub(super) contrast: f32,
     pub(super) saturation: f32,
     pub(super) hue: f32,
-    /// The operations by number, in the order in which they are carried out.
+    /// The operations by number, in the order of their execution.
     order: [u8; 4],
 }
 
 impl ColorJitter {
-    /// Jitters a whole image (planes in [0, 1]) in place, with the draws of `place`.
+    /// Jitters a whole image (planes in [0, 1]) in place, with the draws at `place`.
     pub fn apply(&self, place: Place, image: &mut [f32]) {
         let factors = self.draw(place);
         for operation in factors.order {

@@ -1,4 +1,4 @@
-//! The random view of a labelled image in fine-tuning.
+//! The random view of a labelled image for fine-tuning.
 
 use pretext_shared::draw::Place;
 use pretext_shared::stage::{CropFlip, LabelledView, ResizedFlip};
@@ -17,7 +17,7 @@ enum Kind {
 }
 
 impl Labelled {
-    /// Views of `size` × `size` images.
+    /// Returns the drawer of views of `size` × `size` images.
     pub fn new(size: usize, view: LabelledView) -> Self {
         Self(match view {
             LabelledView::Padded(spec) => Kind::Padded { size, spec },
@@ -25,7 +25,7 @@ impl Labelled {
         })
     }
 
-    /// The view of `image` (`[3, size, size]`) at `place`, to planes in [0, 1] of the same shape.
+    /// Draws the view of `image` (`[3, size, size]`) at `place`, to planes in [0, 1] of the same shape.
     pub fn draw(&self, image: &[u8], place: Place, out: &mut [f32]) {
         match &self.0 {
             Kind::Padded { size, spec } => crop_flip(image, *size, *spec, place, out),

@@ -1,8 +1,8 @@
 //! Augmentation on the host: plain loops over one image at a time.
 //!
-//! An image comes in as planar bytes `[3, size, size]` and leaves as planar `f32` in [0, 1]. The
-//! operations are those of torchvision's tensor transforms (v2, float). Every draw is a function of
-//! its [`Place`] and of an [`Operation`], so the result does not depend on threads, order or resume.
+//! An image comes in as planar bytes `[3, size, size]` and leaves as planar `f32` in [0, 1]. The operations are those
+//! of torchvision's tensor transforms (v2, float). Every draw is a function of its [`Place`] and of an [`Operation`],
+//! so the result does not depend on threads, order or resume.
 
 mod blur;
 mod color;
@@ -28,9 +28,9 @@ pub use resize::{Filter, Planes, Resizer, resized_crop};
 pub use rotate::quarter_turns;
 pub use simclr::SimclrView;
 
-/// What a draw of an augmentation decides. Each has a stream of its own, so that adding an operation
-/// moves no other draw, and two methods that both flip see the same flips. The numbers are part of
-/// every published result: never reuse or change one.
+/// The purpose of a draw in an augmentation. Each purpose has a stream of its own. A new operation therefore changes no
+/// other draw, and two methods that both flip see the same flips. The numbers are part of every published result: never
+/// reuse or change one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// Area, aspect and position of a random resized crop.
@@ -45,7 +45,7 @@ pub enum Operation {
     Grayscale = 4,
     /// Position of a padded crop.
     PaddedCrop = 5,
-    /// Whether there is a colour jitter at all.
+    /// Whether colour jitter is applied.
     JitterChance = 6,
     /// Whether the image is blurred.
     BlurChance = 7,
@@ -54,7 +54,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// The stream of draws of this operation at `place`.
+    /// Returns the stream of draws of this operation at `place`.
     pub fn draws(self, place: Place) -> Draw {
         Draw::new(place, self as u64)
     }
@@ -63,14 +63,14 @@ impl Operation {
 /// Whether an image is mirrored left to right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mirror {
-    /// As it is.
+    /// Unchanged.
     No,
     /// Columns in reverse order.
     Yes,
 }
 
 impl Mirror {
-    /// Mirrored with probability 0.5 where `allowed`, never elsewhere.
+    /// Draws with probability 0.5 if `allowed`; else never mirrors.
     pub fn draw(allowed: bool, place: Place) -> Self {
         if allowed && Operation::Flip.draws(place).chance(0.5) { Mirror::Yes } else { Mirror::No }
     }

@@ -1,13 +1,13 @@
-//! From bytes to network inputs.
+//! Converts bytes to network inputs.
 
-/// Bytes to [0, 1].
+/// Converts bytes to [0, 1].
 pub fn to_unit(image: &[u8], out: &mut [f32]) {
     for (value, byte) in out.iter_mut().zip(image) {
         *value = f32::from(*byte) / 255.0;
     }
 }
 
-/// `(v - mean) / std` of each channel, in place, for planes `[3, height, width]`.
+/// Replaces each value by `(v - mean) / std` of its channel, for planes `[3, height, width]`.
 pub fn normalize(image: &mut [f32], mean: [f32; 3], std: [f32; 3]) {
     let pixels = image.len() / 3;
     for ((plane, mean), std) in image.chunks_exact_mut(pixels.max(1)).zip(mean).zip(std) {

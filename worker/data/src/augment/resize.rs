@@ -1,5 +1,5 @@
-//! Antialiased bilinear resampling, as torchvision's `resize(..., antialias=True)` and Pillow's
-//! `BILINEAR`: a triangle filter that widens when an image shrinks.
+//! Antialiased bilinear resampling: a triangle filter that widens when an image shrinks, as torchvision's `resize(...,
+//! antialias=True)` and Pillow's `BILINEAR` do.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -29,7 +29,7 @@ struct Tap {
     len: u32,
 }
 
-/// The triangle filter of one axis: how each output position is a mean of input positions.
+/// The triangle filter of one axis. Each output position is a weighted mean of input positions.
 #[derive(Debug, Clone)]
 pub struct Filter {
     taps: Vec<Tap>,
@@ -37,12 +37,12 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// From `input` to `output` positions, both at least 1.
+    /// Returns the filter from `input` to `output` positions, both at least 1.
     pub fn new(input: usize, output: usize) -> Self {
         Self::part(input, output, 0..output)
     }
 
-    /// The same for `wanted` output positions alone: a resize followed by a crop costs only the crop.
+    /// Returns the filter for the `wanted` output positions only: a resize followed by a crop costs only the crop.
     pub fn part(input: usize, output: usize, wanted: Range<usize>) -> Self {
         let scale = input as f64 / output as f64;
         let width = scale.max(1.0);
@@ -68,15 +68,14 @@ impl Filter {
         self.taps.len()
     }
 
-    /// Per output position: the first input position and the weights from there on.
+    /// Returns, for each output position, the first input position and the weights from there on.
     fn iter(&self) -> impl Iterator<Item = (usize, &[f32])> {
         self.taps.iter().map(|tap| (tap.first as usize, &self.weights[tap.start as usize..][..tap.len as usize]))
     }
 }
 
-/// Resamples the `crop` of `image` to planes `[3, vertical.outputs(), horizontal.outputs()]` in
-/// [0, 1], mirrored if asked. The filters are made for the crop's width and height. `scratch` keeps
-/// its memory between calls.
+/// Resamples the `crop` of `image` to planes `[3, vertical.outputs(), horizontal.outputs()]` in [0, 1], mirrored if
+/// asked. The filters must fit the crop's width and height. `scratch` keeps its memory between calls.
 pub fn resized_crop(
     image: Planes,
     crop: Crop,
@@ -89,7 +88,7 @@ pub fn resized_crop(
     scratch.resize(crop.width + crop.height * width, 0.0);
     let (line, rows) = scratch.split_at_mut(crop.width);
     for channel in 0..3 {
-        // Along rows first (they are contiguous), then along columns, a whole row at a time.
+        // First along rows, which are contiguous, then along columns, a whole row at a time.
         for (y, row) in rows.chunks_exact_mut(width).enumerate() {
             let from = (channel * image.height + crop.top + y) * image.width + crop.left;
             for (value, byte) in line.iter_mut().zip(&image.data[from..][..crop.width]) {
@@ -126,7 +125,7 @@ pub struct Resizer {
 }
 
 impl Resizer {
-    /// For images of `size` × `size` pixels.
+    /// Returns the filters for images of `size` × `size` pixels.
     pub fn new(size: usize) -> Self {
         Self { size, filters: (1..=size).map(|input| Filter::new(input, size)).collect() }
     }
@@ -136,7 +135,7 @@ impl Resizer {
         self.size
     }
 
-    /// The `crop` of `image` (`[3, size, size]`) at full size, in [0, 1].
+    /// Writes the `crop` of `image` (`[3, size, size]`) at full size, in [0, 1].
     pub fn resized_crop(&self, image: &[u8], crop: Crop, mirror: Mirror, out: &mut [f32]) {
         let image = Planes { data: image, height: self.size, width: self.size };
         let filters = (&self.filters[crop.width - 1], &self.filters[crop.height - 1]);
@@ -154,7 +153,7 @@ mod tests {
 
     fn close(got: &[f32], want: &[f32]) {
         assert_eq!(got.len(), want.len());
-        assert!(got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-6), "{got:?} is not {want:?}");
+        assert!(got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-6), "{got:?}, expected {want:?}");
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! Exact rotations by quarter turns: index permutations, never interpolated (Gidaris et al. 2018).
+//! Exact rotations by quarter turns: index permutations without interpolation (Gidaris et al. 2018).
 
-/// Side of the squares that a transposition goes through, so that both sides stay in cache.
+/// Side of the square blocks of a transposition, so that source and target stay in cache.
 const TILE: usize = 16;
 
-/// Turns each plane of a square image counter-clockwise by `turns` quarter turns (the label of the
-/// rotation task), from `image` to `out`, both `[planes, size, size]`.
+/// Turns each plane of a square image counter-clockwise by `turns` quarter turns (the label of the rotation task), from
+/// `image` to `out`, both `[planes, size, size]`.
 pub fn quarter_turns<T: Copy>(image: &[T], size: usize, turns: usize, out: &mut [T]) {
     let last = size - 1;
     for (plane, target) in image.chunks_exact(size * size).zip(out.chunks_exact_mut(size * size)) {
@@ -17,7 +17,7 @@ pub fn quarter_turns<T: Copy>(image: &[T], size: usize, turns: usize, out: &mut 
     }
 }
 
-/// Fills `[size, size]` from a function of (row, column), tile by tile.
+/// Fills `[size, size]` from a function of (row, column), block by block.
 fn permute<T: Copy>(size: usize, target: &mut [T], source: impl Fn(usize, usize) -> T) {
     for top in (0..size).step_by(TILE) {
         for left in (0..size).step_by(TILE) {
@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn a_two_by_two_turns_counter_clockwise() {
-        // 1 2 / 3 4, in the second plane 10 higher.
+        // 1 2 / 3 4; the second plane is 10 higher.
         let image = [1, 2, 3, 4, 11, 12, 13, 14];
         let turned = |turns| {
             let mut out = [0; 8];

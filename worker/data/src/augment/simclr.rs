@@ -6,7 +6,8 @@ use pretext_shared::stage::Chances;
 use super::crop::random_resized;
 use super::{ColorJitter, Mirror, Operation, Resizer, SIGMAS, blur, grayscale};
 
-/// Draws views: random resized crop, mirror (p = 0.5), then colour jitter, grayscale and blur, each with its probability.
+/// Draws views: random resized crop, mirror (p = 0.5), then colour jitter, grayscale and blur, each with its own
+/// probability.
 #[derive(Debug, Clone)]
 pub struct SimclrView {
     resizer: Resizer,
@@ -17,13 +18,13 @@ pub struct SimclrView {
 }
 
 impl SimclrView {
-    /// Views of `size` × `size` images. `strength` is that of the colour jitter, `min_crop` the
-    /// smallest area of a crop as a share of the image, `flip` whether views are mirrored at random.
+    /// Returns the drawer of views of `size` × `size` images. `strength` is the strength of the colour jitter,
+    /// `min_crop` the smallest area of a crop as a share of the image, and `flip` whether views are mirrored at random.
     pub fn new(size: usize, strength: f32, min_crop: f32, flip: bool, chances: Chances) -> Self {
         Self { resizer: Resizer::new(size), jitter: ColorJitter { strength }, min_crop, flip, chances }
     }
 
-    /// The view of `image` (`[3, size, size]`) at `place`, to planes in [0, 1] of the same shape.
+    /// Draws the view of `image` (`[3, size, size]`) at `place`, to planes in [0, 1] of the same shape.
     pub fn draw(&self, image: &[u8], place: Place, out: &mut [f32]) {
         let crop = random_resized(self.resizer.size(), self.min_crop, place);
         self.resizer.resized_crop(image, crop, Mirror::draw(self.flip, place), out);
@@ -58,7 +59,7 @@ mod tests {
         Place { seed: 5, purpose: Purpose::Augment, epoch: 1, sample, view: 0 }
     }
 
-    /// The view's bits: equal only if every value is.
+    /// Returns the view's bits, which are equal only if every value is equal.
     fn bits(views: &SimclrView, place: Place) -> Vec<u32> {
         let mut out = vec![0.0; 3 * SIZE * SIZE];
         views.draw(&image(), place, &mut out);
@@ -69,7 +70,7 @@ mod tests {
     fn every_sample_view_epoch_and_seed_draws_its_own() {
         let views = SimclrView::new(SIZE, 0.5, 0.08, true, Chances::default());
         let n = 64;
-        // B identical images become B distinct inputs: no draw is shared by a batch.
+        // B identical images become B distinct inputs: the images of a batch share no draw.
         assert_eq!((0..n).map(|sample| bits(&views, place(sample))).collect::<BTreeSet<_>>().len(), n as usize);
         let here = place(7);
         let others = [Place { view: 1, ..here }, Place { epoch: 2, ..here }, Place { seed: 6, ..here }];
@@ -92,7 +93,7 @@ mod tests {
 
     #[test]
     fn jitter_and_grayscale_come_as_often_as_they_should() {
-        // Whether a view is grey is seen in the view itself: three equal planes. Bounds: 99.9 % of 10,000 trials.
+        // A grey view has three equal planes. Bounds: 99.9 % of 10,000 trials.
         let views = SimclrView::new(SIZE, 0.5, 0.5, false, Chances::default());
         let image: Vec<u8> = [200, 100, 30].into_iter().flat_map(|value| [value; SIZE * SIZE]).collect();
         let mut out = vec![0.0; 3 * SIZE * SIZE];

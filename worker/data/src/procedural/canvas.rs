@@ -1,4 +1,4 @@
-//! A canvas that shapes are painted on, anti-aliased by distance.
+//! A canvas for shapes, anti-aliased by distance.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ pub(super) struct Point {
     pub(super) y: f32,
 }
 
-/// What can be painted.
+/// A shape to paint.
 #[derive(Debug, Clone)]
 pub(super) enum Shape {
     /// An ellipse along the axes.
@@ -27,23 +27,23 @@ pub(super) enum Shape {
 }
 
 impl Shape {
-    /// The ellipse around `middle`.
+    /// Returns the ellipse around `middle`.
     pub(super) fn ellipse(middle: Point, x_radius: f32, y_radius: f32) -> Self {
         Shape::Ellipse { middle, radius: Point { x: x_radius, y: y_radius } }
     }
 
-    /// The rectangle with the given edges.
+    /// Returns the rectangle with the given edges.
     pub(super) fn rectangle(left: f32, top: f32, right: f32, bottom: f32) -> Self {
         let corner = |x, y| Point { x, y };
         Shape::Polygon(vec![corner(left, top), corner(right, top), corner(right, bottom), corner(left, bottom)])
     }
 
-    /// The triangle with the given corners.
+    /// Returns the triangle with the given corners.
     pub(super) fn triangle(a: Point, b: Point, c: Point) -> Self {
         Shape::Polygon(vec![a, b, c])
     }
 
-    /// Left, top, right and bottom of the smallest box around it.
+    /// Returns left, top, right and bottom of the smallest box around the shape.
     fn bounds(&self) -> [f32; 4] {
         match self {
             Shape::Ellipse { middle, radius } => {
@@ -55,8 +55,8 @@ impl Shape {
         }
     }
 
-    /// A function that gives the signed distance of a point to the edge, negative inside: exact beside the
-    /// edges of a polygon, near enough around corners and ellipses for a smooth edge of one pixel.
+    /// Returns a function that gives the signed distance of a point to the edge, negative inside. It is exact beside
+    /// the edges of a polygon. Around corners and ellipses it is close enough for a smooth edge of one pixel.
     fn distance(&self) -> impl Fn(Point) -> f32 + '_ {
         let edges = match self {
             Shape::Ellipse { .. } => Vec::new(),
@@ -76,12 +76,12 @@ impl Shape {
     }
 }
 
-/// The square root is exact on every machine; `f32::hypot` is not.
+/// Returns the length of the vector (x, y). The square root is exact on every machine; `f32::hypot` is not.
 fn hypotenuse(x: f32, y: f32) -> f32 {
     (x * x + y * y).sqrt()
 }
 
-/// Outward normals and offsets of a convex polygon's edges.
+/// Returns outward normals and offsets of a convex polygon's edges.
 fn half_planes(corners: &[Point]) -> Vec<[f32; 3]> {
     let next = |i: usize| corners[(i + 1) % corners.len()];
     let area: f32 = corners.iter().enumerate().map(|(i, a)| a.x * next(i).y - next(i).x * a.y).sum();
@@ -95,7 +95,7 @@ fn half_planes(corners: &[Point]) -> Vec<[f32; 3]> {
     corners.iter().enumerate().filter_map(edge).collect()
 }
 
-/// A square picture under way: three planes of `f32`.
+/// A square picture in progress: three planes of `f32`.
 pub(super) struct Canvas {
     size: usize,
     /// `[3, size, size]`.
@@ -103,17 +103,17 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// A black canvas.
+    /// Returns a black canvas.
     pub(super) fn new(size: usize) -> Self {
         Self { size, values: vec![0.0; 3 * size * size] }
     }
 
-    /// Height and width in pixels.
+    /// Returns height and width in pixels.
     pub(super) fn size(&self) -> usize {
         self.size
     }
 
-    /// The planes red, green and blue.
+    /// Returns the red, green and blue planes.
     pub(super) fn planes(&self) -> impl Iterator<Item = &[f32]> {
         self.values.chunks_exact(self.size * self.size)
     }

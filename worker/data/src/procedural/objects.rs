@@ -1,4 +1,4 @@
-//! The three things that a picture can be of. Each stands on its foot with height 1; `pose` places it.
+//! The three objects that a picture can show. Each stands on its foot with height 1; `pose` places it.
 
 use pretext_shared::draw::Draw;
 
@@ -22,7 +22,7 @@ struct Brush<'a> {
 }
 
 impl Brush<'_> {
-    /// A convex polygon of one colour.
+    /// Paints a convex polygon in one colour.
     fn polygon(&mut self, draws: &mut Draw, corners: &[(f32, f32)]) {
         let color = self.pose.color(draws);
         let corners: Vec<Point> = corners.iter().map(|(x, y)| self.pose.place(*x, *y)).collect();
@@ -33,7 +33,7 @@ impl Brush<'_> {
         self.polygon(draws, &[(left, bottom), (right, bottom), (right, top), (left, top)]);
     }
 
-    /// Ellipses of one colour.
+    /// Paints ellipses in one colour.
     fn ellipses(&mut self, draws: &mut Draw, ellipses: &[(f32, f32, f32, f32)]) {
         let color = self.pose.color(draws);
         for (x, y, x_radius, y_radius) in ellipses {
@@ -44,7 +44,7 @@ impl Brush<'_> {
     }
 }
 
-/// Walls under a gable, a hip or a lean-to roof, with a door, windows and sometimes a chimney.
+/// Paints walls under a gable, a hip or a lean-to roof, with a door, windows and sometimes a chimney.
 fn house(draws: &mut Draw, brush: &mut Brush) {
     let (half, eaves) = (draws.range(0.3, 0.5), draws.range(0.4, 0.68));
     if draws.chance(0.4) {
@@ -74,7 +74,7 @@ fn house(draws: &mut Draw, brush: &mut Brush) {
     }
 }
 
-/// A trunk under a round crown, a fir of stacked triangles, or a crown of several parts.
+/// Paints a trunk under a round crown, a fir of stacked triangles, or a crown of several parts.
 fn tree(draws: &mut Draw, brush: &mut Brush) {
     let (half, crown) = (draws.range(0.04, 0.1), draws.range(0.2, 0.48));
     brush.rectangle(draws, (-half, half), (0.0, crown + 0.15));
@@ -102,7 +102,7 @@ fn tree(draws: &mut Draw, brush: &mut Brush) {
     }
 }
 
-/// A hull that is wider at the top, with sails on a mast, or with a cabin and a funnel.
+/// Paints a hull that is wider at the top, with sails on a mast, or with a cabin and a funnel.
 fn boat(draws: &mut Draw, brush: &mut Brush) {
     let (deck, keel, board) = (draws.range(0.4, 0.58), draws.range(0.2, 0.38), draws.range(0.18, 0.32));
     let sails = draws.chance(0.6);

@@ -1,5 +1,5 @@
-//! Convolution and its gradients on plain slices, channels last. No sum crosses a division of the work that depends on the
-//! number of threads, and the order of the others is a function of the shape, so results do not depend on it.
+//! Convolution and its gradients on plain slices, channels last. Results do not depend on the number of threads: no sum
+//! crosses a division of the work that depends on it, and the order of every other sum is a function of the shape.
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -10,23 +10,24 @@ use super::scratch::with_scratch;
 use super::tile::{Site, Sum, Target, Window, gather, outer};
 use super::winograd;
 
-/// Sites of one sweep over a panel: what they read and write stays in the second-level cache.
+/// Sites of one sweep over a panel: the data that they read and write stay in the second-level cache.
 const SITES: usize = 256;
-/// The same for the gradient of the weight, whose sums go to memory after each sweep.
+/// Sites of one sweep for the gradient of the weight, whose sums go to memory after each sweep.
 const WEIGHT_SITES: usize = 128;
-/// Blocks of images that sum a weight gradient of their own, where it is small enough.
+/// Number of blocks of images that sum a small weight gradient separately.
 const BLOCKS: usize = 8;
-/// Up to this many values, each block of images sums a weight gradient of its own.
+/// Largest number of values of a weight gradient that blocks of images sum separately.
 const PARTIAL: usize = 1 << 16;
 /// Rows of a weight gradient that is divided by rows.
 const ROWS: usize = 64;
 
-/// Images of one block: no sum crosses a block, so the division may depend on the threads without moving a bit.
+/// Returns the number of images in one block. No sum crosses a block, so the division may depend on the threads without
+/// changing a bit.
 fn images_per_block(g: &Geometry, sites: usize) -> usize {
     SITES.div_ceil(sites.max(1)).min(g.n.div_ceil(rayon::current_num_threads())).max(1)
 }
 
-/// Lends `images` with their frame.
+/// Calls `work` with `images` in their frame.
 fn framed<R>(frame: &Frame, images: &[f32], count: usize, work: impl FnOnce(&[f32]) -> R) -> R {
     if frame.is_bare() {
         return work(images);
@@ -75,7 +76,7 @@ impl Correlate<'_> {
     }
 }
 
-// The same few lines stand below and in `winograd`: one generic wrapper for all three cost this kernel a fifth of its speed
+// The same few lines are below and in `winograd`: one generic wrapper for all three made this kernel a fifth slower
 // (the step bench, small CNN).
 impl WithSimd for Correlate<'_> {
     type Output = ();
@@ -108,7 +109,8 @@ impl Prepared {
     }
 }
 
-/// All `correlations` of `input`, images of `from` values with `summed` channels, to images of `to` values with `channels`.
+/// Applies all `correlations` to `input`. Input images have `from` values and `summed` channels; output images have
+/// `to` values and `channels` channels.
 fn correlate(
     g: &Geometry,
     w: &[f32],
@@ -147,13 +149,13 @@ fn correlate(
     output
 }
 
-/// `y[n, oh, ow, cout]` of `x[n, h, w, cin]` and `w[cout, cin, k, k]`.
+/// Returns `y[n, oh, ow, cout]` for `x[n, h, w, cin]` and `w[cout, cin, k, k]`.
 pub(super) fn forward(g: &Geometry, x: &[f32], w: &[f32]) -> Vec<f32> {
     let (frame, correlation) = g.forward();
     correlate(g, w, x, (frame, vec![correlation]), Direction::Forward, [g.input(), g.output(), g.cin, g.cout])
 }
 
-/// The gradient of `x`, from `w` and the gradient `dy` of the output.
+/// Returns the gradient of `x`, from `w` and the gradient `dy` of the output.
 pub(super) fn backward_input(g: &Geometry, w: &[f32], dy: &[f32]) -> Vec<f32> {
     correlate(g, w, dy, g.backward(), Direction::Backward, [g.output(), g.input(), g.cout, g.cin])
 }
@@ -208,8 +210,8 @@ impl WithSimd for Accumulate<'_> {
     }
 }
 
-/// The gradient of `w`. A small one is summed per block of images and then over the blocks in order; a large one is
-/// divided by its own rows, each summed over all images in order.
+/// Returns the gradient of `w`. A small gradient is summed within each block of images and then over the blocks in
+/// order. A large gradient is divided by its own rows, and each row is summed over all images in order.
 pub(super) fn backward_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let shape = Shape::of(g.cout);
     let rows = g.k * g.k * g.cin;
@@ -220,7 +222,7 @@ pub(super) fn backward_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
     }
 }
 
-/// `[panel][row][width]`, summed per block of images and then over the blocks.
+/// Returns `[panel][row][width]`, summed within each block of images and then over the blocks.
 fn by_images(g: &Geometry, x: &[f32], dy: &[f32], shape: Shape) -> Vec<f32> {
     let (frame, correlation) = g.forward();
     let (window, width) = (correlation.window, shape.width);
@@ -251,8 +253,9 @@ fn by_images(g: &Geometry, x: &[f32], dy: &[f32], shape: Shape) -> Vec<f32> {
     sum
 }
 
-/// `[block of rows][panel][row][width]`. What a block reads is copied together first: in maps of many channels the values
-/// of neighbouring sites lie so far apart that they would share the few places of a cache that such distances have.
+/// Returns `[block of rows][panel][row][width]`. The values that a block reads are first copied together. In maps of
+/// many channels, neighbouring sites are so far apart in memory that they would compete for the same few places in the
+/// cache.
 fn by_rows(g: &Geometry, x: &[f32], dy: &[f32], shape: Shape) -> Vec<f32> {
     let (frame, correlation) = g.forward();
     let (Window { count, length, stride }, width) = (correlation.window, shape.width);
@@ -299,7 +302,7 @@ fn by_rows(g: &Geometry, x: &[f32], dy: &[f32], shape: Shape) -> Vec<f32> {
     sum
 }
 
-/// `[block of rows][panel][row][width]` to `[cout, cin, k, k]`; a row is a tap and an input channel.
+/// Converts `[block of rows][panel][row][width]` to `[cout, cin, k, k]`; a row is a tap and an input channel.
 fn unpack(g: &Geometry, sum: &[f32], rows: usize, shape: Shape) -> Vec<f32> {
     let (kk, width) = (g.k * g.k, shape.width);
     let padded = shape.panels(g.cout) * width;

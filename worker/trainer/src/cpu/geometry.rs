@@ -1,7 +1,7 @@
-//! The sizes of a convolution, and where each output pixel reads and writes.
+//! The sizes of a convolution, and the places that each output pixel reads and writes.
 //!
-//! Both the forward pass and the gradient of the input are *correlations*: every output pixel is a sum over a window of an
-//! input that has a border of zeros. With channels last, a row of the window is one run of consecutive values.
+//! Both the forward pass and the gradient of the input are *correlations*: every output pixel is a sum over a window of
+//! an input with a border of zeros. With channels last, a row of the window is one run of consecutive values.
 
 use super::tile::{Site, Window};
 
@@ -47,7 +47,7 @@ impl Geometry {
         self.cout * self.oh() * self.ow()
     }
 
-    /// The correlation that is the forward pass, over a framed input.
+    /// Returns the correlation of the forward pass, over a framed input.
     pub(super) fn forward(&self) -> (Frame, Correlation) {
         let frame = Frame {
             h: self.h,
@@ -74,8 +74,9 @@ impl Geometry {
         (frame, correlation)
     }
 
-    /// The correlations that together are the gradient of the input, over a framed gradient of the output: one for each
-    /// phase of the stride, because input pixels of different phases see different taps. A phase that no tap reaches has none.
+    /// Returns the correlations that sum to the gradient of the input, over a framed gradient of the output. There is
+    /// one for each phase of the stride, because input pixels of different phases see different taps. A phase that no
+    /// tap reaches has none.
     pub(super) fn backward(&self) -> (Frame, Vec<Correlation>) {
         let (oh, ow, s) = (self.oh(), self.ow(), self.stride);
         let rows: Vec<Phase> = (0..s).map(|phase| Phase::new(phase, self.h, oh, self)).collect();
@@ -117,18 +118,18 @@ impl Geometry {
     }
 }
 
-/// Along one axis: the input positions `phase`, `phase + stride`, …, and the taps that reach them.
+/// One axis: the input positions `phase`, `phase + stride`, …, and the taps that reach them.
 struct Phase {
     phase: usize,
-    /// How many input positions there are.
+    /// Number of input positions.
     count: usize,
-    /// Taps in the order in which they meet rising output positions.
+    /// The taps, in the order in which they meet rising output positions.
     taps: Vec<usize>,
-    /// Output positions before 0 that the first input position sees.
+    /// Number of output positions before 0 that the first input position sees.
     before: usize,
-    /// First output position that the first input position sees, where that is not negative.
+    /// First output position that the first input position sees, or 0 if that is negative.
     shift: usize,
-    /// Output positions past the last that the last input position sees.
+    /// Number of output positions past the last that the last input position sees.
     after: usize,
 }
 
@@ -140,7 +141,7 @@ impl Phase {
             return Self { phase, count, taps, before: 0, shift: 0, after: 0 };
         };
         // Input position phase + stride i and tap k meet at output (phase + pad - k) / stride + i. The first tap is the
-        // smallest, so it meets the last of the outputs that this position sees; taps beyond phase + pad lie before output 0.
+        // smallest, so it meets the last output that this position sees. Taps beyond phase + pad lie before output 0.
         let last = (phase + g.pad).checked_sub(first).map_or(0, |distance| distance / g.stride);
         Self {
             phase,
@@ -171,17 +172,17 @@ impl Frame {
         self.rows * self.columns * self.channels
     }
 
-    /// Values between the starts of two rows.
+    /// Returns the number of values between the starts of two rows.
     pub(super) fn pitch(&self) -> usize {
         self.columns * self.channels
     }
 
-    /// The frame with more zeros below and on the right, to at least `rows` by `columns`.
+    /// Returns the frame with more zeros below and on the right, to at least `rows` by `columns`.
     pub(super) fn grown(&self, [rows, columns]: [usize; 2]) -> Self {
         Self { rows: self.rows.max(rows), columns: self.columns.max(columns), ..*self }
     }
 
-    /// Whether there is no border, so that images serve as they are.
+    /// Returns whether there is no border, so that images can be used without a copy.
     pub(super) fn is_bare(&self) -> bool {
         self.rows == self.h && self.columns == self.w
     }
@@ -209,7 +210,7 @@ pub(super) struct Correlation {
     pub(super) rows: Vec<usize>,
     /// Kernel columns, from the left of the window.
     pub(super) columns: Vec<usize>,
-    /// What a site sees.
+    /// The input values that a site sees.
     pub(super) window: Window,
     /// The output pixels of one image.
     pub(super) sites: Vec<Site>,
@@ -219,12 +220,12 @@ pub(super) struct Correlation {
 }
 
 impl Correlation {
-    /// Whether neighbouring outputs see windows that are one pixel apart, beginning at the corner of the frame.
+    /// Returns whether neighbouring outputs see windows that are one pixel apart, beginning at the corner of the frame.
     pub(super) fn is_dense(&self) -> bool {
         self.dense
     }
 
-    /// The sites of `images` images that lie `input` and `output` values apart.
+    /// Returns the sites of `images` images that lie `input` and `output` values apart.
     pub(super) fn sites_of(&self, images: usize, input: usize, output: usize) -> Vec<Site> {
         let all =
             (0..images).flat_map(|image| self.sites.iter().map(move |site| site.moved(image * input, image * output)));

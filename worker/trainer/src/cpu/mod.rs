@@ -1,6 +1,7 @@
-//! Training on the CPU. burn's flex backend takes three to five times as long as PyTorch: one product per image, scalar
-//! copies between layouts, and a pass over memory for each elementwise operation. Here maps have their channels last, a
-//! convolution reads them in place (no column matrix), and what follows it is one pass.
+//! Kernels for training on the CPU. burn's flex backend takes three to five times as long as PyTorch: it computes one
+//! product per image, copies single values between layouts, and passes over memory for each elementwise operation. Here
+//! maps have their channels last. A convolution reads them in place (no column matrix), and the operations after it are
+//! one pass.
 //!
 //! | file | what |
 //! |---|---|
@@ -10,8 +11,8 @@
 //! | `conv`, `winograd`, `norm`, `pool`, `update` | kernels on plain slices |
 //! | `operations` | the kernels as operations of burn, with backward passes |
 //!
-//! The seam: `models::Maps` and the optimizers choose these operations on flex devices and burn's own elsewhere. Nothing
-//! below `operations` knows of burn, so the kernels could move into burn-flex as they are; there they would need a
+//! The seam: `models::Maps` and the optimizers use these operations on flex devices and burn's own on other devices.
+//! Nothing below `operations` knows of burn, so the kernels could move into burn-flex unchanged. burn-flex would need a
 //! channels-last layout of tensors, which burn 0.22 does not have.
 
 mod conv;
@@ -33,7 +34,7 @@ pub use update::{AdamStep, SgdStep};
 use burn::backend::DispatchDevice;
 use burn::tensor::Device;
 
-/// Whether these operations work on `device`: the CPU, training or not.
+/// Returns whether these operations work on `device`: the CPU, training or not.
 pub fn serves(device: &Device) -> bool {
     matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
 }

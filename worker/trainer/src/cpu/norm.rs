@@ -1,29 +1,30 @@
-//! Batch normalisation with what follows it, on plain slices with channels last: one pass where separate operations
-//! take three or four, because memory is what these wait for.
+//! Batch normalisation with the operations after it, on plain slices with channels last. It takes one pass where
+//! separate operations take three or four, because these operations wait for memory.
 
 use pulp::Arch;
 use rayon::prelude::*;
 
-/// What is done with a normalised value.
+/// The operation after a normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
     /// Nothing.
     Nothing,
-    /// max(0, value); a NaN stays one, so that a network that has lost its numbers does not look like one that is silent.
+    /// max(0, value). A NaN stays a NaN, so that a network that has diverged does not look like one whose outputs are
+    /// zero.
     Relu,
 }
 
-/// Values that one task works on; a multiple of any period that occurs is taken.
+/// Number of values that one task works on, rounded to a multiple of the period.
 const PART: usize = 1 << 16;
-/// Values whose sums stay in f32: short sums lose little.
+/// Number of values whose sums stay in f32: short sums lose little precision.
 const BLOCK: usize = 1 << 12;
 
-/// Values for each channel, repeated until the length suits vectors, so that loops need not know about channels.
+/// One value for each channel, repeated until the length suits vectors, so that loops can ignore channels.
 #[derive(Clone)]
 struct Cycle(Vec<f32>);
 
 impl Cycle {
-    /// The shortest whole number of repetitions that fills vectors of 16.
+    /// Returns the smallest whole number of repetitions that fills vectors of 16.
     fn length(channels: usize) -> usize {
         let mut length = channels;
         while !length.is_multiple_of(16) {
@@ -41,7 +42,7 @@ impl Cycle {
         Self(vec![0.0; Self::length(channels)])
     }
 
-    /// The sum for each channel.
+    /// Returns the sum for each channel.
     fn fold(&self, channels: usize) -> Vec<f64> {
         let mut sums = vec![0f64; channels];
         for chunk in self.0.chunks_exact(channels) {
@@ -65,7 +66,7 @@ pub(super) struct Moments {
     pub(super) variance: Vec<f32>,
 }
 
-/// Count, mean and sum of squared deviations, which add up without cancellation (Chan, Golub and LeVeque 1983).
+/// Count, mean and sum of squared deviations, which can be added without cancellation (Chan, Golub and LeVeque 1983).
 struct Spread {
     count: f64,
     mean: Vec<f64>,
@@ -83,7 +84,7 @@ impl Spread {
         self.count = total;
     }
 
-    /// Of a short run of values: the mean first, then the deviations from it.
+    /// Returns the spread of a short run of values: the mean first, then the deviations from it.
     fn of(block: &[f32], channels: usize) -> Self {
         let count = (block.len() / channels) as f64;
         let mut sums = Cycle::zeros(channels);
@@ -109,12 +110,12 @@ impl Spread {
                 }
             },
         );
-        // The centre is the mean as rounded to f32; what that moves is of the order of one rounding.
+        // The centre is the mean rounded to f32; the error is about one rounding.
         Self { count, mean, squares: squares.fold(channels) }
     }
 }
 
-/// The moments of `x`, `[…, channels]`.
+/// Returns the moments of `x`, `[…, channels]`.
 pub(super) fn moments(x: &[f32], channels: usize) -> Moments {
     let cycle = Cycle::length(channels);
     let block = cycle * BLOCK.div_ceil(cycle);
@@ -135,7 +136,7 @@ pub(super) fn moments(x: &[f32], channels: usize) -> Moments {
     }
 }
 
-/// `after(x · scale + shift (+ skip))`, with one scale and shift for each channel.
+/// Returns `after(x · scale + shift (+ skip))`, with one scale and shift for each channel.
 pub(super) fn apply(x: &[f32], skip: Option<&[f32]>, scale: &[f32], shift: &[f32], after: After) -> Vec<f32> {
     match after {
         After::Nothing => apply_with(x, skip, scale, shift, |value| value),
@@ -185,7 +186,7 @@ fn apply_with(
     z
 }
 
-/// What comes back through an [`After`]: the gradient `dz` where the result `z` let it pass.
+/// The backward pass of an [`After`]: the gradient `dz` where the result `z` lets it pass.
 trait Gate: Copy + Sync {
     fn pass(self, dz: f32, z: f32) -> f32;
 }
@@ -210,7 +211,7 @@ impl Gate for WherePositive {
     }
 }
 
-/// For each channel the sums of the gradient g before `after` and of g · (x - centre).
+/// Returns, for each channel, the sums of the gradient g before `after` and of g · (x - centre).
 pub(super) fn reduce(x: &[f32], z: &[f32], dz: &[f32], centre: &[f32], after: After) -> [Vec<f64>; 2] {
     match after {
         After::Nothing => reduce_with(x, z, dz, centre, Open),
@@ -257,17 +258,17 @@ fn reduce_with(x: &[f32], z: &[f32], dz: &[f32], centre: &[f32], gate: impl Gate
 
 /// The coefficients of dx = `slope` · g + `tilt` · (x - `centre`) + `offset`, for each channel.
 pub(super) struct Backward<'a> {
-    /// Of g.
+    /// The factor of g.
     pub(super) slope: Vec<f32>,
-    /// Of x - centre.
+    /// The factor of x - centre.
     pub(super) tilt: Vec<f32>,
-    /// See there.
+    /// The centre of [`reduce`].
     pub(super) centre: &'a [f32],
-    /// Added.
+    /// The constant.
     pub(super) offset: Vec<f32>,
 }
 
-/// Turns `dz` into the gradient of `x`, and leaves g, the gradient before `after`, in `skip` if that is wanted.
+/// Turns `dz` into the gradient of `x`. Writes g, the gradient before `after`, to `skip` if that is given.
 pub(super) fn spread(x: &[f32], z: &[f32], dz: &mut [f32], skip: Option<&mut [f32]>, by: &Backward<'_>, after: After) {
     match after {
         After::Nothing => spread_with(x, z, dz, skip, by, Open),

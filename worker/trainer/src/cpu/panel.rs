@@ -1,18 +1,18 @@
-//! Weights in the order in which the tiles read them.
+//! Packs weights in the order in which the tiles read them.
 
 use pulp::Arch;
 use rayon::prelude::*;
 
 use super::geometry::{Correlation, Geometry};
 
-/// Bytes of weights that one pass over the sites uses: together with what it reads of the maps they stay in the
-/// first-level cache.
+/// Bytes of weights that one pass over the sites uses. Together with the values that it reads of the maps, they stay in
+/// the first-level cache.
 const PASS: usize = 16 * 1024;
 
-/// Summed channels that are packed together.
+/// Number of summed channels that are packed together.
 const BLOCK: usize = 16;
 
-/// How output channels are divided: the instruction set and the vectors of a panel.
+/// The division of output channels: the instruction set and the vectors of a panel.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
     /// The instruction set.
@@ -24,13 +24,13 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// The division for `channels` channels on this machine.
+    /// Returns the division for `channels` channels on this machine.
     pub(super) fn of(channels: usize) -> Self {
         let arch = Arch::new();
         match arch {
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
             Arch::V4(_) if channels <= 8 => match pulp::x86::V3::try_new() {
-                // Half a wide vector would be thrown away.
+                // Half of a wide vector would be wasted.
                 Some(narrow) => Self { arch: Arch::V3(narrow), vectors: 1, width: 8 },
                 None => Self::wide(arch, channels, 16),
             },
@@ -44,20 +44,20 @@ impl Shape {
         }
     }
 
-    /// Two vectors, or what wastes fewer lanes.
+    /// Returns two vectors, or the number that wastes fewer lanes.
     fn wide(arch: Arch, channels: usize, lanes: usize) -> Self {
         let padded = |vectors: usize| channels.next_multiple_of(vectors * lanes);
         let vectors = [2, 3, 1].into_iter().min_by_key(|vectors| padded(*vectors)).unwrap_or(1);
         Self { arch, vectors, width: vectors * lanes }
     }
 
-    /// Panels of `channels` channels.
+    /// Returns the number of panels for `channels` channels.
     pub(super) fn panels(&self, channels: usize) -> usize {
         channels.div_ceil(self.width)
     }
 }
 
-/// Part of a panel that one pass over the sites uses.
+/// The part of a panel that one pass over the sites uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pass {
     /// First row of the window.
@@ -70,7 +70,7 @@ pub(super) struct Pass {
     pub(super) length: usize,
 }
 
-/// Divides windows of `count` rows of `length` values: whole rows where they fit, else parts of one row.
+/// Divides windows of `count` rows of `length` values: into whole rows if they fit, else into parts of one row.
 pub(super) fn passes(count: usize, length: usize, width: usize) -> Vec<Pass> {
     let fitting = (PASS / (4 * width)).max(8);
     if length <= fitting {
@@ -83,7 +83,7 @@ pub(super) fn passes(count: usize, length: usize, width: usize) -> Vec<Pass> {
     (0..count).flat_map(|row| parts().map(move |(from, length)| Pass { row, rows: 1, from, length })).collect()
 }
 
-/// Which side of the weight is summed over.
+/// The side of the weight that is summed over.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     /// Inputs are summed over: the forward pass.
@@ -92,7 +92,7 @@ pub(super) enum Direction {
     Backward,
 }
 
-/// `w[cout, cin, k, k]` as `[panel][row][column][summed channel][width]`, zero beyond the last channel.
+/// Returns `w[cout, cin, k, k]` as `[panel][row][column][summed channel][width]`, with zeros beyond the last channel.
 pub(super) fn pack(g: &Geometry, w: &[f32], correlation: &Correlation, direction: Direction, width: usize) -> Vec<f32> {
     let kk = g.k * g.k;
     let (summed, kept) = match direction {
@@ -104,7 +104,7 @@ pub(super) fn pack(g: &Geometry, w: &[f32], correlation: &Correlation, direction
     let mut packed = vec![0f32; kept.next_multiple_of(width) * taps.len() * summed];
     packed.par_chunks_exact_mut(taps.len() * summed * width).enumerate().for_each(|(panel, out)| {
         let (first, channels) = (panel * width, (kept - panel * width).min(width));
-        // The taps of a weight are neighbours where it comes from, the channels of a panel where it goes to: small blocks
+        // In the source the taps of a weight are neighbours; in the target the channels of a panel are. Small blocks
         // keep both in the first-level cache.
         match direction {
             Direction::Forward => {

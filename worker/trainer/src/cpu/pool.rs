@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::geometry::Geometry;
 
-/// The taps of each output pixel that lie inside the image: `(output pixel, input pixel)` in the order of the window.
+/// Returns the taps of each output pixel inside the image: `(output pixel, input pixel)` in the order of the window.
 fn taps(g: &Geometry) -> Vec<(usize, usize)> {
     let mut taps = Vec::new();
     for (y, x) in (0..g.oh()).flat_map(|y| (0..g.ow()).map(move |x| (y, x))) {
@@ -19,7 +19,7 @@ fn taps(g: &Geometry) -> Vec<(usize, usize)> {
     taps
 }
 
-/// The largest value of each window, `[n, oh, ow, channels]`. `cin` and `cout` are both the channels.
+/// Returns the largest value of each window, `[n, oh, ow, channels]`. `cin` and `cout` are both the number of channels.
 pub(super) fn max(g: &Geometry, x: &[f32]) -> Vec<f32> {
     let (taps, c) = (taps(g), g.cin);
     let mut y = vec![f32::NEG_INFINITY; g.n * g.output()];
@@ -29,7 +29,7 @@ pub(super) fn max(g: &Geometry, x: &[f32]) -> Vec<f32> {
             || {
                 for (to, from) in &taps {
                     let values = y[to * c..][..c].iter_mut().zip(&x[from * c..][..c]);
-                    // A NaN is passed on and not lost.
+                    // A NaN is passed on.
                     values.for_each(|(y, x)| *y = if *x > *y || x.is_nan() { *x } else { *y });
                 }
             },
@@ -38,14 +38,15 @@ pub(super) fn max(g: &Geometry, x: &[f32]) -> Vec<f32> {
     y
 }
 
-/// The gradient of `x`: each window's goes to the first of its largest values, as in PyTorch; to a NaN, where there is one.
+/// Returns the gradient of `x`. The gradient of each window goes to the first of its largest values, as in PyTorch, or
+/// to a NaN if there is one.
 pub(super) fn max_backward(g: &Geometry, x: &[f32], y: &[f32], dy: &[f32]) -> Vec<f32> {
     let (taps, c) = (taps(g), g.cin);
     let mut dx = vec![0f32; g.n * g.input()];
     let images = dx.par_chunks_exact_mut(g.input()).zip(x.par_chunks_exact(g.input()));
     let outputs = y.par_chunks_exact(g.output()).zip(dy.par_chunks_exact(g.output()));
     images.zip(outputs).for_each(|((dx, x), (y, dy))| {
-        // What of each gradient has not found its value yet.
+        // The part of each gradient that has not found its value yet.
         let mut open = dy.to_vec();
         for (to, from) in &taps {
             let window = y[to * c..][..c].iter().zip(&mut open[to * c..][..c]);
@@ -58,7 +59,7 @@ pub(super) fn max_backward(g: &Geometry, x: &[f32], y: &[f32], dy: &[f32]) -> Ve
     dx
 }
 
-/// The mean of each channel, `[n, channels]`, of `x`, `[n, positions, channels]`.
+/// Returns the mean of each channel, `[n, channels]`, of `x`, `[n, positions, channels]`.
 pub(super) fn mean(x: &[f32], n: usize, channels: usize) -> Vec<f32> {
     let mut means = vec![0f32; n * channels];
     let positions = x.len() / (n * channels);
@@ -76,7 +77,7 @@ pub(super) fn mean(x: &[f32], n: usize, channels: usize) -> Vec<f32> {
     means
 }
 
-/// The gradient of `x` from that of its means.
+/// Returns the gradient of `x` from the gradient of its means.
 pub(super) fn mean_backward(dy: &[f32], n: usize, channels: usize, positions: usize) -> Vec<f32> {
     let mut dx = vec![0f32; n * channels * positions];
     let images = dx.par_chunks_exact_mut(positions * channels).zip(dy.par_chunks_exact(channels));

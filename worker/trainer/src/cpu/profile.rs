@@ -1,10 +1,10 @@
-//! Where a training step's time goes, by operation: counters that a bench reads. Counting costs two looks at the clock for
-//! each operation, tens of nanoseconds beside at least tens of microseconds.
+//! Counters of a training step's time, by operation, for a bench to read. Counting reads the clock twice for each
+//! operation: tens of nanoseconds, compared with at least tens of microseconds of work.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What is timed, as the calling thread sees it.
+/// The operations that are timed, as the calling thread sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Convolution, forward.
@@ -15,9 +15,9 @@ pub enum Operation {
     ConvolutionWeight,
     /// Normalisation, skip connection and activation, forward.
     Normalization,
-    /// The same, backward.
+    /// Normalisation, skip connection and activation, backward.
     NormalizationBackward,
-    /// Pooling, both ways.
+    /// Pooling, forward and backward.
     Pooling,
     /// The optimizer's update.
     Update,
@@ -38,7 +38,7 @@ impl Operation {
 
 static SPENT: [AtomicU64; Operation::ALL.len()] = [const { AtomicU64::new(0) }; Operation::ALL.len()];
 
-/// Runs `work` and books its time on `operation`.
+/// Runs `work` and adds its time to `operation`.
 pub(super) fn timed<R>(operation: Operation, work: impl FnOnce() -> R) -> R {
     let begin = Instant::now();
     let result = work();
@@ -46,7 +46,7 @@ pub(super) fn timed<R>(operation: Operation, work: impl FnOnce() -> R) -> R {
     result
 }
 
-/// The time of each operation since the last call.
+/// Returns the time of each operation since the last call.
 pub fn take() -> [(Operation, Duration); Operation::ALL.len()] {
     Operation::ALL
         .map(|operation| (operation, Duration::from_nanos(SPENT[operation as usize].swap(0, Ordering::Relaxed))))

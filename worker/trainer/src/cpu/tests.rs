@@ -1,5 +1,5 @@
-//! Every operation against burn's own on channels-first tensors, against finite differences, and against itself on
-//! other numbers of threads.
+//! Tests of every operation: against burn's own on channels-first tensors, against finite differences, and against
+//! itself with other numbers of threads.
 
 use burn::tensor::module::{batch_norm_train, conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
@@ -31,7 +31,7 @@ fn first(x: Tensor<4>) -> Tensor<4> {
     x.permute([0, 3, 1, 2])
 }
 
-/// The output and the gradients of `inputs`, for a fixed gradient of the output.
+/// Returns the output and the gradients of `inputs`, for a fixed gradient of the output.
 fn pass<const N: usize>(inputs: [Tensor<4>; N], weights: Vec<Tensor<1>>, y: Tensor<4>) -> Vec<Vec<f32>> {
     let dy = Tensor::<4>::from_data(random(&y.dims(), 77), &Device::flex().autodiff());
     let gradients = (y.clone() * dy).sum().backward();
@@ -68,7 +68,7 @@ fn convolution_case((n, cin, h, w, cout, k, stride): Case) -> [Vec<Vec<f32>>; 2]
 }
 
 /// Shapes that reach every path: all tile sizes, one to three vectors, narrow panels, both divisions of the weight's
-/// gradient, several passes over a panel.
+/// gradient, and several passes over a panel.
 const CASES: [Case; 16] = [
     (4, 3, 32, 32, 16, 3, 1),
     (3, 16, 9, 7, 8, 3, 2),
@@ -87,7 +87,7 @@ const CASES: [Case; 16] = [
     (9, 96, 8, 8, 32, 3, 1),
     // Winograd with several passes over the summed channels.
     (10, 160, 14, 14, 96, 3, 1),
-    // More weights than pixels, and pixels for two blocks: the last layers of ResNet-18.
+    // More weights than pixels, and enough pixels for two blocks: the last layers of ResNet-18.
     (16, 512, 4, 4, 512, 3, 1),
 ];
 
@@ -144,7 +144,7 @@ proptest! {
         (k, stride, pad) in (1..4usize, 1..4usize, 0..2usize).prop_filter("fits", |(k, _, pad)| 2 * pad <= *k),
         steps in prop_oneof![Just(1f32), Just(1e4)],
     ) {
-        // Few different values make ties: the first of the largest takes the gradient.
+        // Few different values make ties: the first of the largest gets the gradient.
         let shape = <[usize; 4]>::from(shape);
         let [own, reference] = max_pool_case(shape, [k, stride, pad], steps);
         assert_close(&own, &reference, 1e-6, &format!("{shape:?} {k} {stride} {pad} {steps}"));
@@ -235,7 +235,7 @@ fn affine_case([n, c, h, w]: [usize; 4], after: After, add: bool) -> [Vec<Vec<f3
 
 #[test]
 fn a_large_mean_costs_the_variance_no_digits() {
-    // One pass over sums of squares in f32 would leave nothing of a variance of 1/12 beside a mean of 3000.
+    // One pass over sums of squares in f32 would lose a variance of 1/12 beside a mean of 3000.
     let mut draw = Draw::new(Place { seed: 2, purpose: Purpose::Init, epoch: 0, sample: 0, view: 0 }, 0);
     let x: Vec<f32> = (0..3 * 40_000).map(|_| 3000.0 + draw.range(-0.5, 0.5)).collect();
     let moments = norm::moments(&x, 3);
@@ -252,7 +252,7 @@ fn a_large_mean_costs_the_variance_no_digits() {
     }
 }
 
-/// `x` in steps of 1/`steps`.
+/// Returns `x` in steps of 1/`steps`.
 fn stepped(shape: [usize; 4], steps: f32) -> Tensor<4> {
     let values = numbers(shape.iter().product(), 1).into_iter().map(|value| (value * steps).round() / steps).collect();
     Tensor::from_data(TensorData::new::<f32, _>(values, shape), &Device::flex().autodiff()).require_grad()
@@ -291,7 +291,7 @@ fn a_nan_is_passed_on() {
     assert_eq!(nans(affine(x.clone(), None, one.clone(), zero.clone(), After::Relu)), [true, false, false, false]);
     assert_eq!(nans(normalize(x.clone(), None, one, zero, 1e-5, After::Relu).output), [true; 4]);
     assert_eq!(nans(max_pool(x, 2, 1, 0)), [true]);
-    // And backward: a gradient finds its NaN, and a gate that has seen one lets pass.
+    // Backward: a gradient finds its NaN, and a gate that has seen a NaN lets the gradient pass.
     let x = Tensor::<4>::from_data(
         TensorData::new(vec![1.0, f32::NAN, -1.0, 2.0], [1, 2, 2, 1]),
         &Device::flex().autodiff(),
@@ -301,9 +301,9 @@ fn a_nan_is_passed_on() {
     assert_eq!(values(x.grad(&gradients).expect("tracked")), [0.0, 1.0, 0.0, 0.0]);
 }
 
-/// The directional derivative of a scalar by `gradient`, against central differences in f64 of the f32 operations: a convolution,
-/// a normalisation with a skip connection, a scale and shift, and the mean. (Kinks, of maxima and of ReLU, have no derivative to
-/// differ by; these are held to burn's above.)
+/// Compares the directional derivative of a scalar along `gradient` with central differences in f64 of the f32
+/// operations: a convolution, a normalisation with a skip connection, a scale and shift, and the mean. Maxima and ReLU
+/// have kinks without a derivative; the tests above compare them with burn's.
 fn finite_difference((n, cin, h, w, cout, k, stride): Case) -> [f64; 2] {
     let device = Device::flex().autodiff();
     let direction = |shape: &[usize], sample| Tensor::<4>::from_data(random(shape, sample), &device);
@@ -348,7 +348,7 @@ fn gradients_equal_finite_differences() {
         (4, 32, 12, 11, 32, 3, 1),
     ] {
         let [own, difference] = finite_difference(case);
-        assert!((own - difference).abs() < 1e-2 * difference.abs().max(1.0), "{case:?}: {own} and not {difference}");
+        assert!((own - difference).abs() < 1e-2 * difference.abs().max(1.0), "{case:?}: {own}, expected {difference}");
     }
 }
 

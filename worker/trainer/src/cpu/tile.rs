@@ -1,16 +1,16 @@
 //! Register tiles: the innermost loops of every convolution, for maps whose channels are last.
 //!
 //! All directions are sums of products over *sites*: a site pairs a place in the framed input with a place in the
-//! output. There is no unsafe code: `pulp` compiles the loops for AVX-512, AVX2 and what else there is, and the lengths
-//! of slices are settled before the innermost loop, so that no check is left inside it. The order of every sum is a
-//! function of the shape alone.
+//! output. There is no unsafe code: `pulp` compiles the loops for AVX-512, AVX2 and other instruction sets. The lengths
+//! of slices are fixed before the innermost loop, so that the loop has no bounds check. The order of every sum is a
+//! function of the shape only.
 //!
-//! An accumulator is an array of vectors that the compiler keeps in registers: 8 sites of up to 3 vectors of 16
-//! (AVX-512 has 32 registers), 4 sites of up to 3 vectors elsewhere (AVX2 has 16).
+//! An accumulator is an array of vectors in registers. With AVX-512 (32 registers) it is 8 sites of up to 3 vectors
+//! of 16. With other instruction sets (AVX2 has 16 registers) it is 4 sites of up to 3 vectors.
 
 use pulp::Simd;
 
-/// Where one output pixel reads and writes.
+/// The places that one output pixel reads and writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Site {
     input: u32,
@@ -18,18 +18,18 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Offsets of the first value that it reads and of the first that it writes.
+    /// Returns a site from the offsets of the first value that it reads and of the first that it writes.
     pub(super) fn new(input: usize, output: usize) -> Self {
         let narrow = |offset: usize| u32::try_from(offset).expect("the maps of a batch have fewer than 2^32 values");
         Self { input: narrow(input), output: narrow(output) }
     }
 
-    /// The same site of a later image.
+    /// Returns the same site of a later image.
     pub(super) fn moved(self, input: usize, output: usize) -> Self {
         Self::new(self.input() + input, self.output() + output)
     }
 
-    /// Offset of the first value that it reads.
+    /// Returns the offset of the first value that it reads.
     #[inline(always)]
     pub(super) fn input(self) -> usize {
         self.input as usize
@@ -44,15 +44,15 @@ impl Site {
 /// The input values that one site sees: `count` runs of `length` consecutive values, `stride` apart.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
-    /// Runs: rows of the kernel.
+    /// Number of runs: rows of the kernel.
     pub(super) count: usize,
-    /// Values of a run: columns of the kernel times channels.
+    /// Number of values in a run: columns of the kernel times channels.
     pub(super) length: usize,
     /// Distance between the starts of two runs.
     pub(super) stride: usize,
 }
 
-/// Whether a tile begins a sum or goes on with what the output holds.
+/// Whether a tile starts a sum or adds to the output.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sum {
     /// The output's values are replaced.
@@ -61,16 +61,17 @@ pub(super) enum Sum {
     Continue,
 }
 
-/// What a pass over one panel leaves at each site.
+/// The output of a pass over one panel at each site.
 #[derive(Clone, Copy)]
 pub(super) struct Target {
     /// Channels of the panel.
     pub(super) width: usize,
-    /// See there.
+    /// Whether the pass starts a sum or adds to the output.
     pub(super) sum: Sum,
 }
 
-/// `output[site] (+)= Σ window(site) · weights` for the channels of one panel: `weights` is `[count][length][V]` vectors.
+/// Computes `output[site] (+)= Σ window(site) · weights` for the channels of one panel: `weights` is
+/// `[count][length][V]` vectors.
 #[inline(always)]
 pub(super) fn gather<S: Simd, const V: usize>(
     simd: S,
@@ -139,8 +140,8 @@ fn gather_tile<S: Simd, const P: usize, const V: usize>(
     }
 }
 
-/// `target[J][V] += Σ_sites input[site + at ..][..J] ⊗ output[site][..width]`: a tile of the weight's gradient. Returns J, the rows
-/// that it did.
+/// Computes a tile of the weight's gradient, `target[J][V] += Σ_sites input[site + at ..][..J] ⊗
+/// output[site][..width]`. Returns J, the number of rows that it did.
 #[inline(always)]
 pub(super) fn outer<S: Simd, const J: usize, const V: usize>(
     simd: S,
@@ -177,7 +178,7 @@ pub(super) fn outer<S: Simd, const J: usize, const V: usize>(
     J
 }
 
-/// `acc[j][v] += values[j] · d[v]`
+/// Computes `acc[j][v] += values[j] · d[v]`.
 #[inline(always)]
 fn accumulate<S: Simd, const J: usize, const V: usize>(
     simd: S,
@@ -193,7 +194,7 @@ fn accumulate<S: Simd, const J: usize, const V: usize>(
     }
 }
 
-/// Up to `V` vectors of `values`, zeros beyond.
+/// Returns up to `V` vectors of `values`, with zeros beyond.
 #[inline(always)]
 fn load<S: Simd, const V: usize>(simd: S, values: &[f32]) -> [S::f32s; V] {
     let lanes = S::F32_LANES;

@@ -3,7 +3,7 @@
 use pulp::Arch;
 use rayon::prelude::*;
 
-/// Values that one task updates.
+/// Number of values that one task updates.
 const PART: usize = 1 << 14;
 
 /// The numbers of one SGD step.
@@ -11,7 +11,7 @@ const PART: usize = 1 << 14;
 pub struct SgdStep {
     /// Learning rate.
     pub lr: f32,
-    /// Share of the velocity that stays.
+    /// Share of the velocity that is kept.
     pub momentum: f32,
     /// L2 penalty.
     pub weight_decay: f32,
@@ -20,9 +20,9 @@ pub struct SgdStep {
 /// The numbers of one Adam step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamStep {
-    /// Learning rate over the correction of the first moment.
+    /// Learning rate divided by the correction of the first moment.
     pub lr: f32,
-    /// β1 and 1 - β1, each rounded by itself: 1 - 0.999 in f32 is wrong in the fifth digit.
+    /// β1 and 1 - β1, rounded separately: 1 - 0.999 in f32 is wrong in the fifth digit.
     pub beta1: [f32; 2],
     /// β2 and 1 - β2.
     pub beta2: [f32; 2],

@@ -1,7 +1,8 @@
 //! 3×3 correlations at stride 1 by Winograd's minimal filtering F(2×2, 3×3) (Lavin and Gray 2016): 16 products for four
-//! outputs where the direct sum takes 36. Transforms are additions and halves, so little precision is lost; they cost passes
-//! over memory, so this pays where both sides have many channels and the maps many pixels for each weight. An infinity spreads
-//! within its tile, and differs with itself to NaN: training that meets one has diverged either way.
+//! outputs, where the direct sum takes 36. Transforms are additions and halves, so little precision is lost. They cost
+//! passes over memory, so the method pays if both sides have many channels and the maps have many pixels for each
+//! weight. An infinity spreads within its tile, and its difference with itself is NaN. Training with an infinity has
+//! diverged in any case.
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -11,19 +12,21 @@ use super::panel::{Direction, Pass, Shape, pack, passes};
 use super::scratch::with_scratch;
 use super::tile::{Site, Sum, Target, Window, gather};
 
-/// Products of a tile.
+/// Number of products of a tile.
 const POINTS: usize = 16;
-/// Values of the transformed tiles that are worked on together, for each point: they stay in the second-level cache.
+/// Number of values of transformed tiles that are processed together, for each point: they stay in the second-level
+/// cache.
 const BLOCK: usize = 8192;
-/// Tiles that are worked on together, at most.
+/// Largest number of tiles that are processed together.
 const SITES: usize = 256;
-/// Fewer channels on either side, and the transforms cost more than they save.
+/// Smallest number of channels on either side for which the transforms save more than they cost.
 const CHANNELS: usize = 32;
-/// Fewer output pixels, or fewer than one for so many weights, and the transform of the weights costs more than it saves.
+/// Smallest number of output pixels for which the transform of the weights saves more than it costs. There must also be
+/// one pixel for every [`WEIGHTS`] weights.
 const PIXELS: usize = 512;
 const WEIGHTS: usize = 8;
 
-/// Whether `correlation`, from `summed` to `kept` channels over `n` images, is done here.
+/// Returns whether `correlation`, from `summed` to `kept` channels over `n` images, is computed here.
 pub(super) fn suits(correlation: &Correlation, n: usize, summed: usize, kept: usize) -> bool {
     let lanes = 16;
     correlation.is_dense()
@@ -41,7 +44,7 @@ struct Tiling {
     /// Output rows and columns.
     h: usize,
     w: usize,
-    /// Values of a framed image, and between two of its rows.
+    /// Values of a framed image, and between the starts of two of its rows.
     framed: usize,
     pitch: usize,
     summed: usize,
@@ -58,20 +61,20 @@ impl Tiling {
         self.h.div_ceil(2) * self.columns()
     }
 
-    /// Image, row and column of the first output of a tile.
+    /// Returns image, row and column of the first output of a tile.
     fn place(&self, tile: usize) -> [usize; 3] {
         let (image, tile) = (tile / self.count(), tile % self.count());
         [image, 2 * (tile / self.columns()), 2 * (tile % self.columns())]
     }
 }
 
-/// `w` transformed, `[point][panel][summed][width]`, from what [`pack`] makes of it.
+/// Returns `w` transformed, `[point][panel][summed][width]`, from the result of [`pack`].
 fn transform_weights(packed: &[f32], summed: usize, width: usize) -> Vec<f32> {
     let panel = summed * width;
     let panels = packed.len() / (9 * panel);
     let mut all = vec![0f32; POINTS * panels * panel];
     let points: Vec<&mut [f32]> = all.chunks_exact_mut(panels * panel).collect();
-    // For each panel, its part of every point.
+    // The part of every point, for each panel.
     let mut parts: Vec<Vec<&mut [f32]>> = (0..panels).map(|_| Vec::with_capacity(POINTS)).collect();
     for point in points {
         point.chunks_exact_mut(panel).zip(&mut parts).for_each(|(part, parts)| parts.push(part));
@@ -98,7 +101,7 @@ fn transform_weights(packed: &[f32], summed: usize, width: usize) -> Vec<f32> {
     all
 }
 
-/// Tiles `first` and following of framed images, counted through all of them.
+/// Tiles from number `first` of framed images, counted through all images.
 struct Block<'a> {
     tiling: &'a Tiling,
     shape: Shape,
@@ -171,7 +174,7 @@ impl WithSimd for Block<'_> {
     }
 }
 
-/// Bᵀ d B of the 4×4 tile at the start of `input`, for every channel: point p goes to `points[p * apart..]`.
+/// Computes Bᵀ d B of the 4×4 tile at the start of `input`, for every channel: point p goes to `points[p * apart..]`.
 #[inline(always)]
 fn transform_input<S: Simd>(simd: S, input: &[f32], pitch: usize, channels: usize, points: &mut [f32], apart: usize) {
     let lanes = S::F32_LANES;
@@ -203,8 +206,8 @@ fn transform_input<S: Simd>(simd: S, input: &[f32], pitch: usize, channels: usiz
     }
 }
 
-/// Aᵀ m A of a tile, for `channels` channels: point p comes from `products[p * apart..]`; of the 2×2 outputs the `rows` × `columns`
-/// that exist are written, `line` and `step` values apart.
+/// Computes Aᵀ m A of a tile, for `channels` channels. Point p comes from `products[p * apart..]`. Of the 2×2 outputs,
+/// the existing `rows` × `columns` are written, `line` and `step` values apart.
 #[inline(always)]
 fn transform_output<S: Simd>(
     simd: S,
@@ -237,7 +240,7 @@ fn transform_output<S: Simd>(
     }
 }
 
-/// The correlation of `input`, images of `from` values, to images of `to` values with `kept` channels.
+/// Computes the correlation of `input`, images of `from` values, to images of `to` values with `kept` channels.
 pub(super) fn correlate(
     g: &Geometry,
     w: &[f32],

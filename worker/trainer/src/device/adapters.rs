@@ -1,4 +1,4 @@
-//! What GPUs this machine has, by the backends that this program was built with.
+//! Lists the GPUs of this machine, for the backends that this program was built with.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,12 +6,12 @@ use burn::tensor::{Device, Tensor};
 
 use super::{Backend, DeviceError, DeviceName};
 
-/// What stands behind an adapter.
+/// The hardware of an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AdapterKind {
     /// A card of its own.
     Discrete,
-    /// Shares the processor's memory.
+    /// A GPU that shares the processor's memory.
     Integrated,
     /// A share of a card, passed through by a hypervisor.
     Virtual,
@@ -20,7 +20,7 @@ pub enum AdapterKind {
 }
 
 impl AdapterKind {
-    /// As `worker devices` prints it.
+    /// Returns the kind as `worker devices` prints it.
     pub fn as_str(self) -> &'static str {
         match self {
             AdapterKind::Discrete => "discrete GPU",
@@ -31,30 +31,30 @@ impl AdapterKind {
     }
 }
 
-/// A GPU, or what stands in for one.
+/// A GPU, or software in place of one.
 #[derive(Debug, Clone)]
 pub struct Adapter {
-    /// As on the command line.
+    /// The name on the command line.
     pub name: DeviceName,
-    /// What its driver calls it.
+    /// The driver's name for it.
     pub description: String,
-    /// What stands behind it.
+    /// The hardware.
     pub kind: AdapterKind,
     device: Device,
 }
 
 impl Adapter {
-    /// The burn device, after it has computed something.
+    /// Opens the burn device and computes something on it.
     pub(super) fn open(&self) -> Result<Device, DeviceError> {
         let device = self.device.clone();
-        // A driver that cannot bring the device up panics inside the backend; its words are the reason.
+        // A driver that cannot start the device panics inside the backend; the panic's message is the reason.
         let trial = catch_unwind(AssertUnwindSafe(|| {
             let sum = Tensor::<1>::from_floats([1.0, 2.0], &device).sum();
             sum.try_into_scalar::<f32>().map_err(|error| format!("{error:?}"))
         }));
         let reason = match trial {
             Ok(Ok(3.0)) => return Ok(device),
-            Ok(Ok(sum)) => format!("it says that 1 + 2 = {sum}"),
+            Ok(Ok(sum)) => format!("it computed 1 + 2 = {sum}"),
             Ok(Err(error)) => error,
             Err(panic) => crate::serve::panic_message(panic.as_ref()),
         };
@@ -62,12 +62,13 @@ impl Adapter {
     }
 }
 
-/// Everything this program can reach on this machine, best backend first. Software comes last in its backend.
+/// Returns every adapter that this program can reach on this machine, best backend first. Software comes last in its
+/// backend.
 pub fn list() -> Vec<Adapter> {
     Backend::ALL.into_iter().flat_map(list_backend).collect()
 }
 
-/// The adapter that `name` means.
+/// Returns the adapter that `name` means.
 pub(super) fn find(name: &DeviceName, backend: Backend, index: usize) -> Result<Adapter, DeviceError> {
     if !backend.is_compiled() {
         let compiled = Backend::ALL.into_iter().filter(|backend| backend.is_compiled());
@@ -105,10 +106,10 @@ fn list_backend(backend: Backend) -> Vec<Adapter> {
     }
 }
 
-/// Runtimes that number their cards and list nothing but cards.
+/// Returns the adapters of runtimes that number their cards and list only cards.
 #[cfg(any(feature = "cuda", feature = "rocm"))]
 fn numbered(backend: Backend, kind: burn::tensor::DeviceType) -> Vec<Adapter> {
-    // Without a driver the runtime panics when it is asked what is there: then there is nothing.
+    // Without a driver the runtime panics when it is asked for its devices: then there are none.
     let devices = catch_unwind(AssertUnwindSafe(|| Device::enumerate(kind).into_vec())).unwrap_or_default();
     let described = devices.into_iter().enumerate().map(|(index, device)| Adapter {
         name: DeviceName::Gpu { backend, index },
@@ -131,10 +132,11 @@ mod wgpu_adapters {
     use super::{Adapter, AdapterKind};
     use crate::device::{Backend, DeviceName};
 
-    /// The Vulkan loader crashes when instances come and go on several threads at once.
+    /// A lock, because the Vulkan loader crashes when several threads create and drop instances at once.
     static ONE_INSTANCE: Mutex<()> = Mutex::new(());
 
-    /// burn selects an adapter by kind and position among those of its kind; users count through all of them.
+    /// Returns the adapters of `backend`. burn selects an adapter by kind and position within its kind; users count
+    /// through all of them.
     pub(super) fn list(backend: Backend) -> Vec<Adapter> {
         let _guard = ONE_INSTANCE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let api = if backend == Backend::Metal { Backends::METAL } else { Backends::VULKAN };
@@ -148,11 +150,11 @@ mod wgpu_adapters {
                 DeviceType::IntegratedGpu => AdapterKind::Integrated,
                 DeviceType::VirtualGpu => AdapterKind::Virtual,
                 DeviceType::Cpu => AdapterKind::Software,
-                // A layered or unclassified implementation: burn has no name for it.
+                // A layered or unclassified implementation, which burn cannot select.
                 DeviceType::Other => continue,
             };
             let position = found.iter().filter(|(other, ..)| *other == kind).count();
-            // burn reaches one software adapter, the first.
+            // burn reaches only the first software adapter.
             if kind == AdapterKind::Software && position > 0 {
                 continue;
             }
@@ -179,7 +181,7 @@ mod wgpu_adapters {
         match backend {
             #[cfg(feature = "metal")]
             Backend::Metal => Device::metal(kind),
-            // wgpu reaches the same adapters through Vulkan; the features differ in the kernels' language.
+            // wgpu reaches the same adapters through Vulkan; the features only change the kernels' language.
             #[cfg(feature = "spirv")]
             _ => Device::vulkan(kind),
             #[cfg(not(feature = "spirv"))]
@@ -187,7 +189,7 @@ mod wgpu_adapters {
         }
     }
 
-    /// Native adapters are listed without waiting; the future is one for the sake of browsers.
+    /// Waits for `future`. Native adapters are listed without waiting; the function is async for browsers.
     fn wait<F: Future>(future: F) -> F::Output {
         let mut future = pin!(future);
         loop {

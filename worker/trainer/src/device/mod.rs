@@ -1,4 +1,4 @@
-//! Devices: what `--device` may say, what this machine has, and how a device is opened.
+//! Devices: their names for `--device`, the devices of this machine, and how to open one.
 
 mod adapters;
 mod name;
@@ -15,37 +15,37 @@ pub enum DeviceError {
     /// The text names no device.
     #[error("`{text}` is not a device: write auto, cpu, vulkan[:N], cuda[:N], rocm[:N] or metal[:N]")]
     Unknown {
-        /// What was written.
+        /// The given text.
         text: String,
     },
     /// This program was built without the backend.
     #[error(
-        "device `{name}` needs a worker built with `--features {backend}`; this one has {compiled} (see `worker devices`)"
+        "device `{name}` needs a worker built with `--features {backend}`; this worker has {compiled} (see `worker devices`)"
     )]
     NotCompiled {
-        /// What was asked for.
+        /// The requested device.
         name: DeviceName,
         /// The missing cargo feature.
         backend: &'static str,
-        /// The backends that are there.
+        /// The backends of this program.
         compiled: String,
     },
     /// The machine has fewer devices of the backend.
-    #[error("there is no device `{name}`: this machine has {found} of that backend (see `worker devices`)")]
+    #[error("there is no device `{name}`: this machine has {found} for that backend (see `worker devices`)")]
     NotFound {
-        /// What was asked for.
+        /// The requested device.
         name: DeviceName,
-        /// How many there are, in words.
+        /// The devices that the machine has, as messages show them.
         found: String,
     },
-    /// The device is there and does not answer.
+    /// The device exists but does not work.
     #[error("device `{name}` ({description}) does not work: {reason}")]
     Unusable {
-        /// What was asked for.
+        /// The requested device.
         name: DeviceName,
         /// The adapter's name.
         description: String,
-        /// What the driver said.
+        /// The driver's message.
         reason: String,
     },
 }
@@ -59,8 +59,8 @@ pub struct Compute {
 }
 
 impl Compute {
-    /// Opens the device called `name`; `auto` is resolved first. A GPU is asked to add two numbers, so that a
-    /// driver that lists a device and cannot use it is found here and not in the middle of a stage.
+    /// Opens the device called `name`; `auto` is resolved first. A GPU must add two numbers, so that a driver that
+    /// lists a device but cannot use it fails here and not in the middle of a stage.
     pub fn open(name: &DeviceName) -> Result<Self, DeviceError> {
         let name = name.resolve();
         let (description, device) = match &name {
@@ -74,43 +74,44 @@ impl Compute {
         Ok(Self { name, description, device })
     }
 
-    /// The CPU, which is always there.
+    /// Returns the CPU, which always exists.
     pub fn cpu() -> Self {
         Self { name: DeviceName::Cpu, description: cpu_description(), device: Device::flex() }
     }
 
-    /// The device for evaluation: tensors on it carry no graph.
+    /// Returns the device for evaluation: tensors on it carry no graph.
     pub fn plain(&self) -> Device {
         self.device.clone()
     }
 
-    /// The device for training: operations on it are recorded for the backward pass.
+    /// Returns the device for training: operations on it are recorded for the backward pass.
     pub fn training(&self) -> Device {
         self.device.clone().autodiff()
     }
 
-    /// Name as on the command line, never `auto`.
+    /// Returns the name as on the command line, never `auto`.
     pub fn name(&self) -> &DeviceName {
         &self.name
     }
 
-    /// The class of numbers that the device produces.
+    /// Returns the numeric class of the device.
     pub fn class(&self) -> NumericClass {
         self.name.class()
     }
 
-    /// Whether a value is at hand as soon as it is computed, so that reading one costs nothing.
+    /// Returns whether a value is available as soon as it is computed, so that reading it costs nothing.
     pub fn reads_are_free(&self) -> bool {
         self.class() == NumericClass::Cpu
     }
 
-    /// What the worker announces of this device with `slots` places on it.
+    /// Returns the facts that the worker announces for this device with `slots` slots.
     pub fn describe(&self, slots: u32) -> DeviceFacts {
         DeviceFacts { name: self.name.to_string(), description: self.description.clone(), class: self.class(), slots }
     }
 }
 
-/// Results are bit-exact between CPUs of one feature level only, so the level is part of the description.
+/// Returns the CPU's feature level. Results are bit-exact only between CPUs of one feature level, so it is part of the
+/// description.
 fn cpu_description() -> String {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     format!("CPU, {}, {threads} threads", cpu_level())

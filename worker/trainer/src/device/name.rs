@@ -1,4 +1,4 @@
-//! Device names as on the command line.
+//! Device names of the command line.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,12 +16,12 @@ pub enum DeviceName {
     Cpu,
     /// One GPU.
     Gpu {
-        /// How it is reached.
+        /// The backend that reaches it.
         backend: Backend,
         /// Position in the list that `worker devices` shows for the backend.
         index: usize,
     },
-    /// CPU numerics under the name of a device of its own: for tests of placement, in no list.
+    /// CPU numerics under a device name of its own, for tests of placement. Listed nowhere.
     Stub(usize),
 }
 
@@ -39,10 +39,10 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// In the order in which `auto` prefers them.
+    /// All backends, in the order in which `auto` prefers them.
     pub const ALL: [Backend; 4] = [Backend::Cuda, Backend::Rocm, Backend::Metal, Backend::Vulkan];
 
-    /// As in a device name; also the cargo feature.
+    /// Returns the name in a device name, which is also the cargo feature.
     pub fn as_str(self) -> &'static str {
         match self {
             Backend::Cuda => "cuda",
@@ -52,7 +52,7 @@ impl Backend {
         }
     }
 
-    /// Whether this program was built with it.
+    /// Returns whether this program was built with the backend.
     pub fn is_compiled(self) -> bool {
         match self {
             Backend::Cuda => cfg!(feature = "cuda"),
@@ -64,7 +64,7 @@ impl Backend {
 }
 
 impl DeviceName {
-    /// The class of numbers that the device produces; `auto` counts as what it resolves to.
+    /// Returns the numeric class of the device; `auto` counts as the device that it resolves to.
     pub fn class(&self) -> NumericClass {
         match self {
             DeviceName::Cpu | DeviceName::Stub(_) => NumericClass::Cpu,
@@ -73,8 +73,8 @@ impl DeviceName {
         }
     }
 
-    /// `auto` becomes the first GPU that is not software, or the CPU: a software rasterizer is slower than
-    /// the CPU backend on the same cores. Every other name stays what it is.
+    /// Resolves `auto` to the first GPU that is not software, or to the CPU, because a software rasterizer is slower
+    /// than the CPU backend on the same cores. Every other name stays the same.
     pub fn resolve(&self) -> DeviceName {
         match self {
             DeviceName::Auto => list()

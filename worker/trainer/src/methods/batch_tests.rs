@@ -1,4 +1,4 @@
-//! What batches hold: the bugs that reimplementations of these methods are known for.
+//! Tests of the content of batches, for the known bugs of reimplementations of these methods.
 
 use std::collections::BTreeSet;
 
@@ -13,14 +13,14 @@ fn samples(images: &ImageSet) -> Samples<'_> {
     Samples { images, mean: [0.5, 0.4, 0.3], std: [0.2, 0.3, 0.4], seed: 9 }
 }
 
-/// The same picture under every id.
+/// Returns the same picture under every id.
 fn identical() -> ImageSet {
     let set = small::images();
     let first = set.image(set.ids()[0]).to_vec();
     set.map(|_, _, out| out.copy_from_slice(&first))
 }
 
-/// The inputs of a batch, one by one.
+/// Returns the inputs of a batch, one by one.
 fn inputs(batch: &Batch) -> Vec<Vec<u32>> {
     let length = batch.shape[1..].iter().product();
     batch.inputs.chunks_exact(length).map(|input| input.iter().map(|value| value.to_bits()).collect()).collect()
@@ -67,7 +67,7 @@ fn no_two_images_share_their_draws_and_no_two_epochs() {
     for objective in objectives {
         assert_ne!(objective.training(ids, 1), objective.training(ids, 2));
         assert_eq!(objective.training(ids, 1), objective.training(ids, 1));
-        // What else is in the batch does not matter.
+        // The view of an image does not depend on the rest of the batch.
         let (alone, views) = (objective.training(&ids[3..4], 1), objective.views() as usize);
         let (alone, all) = (inputs(&alone), inputs(&objective.training(ids, 1)));
         assert!((0..views).all(|view| all.contains(&alone[view])));
@@ -89,6 +89,6 @@ fn the_four_copies_are_turns_of_one_augmented_image() {
             assert!(turned == inputs[row], "row {row}");
         }
     }
-    // Augmentation is in training alone.
+    // Only training is augmented.
     assert_ne!(rotation.training(ids, 3), rotation.validation(ids));
 }

@@ -1,19 +1,19 @@
-//! Images of the pretext controls: on them nothing about rotation can be learned.
+//! The images of the pretext controls, from which nothing about rotation can be learned.
 
 use pretext_data::ImageSet;
 use pretext_data::augment::quarter_turns;
 use pretext_shared::draw::{Draw, Place, Purpose};
 use pretext_shared::stage::PretextImages;
 
-/// What a draw decides. The numbers are part of every published result.
+/// The purpose of a draw. The numbers are part of every published result.
 #[derive(Debug, Clone, Copy)]
 enum Operation {
     Noise = 0,
     Turns = 1,
 }
 
-/// The images that pretext training is shown in place of `set`; `None` where it is shown `set` itself. The draws are a
-/// function of `seed` and the sample alone: an image is the same in every epoch.
+/// Returns the images that pretext training sees in place of `set`, or `None` if it sees `set` itself. The draws are a
+/// function of `seed` and the sample only: an image is the same in every epoch.
 pub fn control_images(set: &ImageSet, images: PretextImages, seed: u64) -> Option<ImageSet> {
     let draw = |sample: u32, operation: Operation| {
         let place = Place { seed, purpose: Purpose::Control, epoch: 0, sample: u64::from(sample), view: 0 };

@@ -5,8 +5,8 @@ use burn::tensor::{Int, Tensor};
 
 use super::Scores;
 
-/// Mean over the batch of -log of the label's share of softmax(outputs), and how often the largest output is the label's.
-/// Outputs `[batch, classes]`, labels `[batch]`.
+/// Returns the mean over the batch of -log of the label's share of softmax(outputs), and the number of inputs whose
+/// largest output is the label. Outputs are `[batch, classes]`, labels `[batch]`.
 pub fn cross_entropy(outputs: Tensor<2>, labels: Tensor<1, Int>) -> Scores {
     let [batch, _] = outputs.dims();
     let predicted = outputs.clone().inner().argmax(1).reshape([batch]);

@@ -1,4 +1,4 @@
-//! The linear probe: classes from the features of an encoder that does not move.
+//! The linear probe: predicts classes from the features of a frozen encoder.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,8 +7,9 @@ use burn::tensor::{Device, Int, Tensor, TensorReadError};
 
 use super::{Batch, Objective, Samples, Scores, cross_entropy};
 
-/// Features of the images `ids`, `[ids, features]`, by `features` on a plain device: evaluation mode, no augmentation, no
-/// graph. `None` where `go_on` said no between batches; the error is that of reading the device.
+/// Returns the features of the images `ids`, `[ids, features]`, by `features` on a plain device: evaluation mode, no
+/// augmentation, no graph. Returns `None` if `go_on` returned false between batches. The error is a failed read of the
+/// device.
 pub fn encode(
     features: impl Fn(Tensor<4>) -> Tensor<2>,
     samples: &Samples<'_>,
@@ -38,7 +39,7 @@ pub struct FrozenFeatures {
 }
 
 impl FrozenFeatures {
-    /// Of the samples `ids`, whose features are `rows` (`[ids, features]`).
+    /// Returns the objective for the samples `ids`, whose features are `rows` (`[ids, features]`).
     pub fn new(samples: &Samples<'_>, ids: &[u32], features: usize, rows: Arc<Vec<f32>>) -> Self {
         let index = ids.iter().zip(samples.labels(ids)).enumerate().map(|(row, (id, label))| (*id, (row, label)));
         Self { features, rows, index: index.collect() }

@@ -1,4 +1,4 @@
-//! Weighted k-nearest-neighbour accuracy of features (Wu et al. 2018; lightly's benchmark): how good a representation is,
+//! Weighted k-nearest-neighbour accuracy of features (Wu et al. 2018; lightly's benchmark): measures a representation
 //! without training anything.
 
 use rayon::prelude::*;
@@ -12,15 +12,16 @@ pub struct Bank<'a> {
 }
 
 impl<'a> Bank<'a> {
-    /// Of `labels.len()` features, `[n, length]`; they need not have length one.
+    /// Returns the bank of `labels.len()` features, `[n, length]`, of any length as vectors.
     pub fn new(mut rows: Vec<f32>, length: usize, labels: &'a [i64]) -> Self {
         rows.par_chunks_mut(length.max(1)).for_each(normalize);
         Self { rows, length, labels }
     }
 
-    /// How many of `queries` (`[m, length]`, of classes `labels` below `classes`) are classified correctly: each of the `k`
-    /// rows of highest cosine similarity s votes for its class with weight exp(s / `temperature`). Of equally similar
-    /// rows the earlier is nearer, of classes with equal votes the lower wins.
+    /// Returns the number of `queries` (`[m, length]`, with classes `labels` below `classes`) that are classified
+    /// correctly. Each of the `k` rows of highest cosine similarity s votes for its class with weight exp(s /
+    /// `temperature`). Among equally similar rows the earlier one is nearer; among classes with equal votes the lower
+    /// one wins.
     pub fn correct(&self, queries: &[f32], labels: &[i64], classes: usize, k: usize, temperature: f32) -> u64 {
         let queries = queries.par_chunks_exact(self.length.max(1)).zip(labels);
         queries.filter(|(query, label)| self.classify(query, classes, k, temperature) == Some(**label)).count() as u64
@@ -33,7 +34,7 @@ impl<'a> Bank<'a> {
         let mut near: Vec<(f32, usize)> = similar.zip(0..self.labels.len()).collect();
         let k = k.min(near.len());
         let last = k.checked_sub(1)?;
-        // A total order, so that the same rows are taken whatever the algorithm does with equal ones.
+        // A total order, so that the same rows are chosen whatever the algorithm does with equal ones.
         let nearer = |a: &(f32, usize), b: &(f32, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
         near.select_nth_unstable_by(last, nearer);
         near.truncate(k);
@@ -64,7 +65,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
-/// To length one; a row without direction stays zero.
+/// Scales a row to length one; a zero row stays zero.
 fn normalize(row: &mut [f32]) {
     let norm = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     if norm > 0.0 {
@@ -92,7 +93,7 @@ mod tests {
         // Three neighbours: one of similarity 1 against two of 1/2. exp(1 / t) against 2 exp(1 / 2t): equal at t = 1 / (2 ln 2).
         assert_eq!(class_of(&bank, east, 3, 0.70), 0);
         assert_eq!(class_of(&bank, east, 3, 0.74), 1);
-        // More neighbours than there are.
+        // More neighbours than rows.
         assert_eq!(class_of(&bank, east, 200, 10.0), 1);
         assert_eq!(class_of(&bank, [-1.0, 0.0], 1, 0.1), 2);
     }

@@ -1,4 +1,4 @@
-//! Methods: what a network is trained to do. One file per method, each readable next to its paper, all behind
+//! Methods: the objectives that a network is trained on. Each method is one file, readable next to its paper, behind
 //! [`Objective`].
 
 #[cfg(test)]
@@ -27,30 +27,30 @@ pub use samples::Samples;
 pub use simclr::Simclr;
 pub use supervised::Supervised;
 
-/// What a network is trained to do.
+/// A training objective.
 ///
-/// Batches are made on the host. Every draw is a function of (seed, epoch, sample, view), so a batch does not depend on
-/// threads, on resume, or on what else is in it. Validation batches have no epoch: they are the same every time.
+/// Batches are made on the host. Every draw is a function of (seed, epoch, sample, view), so an image does not depend
+/// on threads, on resume, or on the rest of the batch. Validation batches have no epoch: they are the same every time.
 pub trait Objective: Sync {
-    /// Network inputs made of each image.
+    /// Returns the number of network inputs that are made of each image.
     fn views(&self) -> u64 {
         1
     }
 
-    /// Whether a last training batch that is not full is left out.
+    /// Returns whether a last training batch that is not full is skipped.
     fn full_batches_only(&self) -> bool {
         false
     }
 
-    /// The fewest images that can be scored together.
+    /// Returns the smallest number of images that can be scored together.
     fn smallest_batch(&self) -> usize {
         1
     }
 
-    /// The batch of the training images `ids` in `epoch` (from 1).
+    /// Returns the batch of the training images `ids` in `epoch` (from 1).
     fn training(&self, ids: &[u32], epoch: u32) -> Batch;
 
-    /// The batch of the validation images `ids`.
+    /// Returns the batch of the validation images `ids`.
     fn validation(&self, ids: &[u32]) -> Batch;
 
     /// Scores the network's outputs `[batch, outputs]` against the batch's labels.
@@ -60,16 +60,16 @@ pub trait Objective: Sync {
 /// Network inputs and labels, on the host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// Of [`Self::shape`].
+    /// Values of the inputs, of [`Self::shape`].
     pub inputs: Vec<f32>,
     /// `[batch, channel, height, width]`.
     pub shape: [usize; 4],
-    /// One for each input.
+    /// One label for each input.
     pub labels: Vec<i64>,
 }
 
 impl Batch {
-    /// Inputs and labels on `device`.
+    /// Copies inputs and labels to `device`.
     pub fn upload(self, device: &Device) -> (Tensor<4>, Tensor<1, Int>) {
         let count = self.labels.len();
         let inputs = Tensor::from_data(TensorData::new(self.inputs, self.shape), device);
@@ -77,19 +77,19 @@ impl Batch {
     }
 }
 
-/// What an objective makes of the network's outputs.
+/// The scores of a batch.
 #[derive(Debug, Clone)]
 pub struct Scores {
     /// Mean loss of the batch, `[1]`.
     pub loss: Tensor<1>,
-    /// How many inputs were predicted correctly, `[1]`.
+    /// Number of inputs that were predicted correctly, `[1]`.
     pub correct: Tensor<1, Int>,
     /// Inputs scored.
     pub seen: u64,
 }
 
-/// Divides validation images into batches of `batch`. None is left out: a remainder of fewer than `smallest` images joins
-/// the batch before it.
+/// Divides validation images into batches of `batch`. Every image is in a batch: a remainder of fewer than `smallest`
+/// images joins the batch before it.
 pub fn validation_batches(ids: &[u32], batch: usize, smallest: usize) -> Vec<&[u32]> {
     let mut whole = ids.len() / batch;
     let remainder = ids.len() % batch;

@@ -5,13 +5,13 @@ use burn::tensor::{Bool, Int, Tensor};
 
 use super::Scores;
 
-/// With z_i the rows of `projections` (`[2N, length]`) scaled to length one, s_ij = z_i · z_j / `temperature` and p(i) the row of
-/// i's other view (`partners`, `[2N]`):
+/// Returns the loss of `projections` (`[2N, length]`). The rows scaled to length one are z_i, s_ij = z_i · z_j /
+/// `temperature`, and p(i) is the row of i's other view (`partners`, `[2N]`):
 ///
 /// L = 1/(2N) Σ_i ( -s_i,p(i) + log Σ_{k≠i} exp s_ik )
 ///
-/// The sum runs over every other row, the partner included. (The authors' code returns twice this value: one mean for each
-/// view.) Correct is a row whose most similar other row is its partner. A single pair has loss 0.
+/// The sum runs over every other row, including the partner. (The authors' code returns twice this value: one mean for
+/// each view.) A row is correct if its most similar other row is its partner. A single pair has loss 0.
 pub fn nt_xent(projections: Tensor<2>, partners: Tensor<1, Int>, temperature: f32) -> Scores {
     let [rows, _] = projections.dims();
     // The clamp keeps a zero vector finite. It comes before the root, whose derivative at zero is infinite.
@@ -35,7 +35,7 @@ mod tests {
 
     use super::*;
 
-    /// Loss, correct rows, gradient with respect to the rows.
+    /// Returns loss, number of correct rows, and gradient with respect to the rows.
     fn run(values: &[f32], rows: usize, temperature: f32) -> (f64, i64, Vec<f32>) {
         let device = Device::flex().autodiff();
         let data = TensorData::new(values.to_vec(), [rows, values.len() / rows]);
@@ -70,15 +70,15 @@ mod tests {
     #[test]
     fn closed_forms() {
         for (n, temperature) in [(1, 0.5), (2, 0.5), (8, 0.05), (64, 5.0)] {
-            // All views equal: every other row is as likely.
+            // All views are equal: every other row is equally likely.
             let (loss, ..) = run(&vec![0.3; 2 * n * 16], 2 * n, temperature);
             assert!((loss - ((2 * n - 1) as f64).ln()).abs() < 2e-5, "{loss}");
-            // Pairs equal, different pairs orthogonal.
+            // The two rows of a pair are equal; different pairs are orthogonal.
             let mut pairs = vec![0f32; 2 * n * n];
             (0..2 * n).for_each(|i| pairs[i * n + i % n] = 2.0);
             let (loss, correct, _) = run(&pairs, 2 * n, temperature);
             let expected = (1.0 + (2 * n - 2) as f64 * (-1.0 / f64::from(temperature)).exp()).ln();
-            assert!((loss - expected).abs() < 1e-5, "{loss} and not {expected}");
+            assert!((loss - expected).abs() < 1e-5, "{loss}, expected {expected}");
             assert_eq!(correct, 2 * n as i64);
         }
     }
@@ -88,7 +88,7 @@ mod tests {
         let rows = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0, -1.0, 1.0];
         for (temperature, expected) in [(0.5, 0.5359693518), (0.1, 0.3472107196), (1.0, 0.7326023903)] {
             let (loss, ..) = run(&rows, 4, temperature);
-            assert!((loss - expected).abs() < 1e-6, "{loss} and not {expected}");
+            assert!((loss - expected).abs() < 1e-6, "{loss}, expected {expected}");
         }
         let expected = [0.0, -0.098357, 0.740762, 0.0, -0.370381, 0.370381, -0.049178, -0.049178];
         let (.., gradient) = run(&rows, 4, 0.5);
@@ -110,14 +110,14 @@ mod tests {
                     reference(&moved, rows, temperature)
                 };
                 let difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-                assert!((difference - f64::from(*own)).abs() < 5e-6, "{difference} and not {own}");
+                assert!((difference - f64::from(*own)).abs() < 5e-6, "{difference}, expected {own}");
             }
         }
     }
 
     #[test]
     fn extremes_stay_finite() {
-        // Similarities of up to 1000, and a row without direction.
+        // Similarities of up to 1000, and a zero row.
         let mut rows = random(8 * 4);
         rows[..4].fill(0.0);
         let (loss, _, gradient) = run(&rows, 8, 1e-3);

@@ -1,7 +1,7 @@
 //! Rotation prediction (RotNet: Gidaris, Singh and Komodakis, ICLR 2018).
 //!
-//! Each image is augmented once (pad, crop, mirror) and then turned by 0, 90, 180 and 270 degrees; all four copies
-//! are in the batch, labelled 0 to 3. Turns are exact: pixels move, none is interpolated.
+//! Each image is augmented once (pad, crop, mirror) and then turned by 0, 90, 180 and 270 degrees. All four copies are
+//! in the batch, labelled 0 to 3. Turns are exact: pixels move without interpolation.
 
 use burn::tensor::{Int, Tensor};
 use pretext_data::augment::{crop_flip, quarter_turns, to_unit};
@@ -15,13 +15,13 @@ pub(super) const ROTATIONS: usize = 4;
 /// See the module.
 #[derive(Debug)]
 pub struct Rotation<'a> {
-    /// The images; their classes are not looked at.
+    /// The images; their classes are not used.
     pub samples: Samples<'a>,
     /// Augmentation before the turns.
     pub augment: CropFlip,
 }
 
-/// Labels 0, 1, 2, 3 for each of `images` images.
+/// Returns labels 0, 1, 2, 3 for each of `images` images.
 pub(super) fn labels(images: usize) -> Vec<i64> {
     (0..images).flat_map(|_| 0..ROTATIONS as i64).collect()
 }
@@ -34,7 +34,7 @@ pub(super) fn turn(size: usize, copies: &mut [f32]) {
     }
 }
 
-/// The four rotations of each image as it is, with the draws of no one.
+/// Returns the four rotations of each image, without augmentation.
 pub(super) fn plain(samples: &Samples<'_>, ids: &[u32]) -> Batch {
     samples.batch(ids.len(), ROTATIONS, labels(ids.len()), |i, out| {
         to_unit(samples.images.image(ids[i]), &mut out[..samples.length()]);

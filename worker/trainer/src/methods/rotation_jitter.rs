@@ -1,7 +1,7 @@
-//! Rotation prediction on colour-jittered images: as [`super::Rotation`], but each of the four copies gets a colour
-//! jitter of its own, so that colours (or what a scanner does to them) give no rotation away.
+//! Rotation prediction on colour-jittered images. It is the same as [`super::Rotation`], but each of the four copies
+//! has a colour jitter of its own, so that colours (or the traces of a scanner) do not show the rotation.
 //!
-//! Validation is that of rotation, without jitter: both methods are then measured on the same pictures.
+//! Validation is the same as for rotation, without jitter: both methods are measured on the same pictures.
 
 use burn::tensor::{Int, Tensor};
 use pretext_data::augment::{ColorJitter, crop_flip};
@@ -13,7 +13,7 @@ use super::{Batch, Objective, Samples, Scores, cross_entropy};
 /// See the module.
 #[derive(Debug)]
 pub struct RotationJitter<'a> {
-    /// The images; their classes are not looked at.
+    /// The images; their classes are not used.
     pub samples: Samples<'a>,
     /// Augmentation before the turns.
     pub augment: CropFlip,

@@ -7,32 +7,32 @@ use rayon::prelude::*;
 
 use super::Batch;
 
-/// Images, how they are normalised, and the seed of their augmentation.
+/// Images, their normalisation, and the seed of their augmentation.
 #[derive(Debug, Clone, Copy)]
 pub struct Samples<'a> {
     /// The images.
     pub images: &'a ImageSet,
     /// Subtracted from each channel, for pixels in [0, 1].
     pub mean: [f32; 3],
-    /// Then divides each channel.
+    /// Divides each channel after the subtraction.
     pub std: [f32; 3],
     /// Training seed.
     pub seed: u64,
 }
 
 impl Samples<'_> {
-    /// Where the augmentation of a view of a sample is drawn.
+    /// Returns the place of the draws that augment a view of a sample.
     pub fn place(&self, epoch: u32, sample: u32, view: u32) -> Place {
         Place { seed: self.seed, purpose: Purpose::Augment, epoch, sample: u64::from(sample), view }
     }
 
-    /// Values of one image.
+    /// Returns the number of values of one image.
     pub fn length(&self) -> usize {
         3 * self.images.size() * self.images.size()
     }
 
-    /// A batch of `groups` times `group` images, on all threads: `draw` fills group `i` with planes in [0, 1], which
-    /// are then normalised.
+    /// Returns a batch of `groups` times `group` images, made on all threads. `draw` fills group `i` with planes in [0,
+    /// 1], which are then normalised.
     pub fn batch(
         &self,
         groups: usize,
@@ -49,12 +49,12 @@ impl Samples<'_> {
         Batch { inputs, shape: [groups * group, 3, size, size], labels }
     }
 
-    /// The classes of `ids`.
+    /// Returns the classes of `ids`.
     pub fn labels(&self, ids: &[u32]) -> Vec<i64> {
         ids.iter().map(|id| i64::from(self.images.label(*id))).collect()
     }
 
-    /// The images `ids` as they are, with their classes.
+    /// Returns the images `ids` without augmentation, with their classes.
     pub fn plain(&self, ids: &[u32]) -> Batch {
         self.batch(ids.len(), 1, self.labels(ids), |i, out| to_unit(self.images.image(ids[i]), out))
     }

@@ -1,12 +1,12 @@
 //! SimCLR (Chen, Kornblith, Norouzi and Hinton, ICML 2020).
 //!
-//! Two views of each image, drawn independently from one pipeline, go through encoder and projection head in *one* batch (so
-//! that batch normalisation sees both), first all first views, then all second views. NT-Xent pulls the two
-//! views of an image together and pushes all other images of the batch away. Batches are all of one size, because the
+//! Two views of each image are drawn independently from one pipeline. They go through encoder and projection head in
+//! *one* batch, so that batch normalisation sees both: all first views, then all second views. NT-Xent pulls the two
+//! views of an image together and pushes all other images of the batch away. All batches have one size, because the
 //! number of negatives is part of the loss.
 //!
-//! Validation uses two fixed views of each image, drawn as those of an epoch 0 that never trains, in batches of the training
-//! size and a remainder (which has fewer negatives, hence a smaller loss); no image is left out.
+//! Validation uses two fixed views of each image, with the draws of epoch 0, in which nothing trains. Batches have the
+//! training size; the remainder is a smaller batch with fewer negatives, hence a smaller loss. Every image is used.
 
 use burn::tensor::{Int, Tensor};
 use pretext_data::augment::SimclrView;
@@ -16,9 +16,9 @@ use super::{Batch, Objective, Samples, Scores, nt_xent};
 /// See the module.
 #[derive(Debug)]
 pub struct Simclr<'a> {
-    /// The images; their classes are not looked at.
+    /// The images; their classes are not used.
     pub samples: Samples<'a>,
-    /// How views are drawn.
+    /// The drawer of views.
     pub view: SimclrView,
     /// Softmax temperature.
     pub temperature: f32,

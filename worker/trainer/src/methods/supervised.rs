@@ -1,11 +1,12 @@
-//! Supervised learning: the class of an image. Alone it is the baseline; after a pretext it is fine-tuning.
+//! Supervised learning: predicts the class of an image. Alone it is the baseline; after a pretext stage it is
+//! fine-tuning.
 
 use super::{Batch, Objective, Samples, Scores, cross_entropy};
 use burn::tensor::{Int, Tensor};
 use pretext_data::augment::Labelled;
 
-/// Cross-entropy over the classes. Training images are cropped and mirrored at random, validation images are seen as they
-/// are.
+/// Cross-entropy over the classes. Training images are cropped and mirrored at random; validation images are not
+/// augmented.
 #[derive(Debug)]
 pub struct Supervised<'a> {
     /// The labelled images.

@@ -1,4 +1,4 @@
-//! The encoders behind one name.
+//! The encoders as one type.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -20,7 +20,7 @@ pub enum Encoder {
 }
 
 impl Encoder {
-    /// The encoder of `spec`, with zero weights.
+    /// Returns the encoder of `spec`, with zero weights.
     pub fn blank(spec: &EncoderSpec, device: &Device) -> Self {
         match spec {
             EncoderSpec::SmallCnn { width, blocks } => {
@@ -32,7 +32,7 @@ impl Encoder {
         }
     }
 
-    /// Images `[batch, 3, size, size]` to features `[batch, features]`: the last maps, averaged.
+    /// Turns images `[batch, 3, size, size]` into features `[batch, features]`: the last maps, averaged.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let images = Maps::of(images);
         let maps = match self {
@@ -44,7 +44,8 @@ impl Encoder {
         maps.mean()
     }
 
-    /// What of this encoder is `spec`, which must begin it (see [`EncoderSpec::begins`]): its first blocks, or all.
+    /// Returns the part of this encoder that is `spec`: its first blocks, or all of it. The encoder must begin with
+    /// `spec` (see [`EncoderSpec::begins`]).
     pub fn beginning(mut self, spec: &EncoderSpec) -> Self {
         match (&mut self, spec) {
             (Encoder::SmallCnn(encoder), EncoderSpec::SmallCnn { blocks, .. }) => {

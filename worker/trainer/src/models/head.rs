@@ -1,4 +1,4 @@
-//! Heads: from features to what a method scores.
+//! Heads: turn features into the outputs that a method scores.
 
 use burn::module::Module;
 use burn::nn::{Initializer, Linear, LinearConfig};
@@ -20,7 +20,7 @@ pub enum HeadSpec {
         /// Length of the output.
         outputs: usize,
     },
-    /// Classes by way of a hidden layer: the projection's two layers.
+    /// Two layers to the classes, as in the projection.
     Mlp {
         /// Length of the output.
         outputs: usize,
@@ -36,10 +36,10 @@ pub enum Head {
     Projection(Projection),
 }
 
-/// SimCLR's projection head g(h) = W2 relu(W1 h) as in the paper (Chen et al. 2020, section 3): two layers with
-/// biases, the hidden one as long as the features, no batch normalisation. (The authors' later code normalises both
-/// layers and then leaves the biases out; the small-image reimplementations that report a spread over seeds
-/// do without.)
+/// SimCLR's projection head g(h) = W2 relu(W1 h) as in the paper (Chen et al. 2020, section 3): two layers with biases,
+/// the hidden layer as long as the features, no batch normalisation. (The authors' later code normalises both layers
+/// and then has no biases. The reimplementations for small images that report a spread over seeds have no
+/// normalisation.)
 #[derive(Debug, Module)]
 pub struct Projection {
     /// Features to features.
@@ -53,7 +53,7 @@ fn linear(inputs: usize, outputs: usize, device: &Device) -> Linear {
 }
 
 impl Head {
-    /// The head of `spec` on `features` features, with zero weights.
+    /// Returns the head of `spec` on `features` features, with zero weights.
     pub fn blank(spec: &HeadSpec, features: usize, device: &Device) -> Self {
         match spec {
             HeadSpec::Linear { outputs } => Head::Linear(linear(features, *outputs, device)),
@@ -64,7 +64,7 @@ impl Head {
         }
     }
 
-    /// `[batch, features]` to `[batch, outputs]`.
+    /// Turns `[batch, features]` into `[batch, outputs]`.
     pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
         match self {
             Head::Linear(layer) => layer.forward(features),

@@ -1,33 +1,33 @@
 //! Initial weights, drawn on the host from the seed and the path of each parameter. burn draws weights at first use
-//! from one generator per process, so they would depend on everything that ran before.
+//! from one generator per process; such weights would depend on everything that ran before.
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Tensor, TensorData};
 use pretext_shared::draw::{Draw, Place, Purpose};
 use rayon::prelude::*;
 
-/// Sets the weights of a module whose weights are zero: convolutions as Kaiming normal by fan-out
-/// (He et al. 2015; torchvision's ResNets), weights of linear layers uniform within ±1/√fan-in, biases zero. Normalisation
-/// keeps what it was made with: scale and variance 1, shift and mean 0.
+/// Sets the weights of a module whose weights are zero. Convolutions are Kaiming normal by fan-out (He et al. 2015;
+/// torchvision's ResNets), weights of linear layers uniform within ±1/√fan-in, and biases zero. Normalisation keeps its
+/// values: scale and variance 1, shift and mean 0.
 pub fn initialize<M: Module>(module: M, seed: u64) -> M {
     module.map(&mut Initialize { seed, path: Vec::new() })
 }
 
 struct Initialize {
     seed: u64,
-    /// Names of modules; `None` for the variant of an enum, which is no part of a parameter's path.
+    /// Names of modules; `None` for the variant of an enum, which is not part of a parameter's path.
     path: Vec<Option<String>>,
 }
 
 impl Initialize {
-    /// The start of the hash of the parameter's path.
+    /// Returns the start of the hash of the parameter's path.
     fn key(&self) -> u64 {
         let path = self.path.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(".");
         let hash = blake3::hash(path.as_bytes());
         u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
     }
 
-    /// Values of a tensor of `rows` rows, each drawn by `draw` from a stream of its own.
+    /// Returns values of a tensor of `rows` rows. `draw` draws each row from a stream of its own.
     fn values(&self, rows: usize, length: usize, draw: impl Fn(&mut Draw) -> f32 + Sync) -> Vec<f32> {
         let place = Place { seed: self.seed, purpose: Purpose::Init, epoch: 0, sample: self.key(), view: 0 };
         let mut values = vec![0f32; rows * length];
@@ -71,7 +71,7 @@ impl ModuleMapper for Initialize {
             }
             None => zeros,
         };
-        // The id is random in burn; it is written into records, and equal models are to be equal files.
+        // In burn the id is random. It is written into records, and equal models must be equal files.
         Param::from_mapped_value(ParamId::from(self.key()), tensor, mapper)
     }
 }
@@ -112,7 +112,7 @@ mod tests {
     fn weights_depend_on_seed_and_path_only() {
         let (small, linear) = (EncoderSpec::SmallCnn { width: 8, blocks: 2 }, HeadSpec::Linear { outputs: 3 });
         let reference = weights(&small, &linear, 5, &Device::flex());
-        // Draws of others, another device, another head, another thread: nothing moves.
+        // Other draws, another device, another head or another thread change nothing.
         Tensor::<1>::random([10], Distribution::Default, &Device::flex()).into_data();
         assert_eq!(weights(&small, &linear, 5, &Device::flex().autodiff()), reference);
         let projection = weights(&small, &HeadSpec::Projection { outputs: 6 }, 5, &Device::flex());

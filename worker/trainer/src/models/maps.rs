@@ -1,5 +1,5 @@
-//! Feature maps, in the layout that suits the device: on the CPU channels are last, with operations of our own
-//! ([`crate::cpu`]); elsewhere channels are first, with burn's.
+//! Feature maps, in the layout of the device. On the CPU channels are last, with operations of our own
+//! ([`crate::cpu`]); on other devices channels are first, with burn's operations.
 
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
@@ -26,7 +26,7 @@ enum Layout {
 }
 
 impl Maps {
-    /// Of images `[batch, channel, height, width]`.
+    /// Returns the maps of images `[batch, channel, height, width]`.
     pub fn of(images: Tensor<4>) -> Self {
         if cpu::serves(&images.device()) {
             Self { tensor: images.permute([0, 2, 3, 1]), layout: Layout::ChannelsLast }
@@ -35,7 +35,7 @@ impl Maps {
         }
     }
 
-    /// `[batch, channel, height, width]`, whatever the layout.
+    /// Returns `[batch, channel, height, width]`, whatever the layout.
     pub fn into_channels_first(self) -> Tensor<4> {
         match self.layout {
             Layout::ChannelsFirst => self.tensor,
@@ -55,8 +55,9 @@ impl Maps {
         Self { tensor, layout }
     }
 
-    /// Batch normalisation, plus `skip` where there is one, then `after`. Batch statistics are used, and running statistics
-    /// moved, where the maps are on a training device and the layer trains; the running statistics are used elsewhere.
+    /// Batch normalisation; adds `skip` if it is given, then applies `after`. If the maps are on a training device and
+    /// the layer trains, this uses batch statistics and updates the running statistics. Else it uses the running
+    /// statistics.
     pub fn normalize(self, norm: &BatchNorm, skip: Option<Maps>, after: After) -> Self {
         let layout = self.layout;
         let tensor = match layout {
@@ -76,7 +77,7 @@ impl Maps {
         Self { tensor, layout }
     }
 
-    /// The largest value of each `k`×`k` window.
+    /// Returns the largest value of each `k`×`k` window.
     pub fn max_pool(self, k: usize, stride: usize, padding: usize) -> Self {
         let layout = self.layout;
         let tensor = match layout {
@@ -89,7 +90,8 @@ impl Maps {
         Self { tensor, layout }
     }
 
-    /// The mean of each `k`×`k` window, zeros of the padding included. burn's operation in both layouts: one network uses it, once.
+    /// Returns the mean of each `k`×`k` window, including the zeros of the padding. This is burn's operation in both
+    /// layouts, because only one network uses it, once.
     pub fn mean_pool(self, k: usize, stride: usize, padding: usize) -> Self {
         let layout = self.layout;
         let maps = avg_pool2d(
@@ -106,7 +108,7 @@ impl Maps {
         Self { tensor, layout }
     }
 
-    /// The mean of each channel, `[batch, channel]`.
+    /// Returns the mean of each channel, `[batch, channel]`.
     pub fn mean(self) -> Tensor<2> {
         match self.layout {
             Layout::ChannelsLast => cpu::mean_pool(self.tensor),
@@ -118,7 +120,7 @@ impl Maps {
     }
 }
 
-/// What burn's batch normalisation does, for channels that are last.
+/// burn's batch normalisation, for channels that are last.
 fn normalize(x: Tensor<4>, norm: &BatchNorm, skip: Option<Tensor<4>>, after: After) -> Tensor<4> {
     let (gamma, beta, device) = (norm.gamma.val(), norm.beta.val(), x.device());
     if !(device.is_autodiff() && norm.training.is_enabled()) {

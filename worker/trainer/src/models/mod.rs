@@ -1,5 +1,4 @@
-//! Networks: an encoder that turns images into features, and a head that turns features into what a
-//! method scores.
+//! Networks: an encoder turns images into features, and a head turns features into the outputs that a method scores.
 
 mod conv;
 mod encoder;
@@ -25,13 +24,13 @@ pub use pool::{MaxPool, MeanPool};
 pub use resnet::{BasicBlock, Bottleneck, ResNet18, ResNet50};
 pub use small_cnn::{ResidualBlock, SmallCnn};
 
-/// Something that training can move: maps inputs `[batch, …]` to outputs `[batch, outputs]`.
+/// A model that can be trained: maps inputs `[batch, …]` to outputs `[batch, outputs]`.
 pub trait Model: Module {
-    /// The forward pass. Batch statistics are used, and running statistics moved, where the input is on a
-    /// training device; the running statistics are used elsewhere.
+    /// Runs the forward pass. If the input is on a training device, this uses batch statistics and updates the running
+    /// statistics. Else it uses the running statistics.
     fn forward(&self, input: Tensor<4>) -> Tensor<2>;
 
-    /// What the head is given: features `[batch, features]`.
+    /// Returns the head's input: features `[batch, features]`.
     fn features(&self, input: Tensor<4>) -> Tensor<2>;
 }
 
@@ -45,13 +44,13 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network on `device` with the initial weights of `seed`: they depend on the seed and on the path of each
-    /// parameter alone, so every method and policy of a seed starts from the same encoder.
+    /// Returns a network on `device` with the initial weights of `seed`. They depend only on the seed and on the path
+    /// of each parameter, so every method and policy of a seed starts from the same encoder.
     pub fn new(encoder: &EncoderSpec, head: &HeadSpec, seed: u64, device: &Device) -> Self {
         initialize(Self::blank(encoder, head, device), seed)
     }
 
-    /// A network whose weights are all zero, to load a record into.
+    /// Returns a network whose weights are all zero, to load a record into.
     pub fn blank(encoder: &EncoderSpec, head: &HeadSpec, device: &Device) -> Self {
         Self { encoder: Encoder::blank(encoder, device), head: Head::blank(head, encoder.features(), device) }
     }
@@ -67,8 +66,8 @@ impl Model for Network {
     }
 }
 
-/// A head alone, on the features of a frozen encoder given as `[batch, features, 1, 1]`. Its parameters have the
-/// paths that they have in a [`Network`], hence the same initial weights.
+/// A head alone, on the features of a frozen encoder, given as `[batch, features, 1, 1]`. Its parameters have the same
+/// paths as in a [`Network`], hence the same initial weights.
 #[derive(Module, Debug)]
 pub struct Probe {
     /// The head.
@@ -76,7 +75,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// A head on `features` features with the initial weights of `seed`.
+    /// Returns a head on `features` features with the initial weights of `seed`.
     pub fn new(features: usize, head: &HeadSpec, seed: u64, device: &Device) -> Self {
         initialize(Self { head: Head::blank(head, features, device) }, seed)
     }
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
 
     fn parameters(encoder: &EncoderSpec) -> usize {
-        // Running statistics count as parameters of a module and not of a network.
+        // Running statistics count as parameters of a module but not of a network.
         struct Count(usize);
         impl burn::module::ModuleVisitor for Count {
             fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {

@@ -8,11 +8,12 @@ use super::conv::ConvBn;
 use super::maps::{After, Maps};
 use super::pool::{MaxPool, MeanPool};
 
-/// Channels of a block, but for the last layer of the first.
+/// Channels of a block, except for the last layer of the first block.
 const WIDTH: usize = 192;
 
-/// A 3×3 pooling of stride 2 ends the first block (maximum) and the second (mean, in which the zeros of the padding count: PyTorch's
-/// default), so an encoder that ends with block 2 has the features that RotNet probes as `conv2`.
+/// A 3×3 pooling of stride 2 ends the first block (maximum) and the second (mean, including the zeros of the padding,
+/// as is PyTorch's default). An encoder that ends with block 2 therefore has the features that RotNet probes as
+/// `conv2`.
 #[derive(Module, Debug)]
 pub struct Nin {
     /// The blocks.
@@ -35,13 +36,14 @@ pub struct NinBlock {
 }
 
 impl Nin {
-    /// The first `blocks` blocks, with zero weights.
+    /// Returns the first `blocks` blocks, with zero weights.
     pub fn blank(blocks: usize, device: &Device) -> Self {
         let blocks = (0..blocks.max(1)).map(|i| NinBlock::blank(i, device)).collect();
         Self { blocks, maximum: MaxPool::halving(), mean: MeanPool::halving() }
     }
 
-    /// Images of 3 channels to the last block's maps: 192 channels of ⌈size / 4⌉ (of one block 96 of ⌈size / 2⌉).
+    /// Images of 3 channels become the last block's maps: 192 channels of ⌈size / 4⌉ (with one block, 96 of ⌈size /
+    /// 2⌉).
     pub fn forward(&self, images: Maps) -> Maps {
         self.blocks.iter().enumerate().fold(images, |x, (i, block)| match (i, block.forward(x)) {
             (0, x) => self.maximum.forward(x),

@@ -13,7 +13,7 @@ pub struct MaxPool {
 }
 
 impl MaxPool {
-    /// A 3×3 window at stride 2, padded so that the size is halved: what follows the 7×7 stem of a ResNet.
+    /// Returns a 3×3 window at stride 2, padded so that the size is halved, as after the 7×7 stem of a ResNet.
     pub fn halving() -> Self {
         Self { k: 3, stride: 2, padding: 1 }
     }
@@ -24,7 +24,7 @@ impl MaxPool {
     }
 }
 
-/// The mean of each window, in which the zeros of the padding count: PyTorch's default.
+/// The mean of each window, including the zeros of the padding, as is PyTorch's default.
 #[derive(Module, Debug)]
 pub struct MeanPool {
     k: usize,
@@ -33,7 +33,7 @@ pub struct MeanPool {
 }
 
 impl MeanPool {
-    /// A 3×3 window at stride 2, padded so that the size is halved.
+    /// Returns a 3×3 window at stride 2, padded so that the size is halved.
     pub fn halving() -> Self {
         Self { k: 3, stride: 2, padding: 1 }
     }

@@ -20,7 +20,7 @@ pub struct ResNet18 {
     pub conv1: Conv,
     /// Its normalisation.
     pub bn1: BatchNorm,
-    /// Of the 7×7 stem only.
+    /// Present after the 7×7 stem only.
     pub maxpool: Option<MaxPool>,
     /// 64 channels.
     pub layer1: Vec<BasicBlock>,
@@ -62,7 +62,7 @@ pub struct BasicBlock {
     pub conv2: Conv,
     /// Normalises `conv2`.
     pub bn2: BatchNorm,
-    /// The shortcut where the shape changes.
+    /// The shortcut, if the shape changes.
     pub downsample: Option<ConvBn>,
 }
 
@@ -81,7 +81,7 @@ pub struct Bottleneck {
     pub conv3: Conv,
     /// Normalises `conv3`.
     pub bn3: BatchNorm,
-    /// The shortcut where the shape changes.
+    /// The shortcut, if the shape changes.
     pub downsample: Option<ConvBn>,
 }
 
@@ -102,7 +102,7 @@ fn stem_forward(conv: &Conv, bn: &BatchNorm, maxpool: &Option<MaxPool>, images: 
 }
 
 impl ResNet18 {
-    /// With zero weights.
+    /// Returns the network with zero weights.
     pub fn blank(kind: Stem, device: &Device) -> Self {
         let (conv1, bn1, maxpool) = stem(kind, device);
         let stage = |i: usize| -> Vec<BasicBlock> {
@@ -113,7 +113,7 @@ impl ResNet18 {
         Self { conv1, bn1, maxpool, layer1: stage(0), layer2: stage(1), layer3: stage(2), layer4: stage(3) }
     }
 
-    /// The maps of the last stage.
+    /// Returns the maps of the last stage.
     pub fn forward(&self, images: Maps) -> Maps {
         let x = stem_forward(&self.conv1, &self.bn1, &self.maxpool, images);
         let blocks = [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten();
@@ -122,7 +122,7 @@ impl ResNet18 {
 }
 
 impl ResNet50 {
-    /// With zero weights.
+    /// Returns the network with zero weights.
     pub fn blank(kind: Stem, device: &Device) -> Self {
         let (conv1, bn1, maxpool) = stem(kind, device);
         let stage = |i: usize, blocks: usize| -> Vec<Bottleneck> {
@@ -135,7 +135,7 @@ impl ResNet50 {
         Self { conv1, bn1, maxpool, layer1, layer2, layer3, layer4 }
     }
 
-    /// The maps of the last stage.
+    /// Returns the maps of the last stage.
     pub fn forward(&self, images: Maps) -> Maps {
         let x = stem_forward(&self.conv1, &self.bn1, &self.maxpool, images);
         let blocks = [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten();

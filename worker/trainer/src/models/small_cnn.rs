@@ -22,12 +22,12 @@ pub struct ResidualBlock {
     pub a: ConvBn,
     /// Keeps the size.
     pub b: ConvBn,
-    /// A 1×1 convolution where the shape changes.
+    /// A 1×1 convolution, if the shape changes.
     pub shortcut: Option<ConvBn>,
 }
 
 impl SmallCnn {
-    /// `width` channels in the first of `blocks` blocks.
+    /// Returns the network with `width` channels in the first of `blocks` blocks.
     pub fn blank(width: usize, blocks: usize, device: &Device) -> Self {
         let mut inputs = width;
         let mut block = |i: usize| {
@@ -39,7 +39,7 @@ impl SmallCnn {
         Self { stem: ConvBn::blank(3, width, 3, 1, device), blocks: (0..blocks).map(&mut block).collect() }
     }
 
-    /// Images of 3 channels to the last block's maps.
+    /// Images of 3 channels become the last block's maps.
     pub fn forward(&self, images: Maps) -> Maps {
         let x = self.stem.forward(images, None, After::Relu);
         self.blocks.iter().fold(x, |x, block| block.forward(x))

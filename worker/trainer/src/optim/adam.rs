@@ -10,8 +10,8 @@ const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
 
-/// g += wd·w; m = β1·m + (1-β1)·g; v = β2·v + (1-β2)·g²; w -= lr · m̂ / (√v̂ + ε), with m̂ and v̂ corrected for their start at
-/// zero. β1 = 0.9, β2 = 0.999, ε = 1e-8.
+/// g += wd·w; m = β1·m + (1-β1)·g; v = β2·v + (1-β2)·g²; w -= lr · m̂ / (√v̂ + ε). m̂ and v̂ are corrected for their
+/// start at zero. β1 = 0.9, β2 = 0.999, ε = 1e-8.
 #[derive(Clone, Debug)]
 pub struct Adam {
     /// wd: an L2 penalty inside the gradient, as in the paper and in PyTorch's `Adam`.
@@ -33,7 +33,7 @@ impl<const D: usize> RecordState for AdamState<D> {
         out.push_tensor(prefix, "second", self.second.data());
     }
 
-    // The device that burn offers is the default one and not the one that trains.
+    // burn passes the default device, which may not be the device that trains.
     fn state_unflatten(prefix: &str, source: &mut StateSource, _: &Device) -> Option<Self> {
         Some(Self {
             steps: source.take_scalar(prefix, "steps")?.try_into().ok()?,

@@ -1,11 +1,11 @@
-//! Adam with decoupled weight decay (Loshchilov and Hutter 2019), as PyTorch has it.
+//! Adam with decoupled weight decay (Loshchilov and Hutter 2019), as in PyTorch.
 
 use burn::optim::{LearningRate, Optimizer};
 use burn::tensor::{Device, Tensor};
 
 use super::{Adam, AdamState};
 
-/// w *= 1 - lr·wd, then a step of [`Adam`] without a penalty: the decay never enters the moments.
+/// w *= 1 - lr·wd, then a step of [`Adam`] without a penalty: the decay does not enter the moments.
 #[derive(Clone, Debug)]
 pub struct AdamW {
     /// wd.

@@ -7,16 +7,16 @@ use super::Velocity;
 
 /// g += wd·w; trust = η·‖w‖/‖g‖; v = m·v + lr·trust·g; w -= v.
 ///
-/// The rate is inside the velocity: a schedule acts on new gradients alone. The gradient whose norm divides has the
-/// weight decay in it already. Where either norm is zero the ratio is 1, so a weight that starts at zero moves.
+/// The rate is inside the velocity: a schedule affects new gradients only. The norm of the gradient includes the weight
+/// decay. If either norm is zero, the ratio is 1, so a weight that starts at zero can move.
 ///
-/// An excluded parameter (bias, normalisation) has neither decay nor ratio: plain momentum. Other codes differ: LARC caps the
-/// ratio at 1, some keep the rate outside the velocity.
+/// An excluded parameter (bias, normalisation) has no decay and a ratio of 1: plain momentum. Other implementations
+/// differ: LARC caps the ratio at 1, and some keep the rate outside the velocity.
 #[derive(Clone, Debug)]
 pub struct Lars {
     /// m; 0 for none.
     pub momentum: f64,
-    /// What the layer's size does to its step.
+    /// The effect of the layer's norm on its step.
     pub adaptation: Adaptation,
 }
 
@@ -38,7 +38,7 @@ impl Adaptation {
     fn apply<const D: usize>(self, weight: &Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
         let Adaptation::Trust { coefficient, weight_decay } = self else { return gradient };
         let gradient = if weight_decay == 0.0 { gradient } else { gradient + weight.clone().mul_scalar(weight_decay) };
-        // Norms stay on the device: nothing is read back, so nothing waits on a GPU.
+        // Norms stay on the device: nothing is read back, so no step waits for the GPU.
         let norm = |tensor: Tensor<D>| tensor.square().sum().sqrt();
         let (of_weight, of_gradient) = (norm(weight.clone()), norm(gradient.clone()));
         let undefined = of_weight.clone().equal_elem(0.0).bool_or(of_gradient.clone().equal_elem(0.0));

@@ -1,9 +1,9 @@
-//! Optimizers.
+//! Optimizers with the update rules of PyTorch.
 //!
-//! Own update rules in burn's optimizer shell, for two reasons. burn's defaults are not PyTorch's (dampening 0.1, epsilon
-//! 1e-5); and burn restores optimizer state onto the *default* device, which in a build with Vulkan is a GPU even where
-//! the training runs on the CPU, and a panic where there is none. The state here stays on the host until the first step says
-//! where it belongs.
+//! The update rules are our own, inside burn's optimizer type, for two reasons. burn's defaults differ from PyTorch's
+//! (dampening 0.1, epsilon 1e-5). burn also restores optimizer state onto the *default* device. In a build with Vulkan
+//! that is a GPU, even if the training runs on the CPU, and a panic if there is no GPU. The state here stays on the
+//! host until the first step moves it to the device of its parameter.
 
 mod adam;
 mod adamw;
@@ -29,10 +29,11 @@ pub use sgd::{Sgd, SgdState};
 pub use slot::Slot;
 pub use velocity::Velocity;
 
-/// Biases, and scale and shift of normalisation: what weight decay spares unless it is told not to, and LARS always.
+/// Biases, and scale and shift of normalisation. LARS always excludes them; weight decay excludes them unless it is
+/// told to include them.
 const SPARED: &str = r"(^|\.)(bias|gamma|beta)$";
 
-/// The optimizer of `spec`, without state; `decay` says what its weight decay acts on.
+/// Returns the optimizer of `spec`, without state; `decay` names the parameters of its weight decay.
 pub fn optimizer(spec: &OptimizerSpec, decay: DecayOn) -> ModuleOptimizer {
     // The decay of spared parameters.
     let spared = |weight_decay: f64| match decay {
@@ -61,23 +62,24 @@ pub fn optimizer(spec: &OptimizerSpec, decay: DecayOn) -> ModuleOptimizer {
     }
 }
 
-/// `rule` for weights, `spared` for the rest.
+/// Returns an optimizer with `rule` for weights and `spared` for the rest.
 fn groups<O: Optimizer>(rule: O, spared: O) -> ModuleOptimizer {
     let group = ParamGroup::from_regex(SPARED).expect("the pattern is a constant that compiles");
     ModuleOptimizer::from(rule).with_group(group, spared, None)
 }
 
-/// The state of `optimizer` as bytes; the keys are parameter ids, which the model's record restores.
+/// Returns the state of `optimizer` as bytes. The keys are parameter ids, which the model's record restores.
 pub fn save(optimizer: &ModuleOptimizer) -> Result<Vec<u8>, RecordError> {
     Ok(optimizer.into_bytes()?.to_vec())
 }
 
-/// The optimizer of `spec` and `decay` with the state that [`save`] wrote. Load the model's record as well, for the ids.
+/// Returns the optimizer of `spec` and `decay` with the state that [`save`] wrote. Load the model's record too, for the
+/// ids.
 pub fn restore(spec: &OptimizerSpec, decay: DecayOn, bytes: Vec<u8>) -> Result<ModuleOptimizer, RecordError> {
     let record = burn::optim::OptimizerRecord::from_bytes(Bytes::from_bytes_vec(bytes))?;
     let tensors = record.len();
     let optimizer = optimizer(spec, decay).load_record(record);
-    // burn leaves out, silently, what it cannot rebuild.
+    // burn silently skips state that it cannot rebuild.
     let restored = optimizer.to_record().len();
     if restored != tensors {
         return Err(RecordError::Validation(format!("{restored} of {tensors} tensors of optimizer state fit")));

@@ -1,4 +1,4 @@
-//! Stochastic gradient descent with Nesterov's momentum, as PyTorch has it (Sutskever et al. 2013).
+//! Stochastic gradient descent with Nesterov's momentum, as in PyTorch (Sutskever et al. 2013).
 
 use burn::optim::{LearningRate, Optimizer};
 use burn::tensor::{Device, Tensor};

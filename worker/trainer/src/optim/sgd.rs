@@ -1,4 +1,4 @@
-//! Stochastic gradient descent with momentum, as PyTorch has it with dampening 0.
+//! Stochastic gradient descent with momentum, as in PyTorch with dampening 0.
 
 use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
 use burn::tensor::{Device, Tensor};
@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use super::Slot;
 use crate::cpu::{self, SgdStep};
 
-/// g += wd·w; v = m·v + g; w -= lr·v. The rate is outside the velocity, so a schedule acts on all of it at once.
+/// g += wd·w; v = m·v + g; w -= lr·v. The rate is outside the velocity, so a schedule affects all of it at once.
 #[derive(Clone, Debug)]
 pub struct Sgd {
     /// m; 0 for none.
@@ -26,7 +26,7 @@ impl<const D: usize> RecordState for SgdState<D> {
         out.push_tensor(prefix, "velocity", self.velocity.data());
     }
 
-    // The device that burn offers is the default one and not the one that trains.
+    // burn passes the default device, which may not be the device that trains.
     fn state_unflatten(prefix: &str, source: &mut StateSource, _: &Device) -> Option<Self> {
         Some(Self { velocity: Slot::Host(source.take_tensor(prefix, "velocity")?) })
     }

@@ -1,8 +1,8 @@
-//! A tensor of optimizer state that may still be on its way to a device.
+//! A tensor of optimizer state that may not be on its device yet.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// Restored state is on the host until the first step brings it to the device of its parameter.
+/// A tensor of state. Restored state is on the host until the first step moves it to the device of its parameter.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant)] // After the first step it is always the large one.
 pub enum Slot<const D: usize> {
@@ -13,7 +13,7 @@ pub enum Slot<const D: usize> {
 }
 
 impl<const D: usize> Slot<D> {
-    /// The tensor, on `device`.
+    /// Returns the tensor on `device`.
     pub fn onto(self, device: &Device) -> Tensor<D> {
         match self {
             Slot::Host(data) => Tensor::from_data(data, device),
@@ -21,7 +21,7 @@ impl<const D: usize> Slot<D> {
         }
     }
 
-    /// The values, to be written into a record.
+    /// Returns the values, for a record.
     pub fn data(&self) -> TensorData {
         match self {
             Slot::Host(data) => data.clone(),

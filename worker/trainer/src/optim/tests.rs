@@ -12,12 +12,12 @@ struct Toy {
     bias: Param<Tensor<1>>,
 }
 
-/// A run of `tests/golden/optim.py`: where PyTorch's optimizer took the toy in six steps.
+/// A run of `tests/golden/optim.py`: the parameters after six steps of PyTorch's optimizer.
 #[derive(Deserialize)]
 struct Golden {
     optimizer: OptimizerSpec,
     decay: DecayOn,
-    /// Of the learning rate.
+    /// Factor of the learning rate.
     scale: f64,
     start: [[f32; 2]; 2],
     values: Vec<f64>,
@@ -44,7 +44,7 @@ fn toy(weight: [[f32; 2]; 2]) -> Toy {
     }
 }
 
-/// The script's gradients: the weight's is zero at step 3.
+/// Returns the script's gradients: the weight's is zero at step 3.
 fn gradients(toy: &Toy, step: usize) -> GradientsParams {
     let g = |i: usize| if step == 3 && i < 4 { 0.0 } else { (((step * 7 + i * 3) as f64) * 0.61).sin() as f32 };
     let mut grads = GradientsParams::new();
@@ -77,14 +77,14 @@ fn steps_are_pytorchs() {
         let toy = run(golden, &mut optimizer, toy(golden.start), 0..STEPS);
         for (own, expected) in values(&toy).iter().zip(&golden.values) {
             let difference = (f64::from(*own) - expected).abs();
-            assert!(difference < 2e-6 * (1.0 + expected.abs()), "{:?}: {own} and not {expected}", golden.optimizer);
+            assert!(difference < 2e-6 * (1.0 + expected.abs()), "{:?}: {own}, expected {expected}", golden.optimizer);
         }
     }
 }
 
 #[test]
 fn lars_by_hand() {
-    // Of the reference notes: w = (3, 4), g = (.6, .8), decay .01, coefficient .001, momentum .9, rate 2.
+    // From the reference notes: w = (3, 4), g = (.6, .8), decay .01, coefficient .001, momentum .9, rate 2.
     let adaptation = Adaptation::Trust { coefficient: 1e-3, weight_decay: 0.01 };
     let lars = Lars { momentum: 0.9, adaptation };
     let device = Device::flex();

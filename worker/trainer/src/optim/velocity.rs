@@ -1,4 +1,4 @@
-//! The state of rules that keep one velocity per parameter.
+//! The state of update rules with one velocity per parameter.
 
 use burn::optim::{RecordState, StateSink, StateSource};
 use burn::tensor::{Device, Tensor};
@@ -10,7 +10,7 @@ use super::Slot;
 pub struct Velocity<const D: usize>(Slot<D>);
 
 impl<const D: usize> Velocity<D> {
-    /// `momentum · before + push`; `push` alone at the first step, as in PyTorch with dampening 0.
+    /// Returns `momentum · before + push`; `push` alone at the first step, as in PyTorch with dampening 0.
     pub(super) fn after(before: Option<Self>, momentum: f64, push: Tensor<D>) -> Tensor<D> {
         match before {
             Some(Self(slot)) => slot.onto(&push.device()).mul_scalar(momentum) + push,
@@ -32,7 +32,7 @@ impl<const D: usize> RecordState for Velocity<D> {
         out.push_tensor(prefix, "velocity", self.0.data());
     }
 
-    // The device that burn offers is the default one and not the one that trains.
+    // burn passes the default device, which may not be the device that trains.
     fn state_unflatten(prefix: &str, source: &mut StateSource, _: &Device) -> Option<Self> {
         Some(Self(Slot::Host(source.take_tensor(prefix, "velocity")?)))
     }

@@ -1,4 +1,4 @@
-//! Decoded data sets, kept from one stage to the next.
+//! A cache of decoded data sets, kept between stages.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use pretext_data::{DataError, Dataset};
 use pretext_shared::ids::Fingerprint;
 use pretext_shared::trainer::Run;
 
-/// How many are kept: stages of one sweep share one data set.
+/// Number of data sets that are kept. Stages of one sweep share one data set.
 const KEPT: usize = 2;
 
-/// What decides a data set's pixels and parts.
+/// Everything that determines a data set's pixels and parts.
 #[derive(Debug, Clone, PartialEq)]
 struct Key {
     fingerprint: Fingerprint,
@@ -22,7 +22,7 @@ struct Key {
 pub(super) struct Datasets(Vec<(Key, Arc<Dataset>)>);
 
 impl Datasets {
-    /// The data set of a stage, decoded unless it is here already.
+    /// Returns the data set of a stage, and decodes it unless it is here already.
     pub(super) fn get(&mut self, run: &Run) -> Result<Arc<Dataset>, DataError> {
         let spec = run.stage.spec.data();
         let key = Key { fingerprint: spec.fingerprint, size: spec.image_size, test_fraction: spec.test_fraction };
@@ -30,7 +30,7 @@ impl Datasets {
             let found = self.0.remove(position);
             self.0.push(found);
         } else {
-            // Room first: two large data sets may not fit beside a third.
+            // Make room first: memory may not hold two large data sets and a third.
             self.0.drain(..self.0.len().saturating_sub(KEPT - 1));
             let root = run.fetched.as_ref().unwrap_or(&run.data_root);
             let data = Dataset::load(root, &run.source, spec, None)?;

@@ -1,17 +1,17 @@
-//! Panics, put into words.
+//! Panics as messages.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 
 use pretext_shared::outcome::FailureCode;
 
-/// What a panic said.
+/// Returns the message of a panic.
 pub fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
-/// Sends panics, with their place, to the log.
+/// Sends panics, with their locations, to the log.
 pub(super) fn log_panics() {
     set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
@@ -19,14 +19,14 @@ pub(super) fn log_panics() {
     }));
 }
 
-/// Runs `work`; a panic becomes its message. The caller ends the process soon after one, so no state that a panic
-/// left half changed is used again.
+/// Runs `work` and returns the message of a panic. The caller ends the process soon after one, so state that a panic
+/// left half changed is not used again.
 pub(super) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic_message(panic.as_ref()))
 }
 
-/// The class of failure that a panic's message tells of. Backends have no error type for what happens on a device later
-/// than the call that asked for it.
+/// Returns the class of failure that a panic's message describes. Backends have no error type for failures that a
+/// device reports after the call that caused them.
 pub fn classify(message: &str) -> FailureCode {
     let message = message.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));

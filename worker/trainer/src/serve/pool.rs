@@ -1,9 +1,9 @@
-//! The threads that a trainer computes with.
+//! The threads that a trainer computes on.
 
 use rayon::{ThreadPoolBuildError, ThreadPoolBuilder};
 
 /// Makes the process's one pool: `threads` threads (0: one per core), thread i pinned to the i-th of `cores`, so that
-/// the trainers of a machine do not fight.
+/// the trainers of a machine do not compete for cores.
 pub(super) fn build(threads: usize, cores: Option<&[usize]>) -> Result<(), ThreadPoolBuildError> {
     let cores = cores.unwrap_or_default().to_vec();
     // The threads that serve the pool (input, reports) stay on the same cores.
@@ -19,8 +19,8 @@ pub(super) fn build(threads: usize, cores: Option<&[usize]>) -> Result<(), Threa
         .build_global()
 }
 
-/// Binds the calling thread, and the threads that it starts, to `cores`; none means wherever the system likes. Where
-/// the system refuses, the thread goes on unbound: slower, and not wrong.
+/// Binds the calling thread, and the threads that it starts, to `cores`; an empty list binds nothing. If the system
+/// refuses, the thread continues unbound: slower, with the same results.
 #[cfg(target_os = "linux")]
 fn pin(cores: &[usize]) {
     use rustix::thread::{CpuSet, sched_setaffinity};
@@ -32,7 +32,7 @@ fn pin(cores: &[usize]) {
         set.set(*core);
     }
     if let Err(error) = sched_setaffinity(None, &set) {
-        tracing::warn!(?cores, %error, "a thread could not be bound to its cores");
+        tracing::warn!(?cores, %error, "a thread could not be bound to its cores; it runs on any core");
     }
 }
 

@@ -1,25 +1,25 @@
-//! How many steps a stage takes: the same arithmetic as the plan's.
+//! The number of steps of a stage, with the same arithmetic as the plan's.
 
 use pretext_shared::stage::{Budget, Extent, TrainSpec};
 
 use super::StageError;
 
-/// Steps of a rehearsal.
+/// Steps of a smoke run.
 const SMOKE_STEPS: u64 = 2;
 
 /// The steps of a training run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Steps {
-    /// ⌊images / batch⌋ where only full batches train, ⌈images / batch⌉ elsewhere.
+    /// ⌊images / batch⌋ if only full batches train, else ⌈images / batch⌉.
     pub per_epoch: u64,
-    /// Steps of the whole run, which the learning rate is a function of.
+    /// Steps of the whole run. The learning rate is a function of it.
     pub whole: u64,
-    /// Steps that are taken: two of a rehearsal, all of a run.
+    /// Steps to take: two in a smoke run, all in a full run.
     pub taken: u64,
 }
 
 impl Steps {
-    /// Of `images` training images under `spec`.
+    /// Returns the steps for `images` training images under `spec`.
     pub fn new(spec: &TrainSpec, images: usize, full_batches_only: bool, extent: Extent) -> Result<Self, StageError> {
         let (images, batch) = (images as u64, u64::from(spec.batch.max(1)));
         let per_epoch = if full_batches_only { images / batch } else { images.div_ceil(batch) };

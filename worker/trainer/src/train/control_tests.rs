@@ -1,4 +1,4 @@
-//! The ladder's first rung: stages from which nothing can be learned, the shortcut, and the floor.
+//! Tests of the control stages: stages from which nothing can be learned, the shortcut test, and the floor.
 
 use burn::module::Module;
 use pretext_data::ImageSet;
@@ -18,8 +18,8 @@ use crate::models::{HeadSpec, Model};
 
 /// Training images a class: 504 validate, each in four rotations.
 const PER_CLASS: u32 = 840;
-/// Three standard deviations of a share of .25 of 504 images. The four copies of an image may stand and fall together, so an
-/// image counts once.
+/// Three standard deviations of a share of .25 of 504 images. An image counts once, because its four copies may be
+/// right or wrong together.
 const BY_LUCK: f64 = 0.058;
 
 fn adam(epochs: u32) -> TrainSpec {
@@ -64,11 +64,11 @@ fn simclr_learns_from_pictures_and_not_from_copies_of_one() {
     assert_eq!((pictures.seen, copies.seen), (48, 48));
     let chance = 47f64.ln();
     assert!(pictures.loss < chance - 0.2, "{pictures:?}");
-    // The epoch of lowest loss was chosen, so a little below is luck.
+    // The epoch of lowest loss was selected, so a loss slightly below chance is luck.
     assert!(copies.loss > chance - 0.1 && copies.accuracy < 0.2, "{copies:?}");
 }
 
-/// The same pictures under each other's ids, and so under each other's labels.
+/// Returns the same pictures under each other's ids, and so under each other's labels.
 fn shuffled(set: &ImageSet) -> ImageSet {
     let mut others = set.ids().to_vec();
     Draw::new(Place { seed: 1, purpose: Purpose::Order, epoch: 0, sample: 0, view: 0 }, 0).shuffle(&mut others);
@@ -82,7 +82,7 @@ fn a_probe_learns_labels_and_not_shuffled_ones() {
     let (pretext, _) = parent.finish();
     let probe = Small::downstream(DownstreamMode::Frozen, Some(&pretext), adam(20));
     let honest = probe.finish_on(&parent.data()).0.score;
-    // Features are kept with a data set: other pictures need another one.
+    // A data set keeps its features: other pictures need another data set.
     let mut data = parent.data();
     data.train = shuffled(&data.train);
     let chance = probe.again().finish_on(&data).0.score;
@@ -94,7 +94,7 @@ fn a_probe_learns_labels_and_not_shuffled_ones() {
     assert!((chance.accuracy - 1.0 / 3.0).abs() < by_luck, "{chance:?}");
 }
 
-/// What acquisition leaves in a picture, taken out: colours, the rim and the finest grain.
+/// Returns the images without what acquisition may leave in them: colours, the rim and the finest grain.
 fn degraded(set: &ImageSet) -> ImageSet {
     let size = set.size();
     let (rim, resizer) = (size / 8, Resizer::new(size));
@@ -114,7 +114,7 @@ fn degraded(set: &ImageSet) -> ImageSet {
     })
 }
 
-/// Rotation accuracy of a finished pretext stage on the validation images of `images`.
+/// Returns the rotation accuracy of a finished pretext stage on the validation images of `images`.
 fn accuracy_on(images: &ImageSet, data: &Dataset, finished: &Finished) -> f64 {
     let device = Compute::cpu().plain();
     let (_, network) = load(&finished.files[&ArtifactKind::Model], &encoder(), &device).expect("its own model");
@@ -136,7 +136,7 @@ fn what_is_learned_from_pictures_survives_degrading_them_and_a_shortcut_does_not
     let mut data = stage.data();
     let learned = stage.finish_on(&data).0;
     let (whole, kept) = (learned.score.accuracy, accuracy_on(&degraded(&data.train), &data, &learned));
-    // Noise with a bright line along the upper rim, as a scanner may leave it: nothing but the line tells the rotation.
+    // Noise with a bright line along the upper rim, as a scanner may leave it: only the line shows the rotation.
     let noise = control_images(&data.train, PretextImages::Noise, 3).expect("other images");
     data.train = noise.map(|_, image, out| {
         out.copy_from_slice(image);

@@ -1,4 +1,4 @@
-//! Downstream training: learns the classes, with the whole network or with a head on a frozen encoder.
+//! Downstream training: learns the classes with the whole network, or with a head on a frozen encoder.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(super) fn run(
     }
 }
 
-/// The network that training starts from: with initial weights, or with the parent's encoder.
+/// Returns the network that training starts from: with initial weights, or with the parent's encoder.
 fn start(context: &Context<'_>, spec: &DownstreamSpec, head: &HeadSpec) -> Result<Network, StageError> {
     let mut network = context.initial(&spec.encoder, head, spec.seed, spec.weights)?;
     if let Some(pretext) = spec.pretext {
@@ -56,9 +56,9 @@ fn fine_tune(
     fit(context, spec, split, &objective, start(context, spec, head)?, reporter)
 }
 
-/// Features are computed once for all heads that a trainer is given on the same images, by the encoder in evaluation mode
-/// on images as they are; only the head is trained. The encoder never comes near a training device, so neither its weights
-/// nor its running statistics can move.
+/// Trains a head on a frozen encoder. Features are computed once for all heads that a trainer is given on the same
+/// images, by the encoder in evaluation mode, on images without augmentation. The encoder is never on a training
+/// device, so neither its weights nor its running statistics can change.
 fn probe(
     context: &Context<'_>,
     spec: &DownstreamSpec,
@@ -72,7 +72,7 @@ fn probe(
     let mut ids = split.train.clone();
     let mut validation = split.validation.clone();
     if context.run.stage.extent == Extent::Smoke {
-        // Two steps and one validation batch need no more.
+        // A smoke run needs only two steps and one validation batch.
         ids = epoch_order(split, spec.seed, 1);
         ids.truncate(2 * batch);
         validation.truncate(batch);
@@ -102,7 +102,7 @@ fn probe(
     })
 }
 
-/// A hash of all that decides the bits of the features of a data set's images on a trainer's device.
+/// Returns a hash of everything that determines the bits of the features of a data set's images on a trainer's device.
 fn features_key(
     encoder: &Encoder,
     samples: &Samples<'_>,

@@ -1,4 +1,4 @@
-//! Why a stage fails.
+//! Errors of a stage.
 
 use std::path::PathBuf;
 
@@ -12,10 +12,10 @@ use pretext_shared::split::SplitError;
 
 use crate::weights::WeightsError;
 
-/// Why a stage fails, in a sentence that a person can act on.
+/// Why a stage failed, in a message that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
-    /// The loss of a step is no number, infinite or hopeless.
+    /// The loss of a step is NaN, infinite or too large.
     #[error(
         "training diverged: the loss was {loss} at step {step} (epoch {epoch}) with learning rate {rate:e}; \
          try a smaller learning rate or a longer warm-up"
@@ -23,14 +23,14 @@ pub enum StageError {
     Diverged {
         /// The loss.
         loss: f32,
-        /// Steps taken, this one included.
+        /// Steps taken, including this one.
         step: u64,
         /// Its epoch.
         epoch: u32,
-        /// The rate of the step.
+        /// The learning rate of the step.
         rate: f64,
     },
-    /// The same, seen on the validation images.
+    /// The loss on the validation images is NaN, infinite or too large.
     #[error(
         "training diverged: the validation loss was {loss} after step {step} (epoch {epoch}), whose learning rate was {rate:e}; \
          try a smaller learning rate or a longer warm-up"
@@ -42,7 +42,7 @@ pub enum StageError {
         step: u64,
         /// The epoch.
         epoch: u32,
-        /// The rate of the last step.
+        /// The learning rate of the last step.
         rate: f64,
     },
     /// A data set that cannot be used.
@@ -51,10 +51,10 @@ pub enum StageError {
     /// A file of weights that cannot be used.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// A fraction that leaves a class without images on one side.
+    /// The fraction leaves a class without images in one part.
     #[error(transparent)]
     Split(#[from] SplitError),
-    /// The budget comes to no step.
+    /// The budget is less than one step.
     #[error(
         "the stage would take no step: {images} training images, batches of {batch}{}, a budget of {budget}; \
          take a smaller batch, a larger fraction or a larger budget",
@@ -65,64 +65,64 @@ pub enum StageError {
         images: usize,
         /// Images per step.
         batch: u32,
-        /// Whether short batches are left out.
+        /// Whether only full batches train.
         full_batches_only: bool,
-        /// The budget, in words.
+        /// The budget, as messages show it.
         budget: String,
     },
-    /// No validation image.
-    #[error("the split leaves no validation image, so no model can be selected; take a larger fraction")]
+    /// There is no validation image.
+    #[error("the split leaves no validation image, so no model can be selected: use a larger fraction")]
     NoValidation,
-    /// The stage was planned for numbers of another class.
-    #[error("the stage is planned for {planned} numbers and this device ({device}) produces {here}")]
+    /// The stage was planned for another numeric class.
+    #[error("the stage is planned for numeric class `{planned}`, but device `{device}` has class `{here}`")]
     OtherClass {
-        /// As planned.
+        /// The planned class.
         planned: NumericClass,
         /// The device's name.
         device: String,
-        /// Its class.
+        /// The device's class.
         here: NumericClass,
     },
-    /// The data set has other classes than planned.
-    #[error("the stage is planned for {planned} classes and the data set has {found}")]
+    /// The data set does not have the planned number of classes.
+    #[error("the stage is planned for {planned} classes, but the data set has {found}")]
     OtherClasses {
-        /// As planned.
+        /// The planned number.
         planned: u32,
-        /// In the data.
+        /// The number in the data set.
         found: usize,
     },
-    /// The parent's model was not handed over.
+    /// The parent's model is missing.
     #[error("the stage starts from the model of stage {parent}, which was not handed over")]
     NoParent {
-        /// The parent.
+        /// The parent stage.
         parent: String,
     },
-    /// The parent's model is not the one the stage needs.
+    /// The parent's model is not the one that the stage needs.
     #[error("model {} does not fit: {what}", path.display())]
     Misfit {
         /// The model file.
         path: PathBuf,
-        /// What was expected and what was found.
+        /// The expected and the found content.
         what: String,
     },
-    /// A record that burn cannot write or apply.
+    /// burn cannot write or load a record.
     #[error("the {what} cannot be written or loaded: {source}")]
     Record {
-        /// Model, best model or optimizer.
+        /// The record: model, best model or optimizer.
         what: &'static str,
-        /// burn's reason.
+        /// burn's error.
         source: RecordError,
     },
-    /// The disk.
+    /// The disk failed.
     #[error(transparent)]
     Storage(#[from] BundleError),
-    /// The device did not give a value back.
+    /// The device did not return a value.
     #[error("the device failed: {0}")]
     Device(#[from] TensorReadError),
 }
 
 impl StageError {
-    /// The class of the failure.
+    /// Returns the class of the failure.
     pub fn code(&self) -> FailureCode {
         match self {
             StageError::Diverged { .. } | StageError::ValidationDiverged { .. } => FailureCode::Diverged,
@@ -140,7 +140,7 @@ impl StageError {
         }
     }
 
-    /// The failure as it is reported. The daemon adds the last lines of the log.
+    /// Returns the failure as it is reported. The daemon adds the last lines of the log.
     pub fn into_failure(self) -> Failure {
         Failure { code: self.code(), message: self.to_string(), log: Vec::new() }
     }

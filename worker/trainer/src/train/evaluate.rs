@@ -1,4 +1,4 @@
-//! The test of a trained model: every test image once, as it is.
+//! The test of a trained model: scores every test image once, without augmentation.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use super::{Context, End, Reporter, StageError, load};
 use crate::methods::Samples;
 use crate::models::{HeadSpec, Model};
 
-/// Pixels of one batch: 256 images of 32 × 32, 5 of 224 × 224.
+/// Pixels in one batch: 256 images of 32 × 32, 5 of 224 × 224.
 const BATCH_PIXELS: usize = 256 * 32 * 32;
 
 pub(super) fn run(context: &Context<'_>, spec: &TestSpec, reporter: &mut Reporter<'_>) -> Result<End, StageError> {
@@ -24,7 +24,7 @@ pub(super) fn run(context: &Context<'_>, spec: &TestSpec, reporter: &mut Reporte
     let classes = spec.data.classes as usize;
     let fits = [HeadSpec::Linear { outputs: classes }, HeadSpec::Mlp { outputs: classes }];
     if !fits.contains(&description.head) {
-        let what = format!("its head is {:?} and the test needs {classes} classes", description.head);
+        let what = format!("its head is {:?}, but the test needs {classes} classes", description.head);
         return Err(StageError::Misfit { path: path.to_owned(), what });
     }
     let network = network.valid();
@@ -66,7 +66,7 @@ pub(super) fn run(context: &Context<'_>, spec: &TestSpec, reporter: &mut Reporte
     Ok(End::Finished(Finished { selected_epoch: 0, score, steps: 0, images: 0, seconds, files }))
 }
 
-/// Softmax in f64, and -log of the label's share of it.
+/// Returns the softmax in f64, and -log of the label's probability.
 fn predict(sample: u32, label: u32, outputs: &[f32]) -> (Prediction, f64) {
     let max = outputs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let shares: Vec<f64> = outputs.iter().map(|output| f64::from(output - max).exp()).collect();
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!((prediction.sample, prediction.label, prediction.predicted), (7, 2, 1), "of equal ones the first");
         assert!((prediction.probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         assert!((loss + prediction.probabilities[2].ln()).abs() < 1e-12);
-        // Far apart: no overflow, no -0 · ∞.
+        // Values far apart: no overflow, no -0 · ∞.
         let (prediction, loss) = predict(0, 1, &[500.0, -500.0]);
         assert_eq!((prediction.probabilities[0], loss), (1.0, 1000.0));
     }

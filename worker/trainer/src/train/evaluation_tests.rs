@@ -1,4 +1,4 @@
-//! What is done with a representation: heads, blocks, the monitor.
+//! Tests of the uses of a representation: heads, blocks, the monitor.
 
 use pretext_shared::outcome::ArtifactKind;
 use pretext_shared::point::{Metric, Part, Point};
@@ -65,7 +65,7 @@ fn the_monitor_measures_and_changes_nothing() {
     let is_knn = |point: &Point| point.metric == Metric::KnnAccuracy;
     let (knn, rest): (Vec<Point>, Vec<Point>) = points(&watched_reports).into_iter().partition(is_knn);
     assert_eq!(rest, points(&reports));
-    // Three epochs, every second of them; nine validation images.
+    // Three epochs, every second of which is monitored; nine validation images.
     let [point] = &knn[..] else { panic!("{knn:?}") };
     assert_eq!((point.part, point.epoch, point.step), (Part::Validation, 2, 10));
     assert!((point.value * 9.0 - (point.value * 9.0).round()).abs() < 1e-9 && (0.0..=1.0).contains(&point.value));
@@ -81,7 +81,7 @@ fn heads_share_the_features_of_their_encoder() {
     let data = first.data();
     let (_, questions) = first.finish_on(&data);
     let (shared, fewer) = second.finish_on(&data);
-    // One question per step, and one per batch of features (42 images by 8) where they are computed.
+    // One question per step, and one per batch of features (42 images by 8) if they are computed.
     assert_eq!((questions, fewer), (6 + 15, 15));
     assert!(model(&shared) == model(&second.again().finish().0));
     // Another encoder has other features.

@@ -1,4 +1,4 @@
-//! The training loop, one for pretext and downstream.
+//! The training loop, the same for pretext and downstream stages.
 
 use std::time::Instant;
 
@@ -22,14 +22,14 @@ use crate::models::Model;
 use crate::optim;
 use crate::schedule::rate;
 
-/// A loss above this is no loss that training comes back from.
+/// Training does not recover from a loss above this.
 const HOPELESS: f64 = 1e4;
-/// Points of a single step's loss and learning rate per stage, at most.
+/// Largest number of points per stage for a single step's loss and learning rate.
 const STEP_POINTS: u64 = 200;
-/// Writing checkpoints takes at most this share of the time, whatever the cadence.
+/// Largest share of the time for writing checkpoints, whatever the cadence.
 const CHECKPOINT_SHARE: f64 = 0.1;
 
-/// What is trained, on what, and how.
+/// The data, the objective and the options of a training run.
 pub(super) struct Fit<'a, O> {
     pub(super) stage: StageId,
     pub(super) objective: &'a O,
@@ -45,15 +45,15 @@ pub(super) struct Fit<'a, O> {
 
 /// How training ended.
 pub(super) enum Fitted<M> {
-    /// The budget is spent.
+    /// The budget is used up.
     Done(Trained<M>),
-    /// It was asked to stop; a checkpoint is on the disk.
+    /// The caller asked it to stop; a checkpoint is on the disk.
     Stopped { step: u64 },
 }
 
 /// The selected model.
 pub(super) struct Trained<M> {
-    /// In evaluation mode, on the plain device.
+    /// The model in evaluation mode, on the plain device.
     pub(super) model: M,
     pub(super) best: Best,
     pub(super) steps: u64,
@@ -61,7 +61,7 @@ pub(super) struct Trained<M> {
     pub(super) seconds: f64,
 }
 
-/// A training step, to be recognised when its scores are read.
+/// Identifies a training step when its scores are read.
 #[derive(Clone, Copy)]
 struct StepTag {
     step: u64,
@@ -69,14 +69,14 @@ struct StepTag {
     rate: f64,
 }
 
-/// Order of the training images in `epoch` (from 1).
+/// Returns the order of the training images in `epoch` (from 1).
 pub(super) fn epoch_order(split: &Split, seed: u64, epoch: u32) -> Vec<u32> {
     let mut order = split.train.clone();
     Draw::new(Place { seed, purpose: Purpose::Order, epoch, sample: 0, view: 0 }, 0).shuffle(&mut order);
     order
 }
 
-/// The loop between two steps.
+/// The loop's state between two steps.
 struct State<M> {
     model: M,
     optimizer: ModuleOptimizer,
@@ -86,8 +86,8 @@ struct State<M> {
 }
 
 impl<O: Objective> Fit<'_, O> {
-    /// Trains `model` (on the training device) from its newest checkpoint, or from the start. The model of lowest validation
-    /// loss is the result; of equal ones the earlier.
+    /// Trains `model` (on the training device) from its newest checkpoint, or from the start. Returns the model of
+    /// lowest validation loss; of equal ones the earlier.
     pub(super) fn run<M: Model>(&self, model: M, reporter: &mut Reporter<'_>) -> Result<Fitted<M>, StageError> {
         let steps = Steps::new(self.train, self.split.train.len(), self.objective.full_batches_only(), self.extent)?;
         if self.split.validation.is_empty() {
@@ -120,7 +120,7 @@ impl<O: Objective> Fit<'_, O> {
             let (inputs, labels) = self.objective.training(ids, epoch).upload(&device);
             let scores = self.objective.score(state.model.forward(inputs), labels);
             let loss = scores.loss.clone();
-            // Where reading is free, a diverged loss ends the stage before it moves a weight.
+            // If reading costs nothing, a diverged loss ends the stage before it changes a weight.
             let read = ledger.note(StepTag { step: step + 1, epoch, rate }, scores)?;
             self.book(&mut state.position, read, steps, reporter)?;
             let gradients = GradientsParams::from_grads(loss.backward(), &state.model);
@@ -151,7 +151,7 @@ impl<O: Objective> Fit<'_, O> {
         (self.train.batch as usize).max(1)
     }
 
-    /// Checks and counts the scores of steps that were read.
+    /// Checks and adds the scores of steps that were read.
     fn book(
         &self,
         position: &mut Position,
@@ -174,7 +174,7 @@ impl<O: Objective> Fit<'_, O> {
         Ok(())
     }
 
-    /// Points of the epoch, validation, selection. An epoch that the budget cuts short ends the same way.
+    /// Ends an epoch: points, validation, selection. An epoch that the budget cuts short ends the same way.
     fn end_epoch<M: Model>(
         &self,
         state: &mut State<M>,
@@ -207,7 +207,7 @@ impl<O: Objective> Fit<'_, O> {
         Ok(())
     }
 
-    /// Scores of the evaluation-mode model on every validation image (on one batch of a rehearsal).
+    /// Returns the scores of the evaluation-mode model on every validation image (on one batch in a smoke run).
     fn validate<M: Model>(&self, model: &M) -> Result<Sums, StageError> {
         let (device, mut ledger, mut sums) =
             (self.compute.plain(), Ledger::new(self.compute.reads_are_free()), Sums::default());
@@ -225,7 +225,7 @@ impl<O: Objective> Fit<'_, O> {
         Ok(sums)
     }
 
-    /// The newest checkpoint, or the start; with the points so far.
+    /// Returns the state of the newest checkpoint, or of the start, with the points so far.
     fn resume<M: Model>(&self, model: M) -> Result<(State<M>, Vec<Point>), StageError> {
         let Some(snapshot) = self.checkpoints.newest()? else {
             let position = Position {
@@ -248,7 +248,8 @@ impl<O: Objective> Fit<'_, O> {
         Ok((State { model, optimizer, position: snapshot.position, best }, snapshot.points))
     }
 
-    /// Writes a checkpoint. Every score must have been read, and every point up to here goes out before it is announced.
+    /// Writes a checkpoint. Every score must have been read. Every point up to this step is sent before the checkpoint
+    /// is announced.
     fn checkpoint<M: Model>(&self, state: &State<M>, reporter: &mut Reporter<'_>) -> Result<(), StageError> {
         let snapshot = Snapshot {
             position: state.position.clone(),
@@ -265,7 +266,7 @@ impl<O: Objective> Fit<'_, O> {
     }
 }
 
-/// When the next checkpoint is due.
+/// Decides when the next checkpoint is due.
 struct CheckpointClock {
     last: Instant,
     every: f64,
@@ -279,7 +280,7 @@ impl CheckpointClock {
 
     fn is_due(&self) -> bool {
         let elapsed = self.last.elapsed().as_secs_f64();
-        // A cadence of zero means every step, for whoever wants that.
+        // A cadence of zero means every step.
         elapsed >= self.every && (self.every <= 0.0 || elapsed >= self.cost / CHECKPOINT_SHARE)
     }
 

@@ -1,5 +1,5 @@
-//! Scores that the device has not been asked for yet. On a GPU every read waits until the device is idle, so
-//! many are read at once; each step is checked and counted all the same.
+//! Scores that are still on the device. On a GPU every read waits until the device is idle, so many are read at once.
+//! Every step is still checked and counted.
 
 use burn::tensor::{Int, Tensor};
 use pretext_checkpoint::Sums;
@@ -7,13 +7,13 @@ use pretext_checkpoint::Sums;
 use super::StageError;
 use crate::methods::Scores;
 
-/// Scores per read where reading waits.
+/// Scores per read on a device where a read waits.
 const READ_EVERY: usize = 20;
 
 /// The scores of one batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Entry<T> {
-    /// What the batch was, to whoever asks.
+    /// The caller's description of the batch.
     pub(super) tag: T,
     /// Mean loss.
     pub(super) loss: f32,
@@ -23,7 +23,7 @@ pub(super) struct Entry<T> {
     pub(super) seen: u64,
 }
 
-/// See the module. `T` tells batches apart.
+/// See the module. `T` identifies batches.
 #[derive(Debug)]
 pub(super) struct Ledger<T> {
     open: Vec<(T, Tensor<1>, Tensor<1, Int>, u64)>,
@@ -31,19 +31,19 @@ pub(super) struct Ledger<T> {
 }
 
 impl<T> Ledger<T> {
-    /// Reads after each batch where that costs nothing, after twenty elsewhere.
+    /// Returns a ledger that reads after each batch if that costs nothing, else after twenty.
     pub(super) fn new(reads_are_free: bool) -> Self {
         Self { open: Vec::new(), capacity: if reads_are_free { 1 } else { READ_EVERY } }
     }
 
-    /// Notes the scores of a batch and gives back those that were read: none, or all so far.
+    /// Adds the scores of a batch, and returns those that were read: none, or all so far.
     pub(super) fn note(&mut self, tag: T, scores: Scores) -> Result<Vec<Entry<T>>, StageError> {
         // Without `inner`, the graph of every step would live until it is read.
         self.open.push((tag, scores.loss.inner(), scores.correct, scores.seen));
         if self.open.len() < self.capacity { Ok(Vec::new()) } else { self.settle() }
     }
 
-    /// Reads all that is open.
+    /// Reads all scores that are still on the device.
     pub(super) fn settle(&mut self) -> Result<Vec<Entry<T>>, StageError> {
         if self.open.is_empty() {
             return Ok(Vec::new());

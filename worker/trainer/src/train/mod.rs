@@ -1,4 +1,4 @@
-//! Runs a stage: pretext and downstream training through one loop, and the test of a trained model.
+//! Runs a stage: pretext and downstream training in one loop, and the test of a trained model.
 
 mod budget;
 mod downstream;
@@ -48,17 +48,17 @@ use reporter::Reporter;
 /// How a stage ended without failing.
 #[derive(Debug, Clone, PartialEq)]
 pub enum End {
-    /// Its outputs are in its folder.
+    /// The stage's outputs are in its folder.
     Finished(Finished),
-    /// It was asked to stop after this many steps; a checkpoint is in its folder.
+    /// The caller asked the stage to stop after this many steps; a checkpoint is in its folder.
     Stopped {
         /// Steps taken.
         step: u64,
     },
 }
 
-/// Runs the stage of `run` on `data` (loaded by its data spec), resuming from the newest whole checkpoint in its folder.
-/// Points and progress go to `events`; the end is the caller's to report.
+/// Runs the stage of `run` on `data` (loaded by its data spec), from the newest whole checkpoint in its folder. Points
+/// and progress go to `events`; the caller reports the end.
 pub fn run_stage(run: &Run, compute: &Compute, data: &Dataset, events: &dyn Events) -> Result<End, StageError> {
     let (planned, here) = (run.stage.class, compute.class());
     if planned != here {
@@ -75,12 +75,12 @@ pub fn run_stage(run: &Run, compute: &Compute, data: &Dataset, events: &dyn Even
         StageSpec::Downstream(spec) => downstream::run(&context, spec, &mut reporter),
         StageSpec::Test(spec) => evaluate::run(&context, spec, &mut reporter),
     };
-    // The points of a stage that failed are evidence: they go out first.
+    // The points of a failed stage are evidence: send them first.
     reporter.flush();
     end
 }
 
-/// What every kind of stage needs.
+/// The inputs that every kind of stage needs.
 struct Context<'a> {
     run: &'a Run,
     compute: &'a Compute,
@@ -89,7 +89,7 @@ struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// The training images, normalised as the stage wants it, with the draws of `seed`.
+    /// Returns the training images, normalised as the stage asks for, with the draws of `seed`.
     fn samples(&self, seed: u64) -> Samples<'a> {
         let (mean, std) = self.data.normalization(&self.run.stage.spec.data().normalize);
         Samples { images: &self.data.train, mean, std, seed }
@@ -99,12 +99,13 @@ impl<'a> Context<'a> {
         Checkpoints::new(&self.run.folder, self.id, self.run.checkpoint.keep)
     }
 
-    /// The parent's model, which a stage with a parent cannot do without.
+    /// Returns the parent's model, which a stage with a parent needs.
     fn parent(&self, parent: StageId) -> Result<&'a Path, StageError> {
         self.run.parent.as_deref().ok_or_else(|| StageError::NoParent { parent: parent.short() })
     }
 
-    /// A network to train: with the initial weights of `seed`, the encoder's read from the weights file of a stage that has one.
+    /// Returns a network to train, with the initial weights of `seed`. If the stage has a weights file, the encoder's
+    /// weights are read from it.
     fn initial(
         &self,
         encoder: &EncoderSpec,

@@ -1,4 +1,4 @@
-//! The model that a stage leaves behind, and that its child starts from.
+//! The model file: a stage writes it, and the child stage starts from it.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::models::{Encoder, HeadSpec, Network};
 
 const KIND: &str = "model";
 
-/// What a model file says of itself.
+/// The networks in a model file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Description {
     /// The encoder.
@@ -23,39 +23,40 @@ pub struct Description {
     pub head: HeadSpec,
 }
 
-/// The weights of a module as burn's record. Running statistics lag one step behind until `valid` is called, so only
-/// evaluation-mode modules are ever recorded.
+/// Returns the weights of a module as burn's record. Only evaluation-mode modules are recorded, because running
+/// statistics lag one step behind until `valid` is called.
 pub(super) fn record<M: Module>(valid: &M, what: &'static str) -> Result<Vec<u8>, StageError> {
     let bytes = valid.clone().into_record().into_bytes().map_err(|source| StageError::Record { what, source })?;
     Ok(bytes.to_vec())
 }
 
-/// `module` with the weights that [`record`] wrote.
+/// Returns `module` with the weights that [`record`] wrote.
 pub(super) fn apply<M: Module>(module: M, bytes: Vec<u8>, what: &'static str) -> Result<M, StageError> {
     ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes))
         .and_then(|record| module.try_load_record(record))
         .map_err(|source| StageError::Record { what, source })
 }
 
-/// Writes the evaluation-mode network `valid` to `path`. The bytes depend on the weights alone: equal models are equal files.
+/// Writes the evaluation-mode network `valid` to `path`. The bytes depend on the weights only: equal models are equal
+/// files.
 pub fn save(path: &Path, description: &Description, valid: &Network) -> Result<(), StageError> {
     let text = serde_json::to_vec(description).expect("a description has only strings and integers");
     let sections = vec![("description".to_owned(), text), ("weights".to_owned(), record(valid, "model")?)];
     Ok(Bundle { kind: KIND.to_owned(), sections }.write(path)?)
 }
 
-/// Reads the network of `path` onto `device`, which is refused where its encoder is not `encoder`.
+/// Reads the network of `path` onto `device`. Refused if its encoder is not `encoder`.
 pub fn load(path: &Path, encoder: &EncoderSpec, device: &Device) -> Result<(Description, Network), StageError> {
     read(path, encoder, device, |found| found == encoder)
 }
 
-/// The encoder of `path` alone, up to the block that `encoder` ends with.
+/// Reads only the encoder of `path`, up to the block that `encoder` ends with.
 pub fn load_encoder(path: &Path, encoder: &EncoderSpec, device: &Device) -> Result<Encoder, StageError> {
     let (_, network) = read(path, encoder, device, |found| encoder.begins(found))?;
     Ok(network.encoder.beginning(encoder))
 }
 
-/// The network of `path`, whose encoder must pass `fits`.
+/// Reads the network of `path`, whose encoder must pass `fits`.
 fn read(
     path: &Path,
     wanted: &EncoderSpec,
@@ -64,19 +65,19 @@ fn read(
 ) -> Result<(Description, Network), StageError> {
     let (description, weights) = sections(path)?;
     if !fits(&description.encoder) {
-        let what = format!("its encoder is {:?} and the stage needs {wanted:?}", description.encoder);
+        let what = format!("its encoder is {:?}, but the stage needs {wanted:?}", description.encoder);
         return Err(StageError::Misfit { path: path.to_owned(), what });
     }
     network(path, description, weights, device)
 }
 
-/// The network of `path` on `device`, whatever it is.
+/// Reads the network of `path` onto `device`, whatever its encoder is.
 pub fn load_any(path: &Path, device: &Device) -> Result<(Description, Network), StageError> {
     let (description, weights) = sections(path)?;
     network(path, description, weights, device)
 }
 
-/// What `path` says of itself, and its weights as they were recorded.
+/// Returns the description in `path`, and its weights as they were recorded.
 fn sections(path: &Path) -> Result<(Description, Vec<u8>), StageError> {
     let mut bundle = Bundle::read(path, KIND)?;
     let mut take = |name: &str| {
@@ -85,7 +86,7 @@ fn sections(path: &Path) -> Result<(Description, Vec<u8>), StageError> {
     let (description, weights) = (take("description")?, take("weights")?);
     let description = serde_json::from_slice(&description).map_err(|error| StageError::Misfit {
         path: path.to_owned(),
-        what: format!("its description does not read ({error}): it is of another version"),
+        what: format!("its description cannot be parsed ({error}): another version wrote it"),
     })?;
     Ok((description, weights))
 }

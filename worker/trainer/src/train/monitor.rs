@@ -1,5 +1,5 @@
-//! Watches the features of a pretext training: k-nearest-neighbour accuracy, which costs a pass over the images and trains
-//! nothing. The labels that it looks at choose nothing.
+//! Monitors the features of a pretext training: k-nearest-neighbour accuracy. It costs a pass over the images and
+//! trains nothing. Its labels have no influence on the training.
 
 use pretext_shared::split::Split;
 use pretext_shared::stage::{Extent, KnnSpec};
@@ -9,7 +9,7 @@ use crate::device::Compute;
 use crate::methods::{Bank, Samples, encode};
 use crate::models::Model;
 
-/// Validation images find their neighbours among the training images.
+/// Finds the neighbours of validation images among the training images.
 pub(super) struct Monitor<'a> {
     spec: KnnSpec,
     samples: Samples<'a>,
@@ -20,7 +20,7 @@ pub(super) struct Monitor<'a> {
 }
 
 impl<'a> Monitor<'a> {
-    /// Of the images of `split`, in batches of `batch`; of a few batches in a rehearsal.
+    /// Returns the monitor of the images of `split`, in batches of `batch`; in a smoke run, of a few batches.
     pub(super) fn new(
         spec: KnnSpec,
         samples: Samples<'a>,
@@ -41,7 +41,7 @@ impl<'a> Monitor<'a> {
         epoch.is_multiple_of(self.spec.every.max(1))
     }
 
-    /// The share of validation images that the neighbours of the evaluation-mode `model` classify correctly.
+    /// Returns the share of validation images that the neighbours of the evaluation-mode `model` classify correctly.
     pub(super) fn accuracy<M: Model>(&self, model: &M) -> Result<f64, StageError> {
         let device = self.compute.plain();
         let encode = |ids: &[u32]| {

@@ -1,4 +1,4 @@
-//! Tables that a stage leaves behind.
+//! The tables that a stage writes: the sample list and the predictions.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,7 +7,7 @@ use pretext_checkpoint::{BundleError, write_whole};
 use pretext_data::ImageSet;
 use pretext_shared::split::Split;
 
-/// One test image and what the model thinks of it.
+/// A test image with the model's probabilities.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Prediction {
     pub(super) sample: u32,
@@ -17,7 +17,7 @@ pub(super) struct Prediction {
     pub(super) probabilities: Vec<f64>,
 }
 
-/// A field of a CSV file: quoted where it must be.
+/// Returns a field of a CSV file, quoted if needed.
 fn field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
@@ -26,7 +26,7 @@ fn write_text(path: &Path, text: &str) -> Result<(), BundleError> {
     write_whole(path, |file| std::io::Write::write_all(file, text.as_bytes()))
 }
 
-/// `sample,path,label,part`, and `group` where the data name groups: the sample list of a stage, by sample id.
+/// Writes the sample list of a stage, by sample id: `sample,path,label,part`, and `group` if the data name groups.
 pub(super) fn write_split(path: &Path, images: &ImageSet, split: &Split) -> Result<(), BundleError> {
     let train = split.train.iter().map(|id| (*id, "train"));
     let mut all: Vec<_> = train.chain(split.validation.iter().map(|id| (*id, "validation"))).collect();
@@ -43,7 +43,7 @@ pub(super) fn write_split(path: &Path, images: &ImageSet, split: &Split) -> Resu
     write_text(path, &text)
 }
 
-/// `sample,path,label,predicted,p_0,…`: labels are class indices, probabilities those of the classes in label order.
+/// Writes `sample,path,label,predicted,p_0,…`. Labels are class indices; probabilities are in label order.
 pub(super) fn write_predictions(
     path: &Path,
     images: &ImageSet,

@@ -1,6 +1,6 @@
-//! Training here and in PyTorch: the same network, initial weights, images in the same order, nothing augmented, fifty steps of the
-//! product's own loop. `tests/golden/parity-start.json` is what both sides start from ([`export`] writes it),
-//! `tests/golden/parity.py` trains in PyTorch and writes `parity.json`.
+//! Compares training here with training in PyTorch. Both have the same network, initial weights and image order,
+//! without augmentation, for fifty steps of the product's own loop. Both start from `tests/golden/parity-start.json`,
+//! which [`export`] writes. `tests/golden/parity.py` trains in PyTorch and writes `parity.json`.
 
 use std::collections::BTreeMap;
 
@@ -26,12 +26,12 @@ const STEPS: usize = 50;
 const TEMPERATURE: f32 = 0.5;
 const CLASSES: HeadSpec = HeadSpec::Linear { outputs: 3 };
 const PROJECTION: HeadSpec = HeadSpec::Projection { outputs: 8 };
-/// Relative difference of the first five losses.
+/// Allowed relative difference of the first five losses.
 const AT_FIRST: f64 = 1e-5;
-/// Times PyTorch's own drift between f32 and f64, over all steps.
+/// Allowed difference over all steps, as a multiple of PyTorch's own drift between f32 and f64.
 const DRIFTS: f64 = 3.0;
 
-/// What both sides start from.
+/// The state that both sides start from.
 #[derive(Serialize, Deserialize)]
 struct Start {
     note: String,
@@ -45,9 +45,9 @@ struct Start {
     /// Training images of each epoch, in order.
     order: Vec<Vec<u32>>,
     labels: BTreeMap<u32, u32>,
-    /// Planes of bytes in hexadecimal.
+    /// Planes of bytes in hexadecimal digits.
     pixels: BTreeMap<u32, String>,
-    /// By path; of both heads.
+    /// Weights by path, of both heads.
     weights: BTreeMap<String, Weight>,
 }
 
@@ -153,7 +153,7 @@ impl ModuleMapper for Load<'_> {
     }
 }
 
-/// SimCLR's loss where the second view is the mirror image: two views without a draw.
+/// SimCLR's loss with the mirror image as the second view: two views without a draw.
 struct Mirrored<'a>(Samples<'a>);
 
 impl Objective for Mirrored<'_> {
@@ -203,7 +203,7 @@ fn parts(images: &ImageSet) -> Split {
     split(&images.members(), all_labels()).expect("a split")
 }
 
-/// The loss of each step of `run`.
+/// Returns the loss of each step of `run`.
 fn losses(start: &Start, run: &Run) -> Vec<f64> {
     let images = images().map(|id, _, out| {
         let digits = start.pixels[&id].as_bytes().chunks_exact(2);
@@ -249,7 +249,7 @@ fn train_with<O: Objective>(start: &Start, run: &Run, head: &HeadSpec, objective
     of_steps.map(|point| point.value).collect()
 }
 
-/// A file of `tests/golden`: read when the test runs, so that one build serves `export` and what follows it.
+/// Reads a file of `tests/golden` when the test runs, so that one build serves `export` and the test after it.
 fn golden(name: &str) -> String {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -259,7 +259,7 @@ fn start() -> Start {
     serde_json::from_str(&golden("parity-start.json")).expect("`export` wrote it")
 }
 
-/// Largest difference so far, step by step.
+/// Returns the largest difference so far, step by step.
 fn drift(a: &[f64], b: &[f64]) -> Vec<f64> {
     let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
     differences.scan(0f64, |most, one| Some(std::mem::replace(most, most.max(one)).max(one))).collect()

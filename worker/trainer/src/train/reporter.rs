@@ -1,27 +1,27 @@
-//! What a stage tells while it runs.
+//! The reports of a stage while it runs.
 
 use std::time::{Duration, Instant};
 
 use pretext_shared::point::{Metric, Part, Point};
 use pretext_shared::trainer::Report;
 
-/// Signs of progress are no more frequent than this.
+/// Shortest time between two reports of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
-/// The other end of a stage: hears its reports, and may ask it to stop.
+/// The receiver of a stage's reports, which may also ask the stage to stop.
 pub trait Events: Sync {
-    /// A report, in order.
+    /// Takes a report. Reports come in order.
     fn report(&self, report: Report);
-    /// Whether the stage is to stop at the next step.
+    /// Returns whether the stage must stop at the next step.
     fn stop_requested(&self) -> bool;
 }
 
-/// Collects points and sends them together with signs of progress, a few times per second.
+/// Collects points and sends them with the progress, a few times per second.
 pub(super) struct Reporter<'a> {
     events: &'a dyn Events,
-    /// All points of the stage, those of the attempts that this one goes on from included.
+    /// All points of the stage, including those of the attempts that this one resumes.
     points: Vec<Point>,
-    /// How many of them were sent.
+    /// Number of points that were sent.
     sent: usize,
     last: Instant,
 }
@@ -44,7 +44,7 @@ impl<'a> Reporter<'a> {
         self.points.push(Point { part, metric, epoch, step, value });
     }
 
-    /// After a step: says where the run is, unless it said so just now.
+    /// Reports the position after a step, unless it was reported very recently.
     pub(super) fn tick(&mut self, step: u64, images: u64) {
         if self.last.elapsed() >= PROGRESS_EVERY {
             self.last = Instant::now();
@@ -52,18 +52,18 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    /// Begins with the points of a checkpoint: the stream of one attempt is the whole curve.
+    /// Starts with the points of a checkpoint, so that the points of one attempt are the whole curve.
     pub(super) fn resume(&mut self, points: Vec<Point>) {
         self.points = points;
         self.sent = 0;
     }
 
-    /// All points of the stage so far.
+    /// Returns all points of the stage so far.
     pub(super) fn points(&self) -> &[Point] {
         &self.points
     }
 
-    /// Sends the points that were collected.
+    /// Sends the collected points.
     pub(super) fn flush(&mut self) {
         if self.sent < self.points.len() {
             self.events.report(Report::Points { points: self.points[self.sent..].to_vec() });

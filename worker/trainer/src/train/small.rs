@@ -1,4 +1,4 @@
-//! Stages small enough for tests: drawn pictures of 16 pixels, a network of a few thousand weights.
+//! Stages small enough for tests: procedural pictures of 16 pixels and a network of a few thousand weights.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +33,7 @@ pub(crate) struct Small {
     folder: TempDir,
 }
 
-/// Hears everything; asks for a stop at the given question.
+/// Collects all reports, and asks for a stop at the given question.
 pub(crate) struct Recorder {
     reports: Mutex<Vec<Report>>,
     questions: AtomicU64,
@@ -64,7 +64,7 @@ pub(crate) fn images() -> ImageSet {
     Dataset::load(folder, &Source::Procedural(source()), &data(), None).expect("drawn pictures").train
 }
 
-/// A fixed name for a parent stage: its model is handed over as a file.
+/// Returns the fixed id of a parent stage, whose model is given as a file.
 pub(crate) fn parent_id() -> StageId {
     StageId(ContentHash::of(b"parent"))
 }
@@ -89,7 +89,7 @@ pub(crate) fn train(optimizer: OptimizerSpec) -> TrainSpec {
 pub(crate) const ADAM: OptimizerSpec = OptimizerSpec::Adam { weight_decay: 1e-4 };
 pub(crate) const SGD: OptimizerSpec = OptimizerSpec::Sgd { momentum: 0.9, weight_decay: 5e-4 };
 
-/// The split of every stage here.
+/// Returns the split of every stage here.
 pub(crate) fn all_labels() -> SplitSpec {
     SplitSpec { seed: 3, fraction: Fraction::ALL }
 }
@@ -127,13 +127,13 @@ impl Small {
         Self::new(StageSpec::Pretext(spec), None)
     }
 
-    /// The same stage of another specification.
+    /// Returns the same stage with another specification.
     pub(crate) fn with(mut self, change: impl FnOnce(&mut StageSpec)) -> Self {
         change(&mut self.run.stage.spec);
         self
     }
 
-    /// [`Self::pretext`] of a data set of `per_class` training images a class.
+    /// Returns [`Self::pretext`] on a data set with `per_class` training images a class.
     pub(crate) fn larger(task: PretextTask, per_class: u32, train: TrainSpec) -> Self {
         let source = Procedural { train_per_class: per_class, ..source() };
         let fingerprint = source.facts().fingerprint;
@@ -166,13 +166,13 @@ impl Small {
         Self::new(StageSpec::Test(spec), Some(parent))
     }
 
-    /// The same stage in another, empty folder.
+    /// Returns the same stage in another, empty folder.
     pub(crate) fn again(&self) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         Self { run: Run { folder: folder.path().to_owned(), ..self.run.clone() }, folder }
     }
 
-    /// The pictures that it reads.
+    /// Returns the pictures that the stage reads.
     pub(crate) fn data(&self) -> Dataset {
         let data = Dataset::load(self.folder.path(), &self.run.source, self.run.stage.spec.data(), None);
         data.expect("drawn pictures")
@@ -185,7 +185,7 @@ impl Small {
         (end, recorder.reports.into_inner().expect("no report panicked"))
     }
 
-    /// Runs the stage to its end on data that other stages ran on; with how often it asked whether to stop.
+    /// Runs the stage to its end on data that other stages ran on. Also returns how often it asked whether to stop.
     pub(crate) fn finish_on(&self, data: &Dataset) -> (Finished, u64) {
         let recorder = Recorder { reports: Mutex::default(), questions: AtomicU64::new(0), stop_at: 0 };
         match run_stage(&self.run, &Compute::cpu(), data, &recorder) {
@@ -213,7 +213,7 @@ impl Events for Recorder {
     }
 }
 
-/// All points of `reports`, in order.
+/// Returns all points of `reports`, in order.
 pub(crate) fn points(reports: &[Report]) -> Vec<Point> {
     let points = reports.iter().filter_map(|report| match report {
         Report::Points { points } => Some(points.clone()),
@@ -222,7 +222,7 @@ pub(crate) fn points(reports: &[Report]) -> Vec<Point> {
     points.flatten().collect()
 }
 
-/// The bytes of the model that a stage left behind.
+/// Returns the bytes of the model of a finished stage.
 pub(crate) fn model(finished: &Finished) -> Vec<u8> {
     std::fs::read(&finished.files[&ArtifactKind::Model]).expect("a finished stage has a model")
 }

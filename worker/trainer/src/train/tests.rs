@@ -1,4 +1,4 @@
-//! Whole stages through the public entry.
+//! Tests of whole stages through the public entry.
 
 use burn::optim::GradientsParams;
 use pretext_data::augment::{Labelled, SimclrView};
@@ -21,8 +21,8 @@ fn bits(points: &[Point]) -> Vec<(Part, Metric, u32, u64, u64)> {
     points.iter().map(|p| (p.part, p.metric, p.epoch, p.step, p.value.to_bits())).collect()
 }
 
-/// The stage stopped at the given questions (one per step), and resumed each time: the points of the last
-/// attempt, which begin with those of all before it, and the model.
+/// Stops the stage at the given questions (one per step) and resumes it each time. Returns the points of the last
+/// attempt, which begin with those of all attempts before it, and the model.
 fn interrupted(stage: &Small, stops: &[u64]) -> (Vec<Point>, Vec<u8>) {
     let stage = stage.again();
     let mut before: Vec<Point> = Vec::new();
@@ -30,7 +30,7 @@ fn interrupted(stage: &Small, stops: &[u64]) -> (Vec<Point>, Vec<u8>) {
         let (end, reports) = stage.try_run(*stop);
         let Ok(End::Stopped { step }) = end else { panic!("expected a stop: {end:?}") };
         assert!(matches!(&reports[..], [.., Report::Checkpoint { step: at, path }] if *at == step && path.exists()));
-        // Nothing in flight: every point up to the checkpoint was reported before it.
+        // Nothing is in flight: every point up to the checkpoint was reported before it.
         let so_far = points(&reports);
         assert!(so_far.iter().all(|point| point.step <= step));
         assert_eq!(bits(&so_far[..before.len()]), bits(&before));
@@ -45,7 +45,7 @@ const NESTEROV: OptimizerSpec = OptimizerSpec::Nesterov { momentum: 0.9, weight_
 const LARS: OptimizerSpec = OptimizerSpec::Lars { momentum: 0.9, weight_decay: 1e-4, trust: 0.01 };
 const ADAMW: OptimizerSpec = OptimizerSpec::AdamW { weight_decay: 0.01 };
 
-/// The control and the monitor together.
+/// Turns on the control and the monitor together.
 fn noise(spec: &mut StageSpec) {
     let StageSpec::Pretext(spec) = spec else { return };
     spec.images = PretextImages::Noise;
@@ -94,7 +94,7 @@ fn a_killed_stage_repeats_what_its_checkpoint_does_not_have() {
     let (_, reports) = stage.try_run(9);
     let checkpoints: Vec<_> = reports.iter().filter(|report| matches!(report, Report::Checkpoint { .. })).collect();
     assert!(checkpoints.len() >= 8, "one per step");
-    // The newest is torn: the run goes on from the one before.
+    // The newest checkpoint is torn: the run resumes from the one before.
     let Some(Report::Checkpoint { path, step }) = checkpoints.last() else { panic!("there are some") };
     std::fs::write(path, b"torn").expect("written");
     let (again, reports) = stage.finish();
@@ -181,7 +181,7 @@ fn curves_have_every_epoch_and_count_every_sample() {
     // The rate that each step used: SimCLR's cosine with 2.5 rounded to 3 warm-up steps.
     let rates = curve(Part::Train, Metric::LearningRate);
     assert_eq!((rates[0].2, rates[3].2), (0.0, 0.01));
-    // The selected epoch is that of lowest validation loss.
+    // The selected epoch has the lowest validation loss.
     let losses = curve(Part::Validation, Metric::Loss);
     let best = losses.iter().min_by(|a, b| a.2.total_cmp(&b.2)).expect("three epochs");
     assert_eq!((finished.selected_epoch, finished.score.loss), (best.0, best.2));
@@ -192,7 +192,7 @@ fn curves_have_every_epoch_and_count_every_sample() {
 
 #[test]
 fn the_epoch_of_lowest_validation_loss_is_selected_wherever_it_is() {
-    // A large constant rate on 33 images: validation loss goes up and down.
+    // With a large constant rate on 33 images, validation loss goes up and down.
     let lr = LrSpec::Constant { base: 0.02 };
     let spec = TrainSpec { budget: Budget::Epochs(12), lr, ..train(ADAM) };
     let (finished, reports) = Small::downstream(DownstreamMode::FineTune, None, spec).finish();
@@ -257,7 +257,7 @@ fn what_does_not_fit_is_said() {
         assert_eq!(failure.code, FailureCode::Invalid);
         assert!(failure.message.contains(words), "{}", failure.message);
     };
-    refused(&Small::test(&pretext), "its head is Linear { outputs: 4 } and the test needs 3 classes");
+    refused(&Small::test(&pretext), "its head is Linear { outputs: 4 }, but the test needs 3 classes");
     let mut orphan = Small::downstream(DownstreamMode::Frozen, Some(&pretext), train(ADAM));
     orphan.run.parent = None;
     refused(&orphan, "was not handed over");
@@ -269,7 +269,7 @@ fn what_does_not_fit_is_said() {
     refused(&Small::pretext(SIMCLR, TrainSpec { batch: 34, ..train(ADAM) }), "33 training images, batches of 34");
 }
 
-/// The loss after `steps` steps of Adam on one batch, without augmentation.
+/// Returns the loss after `steps` steps of Adam on one batch, without augmentation.
 fn overfit<O: Objective>(objective: &O, head: &HeadSpec, ids: &[u32], steps: usize) -> f32 {
     let device = Compute::cpu().training();
     let mut network = Network::new(&encoder(), head, 1, &device);

@@ -1,4 +1,4 @@
-//! What can be wrong with a file of weights, in sentences that name the file and the remedy.
+//! Errors of a weights file, in messages that name the file and what to do.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,29 +6,29 @@ use std::path::PathBuf;
 use pretext_data::root::RootError;
 use pretext_shared::ids::WeightsHash;
 
-/// The most names of one kind of misfit that are listed: a ResNet-50 has 265 tensors.
+/// Largest number of names that are listed for one kind of misfit: a ResNet-50 has 265 tensors.
 const LISTED: usize = 400;
 
-/// A file of weights that cannot be used. Nothing here is worth a retry: the file has to change.
+/// Why a weights file cannot be used. A retry does not help: the file must change.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
-    /// A place that cannot be read, or that is outside the data root.
+    /// A path cannot be read, or is outside the data root.
     #[error("{0}; `encoder.weights.path` is relative to the worker's --data-root")]
     Root(#[from] RootError),
-    /// The coordinator did not say where the file is.
-    #[error("the stage starts from a weights file and its place was not handed over: submit the sweep again")]
+    /// The coordinator did not send the file's path.
+    #[error("the stage starts from a weights file, but the coordinator sent no path for it: submit the sweep again")]
     NoPath,
-    /// More than a trainer should hold.
-    #[error("the weights file {} has {bytes} bytes, more than {} MiB: keep the encoder's weights alone in it", path.display(), limit >> 20)]
+    /// The file is larger than a trainer may hold.
+    #[error("the weights file {} has {bytes} bytes, more than {} MiB: keep only the encoder's weights in it", path.display(), limit >> 20)]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Its length.
+        /// Its length in bytes.
         bytes: u64,
-        /// The most that is read.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// The copy here is not the one that the sweep names.
+    /// This worker's copy is not the one that the sweep names.
     #[error(
         "the weights file {} differs from the one that the sweep names (SHA-256 here {here}, in the sweep {planned}): give this \
          worker that file, or submit the sweep with the other hash", path.display()
@@ -41,16 +41,16 @@ pub enum WeightsError {
         /// The hash that the stage asks for.
         planned: WeightsHash,
     },
-    /// A content that is neither of the formats.
+    /// The content is in neither of the formats.
     #[error("{} is neither a safetensors file nor one of PyTorch's: {reason}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// What was found.
+        /// The cause.
         reason: String,
     },
-    /// Numbers that are not read.
-    #[error("tensor `{tensor}` of {} holds {found}: 32 or 64 bit floats are read; save it after `.float()`", path.display())]
+    /// A tensor has numbers of a type that cannot be read.
+    #[error("tensor `{tensor}` of {} holds {found}: expected 32 or 64 bit floats; save the tensor after `.float()`", path.display())]
     Numbers {
         /// The file.
         path: PathBuf,
@@ -59,12 +59,12 @@ pub enum WeightsError {
         /// The type of its numbers.
         found: String,
     },
-    /// Tensors that are not those of the encoder.
+    /// The tensors are not the encoder's.
     #[error("the tensors of {path} are not the encoder's: {misfit}")]
     Misfit {
         /// As written in the sweep file.
         path: String,
-        /// Which, and why.
+        /// The tensors that differ, and how.
         misfit: Misfit,
     },
     /// The file cannot be written.
@@ -72,24 +72,24 @@ pub enum WeightsError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         reason: String,
     },
 }
 
-/// How the tensors of a file differ from those of an encoder.
+/// The differences between the tensors of a file and those of an encoder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Misfit {
-    /// In the encoder and not in the file.
+    /// Tensors that only the encoder has.
     pub missing: Vec<String>,
-    /// In the file and not in the encoder.
+    /// Tensors that only the file has.
     pub unexpected: Vec<String>,
-    /// In both, with different shapes: name, shape in the file, shape in the encoder.
+    /// Tensors with different shapes: name, shape in the file, shape in the encoder.
     pub shapes: Vec<(String, Vec<usize>, Vec<usize>)>,
 }
 
 impl Misfit {
-    /// Whether there is no difference.
+    /// Returns whether there is no difference.
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.unexpected.is_empty() && self.shapes.is_empty()
     }
@@ -97,7 +97,7 @@ impl Misfit {
 
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shapes = self.shapes.iter().map(|(name, file, encoder)| format!("{name} ({file:?} and not {encoder:?})"));
+        let shapes = self.shapes.iter().map(|(name, file, encoder)| format!("{name} ({file:?}, expected {encoder:?})"));
         let kinds = [
             ("missing", self.missing.clone()),
             ("unexpected", self.unexpected.clone()),

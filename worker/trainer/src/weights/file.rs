@@ -1,4 +1,4 @@
-//! Files of named tensors: safetensors, read and written, and those of `torch.save`, read.
+//! Files of named tensors: reads and writes safetensors, and reads files of `torch.save`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -16,11 +16,11 @@ use super::error::WeightsError;
 use super::names;
 use crate::models::Encoder;
 
-/// The longest file that is read: a ResNet-50 is 98 MiB.
+/// Limit of a file's length: a ResNet-50 is 98 MiB.
 const LIMIT: u64 = 2 << 30;
-/// Keys that training scripts keep the weights of a model under.
+/// Keys under which training scripts store the weights of a model.
 const NESTED: [&str; 3] = ["state_dict", "model_state_dict", "model"];
-/// What PyTorch counts in its normalisations: it changes nothing, and has no place here.
+/// PyTorch's batch counter in normalisations. It has no effect on features and is not stored here.
 pub(super) const BATCHES: &str = "num_batches_tracked";
 
 /// A tensor on the host.
@@ -30,10 +30,10 @@ pub(super) struct HostTensor {
     pub(super) values: Vec<f32>,
 }
 
-/// The floating-point tensors of a file by name, counters left out.
+/// The floating-point tensors of a file by name, without counters.
 pub(super) type Tensors = BTreeMap<String, HostTensor>;
 
-/// The tensors of the file `name` in `folder`, whose content must be `sha256`.
+/// Returns the tensors of the file `name` in `folder`, whose content must have the hash `sha256`.
 pub(super) fn read(folder: &Folder, name: &str, sha256: WeightsHash) -> Result<Tensors, WeightsError> {
     let path = folder.shown(name);
     let io = |source| RootError::Io { path: path.clone(), source };
@@ -48,7 +48,7 @@ pub(super) fn read(folder: &Folder, name: &str, sha256: WeightsHash) -> Result<T
     if here != sha256 {
         return Err(WeightsError::OtherCopy { path, here, planned: sha256 });
     }
-    // A safetensors file is the length of a JSON object, then the object. No format of PyTorch has a brace there.
+    // A safetensors file is the length of a JSON object, then the object. PyTorch's formats never have a brace there.
     if content.get(8) == Some(&b'{') {
         from_safetensors(&path, &content)
     } else {
@@ -56,14 +56,15 @@ pub(super) fn read(folder: &Folder, name: &str, sha256: WeightsHash) -> Result<T
     }
 }
 
-/// Where a reader that opens files by itself finds the one that is open here, and not what has its name by then.
+/// Returns a path through which a reader that opens files by itself gets the file that is open here, even if its name
+/// now belongs to another file.
 #[cfg(target_os = "linux")]
 fn opened(file: &File, _: &Path) -> PathBuf {
     use std::os::fd::AsRawFd;
     PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
-/// Elsewhere there is no such name.
+/// Other systems have no such path.
 #[cfg(not(target_os = "linux"))]
 fn opened(_: &File, path: &Path) -> PathBuf {
     path.to_owned()
@@ -94,7 +95,7 @@ fn from_safetensors(path: &Path, content: &[u8]) -> Result<Tensors, WeightsError
     tensors.collect()
 }
 
-/// The tensors of the file at `path`, which is read at `place`.
+/// Returns the tensors of the file at `path`, which is read at `place`.
 fn from_pytorch(path: &Path, place: &Path) -> Result<Tensors, WeightsError> {
     let format = |reason: String| WeightsError::Format { path: path.to_owned(), reason };
     let mut file = PytorchReader::new(place).map_err(|error| format(error.to_string()))?;
@@ -129,17 +130,17 @@ fn doubles(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes) as f32).collect()
 }
 
-/// A file of weights that was written.
+/// A weights file that was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
-    /// How many tensors are in it.
+    /// Number of tensors in the file.
     pub tensors: usize,
-    /// What is in it.
+    /// Hash of its content.
     pub sha256: WeightsHash,
 }
 
-/// Writes the weights of `encoder`, which must be in evaluation mode, as a safetensors file. The bytes depend on the weights
-/// alone.
+/// Writes the weights of `encoder`, which must be in evaluation mode, as a safetensors file. The bytes depend on the
+/// weights only.
 pub fn write(path: &Path, encoder: &Encoder) -> Result<Written, WeightsError> {
     let failed = |reason: String| WeightsError::Write { path: path.to_owned(), reason };
     let tensors = names::collect(encoder).map_err(|error| failed(error.to_string()))?;
@@ -154,7 +155,8 @@ pub fn write(path: &Path, encoder: &Encoder) -> Result<Written, WeightsError> {
         .map(|(name, shape, bytes)| TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.clone(), view)));
     let mut views: Vec<(String, TensorView<'_>)> =
         views.collect::<Result<_, _>>().map_err(|error| failed(error.to_string()))?;
-    // PyTorch's normalisation has a counter of batches, an integer without dimensions. Nothing here counts them.
+    // PyTorch's normalisation has a counter of batches, an integer without dimensions. This program does not count
+    // them.
     let zero = 0i64.to_le_bytes();
     let counters: Vec<String> = bytes
         .iter()

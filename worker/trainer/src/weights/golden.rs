@@ -1,4 +1,5 @@
-//! Encoders against torchvision's: the same weights give the same features, and what is written is what was read.
+//! Compares encoders with torchvision's: the same weights give the same features, and written weights equal the weights
+//! that were read.
 
 use std::path::PathBuf;
 
@@ -25,7 +26,7 @@ struct Golden {
 struct Model {
     /// In torchvision's order, without the classifier.
     tensors: Vec<(String, Vec<usize>)>,
-    /// Every so many features of two images.
+    /// A sample of the features of two images.
     features: Vec<f32>,
 }
 
@@ -50,7 +51,7 @@ fn values(name: &str, shape: &[usize], stream: usize) -> HostTensor {
     HostTensor { shape: shape.to_vec(), values }
 }
 
-/// The tensors of a golden model, counters left out.
+/// Returns the tensors of a golden model, without counters.
 fn filled(model: &Model) -> Tensors {
     let floats = model.tensors.iter().filter(|(name, _)| !name.ends_with(BATCHES));
     floats.enumerate().map(|(i, (name, shape))| (name.clone(), values(name, shape, i))).collect()
@@ -60,7 +61,7 @@ fn encoder(spec: &EncoderSpec, device: &Device) -> Encoder {
     Network::new(spec, &HeadSpec::Linear { outputs: 2 }, 1, device).encoder
 }
 
-/// The largest difference, as a share of the largest value.
+/// Returns the largest difference, as a share of the largest value.
 fn difference(found: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len());
     let largest = expected.iter().fold(0f32, |largest, x| largest.max(x.abs()));
@@ -74,7 +75,7 @@ fn torchvisions_weights_give_torchvisions_features() {
     for (spec, golden, stride) in
         [(EncoderSpec::Resnet18 { stem }, resnet18, 1), (EncoderSpec::Resnet50 { stem }, resnet50, 8)]
     {
-        // On a training device, as stages load them; then evaluated.
+        // Loaded on a training device, as stages do, and then evaluated.
         let tensors = filled(&golden);
         let loaded =
             names::assign(encoder(&spec, &Device::flex().autodiff()), tensors.clone()).expect("every tensor fits");
@@ -84,7 +85,7 @@ fn torchvisions_weights_give_torchvisions_features() {
         let difference = difference(&features, &golden.features);
         assert!(difference < 1e-5, "{spec:?}: {difference}");
 
-        // What is written has torchvision's names and shapes, counters included, and the bits that were read.
+        // The written file has torchvision's names and shapes, including counters, and the bits that were read.
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("out.safetensors");
         let Written { tensors: count, sha256 } = write(&path, &loaded).expect("written");
@@ -107,7 +108,7 @@ fn a_checkpoint_of_torch_save_loads() {
     std::fs::write(folder.path().join("w.pth"), &content).expect("writable");
     let here = match load(encoder(&spec, &Device::flex()), folder.path(), "w.pth", zero()) {
         Err(WeightsError::OtherCopy { here, .. }) => here,
-        other => panic!("a wrong hash was let pass: {other:?}"),
+        other => panic!("a wrong hash was accepted: {other:?}"),
     };
     let loaded = load(encoder(&spec, &Device::flex()), folder.path(), "w.pth", here).expect("every tensor fits");
     let tensors = names::collect(&loaded).expect("readable");
@@ -134,7 +135,7 @@ fn every_tensor_that_does_not_fit_is_named() {
     assert_eq!(
         misfit.to_string(),
         "1 missing: stem.bn.running_mean; 1 unexpected: module.stem.bn.running_mean; \
-         1 of another shape: blocks.0.a.conv.weight ([4, 4, 1, 1] and not [4, 4, 3, 3])"
+         1 of another shape: blocks.0.a.conv.weight ([4, 4, 1, 1], expected [4, 4, 3, 3])"
     );
     // A path that leaves the data root is refused before anything is read.
     let error = load(blank(), std::path::Path::new("."), "../w.pth", zero()).expect_err("refused");

@@ -1,6 +1,6 @@
-//! Which parameter here is which tensor in PyTorch: the paths are the same but for the ends (`gamma` and `beta` of a
-//! normalisation are its `weight` and `bias`) and for a ResNet's shortcuts (`downsample.conv` and `.bn` are `downsample.0` and
-//! `.1`). Convolutions are `[out, in, height, width]` in both.
+//! Maps parameter paths to PyTorch's tensor names. The paths are the same with two exceptions. `gamma` and `beta` of a
+//! normalisation are `weight` and `bias` in PyTorch. `downsample.conv` and `.bn` of a ResNet's shortcut are
+//! `downsample.0` and `.1`. Convolutions are `[out, in, height, width]` in both.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData, TensorReadError};
@@ -9,10 +9,11 @@ use super::error::Misfit;
 use super::file::{HostTensor, Tensors};
 use crate::models::Encoder;
 
-/// torchvision's classifier, which is no part of an encoder.
+/// torchvision's classifier, which is not part of an encoder.
 const CLASSIFIER: &str = "fc.";
 
-/// The path of a parameter while a module is walked through; `None` for the variant of an enum, which is no part of it.
+/// The path of a parameter during a walk through a module; `None` for the variant of an enum, which is not part of the
+/// path.
 #[derive(Default)]
 struct Path(Vec<Option<String>>);
 
@@ -21,7 +22,7 @@ impl Path {
         self.0.push((!container.starts_with("Enum:")).then(|| name.to_owned()));
     }
 
-    /// The name that PyTorch gives the parameter.
+    /// Returns PyTorch's name of the parameter.
     fn name(&self) -> String {
         let parts: Vec<&str> = self.0.iter().flatten().map(String::as_str).collect();
         let renamed = parts.iter().enumerate().map(|(i, part)| {
@@ -38,7 +39,7 @@ impl Path {
     }
 }
 
-/// `encoder` with the values of `tensors`, which must be its tensors exactly, a classifier apart.
+/// Returns `encoder` with the values of `tensors`, which must be exactly its tensors, except for a classifier.
 pub(super) fn assign(encoder: Encoder, tensors: Tensors) -> Result<Encoder, Misfit> {
     let mut assign = Assign { path: Path::default(), tensors, misfit: Misfit::default() };
     let encoder = encoder.map(&mut assign);
@@ -49,7 +50,7 @@ pub(super) fn assign(encoder: Encoder, tensors: Tensors) -> Result<Encoder, Misf
 
 struct Assign {
     path: Path,
-    /// What is left of them.
+    /// The tensors that are not assigned yet.
     tensors: Tensors,
     misfit: Misfit,
 }
@@ -84,7 +85,8 @@ impl ModuleMapper for Assign {
     }
 }
 
-/// The tensors of `encoder`, which must be in evaluation mode: elsewhere running statistics lag a step behind.
+/// Returns the tensors of `encoder`, which must be in evaluation mode: in training mode running statistics lag one step
+/// behind.
 pub(super) fn collect(encoder: &Encoder) -> Result<Tensors, TensorReadError> {
     let mut collect = Collect { path: Path::default(), tensors: Tensors::new(), error: None };
     encoder.visit(&mut collect);

@@ -1,4 +1,5 @@
-//! The features of one fixed picture: another program that has loaded an exported encoder compares its own with them.
+//! The features of one fixed picture. Another program that has loaded an exported encoder compares its own features
+//! with them.
 
 use burn::tensor::{Device, Tensor, TensorData, TensorReadError};
 
@@ -8,10 +9,10 @@ use crate::models::Encoder;
 pub(super) const SIZE: usize = 64;
 /// Its stream of [`noise`].
 const STREAM: u32 = 1000;
-/// Features that are told: a wrong layer, order or normalisation shows in each of them.
+/// Number of features that are printed: a wrong layer, order or normalisation shows in each of them.
 const TOLD: usize = 16;
 
-/// Numbers in [-1, 1): a hash of the position and the stream, which takes a line in any language
+/// Returns numbers in [-1, 1): a hash of the position and the stream, which is one line in any language
 /// (`tests/golden/weights.py` has it in Python).
 pub(super) fn noise(count: usize, stream: u32) -> impl Iterator<Item = f64> {
     (1..=count as u32).map(move |position| {
@@ -29,7 +30,7 @@ pub(super) fn pictures(count: usize) -> Tensor<4> {
     Tensor::from_data(TensorData::new(pixels, [count, 3, SIZE, SIZE]), &Device::flex())
 }
 
-/// The first features of the picture by `encoder`, which must be in evaluation mode on the plain CPU.
+/// Returns the first features of the picture by `encoder`, which must be in evaluation mode on the plain CPU.
 pub fn first_features(encoder: &Encoder) -> Result<Vec<f32>, TensorReadError> {
     let features = encoder.forward(pictures(1)).try_into_vec_as::<f32>()?;
     Ok(features.into_iter().take(TOLD).collect())

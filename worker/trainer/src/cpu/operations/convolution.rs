@@ -14,16 +14,16 @@ use crate::cpu::conv;
 use crate::cpu::geometry::Geometry;
 use crate::cpu::profile::{Operation, timed};
 
-/// The macro generates the implementation for `Dispatch`, the type behind `Tensor`; a backend that is not named here panics,
-/// so the models choose first.
+/// The macro generates the implementation for `Dispatch`, the type behind `Tensor`. A backend that is not named here
+/// panics, so the models choose a backend first.
 #[backend_extension(Flex, Autodiff)]
 trait Convolution: Backend {
-    /// `y` of `x` and `w`.
+    /// Returns `y` for `x` and `w`.
     fn convolve(x: FloatTensor<Self>, w: FloatTensor<Self>, geometry: Geometry) -> FloatTensor<Self>;
 }
 
-/// Convolves `x`, `[batch, height, width, in]`, with `weight`, `[out, in, k, k]` (groups 1, dilation 1, no bias):
-/// `[batch, (height + 2 pad - k) / stride + 1, …, out]`. On flex devices only.
+/// Convolves `x`, `[batch, height, width, in]`, with `weight`, `[out, in, k, k]` (groups 1, dilation 1, no bias).
+/// Returns `[batch, (height + 2 pad - k) / stride + 1, …, out]`. Works on flex devices only.
 pub fn convolution(x: Tensor<4>, weight: Tensor<4>, stride: usize, pad: usize) -> Tensor<4> {
     let [n, h, w, cin] = x.dims();
     let [cout, channels, k, width] = weight.dims();
@@ -35,7 +35,7 @@ pub fn convolution(x: Tensor<4>, weight: Tensor<4>, stride: usize, pad: usize) -
 
 impl Convolution for Flex {
     fn convolve(x: FlexTensor, w: FlexTensor, g: Geometry) -> FlexTensor {
-        // `to_contiguous` copies only where it must.
+        // `to_contiguous` copies only if needed.
         let (x, w) = (x.to_contiguous(), w.to_contiguous());
         let y = timed(Operation::Convolution, || conv::forward(&g, x.storage(), w.storage()));
         tensor(y, [g.n, g.oh(), g.ow(), g.cout])

@@ -13,8 +13,8 @@ pub use normalization::{Normalized, affine, normalize};
 pub use pooling::{max_pool, mean_pool};
 pub use update::{adam, sgd};
 
-/// `tensor` as one run of values. By value, so that nothing else of ours holds the storage afterwards: what else does is copied
-/// before it is written.
+/// Returns `tensor` as one run of values. It is taken by value, so that this code holds no other reference to the
+/// storage. If other code does, the values are copied before they are written.
 fn contiguous(tensor: FlexTensor) -> FlexTensor {
     tensor.to_contiguous()
 }

@@ -1,4 +1,4 @@
-//! Batch normalisation with what follows it.
+//! Batch normalisation with the operations after it, as an operation of burn.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -13,27 +13,27 @@ use super::{contiguous, tensor};
 use crate::cpu::norm::{self, After, Moments};
 use crate::cpu::profile::{Operation, timed};
 
-/// How channels are scaled and shifted, which says what the gradient looks like.
+/// The statistics that scale and shift the channels. They determine the form of the gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Statistics {
-    /// By the batch's own moments: `scale` and `shift` are γ and β, and the gradient passes through the moments.
+    /// The batch's own moments. `scale` and `shift` are γ and β, and the gradient passes through the moments.
     Batch {
         /// Added to the variance.
         epsilon: f64,
     },
-    /// By numbers that do not depend on the batch: `scale` and `shift` are what is multiplied and added.
+    /// Numbers that do not depend on the batch. `scale` and `shift` are the factor and the summand.
     Fixed,
 }
 
-/// What a normalisation does.
+/// The form of a normalisation: its statistics and the operation after it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Form {
     statistics: Statistics,
     after: After,
 }
 
-/// Tensors are `[…, channel]` and `[channel]`. The results are z, the mean and the biased variance; the last two are of the
-/// batch, or zeros and ones for [`Statistics::Fixed`].
+/// Tensors are `[…, channel]` and `[channel]`. The results are z, the mean and the biased variance. Mean and variance
+/// are those of the batch, or zeros and ones for [`Statistics::Fixed`].
 #[backend_extension(Flex, Autodiff)]
 trait Normalization: Backend {
     /// z = after(scale · x̂ + shift)
@@ -53,7 +53,7 @@ trait Normalization: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
-/// The result of a normalisation by the batch's own moments.
+/// The result of a normalisation with the batch's own moments.
 pub struct Normalized {
     /// `[batch, height, width, channel]`
     pub output: Tensor<4>,
@@ -65,9 +65,9 @@ pub struct Normalized {
 
 fn run(x: Tensor<4>, skip: Option<Tensor<4>>, scale: Tensor<1>, shift: Tensor<1>, form: Form) -> Normalized {
     let shape = x.dims();
-    assert!(!shape.contains(&0), "there is nothing to normalise in {shape:?}");
+    assert!(!shape.contains(&0), "{shape:?} has nothing to normalise");
     assert_eq!([scale.dims(), shift.dims()], [[shape[3]]; 2], "one scale and one shift for each channel");
-    assert!(skip.as_ref().is_none_or(|skip| skip.dims() == shape), "a skip connection has the shape of what it joins");
+    assert!(skip.as_ref().is_none_or(|skip| skip.dims() == shape), "a skip connection has the shape of the input");
     let (x, scale, shift) = (x.into_dispatch(), scale.into_dispatch(), shift.into_dispatch());
     let (z, mean, variance) = match skip {
         None => Dispatch::normalized(x, scale, shift, form),
@@ -80,8 +80,8 @@ fn run(x: Tensor<4>, skip: Option<Tensor<4>>, scale: Tensor<1>, shift: Tensor<1>
     }
 }
 
-/// Batch normalisation of `x`, `[batch, height, width, channel]`, by its own moments (Ioffe and Szegedy 2015), plus `skip` where
-/// there is one, then `after`. On flex devices only.
+/// Batch normalisation of `x`, `[batch, height, width, channel]`, with its own moments (Ioffe and Szegedy 2015). Adds
+/// `skip` if it is given, then applies `after`. Works on flex devices only.
 pub fn normalize(
     x: Tensor<4>,
     skip: Option<Tensor<4>>,
@@ -93,12 +93,12 @@ pub fn normalize(
     run(x, skip, gamma, beta, Form { statistics: Statistics::Batch { epsilon }, after })
 }
 
-/// `after(x · scale + shift (+ skip))`, with one scale and shift for each channel. On flex devices only.
+/// Returns `after(x · scale + shift (+ skip))`, with one scale and shift for each channel. Works on flex devices only.
 pub fn affine(x: Tensor<4>, skip: Option<Tensor<4>>, scale: Tensor<1>, shift: Tensor<1>, after: After) -> Tensor<4> {
     run(x, skip, scale, shift, Form { statistics: Statistics::Fixed, after }).output
 }
 
-/// The scale and shift by which x becomes scale · x̂ + shift.
+/// Returns the scale and shift that turn x into scale · x̂ + shift.
 fn coefficients(moments: &Moments, scale: &[f32], shift: &[f32], statistics: Statistics) -> (Vec<f32>, Vec<f32>) {
     match statistics {
         Statistics::Fixed => (scale.to_vec(), shift.to_vec()),
@@ -113,7 +113,7 @@ fn coefficients(moments: &Moments, scale: &[f32], shift: &[f32], statistics: Sta
     }
 }
 
-/// z, mean and variance. All operands are contiguous.
+/// Returns z, mean and variance. All operands are contiguous.
 fn forward(
     x: &FlexTensor,
     skip: Option<&FlexTensor>,
@@ -159,7 +159,7 @@ impl Normalization for Flex {
     }
 }
 
-/// What the backward pass needs; all contiguous.
+/// The tensors that the backward pass needs; all contiguous.
 #[derive(Clone, Debug)]
 struct Saved {
     x: FlexTensor,
@@ -170,7 +170,7 @@ struct Saved {
     form: Form,
 }
 
-/// The gradients of x, scale and shift, in this order; that of the skip connection goes to `skip`.
+/// Returns the gradients of x, scale and shift, in this order. The gradient of the skip connection goes to `skip`.
 fn backward(saved: &Saved, dz: FlexTensor, skip: Option<&mut [f32]>) -> [FlexTensor; 3] {
     let Saved { x, z, scale, mean, variance, form } = saved;
     let (x, z, scale) = (x.storage::<f32>(), z.storage::<f32>(), scale.storage::<f32>());
@@ -246,7 +246,7 @@ impl Backward<Flex, 4> for AddStep {
     }
 }
 
-/// What the backward pass needs of a result.
+/// Returns the part of a result that the backward pass needs.
 fn save(x: FlexTensor, scale: FlexTensor, form: Form, result: &(FlexTensor, FlexTensor, FlexTensor)) -> Saved {
     let (z, mean, variance) = result;
     Saved { x, z: z.clone(), scale, mean: mean.clone(), variance: variance.clone(), form }

@@ -1,4 +1,4 @@
-//! Pooling.
+//! Pooling as operations of burn.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;

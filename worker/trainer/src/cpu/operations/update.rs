@@ -1,4 +1,4 @@
-//! Optimizer updates. Nothing here is differentiated: optimizers work on plain devices.
+//! Optimizer updates as operations of burn. They have no backward pass: optimizers work on plain devices.
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
@@ -11,14 +11,14 @@ use crate::cpu::update::{self, AdamStep, SgdStep};
 
 #[backend_extension(Flex)]
 trait Update: Backend {
-    /// Weight and velocity.
+    /// Returns weight and velocity.
     fn sgd_update(
         weight: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         velocity: FloatTensor<Self>,
         step: SgdStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
-    /// Weight and moments.
+    /// Returns weight and moments.
     fn adam_update(
         weight: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -28,7 +28,7 @@ trait Update: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
-/// Weight and velocity after `step`. On plain flex devices only.
+/// Returns weight and velocity after `step`. Works on plain flex devices only.
 pub fn sgd<const D: usize>(
     weight: Tensor<D>,
     gradient: Tensor<D>,
@@ -40,7 +40,7 @@ pub fn sgd<const D: usize>(
     (Tensor::from_dispatch(weight), Tensor::from_dispatch(velocity))
 }
 
-/// Weight, first and second moment after `step`. On plain flex devices only.
+/// Returns weight, first and second moment after `step`. Works on plain flex devices only.
 pub fn adam<const D: usize>(
     weight: Tensor<D>,
     gradient: Tensor<D>,
@@ -115,7 +115,7 @@ mod tests {
         let before = [place(&weight), place(&velocity), place(&second)];
         let (weight, first, second) = Flex::adam_update(weight, fresh(), velocity, second, step);
         assert_eq!([place(&first), place(&second)], before[1..]);
-        // And what something else holds is not.
+        // Storage that other code holds is copied.
         assert_ne!(place(&weight), before[0]);
         assert_eq!(place(&held), before[0]);
     }
