@@ -1,4 +1,4 @@
-//! The client's side of the wire: questions in, answers or a [`CliError`] out.
+//! The client of the coordinator's gRPC interface: takes questions, returns answers or a [`CliError`].
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -26,11 +26,11 @@ use super::error::{CliError, innermost};
 use super::identity;
 use crate::verify::Verification;
 
-/// How long a coordinator may take to answer a connection.
+/// Time limit for a coordinator to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long a coordinator may be silent while an answer is awaited, before it is asked whether it is there.
+/// Time without an answer after which the client asks whether the coordinator is still there.
 const SILENCE: Duration = Duration::from_secs(15);
-/// Largest message that is accepted: the plan of a large sweep is one.
+/// Size of the largest accepted message: the plan of a large sweep is one message.
 const MAX_ANSWER: usize = 256 << 20;
 
 /// A connection to a coordinator.
@@ -40,18 +40,18 @@ pub(super) struct Client {
     web: WebClient<Channel>,
     data: DataClient<Channel>,
     url: String,
-    /// Where else to look for the coordinator that leads.
+    /// All addresses at which the leading coordinator may be.
     places: Arc<[Place]>,
 }
 
-/// Where a coordinator may be, and how it is spoken to.
+/// The address of a coordinator, and how to connect to it.
 struct Place {
     url: String,
     wire: Wire,
 }
 
 impl Client {
-    /// Connects to the coordinator that `remote` names; of several, to the one that leads.
+    /// Connects to the coordinator that `remote` names; of several, to the leader.
     pub(super) async fn connect(remote: &Remote) -> Result<Self, CliError> {
         let place = |url: String| Ok(Place { wire: identity::wire(&url, remote.credentials())?, url });
         let places: Arc<[Place]> = remote.urls().into_iter().map(place).collect::<Result<_, CliError>>()?;
@@ -63,10 +63,10 @@ impl Client {
         Self::look(&[Place { url: url.to_owned(), wire: Wire::Plain }].into()).await
     }
 
-    /// Connects again after the coordinator went away: another one may lead by now.
+    /// Connects again after the coordinator went away: another one may lead now.
     ///
     /// # Errors
-    /// When none does; the former connection stays.
+    /// If no coordinator leads; the former connection stays.
     pub(super) async fn look_again(&mut self) -> Result<(), CliError> {
         if self.places.len() > 1 {
             *self = Self::look(&self.places).await?;
@@ -106,7 +106,7 @@ impl Client {
             })
             .ok_or_else(|| CliError::Input {
                 message: format!("`{}` is not the URL of a coordinator", url.escape_debug()),
-                help: Some("it reads http://HOST:PORT, or https://HOST:PORT where it serves with TLS".to_owned()),
+                help: Some("give http://HOST:PORT, or https://HOST:PORT if the coordinator uses TLS".to_owned()),
             })?
             .connect_timeout(CONNECT)
             .http2_keep_alive_interval(SILENCE)
@@ -119,22 +119,22 @@ impl Client {
             && session.credentials().renewal() <= SystemTime::now()
             && let Err(error) = pretext_identity::renew(session, channel.clone()).await
         {
-            tracing::warn!(%error, "the certificate could not be renewed; it is good still");
+            tracing::warn!(%error, "the certificate could not be renewed; the present one is still valid");
         }
         Ok(channel)
     }
 
-    /// Where the coordinator is.
+    /// Returns the URL of the coordinator.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Questions about pushed data sets.
+    /// Returns a client for questions about pushed data sets.
     pub(super) fn data(&self) -> DataClient<Channel> {
         self.data.clone()
     }
 
-    /// What the coordinator answered instead of what was asked.
+    /// Returns the error for a status that the coordinator answered instead of a result.
     pub(super) fn failed(&self, status: &Status) -> CliError {
         CliError::from_status(&self.url, status)
     }
@@ -146,24 +146,24 @@ impl Client {
         Ok(self.rpc.clone().submit(request).await.map_err(|status| self.failed(&status))?.into_inner())
     }
 
-    /// What the text of a sweep file would do: the plan as JSON, and ids of stages that have a result.
+    /// Returns what a sweep file would run: the plan as JSON, and the ids of the stages that have a result.
     pub(super) async fn plan(&self, spec: &str, extent: Extent) -> Result<pb::PlanReply, CliError> {
         let request = pb::PlanRequest { spec: spec.to_owned(), smoke: extent == Extent::Smoke };
         Ok(self.rpc.clone().plan(request).await.map_err(|status| self.failed(&status))?.into_inner())
     }
 
-    /// All sweeps, newest first.
+    /// Returns all sweeps, newest first.
     pub(super) async fn list(&self) -> Result<Vec<pb::SweepSummary>, CliError> {
         let reply = self.rpc.clone().list(pb::ListRequest {}).await.map_err(|status| self.failed(&status))?;
         Ok(reply.into_inner().sweeps)
     }
 
-    /// A sweep as it stands, without curves.
+    /// Returns the present state of a sweep, without curves.
     pub(super) async fn sweep(&self, sweep: &str) -> Result<SweepView, CliError> {
         self.get(pb::GetRequest { sweep: sweep.to_owned(), points: false }).await
     }
 
-    /// A sweep as it stands, with its curves.
+    /// Returns the present state of a sweep, with its curves.
     pub(super) async fn sweep_with_points(&self, sweep: &str) -> Result<SweepView, CliError> {
         self.get(pb::GetRequest { sweep: sweep.to_owned(), points: true }).await
     }
@@ -174,21 +174,21 @@ impl Client {
         self.decode(&bytes)
     }
 
-    /// JSON that the coordinator sent.
+    /// Parses JSON that the coordinator sent.
     pub(super) fn decode<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, CliError> {
         serde_json::from_slice(bytes).map_err(|error| CliError::Environment {
-            message: format!("the answer of {} cannot be read: {error}", self.url),
+            message: format!("cannot read the answer of {}: {error}", self.url),
             help: Some("use the same version of Pretext on both sides".to_owned()),
         })
     }
 
-    /// The progress of a sweep, until it is final.
+    /// Returns the stream of a sweep's progress, until all cells are final.
     pub(super) async fn watch(&self, sweep: &str) -> Result<Streaming<pb::WatchEvent>, CliError> {
         let request = pb::WatchRequest { sweep: sweep.to_owned() };
         Ok(self.rpc.clone().watch(request).await.map_err(|status| self.failed(&status))?.into_inner())
     }
 
-    /// The next event of [`Client::watch`]; `None` where the stream has ended.
+    /// Returns the next event of [`Client::watch`]; `None` if the stream has ended.
     pub(super) async fn next(
         &self,
         events: &mut Streaming<pb::WatchEvent>,
@@ -202,31 +202,31 @@ impl Client {
         Ok(self.rpc.clone().cancel(request).await.map_err(|status| self.failed(&status))?.into_inner())
     }
 
-    /// Lets failed stages run again, and on a cancelled sweep cancelled ones.
+    /// Lets failed stages run again; in a cancelled sweep, also the cancelled stages.
     pub(super) async fn retry(&self, sweep: &str) -> Result<pb::RetryReply, CliError> {
         let request = pb::RetryRequest { sweep: sweep.to_owned() };
         Ok(self.rpc.clone().retry(request).await.map_err(|status| self.failed(&status))?.into_inner())
     }
 
-    /// What is known of a cell, a line per fact.
+    /// Returns the facts about a cell, one line each.
     pub(super) async fn explain(&self, cell: &str) -> Result<Vec<String>, CliError> {
         let request = pb::ExplainRequest { cell: cell.to_owned() };
         Ok(self.rpc.clone().explain(request).await.map_err(|status| self.failed(&status))?.into_inner().lines)
     }
 
-    /// All workers that the coordinator has heard of.
+    /// Returns all workers that the coordinator has heard of.
     pub(super) async fn workers(&self) -> Result<Vec<pb::WorkerSummary>, CliError> {
         let reply = self.rpc.clone().workers(pb::WorkersRequest {}).await.map_err(|status| self.failed(&status))?;
         Ok(reply.into_inner().workers)
     }
 
-    /// A link into the web page, for `role` or for as much as the caller may.
+    /// Returns a link into the web page, for `role` or with the caller's own rights.
     pub(super) async fn login(&self, role: Option<String>) -> Result<pb::LoginReply, CliError> {
         let request = pb::LoginRequest { role: role.unwrap_or_default() };
         Ok(self.web.clone().login(request).await.map_err(|status| self.failed(&status))?.into_inner())
     }
 
-    /// What the coordinator finds when it checks a sweep against its store.
+    /// Returns the findings of the coordinator's check of a sweep against its store.
     pub(super) async fn verify(&self, sweep: &str) -> Result<Verification, CliError> {
         let request = pb::VerifyRequest { sweep: sweep.to_owned() };
         let reply = self.rpc.clone().verify(request).await.map_err(|status| self.failed(&status))?;
@@ -243,7 +243,7 @@ impl Client {
         Ok(())
     }
 
-    /// Collects garbage, and tells of each artifact.
+    /// Collects garbage, and calls `tell` for each artifact.
     pub(super) async fn collect(
         &self,
         request: pb::CollectRequest,
@@ -257,7 +257,7 @@ impl Client {
         Ok(())
     }
 
-    /// The content of an artifact; `None` where it is not stored (any more).
+    /// Returns the content of an artifact; `None` if it is not stored, or not any more.
     pub(super) async fn fetch(&self, artifact: ArtifactId) -> Result<Option<Vec<u8>>, CliError> {
         let request = Request::new(pb::FetchRequest { artifact: artifact.to_string() });
         let content = match self.rpc.clone().fetch(request).await {
@@ -272,7 +272,7 @@ impl Client {
     }
 }
 
-/// Whether the coordinator at `url` leads: one that stands by says so to health checks.
+/// Checks that the coordinator at `url` leads: a standby reports to health checks that it does not serve.
 async fn leads(url: &str, channel: Channel) -> Result<(), CliError> {
     let unreachable = |cause: &str| CliError::Unreachable { url: url.to_owned(), cause: cause.to_owned() };
     let mut check = Request::new(HealthCheckRequest { service: SERVICE_NAME.to_owned() });
@@ -280,7 +280,7 @@ async fn leads(url: &str, channel: Channel) -> Result<(), CliError> {
     let answer = HealthClient::new(channel).check(check).await.map_err(|status| unreachable(status.message()))?;
     match answer.into_inner().status() {
         ServingStatus::Serving => Ok(()),
-        _ => Err(unreachable("it stands by")),
+        _ => Err(unreachable("it is a standby")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The one error of the command line: a sentence, what to do, and an exit code.
+//! The error type of the command line: a message, what to do, and an exit code.
 
 use pretext_shared::spec::SpecErrors;
 use serde::Serialize;
@@ -9,45 +9,45 @@ use crate::serve::StartError;
 use crate::submission::SubmissionError;
 use crate::turn::STANDS_BY;
 
-/// Why a command did not do what it should.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
-    /// What was asked cannot be done: an argument, a name, data that do not fit.
+    /// Bad input: an argument, a name, or data that do not fit.
     #[error("{message}")]
     Input {
-        /// A sentence.
+        /// The message.
         message: String,
-        /// What to do, where the sentence does not say it.
+        /// What to do, if the message does not say it.
         help: Option<String>,
     },
-    /// The sweep file is not good.
+    /// The sweep file has problems.
     #[error("{rendered}")]
     Spec {
-        /// All problems with their places and the lines they are in.
+        /// All problems with their places and lines, as text.
         rendered: String,
-        /// The same for scripts.
+        /// All problems, for scripts.
         errors: SpecErrors,
     },
-    /// Nobody answers.
+    /// No coordinator answers.
     #[error("no coordinator answers at {url}: {cause}")]
     Unreachable {
-        /// Where it should be.
+        /// The URL of the coordinator.
         url: String,
-        /// What happened instead.
+        /// The cause.
         cause: String,
     },
-    /// The machine is in the way: a port, a disk, a program.
+    /// A fault of the machine: a port, a disk, a program.
     #[error("{message}")]
     Environment {
-        /// A sentence.
+        /// The message.
         message: String,
-        /// What to do, where the sentence does not say it.
+        /// What to do, if the message does not say it.
         help: Option<String>,
     },
-    /// The user or the system asked to stop.
+    /// The user or the system asked the command to stop.
     #[error("{message}")]
     Interrupted {
-        /// What holds now.
+        /// The state that remains.
         message: String,
     },
 }
@@ -63,17 +63,17 @@ struct Body<'a> {
 }
 
 impl CliError {
-    /// Bad input that says all in one sentence.
+    /// Returns an error for bad input, without a separate help text.
     pub(super) fn input(message: impl Into<String>) -> Self {
         CliError::Input { message: message.into(), help: None }
     }
 
-    /// A fault of the machine that says all in one sentence.
+    /// Returns an error for a fault of the machine, without a separate help text.
     pub(super) fn environment(message: impl Into<String>) -> Self {
         CliError::Environment { message: message.into(), help: None }
     }
 
-    /// The exit code of the program.
+    /// Returns the exit code of the program.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             CliError::Input { .. } | CliError::Spec { .. } => 2,
@@ -83,7 +83,7 @@ impl CliError {
         }
     }
 
-    /// The class of the error, for scripts.
+    /// Returns the class of the error, for scripts.
     pub(super) fn code(&self) -> &'static str {
         match self {
             CliError::Input { .. } => "input",
@@ -94,7 +94,7 @@ impl CliError {
         }
     }
 
-    /// What to do, where the message does not say it.
+    /// Returns what to do, if the message does not say it.
     pub(super) fn help(&self) -> Option<&str> {
         match self {
             CliError::Input { help, .. } | CliError::Environment { help, .. } => help.as_deref(),
@@ -106,7 +106,7 @@ impl CliError {
         }
     }
 
-    /// `{"error": {"code", "message", "help"}}`; a bad sweep file adds `problems`.
+    /// Returns `{"error": {"code", "message", "help"}}`; for a bad sweep file with `problems`.
     pub(super) fn to_json(&self) -> serde_json::Value {
         let problems = match self {
             CliError::Spec { errors, .. } => Some(errors),
@@ -117,13 +117,13 @@ impl CliError {
         serde_json::json!({ "error": body })
     }
 
-    /// What the coordinator at `url` answered instead of what was asked.
+    /// Converts a status that the coordinator at `url` answered.
     pub(super) fn from_status(url: &str, status: &tonic::Status) -> Self {
         use tonic::Code;
 
         let message: String = status.message().lines().map(text::line).collect::<Vec<_>>().join("\n");
         let unreachable = |cause: String| CliError::Unreachable { url: url.to_owned(), cause };
-        // Only a status that was made on this side has a source: the connection failed.
+        // Only a status made on this side has a source: the connection failed.
         if let Some(source) = std::error::Error::source(status) {
             return unreachable(innermost(source));
         }
@@ -140,7 +140,7 @@ impl CliError {
             Code::Unavailable if message.starts_with(STANDS_BY) => unreachable(message),
             Code::DeadlineExceeded | Code::Cancelled => unreachable(message),
             Code::Unimplemented => CliError::Environment {
-                message: format!("the program at {url} does not know this question: {message}"),
+                message: format!("the program at {url} does not support this request: {message}"),
                 help: Some("use the same version of Pretext on both sides".to_owned()),
             },
             _ => CliError::environment(message),
@@ -148,7 +148,7 @@ impl CliError {
     }
 }
 
-/// The cause at the bottom of a chain of errors: the only one that says something to a person.
+/// Returns the last cause of a chain of errors: the only one that helps a person.
 pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {

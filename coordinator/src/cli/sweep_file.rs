@@ -1,4 +1,4 @@
-//! The sweep file on its way in: read with a limit, parsed here so that problems show with their lines.
+//! Reads and parses the sweep file, so that problems are shown with their lines before anything is submitted.
 
 use std::fs::File;
 use std::io::{self, Read};
