@@ -234,7 +234,7 @@ async fn with_tls_a_session_is_its_holders_and_ends_when_the_holder_is_shut_out(
 
     let login = |role: &[&str]| server.ask(&folder, &[&["login", "--json", "--credentials", mine], role].concat());
     let more = login(&["--role", "submit"]).expect(2);
-    assert!(more.stderr.contains("may not make a link"), "{}", more.stderr);
+    assert!(more.stderr.contains("cannot create a link"), "{}", more.stderr);
     let link = login(&[]).expect(0).json();
     assert_eq!(link["role"], "read");
     browser.open(link["url"].as_str().expect("a link"));

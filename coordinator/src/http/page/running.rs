@@ -1,4 +1,4 @@
-//! What runs now: stage, worker, step, loss, and the curves so far.
+//! The running stages of a sweep: worker, step, loss, and curves so far.
 
 use pretext_shared::sweep::{Cell, SweepView};
 
@@ -7,10 +7,10 @@ use super::{grid, shape, words};
 use crate::engine::{RunningStage, SweepStatus};
 use crate::report::{curves, text, wording};
 
-/// Stages whose curves are shown.
+/// Most stages whose curves are shown.
 const MOST_CURVES: usize = 3;
 
-/// The table and the curves; nothing where nothing runs.
+/// Returns the table and the curves; empty if no stage is running.
 pub(super) fn stages(view: &SweepView, status: &SweepStatus) -> Html {
     if status.running.is_empty() {
         return html!("");
@@ -24,7 +24,7 @@ pub(super) fn stages(view: &SweepView, status: &SweepStatus) -> Html {
     )
 }
 
-/// The cell that a running stage is named after.
+/// Returns the cell that a running stage is named after.
 fn cell_of<'a>(view: &'a SweepView, running: &RunningStage) -> Option<&'a Cell> {
     view.cells.iter().find(|cell| cell.key.to_string() == running.cell)
 }
