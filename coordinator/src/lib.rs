@@ -1,5 +1,5 @@
-//! The coordinator: takes sweeps, grants stages to workers under leases, keeps what they report, and
-//! prints the table. It knows nothing of burn.
+//! The coordinator: takes sweeps, grants stages to workers under leases, stores their results, and prints the table. It
+//! does not depend on burn.
 
 pub mod artifacts;
 pub mod backup;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// A restart with a large sweep makes hundreds of thousands of small values in several threads.
+/// A restart with a large sweep allocates hundreds of thousands of small values in several threads.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
