@@ -1,4 +1,4 @@
-//! The autoscaler's interface (KEDA's `externalscaler.ExternalScaler`): how many slots of a device class are
+//! The autoscaler's interface (KEDA's `externalscaler.ExternalScaler`): reports how many slots of a device class are
 //! wanted. It reads the backlog and changes nothing.
 
 mod demand;
@@ -17,7 +17,7 @@ pub use demand::{ScaleDown, Trigger, TriggerError};
 use crate::core::Core;
 use crate::engine::ClassBacklog;
 
-/// Shortest time between two looks of a stream.
+/// Shortest time between two values of a stream.
 const PACE: Duration = Duration::from_millis(200);
 
 /// See the module.
@@ -26,7 +26,7 @@ pub struct ScalerService {
 }
 
 impl ScalerService {
-    /// The service over this core.
+    /// Returns the service of this core.
     pub fn new(core: Core) -> Self {
         Self { core }
     }

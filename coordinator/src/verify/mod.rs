@@ -1,5 +1,5 @@
-//! Checks the promises of a sweep from what the store has: its records, its grant log, its points, and the artifacts
-//! that it lists. Nothing here changes anything; the checks share no code with the engine that they check.
+//! Checks the promises of a sweep from the store's content: its records, its grant log, its points, and the artifacts
+//! that it lists. Nothing is changed. The checks share no code with the engine that they check.
 
 mod checks;
 #[cfg(test)]
@@ -14,14 +14,14 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{Batch, GrantRecord, Progress, StageRecord, SweepMark, SweepRecord};
 use crate::store::{Store, StoreError};
 
-/// What the store has of a sweep.
+/// The store's content about a sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
     /// The sweep.
     pub sweep: SweepRecord,
     /// Whether it was cancelled.
     pub mark: SweepMark,
-    /// Its stages, as far as they are there.
+    /// Its stages, as far as they are stored.
     pub stages: Vec<StageEvidence>,
 }
 
@@ -32,14 +32,14 @@ impl Evidence {
     }
 }
 
-/// What the store has of a stage.
+/// The store's content about a stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageEvidence {
     /// Id.
     pub id: StageId,
-    /// As planned.
+    /// Its plan.
     pub record: StageRecord,
-    /// Where it stands.
+    /// Its progress.
     pub progress: Progress,
     /// Its points.
     pub batches: Vec<Batch>,
@@ -49,8 +49,8 @@ pub struct StageEvidence {
     pub is_needed: bool,
 }
 
-/// Reads what the store has of a sweep; `None` if it has no such sweep. What was committed after the first read is left
-/// out, so that a store that is written meanwhile is seen at one moment.
+/// Reads the store's content about a sweep; `None` if there is no such sweep. Commits after the first read are left
+/// out, so that the content is that of one moment even if the store is written meanwhile.
 pub fn collect(store: &dyn Store, sweep: &SweepId) -> Result<Option<Evidence>, StoreError> {
     let snapshot = store.load()?;
     let Some((record, mark)) = snapshot.sweeps.iter().find(|(record, _)| record.id == *sweep).cloned() else {
@@ -81,30 +81,30 @@ pub fn collect(store: &dyn Store, sweep: &SweepId) -> Result<Option<Evidence>, S
     Ok(Some(Evidence { sweep: record, mark, stages }))
 }
 
-/// How far a finding goes.
+/// The kind of harm of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Harm {
-    /// Something that was acknowledged is not there.
+    /// Something that was acknowledged is missing.
     Lost,
-    /// Something is there twice.
+    /// Something occurs twice.
     Doubled,
-    /// Something is not as it must be.
+    /// Something else is wrong.
     Wrong,
 }
 
-/// A promise that does not hold.
+/// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// `I1` to `I12`.
     pub invariant: String,
-    /// How far it goes.
+    /// The kind of harm.
     pub harm: Harm,
-    /// Where, and what was seen.
+    /// The place and the observation.
     pub seen: String,
 }
 
-/// What was looked at.
+/// Counts of the checked items.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
     /// Cells.
@@ -119,14 +119,14 @@ pub struct Extent {
     pub artifacts: u64,
 }
 
-/// What came of it.
+/// The outcome of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verification {
     /// The sweep.
     pub sweep: String,
     /// The invariants that were checked.
     pub invariants: Vec<String>,
-    /// What was looked at.
+    /// Counts of the checked items.
     pub checked: Extent,
     /// Findings of things lost.
     pub lost: u64,
@@ -136,8 +136,8 @@ pub struct Verification {
     pub findings: Vec<Finding>,
 }
 
-/// Checks the evidence. `view` is the sweep as people are shown it; `artifact` reads an artifact and says what is wrong
-/// with it; `slots` knows how many slots a device of a worker has, where that worker is connected.
+/// Checks the evidence. `view` is the sweep as readers see it. `artifact` reads an artifact and returns its problem.
+/// `slots` returns the number of slots of a worker's device, if the worker is connected.
 pub fn verify(
     evidence: &Evidence,
     view: &SweepView,
