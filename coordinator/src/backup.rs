@@ -107,14 +107,14 @@ impl Sealed<'_> {
     }
 }
 
-/// Reads a backup to its end, checks that it is complete, and returns its number of changes.
+/// Checks that a backup is complete by reading all of it; returns its number of changes.
 pub fn check(source: &mut dyn BufRead) -> Result<u64, BackupError> {
     read(source, &mut |_| Ok(()))
 }
 
 /// Restores the backup into `store`, which must be empty. `open` is called twice, because the source is read twice.
 ///
-/// A restore goes back in time, so it takes precautions: leases of that time end, and the fences of all stages without
+/// A restore goes back in time, so it takes two precautions. Leases of that time end. The fences of all stages without
 /// a result rise above every fence that may have been granted since.
 pub fn restore<R: BufRead>(
     store: &dyn Store,
@@ -228,7 +228,7 @@ downstream: {epochs: 1, batch: 8}
         store.commit(&engine.take_changes()).expect("committed");
         let mut copy = Vec::new();
         let changes = write(&store, &mut copy).expect("written");
-        // What happens after the copy.
+        // The events after the copy.
         engine.release(first.attempt).expect("released");
         let since = engine.lease(&worker, "cpu", "r2", 0, 0).expect("known").expect("work");
 

@@ -30,7 +30,7 @@ pub(crate) struct Entrance {
     beside: JoinSet<()>,
 }
 
-/// What decides how calls are answered: the turn and the gate.
+/// The turn and the gate, which decide how calls are answered.
 pub(crate) struct Desk {
     pub(crate) turn: Turn,
     guard: Guard,

@@ -16,7 +16,7 @@ use crate::engine::{Garbage, Holding, Kept, Refusal};
 /// Artifacts that are removed while references have to wait.
 const BATCH: usize = 16;
 
-/// What to do with garbage.
+/// The treatment of garbage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sweep {
     /// Remove it.

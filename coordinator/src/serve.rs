@@ -22,11 +22,11 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The state directory.
     pub state_dir: PathBuf,
-    /// Where artifacts are stored, and their limits.
+    /// Location and limits of the artifacts.
     pub artifacts: ArtifactOptions,
     /// Times and limits.
     pub limits: Limits,
-    /// Who can reach the coordinator, and how.
+    /// How callers reach the coordinator.
     pub exposure: Exposure,
 }
 
@@ -77,7 +77,7 @@ pub struct Coordinator {
     work: Work,
 }
 
-/// What answers behind the ports.
+/// The parts of a coordinator that work behind the ports.
 pub(crate) struct Work {
     thread: CoreThread,
     core: Core,

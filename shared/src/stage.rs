@@ -83,8 +83,8 @@ impl Method {
         !matches!(self, Method::Supervised | Method::RandomInit)
     }
 
-    /// Returns whether its encoder starts from the sweep's weights file, if there is one. The untrained control does
-    /// not, because it must stay untrained.
+    /// Returns whether its encoder starts from the sweep's weights file, if there is one. The control `random-init`
+    /// does not, because it measures random weights.
     pub fn starts_from_weights(self) -> bool {
         self != Method::RandomInit
     }

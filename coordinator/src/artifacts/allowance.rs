@@ -138,7 +138,7 @@ mod tests {
         assert!(matches!(allowance.admit(1), Err(ArtifactError::Full { used: 10, .. })));
         drop(first);
         allowance.admit(6).expect("the first one was given up").keep(id("new"));
-        assert!(allowance.admit(1).is_err(), "what is there counts once, and does count");
+        assert!(allowance.admit(1).is_err(), "stored bytes count exactly once");
         allowance.forget(id("old"));
         allowance.forget(id("old"));
         allowance.admit(4).expect("one is gone").keep(id("new"));

@@ -29,7 +29,7 @@ pub use self::pieces::Pieces;
 pub use self::place::{AwsVariables, Place};
 use crate::engine::Holding;
 
-/// Where artifacts are stored, and their limits.
+/// Location and limits of the artifacts.
 #[derive(Debug, Clone)]
 pub struct ArtifactOptions {
     /// The folder or bucket.
@@ -175,7 +175,7 @@ impl Artifacts {
         self.0.references.read().await
     }
 
-    /// Returns a lock that excludes references: held from the check that an artifact is not needed until it is removed.
+    /// Returns a lock that excludes references: held while an artifact is checked and, if it is garbage, removed.
     pub async fn alone(&self) -> RwLockWriteGuard<'_, ()> {
         self.0.references.write().await
     }

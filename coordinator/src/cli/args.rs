@@ -202,7 +202,7 @@ pub(super) struct ServeArgs {
     /// Size of the largest accepted artifact, in bytes or as 512MiB or 16GiB
     #[arg(long, value_name = "BYTES", default_value = "16GiB", value_parser = bytes)]
     pub(super) artifact_limit: u64,
-    /// Refuse artifacts that would raise the total size above this [default: no limit but the storage]
+    /// Refuse artifacts that would raise the total size above this [default: limited by the storage only]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(super) artifact_quota: Option<u64>,
     #[command(flatten)]

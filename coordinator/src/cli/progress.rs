@@ -247,11 +247,11 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut meter = Meter::default();
         meter.push(at(0), 1_000_000);
-        assert_eq!(meter.rate(), None, "what was done before is not this run's work");
+        assert_eq!(meter.rate(), None, "earlier work does not count for this run");
         meter.push(at(10), 1_005_000);
         assert_eq!(meter.rate(), Some(500.0));
         meter.push(at(65), 1_005_550);
-        assert_eq!(meter.rate(), Some(10.0), "the first sample is out of the window");
+        assert_eq!(meter.rate(), Some(10.0), "the first sample has left the window");
         meter.push(at(66), 10);
         assert_eq!(meter.rate(), None);
     }

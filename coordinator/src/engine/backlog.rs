@@ -97,7 +97,7 @@ impl Engine {
         backlog
     }
 
-    /// Returns the worker that holds an attempt, or held it until its lease expired. `None` if the attempt is over or
+    /// Returns the worker that holds an attempt, or held it until its lease expired. `None` if the attempt has ended or
     /// never existed.
     pub fn holder(&self, attempt: AttemptId) -> Option<&Holder> {
         let progress = &self.stages.get(&attempt.stage)?.progress;

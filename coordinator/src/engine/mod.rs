@@ -230,8 +230,8 @@ impl Engine {
         std::mem::take(&mut self.changes)
     }
 
-    /// Advances the time: leases expire. If the coordinator did not run for a long while (it was paused, its disk
-    /// stalled, the clock jumped), that time does not count against the workers, because it could not hear them.
+    /// Advances the time: leases expire. A long time in which the coordinator did not run (it was paused, its disk
+    /// stalled, the clock jumped) does not count against the workers, because it could not hear them.
     pub fn tick(&mut self, now: Millis) {
         let deaf = now.saturating_sub(self.heard);
         self.heard = self.heard.max(now);

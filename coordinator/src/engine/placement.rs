@@ -94,9 +94,9 @@ impl Engine {
         (held, owed)
     }
 
-    /// Returns the stage that a free slot on `device` should run. Stages of the oldest sweep come first; within it
-    /// tests, which are short and give results; then the stage with the longest chain waiting for it, so that no long
-    /// chain starts last. If `among` is given, the stage is one of these.
+    /// Returns the stage that a free slot on `device` should run. Stages of the oldest sweep have priority. Among them
+    /// tests are first, because they are short and give results. Next is the stage with the longest chain waiting for
+    /// it, so that no long chain starts last. If `among` is given, the stage is one of these.
     pub(super) fn choose(
         &self,
         worker: &WorkerEntry,

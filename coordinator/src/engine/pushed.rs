@@ -198,7 +198,7 @@ mod tests {
         assert!(matches!(engine.remove_data(""), Err(RemovalRefused::Unknown(_))));
         engine.cancel(&id).expect("known");
 
-        // What is durable is what there is, and what another one refers to stays.
+        // The durable state equals the state in memory, and artifacts that another data set needs are kept.
         let mut snapshot = Snapshot::default();
         persist(&mut snapshot, engine.take_changes());
         let mut engine = Engine::restore(Limits::default(), snapshot.clone(), 0);

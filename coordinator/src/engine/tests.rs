@@ -148,7 +148,7 @@ fn an_expired_holder_comes_back_with_its_fence_unless_the_stage_was_granted_agai
     engine.submit(submission(SWEEP, 1));
     let grant = lease(&mut engine, "a", "r", 0).expect("work");
     pass(&mut engine, 20_000);
-    // Not granted again: the same fence goes on.
+    // Not granted again: the same fence continues.
     let beat = engine.heartbeat(&worker("a"), &[(grant.attempt, 3, 24)], 20_001);
     assert_eq!(beat, [Directive::Continue]);
     engine.points(grant.attempt, 0, vec![point(3)], 20_002).expect("accepted");
@@ -300,7 +300,7 @@ fn slots_fit_class_device_and_data() {
     assert_eq!(engine.status(&id, 0).expect("known").running.len(), 3);
     assert!(matches!(engine.lease(&worker("a"), "vulkan:7", "r", 0, 0), Err(Refusal::UnknownDevice { .. })));
 
-    // Data: only a worker with the same fingerprint is given the stage, and the others are told why.
+    // Data: only a worker with the same fingerprint gets the stage, and the obstacle names the difference.
     let mut engine = Engine::restore(Limits::default(), Snapshot::default(), 0);
     let mut folder = submission(SWEEP, 1);
     let facts = Procedural { train_per_class: 40, test_per_class: 10, seed: 0 }.facts();
@@ -533,7 +533,7 @@ fn a_late_copy_of_a_request_is_granted_nothing() {
     pass(&mut engine, 20_000);
     assert_eq!(lease(&mut engine, "a", "r1", 20_000).map(|again| again.attempt), Some(grant.attempt));
     engine.fail(grant.attempt, failure(FailureCode::Invalid), 20_001).expect("the holder fails");
-    assert!(lease(&mut engine, "a", "r1", 20_002).is_none(), "whoever sent it has had its answer");
+    assert!(lease(&mut engine, "a", "r1", 20_002).is_none(), "its sender has received the answer");
     assert!(lease(&mut engine, "a", "r2", 20_003).is_some());
 }
 

@@ -180,7 +180,7 @@ impl Data for DataService {
         let count = match gc::discard(&self.core, &self.artifacts, removed.artifacts).await {
             Ok(gone) => gone.len() as u64,
             Err(error) => {
-                tracing::warn!(%error, "could not remove unused packs; garbage collection will remove them");
+                tracing::warn!(%error, "unused packs could not be removed; garbage collection will remove them");
                 0
             }
         };

@@ -23,7 +23,7 @@ use crate::http::{Web, WebService};
 use crate::identity::{IdentityService, Ports, accept};
 use crate::scaler::ScalerService;
 
-/// What the services are built from.
+/// The parts that the services are built from.
 pub struct Parts {
     /// The core.
     pub core: Core,

@@ -61,8 +61,8 @@ async fn make(site: &Site, sweep: &str) -> Result<Folder, PageError> {
     tokio::task::spawn_blocking(move || {
         let mut view = view::view(store.as_ref(), standing)?;
         view::add_all_points(&mut view, store.as_ref())?;
-        // An artifact that cannot be read at the moment fails the request: otherwise the report would say that it is
-        // not stored any more.
+        // If an artifact cannot be read at the moment, the request fails: a report without it would say that it is not
+        // stored any more.
         let failed = Cell::new(None);
         let read = |id: &ArtifactId| match artifacts.blocking_read(*id) {
             Ok(content) => Some(content),

@@ -1,10 +1,10 @@
 //! The web page: shows sweeps and workers live to every visitor who has logged in. Its only changes are cancel and
 //! retry.
 //!
-//! A request passes `guard` (does it name our host, and does it come from our own page?), then one of the three routers
-//! of `routes` (open to all, for visitors who may look, for visitors who may make changes). `page` generates pages from
-//! the engine's views, `pages` keeps them for a moment, and `events` sends the parts that change. Scripts use gRPC: the
-//! web page has no interface for them.
+//! A request first passes `guard`: does it name our host, and does it come from our own page? Then it passes one of the
+//! three routers of `routes`: open to all, for visitors who may look, for visitors who may make changes. `page`
+//! generates pages from the engine's views, `pages` keeps them for a moment, and `events` sends the parts that change.
+//! Scripts use gRPC: the web page has no interface for them.
 
 mod assets;
 mod change;
@@ -114,7 +114,7 @@ struct Site {
     reports: Arc<Semaphore>,
 }
 
-/// What the page is built from.
+/// The parts that the page is built from.
 pub struct WebParts {
     /// The core.
     pub core: Core,

@@ -323,7 +323,7 @@ impl Store for RedbStore {
 mod tests {
     use super::*;
 
-    /// What the store of an older version lacks is created when it is opened. A plan that cannot be read gives an error
+    /// An older version's store gets its missing parts when it is opened. A plan that cannot be read gives an error
     /// with its name when it is read.
     #[test]
     fn outlines_are_made_again_and_plans_that_cannot_be_read_are_named() {

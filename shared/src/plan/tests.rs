@@ -187,8 +187,8 @@ fn the_sweep_is_named_by_what_it_computes() {
 
 #[test]
 fn stage_ids_are_frozen() {
-    // If these move, results of earlier sweeps are no longer found. Where the results themselves have
-    // changed, raise the algorithm versions; where they have not, the change moved an id by accident.
+    // If these ids change, results of earlier sweeps are no longer found. If the results themselves have changed, raise
+    // the algorithm versions; otherwise the change of the ids is a mistake.
     let plan = plan(DESIGN);
     let cell = plan.cells.iter().find(|cell| cell.key.to_string() == "simclr/0.25/scheduler/0").expect("in the sweep");
     let ids: Vec<String> = cell.stages().map(|id| id.short()).collect();

@@ -152,7 +152,7 @@ impl<'a> Reader<'a, '_> {
             })
         };
         match method {
-            // These methods have no task keys, so this function is not called for them.
+            // This function is never called for these methods: they have no task keys.
             Method::Supervised | Method::RandomInit => None,
             Method::Rotation | Method::RotationNoise | Method::RotationPreRotated => {
                 crop_flip(section, self.defaults).map(|augment| PretextTask::Rotation { augment })

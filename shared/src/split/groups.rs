@@ -3,8 +3,8 @@
 //! Whole groups are split in the way that single images are split elsewhere. A group belongs to the class that most of
 //! its images have. The groups of a class have one seeded permutation. A fraction takes the first of them, in the
 //! number that comes nearest to its share of the images, so smaller fractions are subsets of larger ones. The
-//! validation groups are chosen along the permutation, for all fractions at once: the smaller of the first two groups,
-//! then each group that brings the number of validation images nearer to a fifth.
+//! validation groups are chosen along the permutation, for all fractions at once. The smaller of the first two groups
+//! validates. Each later group validates if it brings the number of validation images nearer to a fifth.
 
 use std::ops::Range;
 

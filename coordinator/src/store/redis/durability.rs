@@ -11,7 +11,7 @@ use super::link::Trouble;
 /// The oldest supported version: its scripts can refuse before they begin.
 const OLDEST: (u32, u32) = (7, 0);
 
-/// What acknowledged data survive.
+/// What acknowledged data survive: the end of the process, or power loss too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {

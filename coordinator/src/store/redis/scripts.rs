@@ -1,5 +1,5 @@
-//! The scripts, and their answers. Each script begins with `#!lua`. So a server that is out of memory, a replica, or
-//! not allowed to write refuses the script before it starts.
+//! The scripts, and their answers. Each script begins with `#!lua`. So a server that has no memory left, is a replica,
+//! or may not write refuses the script before it starts.
 
 use redis::{Connection, ErrorKind, FromRedisValue, ServerErrorKind};
 
