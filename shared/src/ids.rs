@@ -242,8 +242,8 @@ impl Fence {
         Self((self.count() + 1) << Self::MARK_BITS | mark)
     }
 
-    /// Returns the highest fence below all grants after the first `count` of a stage. Larger counts than any clock
-    /// reaches are cut, so that no fence overflows.
+    /// Returns the lowest fence with this count: it is below every grant after the first `count` of a stage. Counts
+    /// larger than any clock reaches are cut, so that no fence overflows.
     pub fn of_count(count: u64) -> Self {
         Self(count.min(1 << 35) << Self::MARK_BITS)
     }
