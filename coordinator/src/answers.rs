@@ -1,5 +1,5 @@
-//! Whatever a coordinator answers is shown: numbers as large as they come, parts that are missing, names with anything in
-//! them. Nothing of it panics, and no text has in it what a terminal would obey.
+//! Tests that any answer of a coordinator is shown without a panic: numbers of every size, missing parts, names with
+//! any characters in them. No shown text contains terminal control sequences.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use super::submit::Submitted;
 use super::watch::EventLine;
 use super::workers::Workers;
 
-/// A name or a sentence, or what somebody would like the terminal to do.
+/// A name or a sentence, or a string that contains terminal control sequences.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         10 => any::<String>(),
@@ -145,7 +145,7 @@ proptest! {
     fn events_are_shown(mut events in vec(event(), 1..4), rate in option::of(any::<f64>())) {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
         let mut progress = Progress::new(&Terminal { bars, interactive: true, colours: false });
-        // Failures that become more are said aloud, and obstacles.
+        // Failures that become more are reported, and so are obstacles.
         events.sort_by_key(|event| std::cmp::Reverse(Counts::from(event.cells).failed));
         let begin = Instant::now();
         for (second, event) in (0..).zip(events) {

@@ -23,7 +23,7 @@ struct Made {
 impl Show for Made {
     fn text(&self) -> String {
         format!(
-            "{}: {} changes\nartifacts are files of their own: copy the folder `artifacts` of the state directory now, or what --artifacts names",
+            "{}: {} changes\nthe file does not contain artifacts: now copy the folder `artifacts` of the state directory, or the storage that --artifacts names",
             self.file.display(),
             self.changes
         )
@@ -39,7 +39,7 @@ struct Restored {
 impl Show for Restored {
     fn text(&self) -> String {
         format!(
-            "{}: {} changes; put the copy of the artifacts into {} before you start a coordinator on it, or name their home with \
+            "{}: {} changes; before you start a coordinator here, put the copy of the artifacts into {}, or name their place with \
              --artifacts",
             self.state_dir.display(),
             self.changes,
@@ -59,7 +59,7 @@ fn failed(error: BackupError) -> CliError {
     }
 }
 
-/// The embedded store of a state directory that no coordinator serves.
+/// Opens the embedded store of a state directory that no coordinator uses.
 pub(super) fn open_store(folder: &Path) -> Result<RedbStore, CliError> {
     let path = folder.join("state.redb");
     if !path.is_file() {
@@ -67,19 +67,20 @@ pub(super) fn open_store(folder: &Path) -> Result<RedbStore, CliError> {
     }
     RedbStore::open(&path).map_err(|error| {
         let served = matches!(error, StoreError::InUse { .. });
-        let help = served.then(|| "while a coordinator serves it, ask that one: --coordinator URL".to_owned());
+        let help = served
+            .then(|| "a coordinator uses this store: name it with --coordinator URL instead of --state-dir".to_owned());
         CliError::Environment { message: error.to_string(), help }
     })
 }
 
-/// Copies the store into a file, while a coordinator serves it or from its folder. The file appears whole or not at
+/// Copies the store into a file, from a running coordinator or from its folder. The file appears complete or not at
 /// all.
 pub(super) async fn backup(args: BackupArgs, console: &Console) -> Result<Verdict, CliError> {
     let folder = match args.file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    // Beside its place, under a name of its own; gone by itself where this ends early.
+    // A temporary file beside its place; removed if this function ends early.
     let temporary = tempfile::NamedTempFile::new_in(folder).map_err(disk("write to", folder))?;
     let mut out = BufWriter::new(temporary.as_file());
     match &args.state_dir {
@@ -105,10 +106,10 @@ pub(super) async fn backup(args: BackupArgs, console: &Console) -> Result<Verdic
     Ok(Verdict::Good)
 }
 
-/// Makes a state directory of a backup: its store is there when it is whole, and not before.
+/// Makes a state directory from a backup. Its store appears only when it is complete.
 pub(super) async fn restore(args: RestoreArgs, console: &Console) -> Result<Verdict, CliError> {
     let path = args.state_dir.join("state.redb");
-    // Before anything is made: a file that is no backup leaves nothing behind.
+    // Check first: a file that is not a backup leaves nothing behind.
     let open = || File::open(&args.file).map(BufReader::new);
     backup::check(&mut open().map_err(disk("open", &args.file))?).map_err(failed)?;
     fs::create_dir_all(&args.state_dir).map_err(disk("make", &args.state_dir))?;
@@ -124,7 +125,7 @@ pub(super) async fn restore(args: RestoreArgs, console: &Console) -> Result<Verd
     let store = RedbStore::open(&incoming).map_err(|error| CliError::environment(error.to_string()))?;
     let changes = backup::restore(&store, open).map_err(failed)?;
     drop(store);
-    // Never over a store that another process made meanwhile.
+    // Fails if another process has made a store meanwhile.
     fs::hard_link(&incoming, &path).map_err(disk("make", &path))?;
     fs::remove_file(&incoming).map_err(disk("remove", &incoming))?;
     File::open(&args.state_dir).and_then(|folder| folder.sync_all()).map_err(disk("sync", &args.state_dir))?;

@@ -1,16 +1,16 @@
-//! What this program was built from.
+//! The sources that this program was built from.
 
 use pretext_shared::ids::ContentHash;
 use pretext_shared::sweep::Build;
 
-/// The versions of everything that is compiled into the programs.
+/// The lock file: versions of all packages in the programs.
 const LOCK: &str = include_str!("../../Cargo.lock");
 
-/// The revision of the sources, where whoever built the program said it (`make` does). Not asked of git by the
-/// compiler: the same sources make the same program wherever they lie.
+/// The revision of the sources, if the build names it (`make` does). The compiler does not ask git for it: the same
+/// sources must give the same program in any folder.
 const REVISION: Option<&str> = option_env!("PRETEXT_REVISION");
 
-/// The build that is running.
+/// Returns the build of the running program.
 pub(crate) fn this() -> Build {
     Build {
         revision: REVISION.filter(|revision| !revision.is_empty()).map(str::to_owned),
@@ -19,8 +19,8 @@ pub(crate) fn this() -> Build {
     }
 }
 
-/// `NAME VERSION` of every package. A lock file is written by cargo alone: a package is its heading, its name,
-/// its version, in lines of their own.
+/// Returns `NAME VERSION` of every package. Only cargo writes lock files, so a package is always a heading, a name and
+/// a version, each on its own line.
 fn crates(lock: &str) -> Vec<String> {
     let value = |line: Option<&str>, key: &str| -> Option<String> {
         Some(line?.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"')?.to_owned())

@@ -1,8 +1,8 @@
-//! Columns of plain text.
+//! Aligns text in columns for the terminal.
 
 use pretext_shared::text;
 
-/// How a column stands.
+/// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
     /// Words.
@@ -11,17 +11,17 @@ pub(super) enum Align {
     Right,
 }
 
-/// Characters of a cell: a longer one is cut. (Widths of formatted text end at 65,535.)
+/// Most characters of a cell; a longer cell is cut. (Widths of formatted text end at 65,535.)
 const LONGEST: usize = 1000;
 
-/// Rows below a heading. Foreign text loses what a terminal would act on.
+/// Rows below headings. Control characters in the cells are removed, so that a terminal does not act on them.
 pub(super) struct Columns {
     aligns: Vec<Align>,
     rows: Vec<Vec<String>>,
 }
 
 impl Columns {
-    /// No rows yet.
+    /// Returns a table without rows.
     pub(super) fn new(headings: &[(&str, Align)]) -> Self {
         Self {
             aligns: headings.iter().map(|(_, align)| *align).collect(),
@@ -34,7 +34,7 @@ impl Columns {
         self.rows.push(cells.into_iter().map(|cell| shortened(&cell)).collect());
     }
 
-    /// The text, two spaces between columns, a line per row.
+    /// Returns the text: two spaces between columns, one line per row.
     pub(super) fn render(&self) -> String {
         let width = |column: usize| {
             self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)

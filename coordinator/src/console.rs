@@ -1,5 +1,4 @@
-//! The two ends of the terminal: data on stdout, in text or JSON; everything else on stderr, where
-//! bars may be in the way.
+//! Output of the commands: data on stdout, as text or JSON; everything else on stderr, above the progress bars.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -9,42 +8,42 @@ use serde::Serialize;
 
 use super::error::CliError;
 
-/// How data are printed.
+/// The format of printed data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
-    /// For people.
+    /// Readable text.
     Text,
-    /// An object per line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Something that commands print: its fields for scripts, and a text for people.
+/// Something that commands print: fields for scripts, and a text for people.
 pub(super) trait Show: Serialize {
-    /// The text, with or without a line break at its end.
+    /// Returns the text, with or without a final line break.
     fn text(&self) -> String;
 }
 
-/// Both ends.
+/// stdout and stderr.
 pub(super) struct Console {
     format: Format,
-    /// Whoever read stdout has gone away: `coordinator status | head -1` is no error.
+    /// Whether the reader of stdout has gone away: `coordinator status | head -1` is not an error.
     closed: Cell<bool>,
     /// stderr.
     pub(super) terminal: Terminal,
 }
 
 impl Console {
-    /// Data in `format`.
+    /// Returns a console that prints data in `format`.
     pub(super) fn new(format: Format) -> Self {
         Self { format, closed: Cell::new(false), terminal: Terminal::new() }
     }
 
-    /// How data are printed.
+    /// Returns the format of printed data.
     pub(super) fn format(&self) -> Format {
         self.format
     }
 
-    /// Whether nobody reads stdout any more.
+    /// Returns whether the reader of stdout has gone away.
     pub(super) fn is_closed(&self) -> bool {
         self.closed.get()
     }
@@ -78,7 +77,7 @@ impl Console {
         Ok(())
     }
 
-    /// Says what went wrong: on stderr in words, and on stdout too where scripts read it.
+    /// Reports an error: as text on stderr, and with `--json` also as an object on stdout.
     pub(super) fn fail(&self, error: &CliError) {
         let message = error.to_string();
         let (red, bold, plain) =
@@ -96,21 +95,21 @@ impl Console {
         }
     }
 
-    /// Says what went wrong on stdout, as an object.
+    /// Reports an error on stdout, as an object.
     pub(super) fn fail_in_json(&self, error: &CliError) {
-        // The error that is being reported counts, not that its reader has gone.
+        // The error that is reported matters more than a failure to write it.
         let _ = self.write(&format!("{}\n", error.to_json()));
     }
 }
 
-/// stderr: lines of words and of the log, above the bars if there are any.
+/// stderr: messages and log lines, above the progress bars if there are any.
 #[derive(Debug, Clone)]
 pub(super) struct Terminal {
-    /// The bars; hidden where stderr is not a terminal.
+    /// The bars; hidden if stderr is not a terminal.
     pub(super) bars: MultiProgress,
-    /// Whether somebody looks at it.
+    /// Whether stderr is a terminal.
     pub(super) interactive: bool,
-    /// Whether colours are welcome.
+    /// Whether to print colours.
     pub(super) colours: bool,
 }
 
@@ -118,7 +117,7 @@ impl Terminal {
     fn new() -> Self {
         let interactive = io::stderr().is_terminal();
         let colours = interactive && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        // Its default target is stderr, and nothing where that is not a terminal.
+        // `MultiProgress` draws to stderr, and draws nothing if stderr is not a terminal.
         Self { bars: MultiProgress::new(), interactive, colours }
     }
 
@@ -128,7 +127,7 @@ impl Terminal {
     }
 
     fn write_all(&self, text: &str) {
-        // There is nowhere left to complain to.
+        // A failure to write to stderr cannot be reported anywhere.
         let _ = self.bars.suspend(|| io::stderr().lock().write_all(text.as_bytes()));
     }
 }

@@ -19,8 +19,8 @@ impl Show for Cancelled {
     fn text(&self) -> String {
         let Cancelled { sweep, cells, stages } = self;
         format!(
-            "{sweep} is cancelled: {cells} cells will have no result, {stages} stages stop or do not start \
-             (stages that another sweep needs go on)"
+            "{sweep} is cancelled: {cells} cells will have no result, {stages} stages stop or will not start \
+             (stages that another sweep needs continue)"
         )
     }
 }
@@ -41,8 +41,8 @@ struct Retried {
 impl Show for Retried {
     fn text(&self) -> String {
         match self.stages {
-            0 => format!("{}: nothing to run again", self.sweep),
-            stages => format!("{}: {stages} stages run again", self.sweep),
+            0 => format!("{}: there is nothing to run again", self.sweep),
+            stages => format!("{}: {stages} stages will run again", self.sweep),
         }
     }
 }
@@ -54,8 +54,8 @@ pub(super) async fn retry(args: RetryArgs, console: &Console) -> Result<Verdict,
         let view = client.sweep(&args.sweep.sweep).await?;
         if view.is_cancelled() {
             return Err(CliError::Input {
-                message: format!("{} was cancelled: running its failed stages alone would lead nowhere", view.id),
-                help: Some(format!("`coordinator retry {}` takes the cancellation back too", view.id)),
+                message: format!("{} is cancelled: its failed stages cannot run alone", view.id),
+                help: Some(format!("`coordinator retry {}` also undoes the cancellation", view.id)),
             });
         }
     }

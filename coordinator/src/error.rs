@@ -1,4 +1,4 @@
-//! The one error of the command line: a sentence, what to do, and an exit code.
+//! The error type of the command line: a message, what to do, and an exit code.
 
 use pretext_client::ClientError;
 use pretext_engine::submission::SubmissionError;
@@ -7,45 +7,45 @@ use pretext_server::serve::StartError;
 use pretext_shared::spec::SpecErrors;
 use serde::Serialize;
 
-/// Why a command did not do what it should.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
-    /// What was asked cannot be done: an argument, a name, data that do not fit.
+    /// Bad input: an argument, a name, or data that do not fit.
     #[error("{message}")]
     Input {
-        /// A sentence.
+        /// The message.
         message: String,
-        /// What to do, where the sentence does not say it.
+        /// What to do, if the message does not say it.
         help: Option<String>,
     },
-    /// The sweep file is not good.
+    /// The sweep file has problems.
     #[error("{rendered}")]
     Spec {
-        /// All problems with their places and the lines they are in.
+        /// All problems with their places and lines, as text.
         rendered: String,
-        /// The same for scripts.
+        /// All problems, for scripts.
         errors: SpecErrors,
     },
-    /// Nobody answers.
+    /// No coordinator answers.
     #[error("no coordinator answers at {url}: {cause}")]
     Unreachable {
-        /// Where it should be.
+        /// The URL of the coordinator.
         url: String,
-        /// What happened instead.
+        /// The cause.
         cause: String,
     },
-    /// The machine is in the way: a port, a disk, a program.
+    /// A fault of the machine: a port, a disk, a program.
     #[error("{message}")]
     Environment {
-        /// A sentence.
+        /// The message.
         message: String,
-        /// What to do, where the sentence does not say it.
+        /// What to do, if the message does not say it.
         help: Option<String>,
     },
-    /// The user or the system asked to stop.
+    /// The user or the system asked the command to stop.
     #[error("{message}")]
     Interrupted {
-        /// What holds now.
+        /// The state that remains.
         message: String,
     },
 }
@@ -61,17 +61,17 @@ struct Body<'a> {
 }
 
 impl CliError {
-    /// Bad input that says all in one sentence.
+    /// Returns an error for bad input, without a separate help text.
     pub(super) fn input(message: impl Into<String>) -> Self {
         CliError::Input { message: message.into(), help: None }
     }
 
-    /// A fault of the machine that says all in one sentence.
+    /// Returns an error for a fault of the machine, without a separate help text.
     pub(super) fn environment(message: impl Into<String>) -> Self {
         CliError::Environment { message: message.into(), help: None }
     }
 
-    /// The exit code of the program.
+    /// Returns the exit code of the program.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             CliError::Input { .. } | CliError::Spec { .. } => 2,
@@ -81,7 +81,7 @@ impl CliError {
         }
     }
 
-    /// The class of the error, for scripts.
+    /// Returns the class of the error, for scripts.
     pub(super) fn code(&self) -> &'static str {
         match self {
             CliError::Input { .. } => "input",
@@ -92,7 +92,7 @@ impl CliError {
         }
     }
 
-    /// What to do, where the message does not say it.
+    /// Returns what to do, if the message does not say it.
     pub(super) fn help(&self) -> Option<&str> {
         match self {
             CliError::Input { help, .. } | CliError::Environment { help, .. } => help.as_deref(),
@@ -104,7 +104,7 @@ impl CliError {
         }
     }
 
-    /// `{"error": {"code", "message", "help"}}`; a bad sweep file adds `problems`.
+    /// Returns `{"error": {"code", "message", "help"}}`; for a bad sweep file with `problems`.
     pub(super) fn to_json(&self) -> serde_json::Value {
         let problems = match self {
             CliError::Spec { errors, .. } => Some(errors),
@@ -122,7 +122,7 @@ impl From<ClientError> for CliError {
         match error {
             ClientError::Address(_) => CliError::Input {
                 message,
-                help: Some("it reads http://HOST:PORT, or https://HOST:PORT where it serves with TLS".to_owned()),
+                help: Some("give http://HOST:PORT, or https://HOST:PORT if the coordinator uses TLS".to_owned()),
             },
             ClientError::Unreachable { url, cause } => CliError::Unreachable { url, cause },
             ClientError::Refused(_) => CliError::input(message),

@@ -1,5 +1,5 @@
-//! The arguments of `serve` that say who can reach it. Nothing listens beyond this machine without TLS unless that is
-//! said in words.
+//! The arguments of `serve` that decide who can reach it. Without TLS nothing listens beyond this machine, unless an
+//! `--insecure` flag allows it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,49 +14,49 @@ use super::args::address;
 use super::error::CliError;
 use super::identity::duration;
 
-/// Where authority and register are, below the state directory.
+/// Folder of the authority and the register, below the state directory.
 pub(super) const IDENTITY: &str = "identity";
 
-/// Where the web page is, unless told otherwise.
+/// Default address of the web page.
 pub(super) const WEB: &str = "127.0.0.1:7880";
 
 #[derive(Debug, Args)]
 pub(super) struct ExposureArgs {
-    /// Serve with TLS, to callers with a certificate (`coordinator init-ca` first)
+    /// Serve with TLS, to callers with a certificate (run `coordinator init-ca` first)
     #[arg(long, conflicts_with = "insecure")]
     pub(super) tls: bool,
-    /// Listen beyond this machine without encryption or password
+    /// Listen beyond this machine without encryption and without a password
     #[arg(long)]
     pub(super) insecure: bool,
-    /// Where the authority is [default: identity in the state directory]
+    /// The folder of the certificate authority [default: identity in the state directory]
     #[arg(long, value_name = "DIR", requires = "tls")]
     pub(super) identity_dir: Option<PathBuf>,
     /// A name or address by which callers reach this coordinator; may be given several times
     #[arg(long, value_name = "NAME", requires = "tls")]
     pub(super) tls_name: Vec<String>,
-    /// How long certificates last; they are renewed while programs run
+    /// Lifetime of the certificates that are issued; running programs renew theirs
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration, requires = "tls")]
     pub(super) certificate_life: Duration,
-    /// Serve health checks and metrics here, in plain text
+    /// Serve health checks and metrics at this address, in plain text
     #[arg(long, value_name = "IP:PORT", value_parser = address, num_args = 0..=1,
           default_missing_value = "127.0.0.1:7879")]
     pub(super) monitor: Option<SocketAddr>,
-    /// Let other machines reach the monitoring port too
+    /// Let other machines reach the monitoring port
     #[arg(long, requires = "monitor")]
     pub(super) insecure_monitor: bool,
-    /// Serve the web page here; `coordinator login` makes links into it
+    /// Serve the web page at this address; `coordinator login` creates links into it
     #[arg(long, value_name = "IP:PORT", value_parser = address, num_args = 0..=1, default_missing_value = WEB)]
     pub(super) web: Option<SocketAddr>,
     /// A name by which browsers reach the web page; may be given several times
     #[arg(long, value_name = "NAME", requires = "web")]
     pub(super) web_name: Vec<String>,
-    /// Connections at a time
+    /// Largest number of simultaneous connections
     #[arg(long, value_name = "N", default_value_t = MAX_CONNECTIONS)]
     pub(super) max_connections: usize,
 }
 
 impl ExposureArgs {
-    /// What is meant, if it is safe or said in words.
+    /// Returns the chosen exposure; an error if it is unsafe and no flag allows it.
     pub(super) fn resolve(&self, listen: SocketAddr, state_dir: &Path) -> Result<Exposure, CliError> {
         if !listen.ip().is_loopback() && !self.insecure && !self.tls {
             return Err(CliError::Input {
@@ -65,7 +65,7 @@ impl ExposureArgs {
                      results: connections are neither encrypted nor checked"
                 ),
                 help: Some(
-                    "run `coordinator init-ca` and serve with --tls, or listen on 127.0.0.1 and tunnel, or say \
+                    "run `coordinator init-ca` and serve with --tls, or listen on 127.0.0.1 and use a tunnel, or give \
                      --insecure on a network that you trust"
                         .to_owned(),
                 ),
@@ -76,7 +76,10 @@ impl ExposureArgs {
                 message: format!(
                     "{monitor} can be reached from other machines, and anyone there could read the metrics"
                 ),
-                help: Some("monitor on 127.0.0.1, or say --insecure-monitor on a network that you trust".to_owned()),
+                help: Some(
+                    "give --monitor an address on 127.0.0.1, or give --insecure-monitor on a network that you trust"
+                        .to_owned(),
+                ),
             });
         }
         let door = if self.tls {
@@ -89,7 +92,7 @@ impl ExposureArgs {
         Ok(Exposure { door, monitor: self.monitor, web, max_connections: self.max_connections })
     }
 
-    /// The page is plain on loopback, for this machine's browsers and for tunnels, and TLS elsewhere.
+    /// The page is plain HTTP on loopback, for browsers of this machine and for tunnels, and HTTPS elsewhere.
     fn resolve_web(&self, listen: SocketAddr) -> Result<WebOptions, CliError> {
         let wire = match (listen.ip().is_loopback(), self.tls, self.insecure) {
             (true, ..) | (false, false, true) => WebWire::Plain,
@@ -97,12 +100,12 @@ impl ExposureArgs {
             (false, false, false) => {
                 return Err(CliError::Input {
                     message: format!(
-                        "{listen} can be reached from other machines, and anyone on the way could take over the \
-                         sessions of the web page: they are not encrypted"
+                        "{listen} can be reached from other machines, and anyone on the network path could take over \
+                         the web page's sessions: they are not encrypted"
                     ),
                     help: Some(
-                        "serve with --tls, or keep the page on 127.0.0.1 and tunnel (ssh -L 7880:127.0.0.1:7880 HOST), \
-                         or say --insecure on a network that you trust"
+                        "serve with --tls, or keep the page on 127.0.0.1 and use a tunnel (ssh -L 7880:127.0.0.1:7880 HOST), \
+                         or give --insecure on a network that you trust"
                             .to_owned(),
                     ),
                 });

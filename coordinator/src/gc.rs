@@ -15,12 +15,12 @@ use super::error::CliError;
 use super::progress::span;
 use crate::remote::connect;
 
-/// What was removed, or would be, and what stays.
+/// The removed artifacts (with `--dry-run`, those that would be removed), and counts of the others.
 #[derive(Debug, Default, Serialize)]
 struct Collection {
     dry_run: bool,
     garbage: Vec<Line>,
-    /// Bytes of `garbage`.
+    /// Total size of `garbage`, in bytes.
     bytes: u64,
     kept: Kept,
     grace_s: u64,
@@ -81,7 +81,7 @@ impl Show for Collection {
     }
 }
 
-/// Collects garbage. What was removed before something went wrong is shown too.
+/// Collects garbage. If it fails midway, the artifacts removed until then are shown too.
 pub(super) async fn gc(args: GcArgs, console: &Console) -> Result<Verdict, CliError> {
     let grace_s = args.grace.as_secs();
     let client = connect(&args.remote).await?;

@@ -1,4 +1,4 @@
-//! `coordinator init-ca`, `coordinator token` and `coordinator join`.
+//! `coordinator init-ca`, `coordinator token`, `coordinator certify` and `coordinator join`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ pub(super) struct AuthorityArgs {
     /// The state directory of the coordinator
     #[arg(long, value_name = "DIR", default_value = ".pretext")]
     state_dir: PathBuf,
-    /// Where the authority is [default: identity in the state directory]
+    /// The folder of the certificate authority [default: identity in the state directory]
     #[arg(long, value_name = "DIR")]
     identity_dir: Option<PathBuf>,
 }
@@ -37,7 +37,7 @@ impl AuthorityArgs {
 pub(super) struct InitCaArgs {
     #[command(flatten)]
     authority: AuthorityArgs,
-    /// Keep an authority that is there already, and say which it is: for scripts that run at every start
+    /// If the authority exists already, keep it and print its fingerprint: for scripts that run at every start
     #[arg(long)]
     if_missing: bool,
 }
@@ -46,19 +46,19 @@ pub(super) struct InitCaArgs {
 pub(super) struct CertifyArgs {
     #[command(flatten)]
     authority: AuthorityArgs,
-    /// What the program may do: submit or read (a worker joins with a token)
+    /// Role of the program: submit or read (a worker joins with a token instead)
     #[arg(long, value_parser = ["submit", "read"])]
     role: String,
-    /// The name that logs show
+    /// The program's name in logs
     #[arg(long)]
     name: String,
-    /// How long the certificate lasts
+    /// Lifetime of the certificate
     #[arg(long, value_name = "TIME", value_parser = duration)]
     life: Duration,
-    /// Where ca.crt, tls.crt and tls.key are written; must not be there yet
+    /// The folder to write ca.crt, tls.crt and tls.key to; these files must not exist yet
     #[arg(long, value_name = "DIR", required_unless_present = "print_secret")]
     out: Option<PathBuf>,
-    /// Write no files, print a Kubernetes Secret of this name with the three: for `kubectl apply -f -`
+    /// Write no files; print a Kubernetes Secret of this name that holds the three: for `kubectl apply -f -`
     #[arg(long, value_name = "NAME", conflicts_with = "out")]
     print_secret: Option<String>,
 }
@@ -71,17 +71,17 @@ pub(super) struct TokenArgs {
 
 #[derive(Debug, Subcommand)]
 enum TokenAction {
-    /// Make a token; it is shown once
+    /// Create a token and print it, this once
     Create {
         #[command(flatten)]
         authority: AuthorityArgs,
-        /// What who joins with it may do: worker, submit or read
+        /// Role of the identity that this token creates: worker, submit or read
         #[arg(long)]
         role: Role,
-        /// How long it can be used to join
+        /// How long the token can be used
         #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
         ttl: Duration,
-        /// How often it can be used: a number, or `unlimited`
+        /// How often the token can be used: a number, or `unlimited`
         #[arg(long, value_name = "N", default_value = "1", value_parser = uses)]
         uses: Uses,
     },
@@ -90,7 +90,7 @@ enum TokenAction {
         #[command(flatten)]
         authority: AuthorityArgs,
     },
-    /// Forget a token, or shut out an identity that has joined
+    /// Revoke a token, or an identity that has joined
     Revoke {
         #[command(flatten)]
         authority: AuthorityArgs,
@@ -114,17 +114,17 @@ pub(super) struct JoinArgs {
     /// A file with the token; `-` reads it from stdin
     #[arg(long, value_name = "FILE")]
     token_file: PathBuf,
-    /// The name to be known by [default: $USER]
+    /// The name of the new identity [default: $USER]
     #[arg(long, env = "USER")]
     name: String,
-    /// Where the certificate is kept [default: ~/.config/pretext/identity]
+    /// The folder for the certificate [default: ~/.config/pretext/identity]
     #[arg(long, env = "PRETEXT_CREDENTIALS", value_name = "DIR")]
     credentials: Option<PathBuf>,
 }
 
 /// Reads `90s`, `15m`, `24h` or `7d`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("write a time such as 90s, 15m, 24h or 7d, not `{}`", text.escape_debug());
+    let wrong = || format!("give a time such as 90s, 15m, 24h or 7d, not `{}`", text.escape_debug());
     let unit = text.chars().last().ok_or_else(wrong)?;
     let seconds = match unit {
         's' => 1,
@@ -136,7 +136,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let count: u64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
     match count.checked_mul(seconds) {
         Some(total @ 1..=315_360_000) => Ok(Duration::from_secs(total)),
-        _ => Err("between a second and ten years".to_owned()),
+        _ => Err("give a time between a second and ten years".to_owned()),
     }
 }
 
@@ -148,7 +148,7 @@ fn uses(text: &str) -> Result<Uses, String> {
             .ok()
             .filter(|count| *count > 0)
             .map(Uses::Left)
-            .ok_or_else(|| "write a number from 1, or `unlimited`".to_owned()),
+            .ok_or_else(|| "give a number from 1, or `unlimited`".to_owned()),
     }
 }
 
@@ -179,14 +179,14 @@ struct Made {
 impl Show for Made {
     fn text(&self) -> String {
         format!(
-            "authority {}\nkept in {}: whoever reads ca.key there is the authority",
+            "authority {}\nkept in {}: keep ca.key there secret, with it anyone can issue certificates",
             self.authority,
             self.folder.display()
         )
     }
 }
 
-/// Makes the authority.
+/// Creates the authority.
 pub(super) fn init_ca(args: &InitCaArgs, console: &Console) -> Result<Verdict, CliError> {
     let folder = args.authority.folder();
     let authority = match Authority::create(&folder) {
@@ -230,7 +230,7 @@ impl Show for Certified {
     }
 }
 
-/// Makes a certificate for a program that cannot join and renew by itself: a scraper, an autoscaler.
+/// Creates a certificate for a program that cannot join and renew by itself: a scraper, an autoscaler.
 pub(super) fn certify(args: &CertifyArgs, console: &Console) -> Result<Verdict, CliError> {
     if !pretext_shared::ids::is_valid_name(&args.name) {
         return Err(RegisterError::Name.into());
@@ -258,7 +258,7 @@ struct TokenLine {
     id: String,
     role: Role,
     not_after_ms: u64,
-    /// `null` for as often as wanted.
+    /// Remaining uses; `null` if unlimited.
     uses_left: Option<u32>,
 }
 
@@ -286,8 +286,8 @@ impl Show for Tokens {
         let line = |token: &TokenLine| {
             let uses = token.uses_left.map_or_else(|| "unlimited".to_owned(), |left| left.to_string());
             let state = match token.not_after_ms.checked_sub(now) {
-                Some(left) => format!("ends in {} min", left / 60_000),
-                None => "ended".to_owned(),
+                Some(left) => format!("expires in {} min", left / 60_000),
+                None => "expired".to_owned(),
             };
             format!("{}  {:6}  uses left {uses}  {state}\n", token.id, token.role)
         };
@@ -317,9 +317,9 @@ impl Show for Revoked {
     }
 }
 
-/// Makes, lists or revokes.
+/// Creates, lists or revokes tokens.
 pub(super) fn token(args: &TokenArgs, console: &Console) -> Result<Verdict, CliError> {
-    // Only who has the authority may touch the register.
+    // Opening the authority first ensures that only its owner changes the register.
     let open = |args: &AuthorityArgs| -> Result<(Pin, Register), CliError> {
         let folder = args.folder();
         Ok((Authority::open(&folder, CERTIFICATE_LIFE)?.pin(), Register::open(&folder)?))
@@ -344,7 +344,7 @@ pub(super) fn token(args: &TokenArgs, console: &Console) -> Result<Verdict, CliE
                     register.revoke_token(id)?;
                     format!("token {id}")
                 }
-                _ => return Err(CliError::input("name a token's id, or an identity with --role and --name")),
+                _ => return Err(CliError::input("give a token's id, or --role and --name of an identity")),
             };
             console.show(&Revoked { revoked })?;
         }
@@ -376,7 +376,7 @@ impl From<JoinError> for CliError {
     }
 }
 
-/// Exchanges a token.
+/// Exchanges a join token for a certificate.
 pub(super) async fn join(args: JoinArgs, console: &Console) -> Result<Verdict, CliError> {
     if !Wire::wants_tls(&args.url) {
         return Err(CliError::input(format!("`{}` must begin with https://", args.url.escape_debug())));

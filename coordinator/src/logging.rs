@@ -1,4 +1,4 @@
-//! The log: to stderr, above the bars.
+//! Sets up the log, which goes to stderr, above the progress bars.
 
 use tracing_subscriber::EnvFilter;
 
@@ -6,15 +6,15 @@ use super::args::LogFormat;
 use super::console::Terminal;
 use super::error::CliError;
 
-/// The variable that says what is logged.
+/// The environment variable with the log filter.
 const FILTER: &str = "PRETEXT_LOG";
 
-/// Starts logging `default` and above, or what `PRETEXT_LOG` says.
+/// Starts logging with the filter `default`, or with `PRETEXT_LOG` if it is set.
 pub(super) fn start(format: LogFormat, default: &str, terminal: &Terminal) -> Result<(), CliError> {
     let wanted = std::env::var(FILTER).ok().filter(|filter| !filter.is_empty());
     let filter = EnvFilter::try_new(wanted.as_deref().unwrap_or(default)).map_err(|error| CliError::Input {
         message: format!("{FILTER}={}: {error}", wanted.unwrap_or_default().escape_debug()),
-        help: Some("write for example `info` or `coordinator=debug,warn`".to_owned()),
+        help: Some("use for example `info` or `coordinator=debug,warn`".to_owned()),
     })?;
     let writer = terminal.clone();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || writer.clone());

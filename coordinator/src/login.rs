@@ -16,7 +16,7 @@ struct Link {
 }
 
 impl Show for Link {
-    /// The link alone, so that it can be handed on by a pipe.
+    /// Returns the link alone, so that it can be piped to another program.
     fn text(&self) -> String {
         self.url.clone()
     }
@@ -26,9 +26,9 @@ impl Show for Link {
 pub(super) async fn login(args: LoginArgs, console: &Console) -> Result<Verdict, CliError> {
     let reply = connect(&args.remote).await?.login(args.role).await?;
     console.terminal.say(&format!(
-        "good once, for {} minutes; the browser that opens it may {}",
+        "the link works once, within {} minutes; the browser that opens it can {}",
         reply.seconds / 60,
-        if reply.role == "submit" { "look, cancel and retry" } else { "look" }
+        if reply.role == "submit" { "view, cancel and retry sweeps" } else { "view sweeps" }
     ));
     console.show(&Link { url: reply.url, role: reply.role, seconds: reply.seconds })?;
     Ok(Verdict::Good)

@@ -1,7 +1,7 @@
-//! The program `coordinator`: one file per command or small group of them.
+//! The command line: one file per command or per small group of commands.
 //!
-//! Data go to stdout, everything else to stderr. Commands return what became of the cells, or a
-//! `CliError`; the exit code follows from that alone.
+//! Data go to stdout, everything else to stderr. Each command returns a verdict on its cells or a `CliError`; these
+//! alone determine the exit code.
 
 #[cfg(test)]
 mod answers;
@@ -43,12 +43,12 @@ use args::{Cli, Command};
 use console::{Console, Format};
 use error::CliError;
 
-/// What became of the cells that a command was about.
+/// The outcome of the cells that a command was about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    /// All is well, or the command was not about the outcome of cells.
+    /// All cells succeeded, or the command does not depend on cells.
     Good,
-    /// Some cell failed, was cancelled or did not come out as it was recorded.
+    /// Some cell failed, was cancelled or differs from its record.
     SomeFailed,
 }
 
@@ -81,9 +81,9 @@ fn main() -> ExitCode {
     })
 }
 
-/// Prints what clap has to say: help and version as data, mistakes as errors.
+/// Prints clap's output: help and version as data, mistakes as errors.
 fn explain_usage(usage: &clap::Error) -> u8 {
-    // A reader that went away is no reason to fail.
+    // If the reader of stdout has gone away, that is not a failure.
     let _ = usage.print();
     if usage.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
         let message = usage.kind().as_str().unwrap_or("the arguments cannot be understood").to_owned();
@@ -100,13 +100,13 @@ fn start(cli: Cli, console: &Console) -> Result<Verdict, CliError> {
         .build()
         .map_err(|error| CliError::environment(format!("cannot start the threads of the program: {error}")))?;
     let verdict = runtime.block_on(dispatch(cli.command, console));
-    // A task that still waits for a peer must not keep the program.
+    // A task that still waits for a peer must not keep the program running.
     runtime.shutdown_background();
     verdict
 }
 
 async fn dispatch(command: Command, console: &Console) -> Result<Verdict, CliError> {
-    // Boxed: the futures of the large commands would otherwise be part of every small one.
+    // Boxed: otherwise the large futures of some commands would be part of every command's future.
     match command {
         Command::Run(args) => Box::pin(run::run(args, console)).await,
         Command::Serve(args) => Box::pin(serve::serve(args, console)).await,

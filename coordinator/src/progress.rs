@@ -1,4 +1,4 @@
-//! Live progress on stderr: bars on a terminal, a line now and then elsewhere.
+//! Live progress on stderr: bars on a terminal, and a line every few seconds elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -10,13 +10,13 @@ use pretext_shared::text;
 use super::console::Terminal;
 use super::status::Counts;
 
-/// How far back rates look: longer than the time between two heartbeats, several times over.
+/// Period over which rates are measured: several times the time between two heartbeats.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Time between two lines where there are no bars.
+/// Time between two lines if stderr is not a terminal.
 const LINES_EVERY: Duration = Duration::from_secs(10);
 /// Time between two calls of [`Progress::tick`].
 pub(super) const TICK: Duration = Duration::from_secs(1);
-/// Bars that are shown at most; a terminal is not higher.
+/// Largest number of bars: more would not fit on a terminal.
 const MOST_BARS: usize = 16;
 
 /// The rate of a count that mostly rises.
@@ -27,7 +27,7 @@ struct Meter {
 
 impl Meter {
     fn push(&mut self, now: Instant, count: u64) {
-        // A stage that begins again takes back what it had counted: the rate begins again too.
+        // A stage that starts again takes back its counts; the rate then starts again too.
         if self.samples.back().is_some_and(|(_, last)| *last > count) {
             self.samples.clear();
         }
@@ -37,7 +37,7 @@ impl Meter {
         }
     }
 
-    /// Per second; `None` until there is something to measure.
+    /// Returns the rate per second; `None` until it can be measured.
     fn rate(&self) -> Option<f64> {
         let ((from, first), (to, last)) = (self.samples.front()?, self.samples.back()?);
         let seconds = to.saturating_duration_since(*from).as_secs_f64();
@@ -45,7 +45,7 @@ impl Meter {
     }
 }
 
-/// A length of time as people say it.
+/// Formats a duration for people.
 pub(super) fn span(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
@@ -56,7 +56,7 @@ pub(super) fn span(time: Duration) -> String {
     }
 }
 
-/// What is going on.
+/// The shown progress of a sweep.
 pub(super) struct Progress {
     terminal: Terminal,
     bars: Bars,
@@ -69,7 +69,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Nothing is known yet.
+    /// Returns a progress that has seen no event.
     pub(super) fn new(terminal: &Terminal) -> Self {
         Self {
             terminal: terminal.clone(),
@@ -83,7 +83,7 @@ impl Progress {
         }
     }
 
-    /// Takes in how a sweep stands now.
+    /// Takes in the present state of a sweep.
     pub(super) fn update(&mut self, event: pb::WatchEvent, now: Instant) {
         self.images.push(now, event.images_done);
         self.stages.retain(|id, _| event.running.iter().any(|stage| stage.stage == *id));
@@ -103,10 +103,10 @@ impl Progress {
         self.draw(now);
     }
 
-    /// Time has passed: [`TICK`] of it.
+    /// Updates the display after [`TICK`] has passed.
     pub(super) fn tick(&mut self, now: Instant) {
         let Some(event) = &self.last else { return };
-        // Rates fall when nothing comes.
+        // Rates fall while no event arrives.
         self.images.push(now, event.images_done);
         self.draw(now);
     }
@@ -128,12 +128,12 @@ impl Progress {
     }
 }
 
-/// `1 cell`, `2 cells`.
+/// Formats a number of cells: `1 cell`, `2 cells`.
 pub(super) fn cells(n: u32) -> String {
     format!("{n} {}", if n == 1 { "cell" } else { "cells" })
 }
 
-/// `3 of 16 cells done, 1 failed, 1,234 images/s, 3 min left`.
+/// Formats a summary: `3 of 16 cells done, 1 failed, 1,234 images/s, 3 min left`.
 pub(super) fn summary(event: &pb::WatchEvent, rate: Option<f64>) -> String {
     let cells = Counts::from(event.cells);
     let mut parts = vec![format!("{} of {} cells done", cells.succeeded, cells.total())];
@@ -142,19 +142,19 @@ pub(super) fn summary(event: &pb::WatchEvent, rate: Option<f64>) -> String {
     if let Some(rate) = rate.filter(|_| !event.r#final) {
         let left = event.images_total.saturating_sub(event.images_done) as f64 / rate;
         parts.push(format!("{} images/s", text::grouped(rate.round() as u64)));
-        // Beyond what a duration holds, nobody needs to know.
+        // If the time left exceeds the range of a duration, it is not shown.
         parts.extend(Duration::try_from_secs_f64(left).ok().map(|left| format!("{} left", span(left))));
     }
     parts.join(", ")
 }
 
-/// `pretext 4 cells` where a stage is shared, else the cell: `downstream rotation/0.05/fixed/0`.
+/// Returns `pretext 4 cells` if the stage is shared, else its cell: `downstream rotation/0.05/fixed/0`.
 fn stage_name(stage: &pb::RunningStage) -> String {
     let what = if stage.cells > 1 { cells(stage.cells) } else { text::line(&stage.cell) };
     format!("{} {what}", text::line(&stage.kind))
 }
 
-/// `local cpu, 12.5 steps/s`.
+/// Returns the place and the rate: `local cpu, 12.5 steps/s`.
 fn stage_place(stage: &pb::RunningStage, meter: Option<&Meter>) -> String {
     let place = text::line(&format!("{} {}", stage.worker, stage.device));
     match meter.and_then(Meter::rate) {
@@ -171,7 +171,7 @@ fn stage_line(stage: &pb::RunningStage, meter: Option<&Meter>) -> String {
     }
 }
 
-/// One bar for each stage that runs, and below them one for the sweep.
+/// A bar for each running stage, and one for the sweep below them.
 struct Bars {
     terminal: Terminal,
     stages: BTreeMap<String, ProgressBar>,
@@ -198,7 +198,7 @@ impl Bars {
             }
             let (name, place) = (stage_name(stage), stage_place(stage, meters.get(&stage.stage)));
             let bar = self.stages.entry(stage.stage.clone()).or_insert_with(|| {
-                // A test stage has no steps to show.
+                // A test stage has no steps.
                 let template =
                     if stage.total == 0 { "  {prefix} · {msg}" } else { "{bar:20} {prefix} {pos}/{len} · {msg}" };
                 all.insert_before(sweep, bar(template, name))
@@ -220,7 +220,7 @@ fn bar(template: &str, name: String) -> ProgressBar {
 
 impl Drop for Bars {
     fn drop(&mut self) {
-        // What follows on the terminal is not to be mixed with bars that stand still.
+        // Removes the bars, so that later output does not mix with them.
         for bar in self.stages.values().chain(&self.sweep) {
             bar.finish_and_clear();
         }
@@ -247,11 +247,11 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut meter = Meter::default();
         meter.push(at(0), 1_000_000);
-        assert_eq!(meter.rate(), None, "what was done before is not this run's work");
+        assert_eq!(meter.rate(), None, "earlier work does not count for this run");
         meter.push(at(10), 1_005_000);
         assert_eq!(meter.rate(), Some(500.0));
         meter.push(at(65), 1_005_550);
-        assert_eq!(meter.rate(), Some(10.0), "the first sample is out of the window");
+        assert_eq!(meter.rate(), Some(10.0), "the first sample has left the window");
         meter.push(at(66), 10);
         assert_eq!(meter.rate(), None);
     }

@@ -10,33 +10,33 @@ use pretext_identity::{Folder, TlsSession, Wire};
 
 use crate::error::CliError;
 
-/// Where `serve` listens and the other commands look, unless told otherwise.
+/// Default address: `serve` listens on it, and the other commands look for the coordinator there.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:7878";
 
-/// Which coordinator.
+/// The coordinator to talk to.
 #[derive(Debug, Args)]
 pub(super) struct Remote {
-    /// The coordinator's URL [default: http://127.0.0.1:7878]; of several, separated by commas, the one that leads is asked
+    /// The coordinator's URL [default: http://127.0.0.1:7878]; of several, separated by commas, the leader is asked
     #[arg(long = "coordinator", env = "PRETEXT_COORDINATOR", value_name = "URL")]
     coordinator: Option<String>,
-    /// Where `coordinator join` put the certificate for a coordinator with TLS
-    /// [default: ~/.config/pretext/identity]
+    /// The folder in which `coordinator join` put the certificate, for a coordinator with TLS [default:
+    /// ~/.config/pretext/identity]
     #[arg(long, env = "PRETEXT_CREDENTIALS", value_name = "DIR")]
     credentials: Option<PathBuf>,
 }
 
 impl Remote {
-    /// Where the credentials are.
+    /// Returns the folder of the credentials, if one was named.
     pub(super) fn credentials(&self) -> Option<&Path> {
         self.credentials.as_deref().filter(|path| !path.as_os_str().is_empty())
     }
 
-    /// The URL that was named; an empty one names nothing.
+    /// Returns the named URL; an empty URL counts as not named.
     pub(super) fn named(&self) -> Option<&str> {
         self.coordinator.as_deref().filter(|url| !url.is_empty())
     }
 
-    /// The URLs to try, at least one.
+    /// Returns the URLs to try, at least one.
     pub(super) fn urls(&self) -> Vec<String> {
         let named = self.named().map(|urls| urls.split(',').map(|url| url.trim().to_owned()).collect());
         named.unwrap_or_else(|| vec![format!("http://{DEFAULT_ADDRESS}")])
@@ -70,19 +70,20 @@ pub(super) fn wire(url: &str, credentials: Option<&Path>) -> Result<Wire, CliErr
     let missing = |what: &str| CliError::Input {
         message: format!("{what} in {}", folder.path().display()),
         help: Some(
-            "`coordinator join URL --token-file FILE` obtains one; --credentials DIR names another folder".to_owned(),
+            "obtain one with `coordinator join URL --token-file FILE`, or name another folder with --credentials DIR"
+                .to_owned(),
         ),
     };
     let found = folder.load().map_err(|error| CliError::environment(error.to_string()))?;
     let credentials = found.ok_or_else(|| missing("there is no certificate"))?;
     if credentials.has_ended(SystemTime::now()) {
-        return Err(missing("the certificate has ended"));
+        return Err(missing("the certificate has expired"));
     }
     let session = TlsSession::new(folder, credentials).map_err(CliError::environment)?;
     Ok(Wire::Tls(Arc::new(session)))
 }
 
-/// Where credentials are unless told otherwise.
+/// Returns the default folder of the credentials.
 fn default_folder() -> Option<PathBuf> {
     let config = std::env::var_os("XDG_CONFIG_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".config"));
@@ -91,5 +92,6 @@ fn default_folder() -> Option<PathBuf> {
 
 pub(super) fn folder(named: Option<&Path>) -> Result<Folder, CliError> {
     let path = named.map(Path::to_owned).or_else(default_folder);
-    path.map(Folder::new).ok_or_else(|| CliError::input("there is no home folder: name one with --credentials DIR"))
+    path.map(Folder::new)
+        .ok_or_else(|| CliError::input("$HOME is not set: name a folder for the certificate with --credentials DIR"))
 }

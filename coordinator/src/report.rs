@@ -1,4 +1,4 @@
-//! `coordinator report`, and the report at the end of `coordinator run`: the same code for both.
+//! `coordinator report`, and the report at the end of `coordinator run`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use super::progress::cells as count;
 use super::status::Counts;
 use crate::remote::connect;
 
-/// A report that was written.
+/// A written report.
 #[derive(Debug, Serialize)]
 struct Published {
     sweep: String,
@@ -37,11 +37,11 @@ impl Show for Published {
     }
 }
 
-/// A report in memory, and where it goes.
+/// A report in memory, and its destination.
 pub(super) struct Made {
     /// The files.
     pub(super) folder: Folder,
-    /// How many cells are in each state.
+    /// Number of cells in each state.
     pub(super) cells: Counts,
     sweep: String,
     place: PathBuf,
@@ -64,7 +64,7 @@ pub(super) async fn make(client: &Client, sweep: &str, out: Option<&Path>) -> Re
 /// Writes the files of a report.
 pub(super) fn write(made: &Made, console: &Console) -> Result<(), CliError> {
     pretext_report::write(&made.folder, &made.place).map(drop).map_err(|error| {
-        // The numbers are there: a full disk does not keep them from who waits for them.
+        // The tables exist already: if the files cannot be written, print at least the tables.
         console.terminal.say(&made.tables);
         error.into()
     })
@@ -113,12 +113,12 @@ fn counts(view: &SweepView) -> Counts {
     counts
 }
 
-/// Writes the report of a sweep as far as it is.
+/// Writes the report of a sweep from the results so far.
 pub(super) async fn report(args: ReportArgs, console: &Console) -> Result<Verdict, CliError> {
     let client = connect(&args.sweep.remote).await?;
     let cells = publish(&client, &args.sweep.sweep, args.out.as_deref(), console).await?;
     if !cells.is_final() {
-        console.terminal.say(&format!("not done yet: {}", count(cells.pending + cells.running)));
+        console.terminal.say(&format!("not finished yet: {}", count(cells.pending + cells.running)));
     }
     Ok(Verdict::Good)
 }

@@ -20,13 +20,13 @@ use super::sweep_file::SweepFile;
 use super::worker_program::WorkerProgram;
 use super::{Verdict, report};
 
-/// The largest file that is read as a record.
+/// Size of the largest file that is read as a record.
 const MAX_BYTES: u64 = 512 << 20;
 
-/// The file in a state folder that says which record it reproduces.
+/// The file in a state folder with the hash of the record that it reproduces.
 const MARK: &str = "reproduces";
 
-/// Where results come from, and what became of them.
+/// The outcome of a reproduction: its sweep and its agreement with the record.
 #[derive(Debug, Serialize)]
 struct Reproduced {
     sweep: String,
@@ -43,7 +43,7 @@ impl Show for Reproduced {
             Standard::Exact => "exactly: the same build, CPUs of one feature level\n".to_owned(),
             Standard::Band { because } => {
                 let reasons: String = because.iter().map(|reason| format!("\n  - {reason}")).collect();
-                format!("within a band, because{reasons}\n")
+                format!("within a band, for these reasons:{reasons}\n")
             }
         };
         let verdict = match (agree, equal == compared) {
@@ -54,7 +54,7 @@ impl Show for Reproduced {
                 count(*compared)
             ),
             (false, _) => format!(
-                "the numbers do NOT agree: {} of {} are off",
+                "the numbers do NOT agree: {} of {} differ too much",
                 differences.iter().filter(|one| !one.allowed).count(),
                 count(*compared)
             ),
@@ -62,7 +62,7 @@ impl Show for Reproduced {
         let rows: String = differences.iter().map(row).collect();
         let unrecorded = match without_record {
             0 => String::new(),
-            n => format!("{} without a recorded result, not compared\n", count(*n)),
+            n => format!("{} not compared: the record has no result for them\n", count(*n)),
         };
         format!("{}: compared {asked}{verdict}\n{rows}{unrecorded}report: {}\n", self.sweep, self.report.display())
     }
@@ -83,7 +83,7 @@ fn row(one: &Difference) -> String {
     )
 }
 
-/// Runs a recorded sweep again in a state of its own.
+/// Runs a recorded sweep again, in a state folder of its own.
 pub(super) async fn reproduce(args: ReproduceArgs, console: &Console) -> Result<Verdict, CliError> {
     let content = read(&args.results)?;
     let record = Record::parse(&content).map_err(|error| refused(&args.results, &error.to_string()))?;
@@ -124,8 +124,8 @@ pub(super) async fn reproduce(args: ReproduceArgs, console: &Console) -> Result<
 
 fn refused(path: &Path, why: &str) -> CliError {
     CliError::Input {
-        message: format!("{} cannot be reproduced: {why}", path.display()),
-        help: Some("name the results.json of a report folder".to_owned()),
+        message: format!("cannot reproduce {}: {why}", path.display()),
+        help: Some("give the path of the results.json in a report folder".to_owned()),
     }
 }
 
@@ -137,7 +137,7 @@ fn read(path: &Path) -> Result<Vec<u8>, CliError> {
     fs::read(path).map_err(failed)
 }
 
-/// The devices to run on: those of the record's class.
+/// Returns the devices to run on: by default those of the record's class.
 async fn device(args: &ReproduceArgs, record: &Record) -> Result<String, CliError> {
     if let Some(device) = &args.device {
         return Ok(device.clone());
@@ -147,12 +147,12 @@ async fn device(args: &ReproduceArgs, record: &Record) -> Result<String, CliErro
         NumericClass::Gpu if WorkerProgram::find()?.class().await? == NumericClass::Gpu => Ok("auto".to_owned()),
         NumericClass::Gpu => Err(CliError::Environment {
             message: "the record was made on a GPU, and this machine has none".to_owned(),
-            help: Some("`--device cpu` runs it here all the same and compares within the band".to_owned()),
+            help: Some("run it on the CPU with `--device cpu`: numbers are then compared within a band".to_owned()),
         }),
     }
 }
 
-/// Other data give other numbers, however well the program reproduces.
+/// Checks that the data are the recorded data: other data give other numbers.
 async fn same_data(args: &ReproduceArgs, record: &Record, file: &SweepFile) -> Result<(), CliError> {
     let program = WorkerProgram::find()?;
     let recorded = std::iter::once(&record.provenance.dataset).chain(&record.provenance.pretext_dataset);
@@ -166,15 +166,15 @@ async fn same_data(args: &ReproduceArgs, record: &Record, file: &SweepFile) -> R
                     here.fingerprint.short(),
                     recorded.fingerprint.short()
                 ),
-                help: Some("name the folder that has them with --data-root".to_owned()),
+                help: Some("name the folder of the recorded data with --data-root".to_owned()),
             });
         }
     }
     Ok(())
 }
 
-/// Makes `state_dir` the state of this record's reproduction. A state that has results already proves nothing,
-/// unless this command put them there and was interrupted.
+/// Claims `state_dir` for the reproduction of this record. Results that exist already prove nothing, unless an
+/// interrupted run of this command made them.
 fn claim(state_dir: &Path, record: ContentHash) -> Result<(), CliError> {
     let failed = |error: io::Error| CliError::environment(format!("cannot make {}: {error}", state_dir.display()));
     let (mark, hash) = (state_dir.join(MARK), record.to_string());
@@ -190,8 +190,8 @@ fn claim(state_dir: &Path, record: ContentHash) -> Result<(), CliError> {
         Err(error) => return Err(failed(error)),
     }
     Err(CliError::Input {
-        message: format!("{} is in use for something else: a reproduction begins with nothing", state_dir.display()),
-        help: Some("name an empty folder with --state-dir, or remove it".to_owned()),
+        message: format!("{} contains other files: a reproduction starts in an empty folder", state_dir.display()),
+        help: Some("name an empty folder with --state-dir, or remove this one".to_owned()),
     })
 }
 
@@ -212,6 +212,6 @@ mod tests {
         fs::create_dir(&used).expect("writable");
         fs::write(used.join("state.redb"), "").expect("writable");
         let error = claim(&used, one).expect_err("somebody's state");
-        assert!(error.to_string().contains("begins with nothing"), "{error}");
+        assert!(error.to_string().contains("starts in an empty folder"), "{error}");
     }
 }

@@ -18,23 +18,23 @@ use super::error::CliError;
 use super::signals::Signals;
 use crate::build;
 
-/// Where it listens: the first line on stdout, for people and for scripts that chose port 0.
+/// Address that the coordinator listens on: the first line on stdout, for people and for scripts that use port 0.
 #[derive(Debug, Serialize)]
 struct Listening {
     listening: String,
-    /// Where health checks and metrics are.
+    /// Address of health checks and metrics.
     #[serde(skip_serializing_if = "Option::is_none")]
     monitoring: Option<String>,
-    /// Where the web page is.
+    /// Address of the web page.
     #[serde(skip_serializing_if = "Option::is_none")]
     web: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<StoreWords>,
-    /// Where artifacts are.
+    /// Folder or URL of the artifacts.
     artifacts: String,
 }
 
-/// A store on a server, and what it promises.
+/// A store on a server, and its guarantees.
 #[derive(Debug, Serialize)]
 struct StoreWords {
     address: String,
@@ -60,7 +60,7 @@ impl Show for Listening {
     }
 }
 
-/// The second line on stdout of a coordinator whose store is on a server: it leads from here on.
+/// The second line on stdout, if the store is on a server: the coordinator leads from now on.
 #[derive(Debug, Serialize)]
 struct Leading {
     leading: Term,
@@ -69,7 +69,7 @@ struct Leading {
 #[derive(Debug, Serialize)]
 struct Term {
     term: u64,
-    /// Where the web page is.
+    /// Address of the web page.
     #[serde(skip_serializing_if = "Option::is_none")]
     web: Option<String>,
 }
@@ -81,11 +81,11 @@ impl Show for Leading {
     }
 }
 
-/// Serves until it is told to stop.
+/// Serves until a signal asks it to stop.
 pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict, CliError> {
     let (options, redis) = (options(&args)?, redis(&args)?);
     let artifacts = options.artifacts.place.to_string();
-    // Caught before anything is open, so that no moment is left in which a signal kills.
+    // Signals are caught before anything is opened: from then on, no signal kills the process.
     let mut signals = Signals::catch()?;
     let coordinator = match redis {
         None => {
@@ -123,26 +123,28 @@ pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict,
         coordinator.stop().await;
         return Err(store_lost(reason));
     }
-    console.terminal.say("stopping; workers go on and hand over what they have when a coordinator is back");
+    console.terminal.say("stopping; workers continue, and hand over their results when a coordinator is back");
     tokio::select! {
         () = coordinator.stop() => Ok(Verdict::Good),
-        // What was acknowledged is durable: nothing is lost by leaving now.
+        // Acknowledged data are durable: an immediate stop loses nothing.
         () = signals.next() => Err(CliError::Interrupted { message: "stopped at once".to_owned() }),
     }
 }
 
-/// Shows a person at the terminal the way into the web page. Logs get none: who reads them could use it.
+/// Prints a sign-in link for the web page on the terminal. It never goes to a log: any reader of the log could use it.
 pub(super) fn offer_link(coordinator: &Coordinator, console: &Console) -> Result<(), CliError> {
     let Some(web) = coordinator.web() else { return Ok(()) };
     if !console.terminal.interactive {
         return Ok(());
     }
     let link = web.first_link().map_err(|error| CliError::environment(error.to_string()))?;
-    console.terminal.say(&format!("open {link}\n  (good once, for ten minutes; `coordinator login` makes others)"));
+    console
+        .terminal
+        .say(&format!("open {link}\n  (works once, within ten minutes; `coordinator login` creates another)"));
     Ok(())
 }
 
-/// Says where it listens and what its store promises.
+/// Prints the addresses and the guarantees of the store.
 fn announce(standby: &Standby, artifacts: String, console: &Console) -> Result<(), CliError> {
     let durability = standby.durability();
     for sentence in &durability.sentences {
@@ -157,7 +159,8 @@ fn announce(standby: &Standby, artifacts: String, console: &Console) -> Result<(
     console.show(&Listening { listening, monitoring, web: None, store: Some(store), artifacts })
 }
 
-/// The store on a server, if one was named. What is wrong with its address is said without repeating it.
+/// Returns the options of the named store on a server, if any. An error message does not repeat the address: it may
+/// hold a password.
 fn redis(args: &ServeArgs) -> Result<Option<RedisOptions>, CliError> {
     let Some(url) = args.store.as_deref().filter(|url| !url.is_empty()) else { return Ok(None) };
     let address: StoreAddress = url.parse().map_err(|error| CliError::Input {
@@ -166,7 +169,7 @@ fn redis(args: &ServeArgs) -> Result<Option<RedisOptions>, CliError> {
     })?;
     let mut options = RedisOptions::new(address);
     if let Some(path) = &args.store_password_file {
-        // Now too, so that a mistake is said at once.
+        // Read the file now too, so that a mistake is reported at the start.
         std::fs::read(path)
             .map_err(|error| CliError::environment(format!("cannot read {}: {error}", path.display())))?;
         options.password_file = Some(path.clone());
@@ -179,7 +182,7 @@ fn redis(args: &ServeArgs) -> Result<Option<RedisOptions>, CliError> {
     Ok(Some(options))
 }
 
-/// The home of artifacts that was named; an empty name names the state folder's.
+/// Returns the store of the named artifact folder or URL; an empty name means the folder in the state folder.
 pub(super) fn artifacts(
     named: Option<&str>,
     state_dir: &Path,
@@ -192,11 +195,14 @@ pub(super) fn artifacts(
     Ok(ArtifactOptions { place, variables: AwsVariables::of_process(), limits })
 }
 
-/// A store that cannot be written ends a coordinator.
+/// Returns the error of a coordinator whose store cannot be written; the coordinator exits with it.
 pub(super) fn store_lost(reason: String) -> CliError {
     CliError::Environment {
         message: reason,
-        help: Some("nothing more is acknowledged: mend what is said here, and start again (docs/store.md)".to_owned()),
+        help: Some(
+            "nothing more is acknowledged: repair the store, then start the coordinator again (docs/store.md)"
+                .to_owned(),
+        ),
     }
 }
 

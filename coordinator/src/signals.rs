@@ -1,10 +1,10 @@
-//! Ctrl-C and SIGTERM.
+//! Catches Ctrl-C and SIGTERM.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::error::CliError;
 
-/// Both signals, caught from the moment this exists.
+/// Both signals, caught while this value exists.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,

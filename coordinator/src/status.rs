@@ -1,4 +1,4 @@
-//! `coordinator status`: all sweeps in brief, or the cells of one.
+//! `coordinator status`: lists all sweeps, or shows the cells of one.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,13 +25,13 @@ pub(super) struct Sweeps {
 }
 
 impl Sweeps {
-    /// The coordinator's answer.
+    /// Converts the coordinator's answer.
     pub(super) fn new(summaries: Vec<pb::SweepSummary>, now: Duration) -> Self {
         Self { sweeps: summaries.into_iter().map(|summary| SweepLine::new(summary, now)).collect() }
     }
 }
 
-/// A sweep in brief.
+/// A line about a sweep.
 #[derive(Debug, Serialize)]
 struct SweepLine {
     sweep: String,
@@ -43,7 +43,7 @@ struct SweepLine {
     age: Duration,
 }
 
-/// Cells by state.
+/// Number of cells in each state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Counts {
     pub(super) pending: u32,
@@ -54,18 +54,18 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// All cells.
+    /// Returns the number of all cells.
     pub(super) fn total(self) -> u64 {
         let counts = [self.pending, self.running, self.succeeded, self.failed, self.cancelled];
         counts.into_iter().map(u64::from).sum()
     }
 
-    /// Whether no cell will change any more.
+    /// Returns whether no cell will change any more.
     pub(super) fn is_final(self) -> bool {
         self.pending == 0 && self.running == 0
     }
 
-    /// What the cells make of the exit code.
+    /// Returns the verdict that determines the exit code.
     pub(super) fn verdict(self) -> Verdict {
         if self.failed == 0 && self.cancelled == 0 { Verdict::Good } else { Verdict::SomeFailed }
     }
@@ -150,7 +150,7 @@ struct CellLine {
     state: CellState,
     error: Option<Error>,
     test: Option<Score>,
-    /// The stage that runs.
+    /// The stage that is running.
     running: Option<Running>,
 }
 

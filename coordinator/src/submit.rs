@@ -12,7 +12,7 @@ use super::sweep_file::SweepFile;
 use super::{Verdict, watch};
 use crate::remote::connect;
 
-/// What became of a submission.
+/// The outcome of a submission.
 #[derive(Debug, Serialize)]
 pub(super) struct Submitted {
     sweep: String,
@@ -25,7 +25,7 @@ pub(super) struct Submitted {
 }
 
 impl Submitted {
-    /// The coordinator's answer.
+    /// Converts the coordinator's answer.
     pub(super) fn new(reply: &pb::SubmitReply, extent: Extent) -> Self {
         Self {
             sweep: reply.sweep.clone(),
@@ -44,16 +44,16 @@ impl Show for Submitted {
         let Submitted { cells, stages, cached, .. } = self;
         let sweep = text::line(&self.sweep);
         let existed = match (self.existed, self.cancelled) {
-            (_, true) => " (it was cancelled, and stays so: `coordinator retry` takes that back)",
-            (true, false) => " (known already: it goes on as it stands)",
+            (_, true) => " (it was cancelled and stays cancelled; undo this with `coordinator retry`)",
+            (true, false) => " (already known: it continues)",
             (false, false) => "",
         };
-        let smoke = if self.smoke { ", a rehearsal of two steps a stage" } else { "" };
-        format!("{sweep}: {cells} cells, {stages} stages, {cached} of them with a result already{smoke}{existed}")
+        let smoke = if self.smoke { ", a rehearsal of two steps per stage" } else { "" };
+        format!("{sweep}: {cells} cells, {stages} stages, {cached} of them already have a result{smoke}{existed}")
     }
 }
 
-/// Submits, and follows where that is asked for.
+/// Submits a sweep, and follows it if requested.
 pub(super) async fn submit(args: SubmitArgs, console: &Console) -> Result<Verdict, CliError> {
     let file = SweepFile::read(&args.file.file)?;
     let client = connect(&args.remote).await?;

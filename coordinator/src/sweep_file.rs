@@ -1,4 +1,4 @@
-//! The sweep file on its way in: read with a limit, parsed here so that problems show with their lines.
+//! Reads and parses the sweep file, so that problems are shown with their lines before anything is submitted.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,17 +8,17 @@ use pretext_shared::spec::{self, MAX_BYTES, Sweep};
 
 use super::error::CliError;
 
-/// A sweep file that is good.
+/// A valid sweep file.
 #[derive(Debug)]
 pub(super) struct SweepFile {
     /// Its text.
     pub(super) text: String,
-    /// What it says.
+    /// Its content.
     pub(super) sweep: Sweep,
 }
 
 impl SweepFile {
-    /// Reads the file at `path`, or stdin where that is `-`.
+    /// Reads the file at `path`, or stdin if the path is `-`.
     pub(super) fn read(path: &Path) -> Result<Self, CliError> {
         if path.as_os_str() == "-" {
             return Self::from_reader("<stdin>", io::stdin().lock());
@@ -54,7 +54,7 @@ impl SweepFile {
         Self::from_text(name, text)
     }
 
-    /// The sweep file that `text` is; problems call it `name`.
+    /// Parses `text` as a sweep file; problems name the file `name`.
     pub(super) fn from_text(name: &str, text: String) -> Result<Self, CliError> {
         match spec::parse(&text) {
             Ok(sweep) => Ok(Self { text, sweep }),

@@ -1,4 +1,4 @@
-//! `coordinator verify`: what a sweep was promised, checked from the store.
+//! `coordinator verify`: checks the guarantees of a sweep against the store.
 
 use std::path::Path;
 
@@ -50,7 +50,7 @@ impl Show for Verified {
     }
 }
 
-/// Checks a sweep; findings are an outcome of 1.
+/// Checks a sweep; with findings, the exit code is 1.
 pub(super) async fn verify(args: VerifyArgs, console: &Console) -> Result<Verdict, CliError> {
     let verification = match &args.state_dir {
         Some(folder) => offline(folder, args.artifacts.as_deref(), &args.sweep).await?,
@@ -61,7 +61,7 @@ pub(super) async fn verify(args: VerifyArgs, console: &Console) -> Result<Verdic
     Ok(if sound { Verdict::Good } else { Verdict::SomeFailed })
 }
 
-/// Checks a sweep in a store that no coordinator serves.
+/// Checks a sweep in a store that no coordinator uses.
 async fn offline(folder: &Path, artifacts: Option<&str>, sweep: &str) -> Result<Verification, CliError> {
     let store = open_store(folder)?;
     let failed = |error: pretext_store::StoreError| CliError::environment(error.to_string());
@@ -72,12 +72,12 @@ async fn offline(folder: &Path, artifacts: Option<&str>, sweep: &str) -> Result<
     let evidence = evidence.ok_or_else(|| CliError::input(format!("no sweep `{id}` in {}", folder.display())))?;
     let view = view::of_plans(standing, evidence.plans()).map_err(failed)?;
     let options = serve::artifacts(artifacts, folder, ArtifactLimits::default())?;
-    // Opening it would make one, and then call everything lost.
+    // Opening a missing folder would create it, and every artifact would count as lost.
     if let Place::Directory(folder) = &options.place
         && !folder.is_dir()
     {
         return Err(CliError::input(format!(
-            "there are no artifacts in {}: name their home with --artifacts",
+            "there are no artifacts in {}: name their folder or URL with --artifacts",
             folder.display()
         )));
     }

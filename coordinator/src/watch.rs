@@ -1,4 +1,4 @@
-//! `coordinator watch`, and following a sweep in general.
+//! `coordinator watch`, and the following of sweeps for other commands.
 
 use std::time::{Duration, Instant};
 
@@ -18,9 +18,9 @@ use super::signals::Signals;
 use super::status::Counts;
 use crate::remote::connect;
 
-/// How long a coordinator that was there may be away: it is being restarted.
+/// Time limit for a coordinator that was reachable to come back: it may be restarting.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Time between two attempts to find it again.
+/// Time between two attempts to reach it again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The progress of a sweep, over restarts of the coordinator.
@@ -33,21 +33,21 @@ pub(super) struct Events {
 }
 
 enum Standing {
-    /// Nothing has come yet.
+    /// No event has come yet.
     New,
-    /// The last attempt was good.
+    /// The last attempt succeeded.
     Connected,
-    /// The coordinator went away.
+    /// The coordinator went away at this time.
     LostAt(Instant),
 }
 
 impl Events {
-    /// The events of `sweep`, from now on.
+    /// Returns the events of `sweep` from now on.
     pub(super) fn new(client: Client, sweep: String, terminal: &Terminal) -> Self {
         Self { client, sweep, terminal: terminal.clone(), stream: None, standing: Standing::New }
     }
 
-    /// The next event. May be dropped and called again at any point.
+    /// Returns the next event. The future may be dropped and called again at any point.
     async fn next(&mut self) -> Result<pb::WatchEvent, CliError> {
         loop {
             match self.try_next().await {
@@ -77,20 +77,20 @@ impl Events {
         match self.standing {
             Standing::New => return Err(error),
             Standing::Connected => {
-                self.terminal.say(&format!("{error}; trying again for {} s", PATIENCE.as_secs()));
+                self.terminal.say(&format!("{error}; retrying for {} s", PATIENCE.as_secs()));
                 self.standing = Standing::LostAt(Instant::now());
             }
             Standing::LostAt(since) if since.elapsed() > PATIENCE => return Err(error),
             Standing::LostAt(_) => {}
         }
         sleep(AGAIN).await;
-        // Where nobody leads yet, the next attempt says so.
+        // If no coordinator leads yet, the next attempt reports it.
         let _ = self.client.look_again().await;
         Ok(())
     }
 }
 
-/// A sweep at a moment, for scripts: a line per event.
+/// The state of a sweep at one moment, for scripts: one line per event.
 #[derive(Debug, Serialize)]
 pub(super) struct EventLine {
     sweep: String,
@@ -148,7 +148,7 @@ impl Show for EventLine {
     }
 }
 
-/// Shows progress until the sweep is final, and gives `each` every event. Ends early where `each` says so.
+/// Shows progress until the sweep is final, and calls `each` with every event. Stops early if `each` asks for it.
 pub(super) async fn follow(
     mut events: Events,
     terminal: &Terminal,
@@ -172,16 +172,16 @@ pub(super) async fn follow(
     }
 }
 
-/// Whether to go on following.
+/// Whether to continue following.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Go {
-    /// More, please.
+    /// Continue.
     On,
-    /// Enough.
+    /// Stop.
     Stop,
 }
 
-/// Follows a sweep that is served until it is final.
+/// Follows a submitted sweep until it is final.
 pub(super) async fn follow_to_the_end(client: Client, sweep: String, console: &Console) -> Result<Verdict, CliError> {
     let mut signals = Signals::catch()?;
     let events = Events::new(client, sweep.clone(), &console.terminal);
@@ -194,7 +194,7 @@ pub(super) async fn follow_to_the_end(client: Client, sweep: String, console: &C
     let cells = tokio::select! {
         cells = follow(events, &console.terminal, each) => cells?,
         () = signals.next() => {
-            let message = format!("not watching any more; {sweep} goes on (`coordinator cancel {sweep}` stops it)");
+            let message = format!("no longer watching; {sweep} continues (stop it with `coordinator cancel {sweep}`)");
             return Err(CliError::Interrupted { message });
         }
     };
@@ -203,10 +203,10 @@ pub(super) async fn follow_to_the_end(client: Client, sweep: String, console: &C
     }
     if cells.verdict() == Verdict::SomeFailed {
         console.terminal.say(&format!(
-            "`coordinator status {sweep}` shows what happened, `coordinator retry {sweep}` runs it again"
+            "see what happened with `coordinator status {sweep}`, run it again with `coordinator retry {sweep}`"
         ));
     }
-    console.terminal.say(&format!("`coordinator report {sweep}` writes the report"));
+    console.terminal.say(&format!("write the report with `coordinator report {sweep}`"));
     Ok(cells.verdict())
 }
 

@@ -1,4 +1,4 @@
-//! The program `worker`, found beside this one: asked for what a machine has, and started by `run`.
+//! The program `worker`, which must be beside this one: `run` starts it, and other commands ask it what a machine has.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use tokio::process::Command;
 
 use super::error::CliError;
 
-/// Where the program is.
+/// The path of the program.
 #[derive(Debug, Clone)]
 pub(super) struct WorkerProgram {
     path: PathBuf,
@@ -38,17 +38,17 @@ impl WorkerProgram {
         })
     }
 
-    /// A command line of it.
+    /// Returns a command that starts the program.
     pub(super) fn command(&self) -> Command {
         Command::new(&self.path)
     }
 
-    /// Where it is.
+    /// Returns the path of the program.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The facts of the data that `source` names below `data_root`.
+    /// Returns the facts of the data that `source` names below `data_root`.
     pub(super) async fn facts(&self, source: &Source, data_root: &Path) -> Result<DatasetFacts, CliError> {
         if let Source::Procedural(procedural) = source {
             return Ok(procedural.facts());
@@ -59,7 +59,7 @@ impl WorkerProgram {
         choose(found, &key, data_root)
     }
 
-    /// The data set in `dir`, whichever it is, with its files.
+    /// Returns the data set in `dir`, of any kind, with its files.
     pub(super) async fn shipment(&self, dir: &Path, groups: Option<&GroupPattern>) -> Result<Shipment, CliError> {
         let groups = groups.map(|pattern| format!("--groups={pattern}"));
         let mut arguments = ["inspect", "--json", "--files"].map(OsStr::new).to_vec();
@@ -79,7 +79,7 @@ impl WorkerProgram {
         }
     }
 
-    /// The class of numbers that `--device auto` would produce here.
+    /// Returns the numeric class of this machine with `--device auto`.
     pub(super) async fn class(&self) -> Result<NumericClass, CliError> {
         let devices: Vec<FoundDevice> = self.ask(&[OsStr::new("devices"), OsStr::new("--json")]).await?;
         let gpu = devices.iter().any(|device| device.real && device.class == NumericClass::Gpu);
@@ -100,7 +100,7 @@ impl WorkerProgram {
             });
         }
         serde_json::from_slice(&output.stdout).map_err(|error| CliError::Environment {
-            message: format!("the answer of {} cannot be read: {error}", self.path.display()),
+            message: format!("cannot read the answer of {}: {error}", self.path.display()),
             help: Some("use the same version of `worker` and `coordinator`".to_owned()),
         })
     }
@@ -110,7 +110,7 @@ fn choose(found: Vec<FoundDataset>, key: &str, data_root: &Path) -> Result<Datas
     let keys: Vec<&str> = found.iter().map(|data| data.key.as_str()).collect();
     let keys = if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") };
     let missing = CliError::Input {
-        message: format!("there is no data set {key} below {}; there is: {keys}", data_root.display()),
+        message: format!("there is no data set {key} below {}; found: {keys}", data_root.display()),
         help: Some("`dataset.path` is relative to --data-root".to_owned()),
     };
     match found.into_iter().find(|data| data.key == key) {

@@ -21,7 +21,7 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    /// The coordinator's answer.
+    /// Converts the coordinator's answer.
     pub(super) fn new(summaries: Vec<pb::WorkerSummary>) -> Self {
         Self { workers: summaries.into_iter().map(WorkerLine::from).collect() }
     }

@@ -1,4 +1,5 @@
-//! What an identity holds: its key, its certificate and the authority's, in one file that is replaced as a whole.
+//! The credentials of an identity: its key, its certificate and the authority's certificate, in one file that is
+//! replaced as a whole.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -14,13 +15,13 @@ use crate::Role;
 /// A certified identity.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credentials {
-    /// What it may do.
+    /// Its role.
     pub role: Role,
     /// Its name.
     pub name: String,
-    /// Milliseconds since the Unix epoch at which the certificate was obtained.
+    /// Time at which the certificate was obtained, in milliseconds since the Unix epoch.
     pub since_ms: u64,
-    /// Milliseconds since the Unix epoch at which it ends.
+    /// Time at which it expires, in milliseconds since the Unix epoch.
     pub not_after_ms: u64,
     /// The authority's certificate (DER).
     pub authority: Vec<u8>,
@@ -37,67 +38,67 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// What a coordinator answered to `name`, whose private key is `key`.
+    /// Returns the credentials from a coordinator's reply to `name`, whose private key is `key`.
     ///
     /// # Errors
-    /// When it certifies a role that this version does not know.
+    /// If it certifies a role that this version does not know.
     pub fn certified(name: &str, key: Vec<u8>, reply: pb::JoinReply, now: SystemTime) -> Result<Self, String> {
         let pb::JoinReply { certificate, authority, role, not_after_ms } = reply;
         let role = role.parse()?;
         Ok(Self { role, name: name.to_owned(), since_ms: millis(now), not_after_ms, authority, certificate, key })
     }
 
-    /// Whether the certificate has ended.
+    /// Returns whether the certificate has expired.
     pub fn has_ended(&self, now: SystemTime) -> bool {
         millis(now) >= self.not_after_ms
     }
 
-    /// When it should be renewed: after two thirds of its life.
+    /// Returns when it should be renewed: after two thirds of its lifetime.
     pub fn renewal(&self) -> SystemTime {
         let life = self.not_after_ms.saturating_sub(self.since_ms);
         UNIX_EPOCH + Duration::from_millis(self.since_ms + life / 3 * 2)
     }
 }
 
-/// Milliseconds since the Unix epoch.
+/// Returns the milliseconds since the Unix epoch.
 pub(crate) fn millis(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
-/// Why credentials could not be kept or read.
+/// The reason why credentials could not be saved or read.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
-    /// The disk said no.
+    /// The disk failed.
     #[error("cannot {action} {path}: {cause}", path = path.display())]
     Io {
-        /// What was tried.
+        /// The failed action.
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         cause: io::Error,
     },
-    /// Not what was written.
+    /// The content of the file is not valid.
     #[error("{path} is damaged ({cause}): remove it and join again", path = path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         cause: String,
     },
 }
 
-/// Where the credentials of one identity are.
+/// The folder with the credentials of one identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// The folder at `path`; made when something is saved.
+    /// Returns the folder at `path`; it is created at the first save.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 
-    /// Where it is.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -106,10 +107,10 @@ impl Folder {
         self.0.join("credentials.json")
     }
 
-    /// The credentials, if there are any.
+    /// Returns the credentials, if there are any.
     ///
     /// # Errors
-    /// When the file is there and cannot be read.
+    /// If the file exists and cannot be read.
     pub fn load(&self) -> Result<Option<Credentials>, CredentialsError> {
         let path = self.file();
         let text = match fs::read(&path) {
@@ -122,10 +123,10 @@ impl Folder {
             .map_err(|error| CredentialsError::Damaged { path, cause: error.to_string() })
     }
 
-    /// Replaces the credentials, durably; only the owner may read them.
+    /// Replaces the credentials durably; only their owner may read them.
     ///
     /// # Errors
-    /// When the disk says no.
+    /// If the disk fails.
     pub fn save(&self, credentials: &Credentials) -> Result<(), CredentialsError> {
         let text = serde_json::to_vec(credentials)
             .map_err(|error| CredentialsError::Damaged { path: self.file(), cause: error.to_string() })?;

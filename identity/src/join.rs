@@ -1,4 +1,4 @@
-//! From a token to a certificate, and from a certificate to the next one.
+//! Obtains a certificate with a join token, and renews certificates.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,47 +12,47 @@ use tonic::{Code, Status};
 use crate::credentials::CredentialsError;
 use crate::{Credentials, Folder, JoinToken, Pin, Role, TlsSession, wire};
 
-/// How long a coordinator may take to answer.
+/// Time limit of a coordinator's answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Pause after a renewal that failed.
+/// Pause after a failed renewal.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Why there is no certificate.
+/// The reason why there is no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
-    /// Nobody answers there, or it is not the coordinator of the token's authority.
+    /// The coordinator does not answer, or it does not belong to the token's authority.
     #[error("cannot reach the coordinator at {url}, or it is not the one that made the token: {cause}")]
     Unreachable {
-        /// Where.
+        /// The URL.
         url: String,
-        /// What happened.
+        /// The cause.
         cause: String,
     },
-    /// The coordinator said no.
+    /// The coordinator refused.
     #[error("the coordinator refused: {0}")]
     Refused(String),
-    /// What it answered does not fit.
+    /// The coordinator's answer is not valid.
     #[error("the coordinator's answer cannot be used: {0}")]
     Answer(String),
-    /// No key could be made.
+    /// A key could not be made.
     #[error("cannot make a key: {0}")]
     Key(String),
-    /// The certificate has ended, and there is no other.
-    #[error("the certificate has ended: {0}")]
+    /// The certificate has expired, and there is no other.
+    #[error("the certificate has expired: {0}")]
     Ended(String),
-    /// The credentials could not be kept.
+    /// The credentials could not be saved.
     #[error(transparent)]
     Keep(#[from] CredentialsError),
 }
 
 impl JoinError {
-    /// Whether another attempt may help.
+    /// Returns whether a retry may succeed.
     pub fn is_passing(&self) -> bool {
         matches!(self, JoinError::Unreachable { .. })
     }
 }
 
-/// A key and the request to certify it.
+/// A key, and the request to certify it.
 struct Request {
     key: KeyPair,
     csr: Vec<u8>,
@@ -80,35 +80,35 @@ fn failed(url: &str, status: &Status) -> JoinError {
     }
 }
 
-/// A token about to be exchanged for a certificate. The same request goes with every attempt, so that an answer that
-/// was lost costs no second use of the token.
+/// A join token that is to be exchanged for a certificate. Every attempt sends the same request, so that a lost answer
+/// does not cost a second use of the token.
 pub struct Enrollment {
     token: JoinToken,
     name: String,
     request: Request,
-    /// The only role that is any use; `None` for any.
+    /// The required role; `None` for any.
     role: Option<Role>,
 }
 
 impl Enrollment {
-    /// With this token, in the name of `name`.
+    /// Prepares the exchange of this token, for `name`.
     ///
     /// # Errors
-    /// When no key can be made.
+    /// If a key cannot be made.
     pub fn new(token: JoinToken, name: &str) -> Result<Self, JoinError> {
         Ok(Self { token, name: name.to_owned(), request: Request::new()?, role: None })
     }
 
-    /// For this role alone: a token of another one is said to be that, and nothing is kept.
+    /// Requires this role: a token of another role is an error, and nothing is saved.
     #[must_use]
     pub fn as_role(self, role: Role) -> Self {
         Self { role: Some(role), ..self }
     }
 
-    /// Asks the coordinator at `url`, and keeps the certificate in `folder`.
+    /// Sends the request to the coordinator at `url`, and saves the certificate in `folder`.
     ///
     /// # Errors
-    /// See [`JoinError`]. The token's secret was sent to nobody but the pinned authority's coordinator.
+    /// See [`JoinError`]. The token's secret was sent only to a coordinator of the pinned authority.
     pub async fn attempt(&self, url: &str, folder: &Folder) -> Result<Credentials, JoinError> {
         let unreachable = |cause: String| JoinError::Unreachable { url: url.to_owned(), cause };
         let endpoint = Endpoint::from_shared(url.to_owned())
@@ -124,19 +124,19 @@ impl Enrollment {
         };
         let reply = IdentityClient::new(channel).join(join).await.map_err(|status| failed(url, &status))?.into_inner();
         if Pin::of(&reply.authority) != self.token.pin {
-            return Err(JoinError::Answer("its authority is not the one that the token names".to_owned()));
+            return Err(JoinError::Answer("its authority is not the token's authority".to_owned()));
         }
         let credentials = self.request.certified(&self.name, reply)?;
         if let Some(role) = self.role.filter(|role| *role != credentials.role) {
             let found = credentials.role;
-            return Err(JoinError::Answer(format!("the token is for the role {found}, and {role} is needed")));
+            return Err(JoinError::Answer(format!("the token is for the role {found}, but {role} is needed")));
         }
         folder.save(&credentials)?;
         Ok(credentials)
     }
 }
 
-/// Obtains the next certificate, keeps it and takes it into use.
+/// Obtains the next certificate, saves it and uses it from now on.
 ///
 /// # Errors
 /// See [`JoinError`]; the present certificate stays in use.
@@ -151,16 +151,16 @@ pub async fn renew(session: &TlsSession, channel: Channel) -> Result<(), JoinErr
         .map_err(|status| failed("its address", &status))?
         .into_inner();
     if reply.authority != old.authority {
-        return Err(JoinError::Answer("its authority is another one than before".to_owned()));
+        return Err(JoinError::Answer("its authority has changed".to_owned()));
     }
     let credentials = request.certified(&old.name, reply)?;
     session.folder().save(&credentials)?;
     session.replace(credentials).map_err(JoinError::Answer)
 }
 
-/// Renews the certificate whenever two thirds of its life are over, for ever. Where several coordinators are named,
-/// the next one is asked when one does not answer. A certificate that has ended, because nobody answered for so long, is
-/// worth nothing to any of them: `join` obtains another, or says why it cannot.
+/// Renews the certificate whenever two thirds of its lifetime have passed; never returns. If there are several
+/// coordinators and one does not answer, the next one is asked. No coordinator accepts an expired certificate: then
+/// `join` obtains another, or returns why it cannot.
 pub async fn keep_fresh<F>(session: Arc<TlsSession>, channels: Vec<Channel>, join: impl Fn() -> F)
 where
     F: Future<Output = Result<Credentials, String>>,
@@ -179,11 +179,11 @@ where
         match renewed {
             Ok(()) => tracing::info!(name = %session.credentials().name, "certificate renewed"),
             Err(error @ JoinError::Ended(_)) => {
-                tracing::error!(%error, "no coordinator lets this worker in; what it has stays on its disk");
+                tracing::error!(%error, "no coordinator accepts this worker; its data stay on its disk");
                 tokio::time::sleep(AGAIN * 12).await;
             }
             Err(error) => {
-                tracing::warn!(%error, "the certificate could not be renewed; trying again");
+                tracing::warn!(%error, "the certificate could not be renewed; retrying");
                 channel = turn.next().unwrap_or(channel);
                 tokio::time::sleep(AGAIN).await;
             }

@@ -1,5 +1,5 @@
-//! Who talks to whom: roles, join tokens, and the client's side of TLS. The coordinator is the authority and keeps
-//! the register (`coordinator/src/identity`); workers and people hold a token once and a certificate afterwards.
+//! Identities on the client's side: roles, join tokens and TLS. The coordinator is the authority and keeps the register
+//! (`coordinator/src/identity`). Workers and people need a token once, and use a certificate afterwards.
 
 mod credentials;
 mod join;

@@ -1,4 +1,4 @@
-//! The hash that names an authority, and the check of a server against it before anything is said to it.
+//! The hash that identifies an authority, and the check of a server against it before anything is sent.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,12 +10,12 @@ use tokio_rustls::rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, crypto};
 
-/// SHA-256 of an authority's certificate: what `openssl x509 -fingerprint -sha256` shows.
+/// SHA-256 of an authority's certificate, as `openssl x509 -fingerprint -sha256` shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pin([u8; 32]);
 
 impl Pin {
-    /// The pin of a certificate (DER).
+    /// Returns the pin of a certificate (DER).
     pub fn of(certificate: &[u8]) -> Self {
         let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
         let mut bytes = [0; 32];
@@ -43,7 +43,7 @@ impl FromStr for Pin {
     }
 }
 
-/// Accepts a server whose chain holds the pinned authority and is valid under it; nothing else.
+/// Accepts only a server whose certificate chain contains the pinned authority and is valid under it.
 #[derive(Debug)]
 pub(crate) struct PinVerifier {
     pin: Pin,

@@ -1,16 +1,16 @@
-//! What an identity may do.
+//! The roles of identities.
 
 use serde::{Deserialize, Serialize};
 
-/// A role. Which calls each may make is one table of the coordinator.
+/// A role. The coordinator has one table of the calls that each role may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// Takes stages and hands over what they give.
+    /// Takes stages and delivers their results.
     Worker,
-    /// Submits, cancels and looks.
+    /// Submits, cancels and reads.
     Submit,
-    /// Looks.
+    /// Reads.
     Read,
 }
 
@@ -18,7 +18,7 @@ impl Role {
     /// All roles.
     pub const ALL: [Role; 3] = [Role::Worker, Role::Submit, Role::Read];
 
-    /// `worker`, `submit` or `read`.
+    /// Returns `worker`, `submit` or `read`.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::Worker => "worker",

@@ -1,7 +1,7 @@
-//! A join token: which authority to believe, and the secret to show it.
+//! A join token: names the authority to trust, and carries a secret for it.
 //!
-//! `PT1<SHA-256 of the authority's certificate>::<id>.<secret>`, all hexadecimal. The holder checks the authority
-//! against the hash first and only then sends what follows `::`.
+//! `PT1<SHA-256 of the authority's certificate>::<id>.<secret>`, all hexadecimal. The holder first checks the authority
+//! against the hash, and only then sends the part after `::`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use crate::Pin;
 
 const PREFIX: &str = "PT1";
 
-/// A join token. Its secret is not shown by `{:?}`.
+/// A join token. `{:?}` does not show its secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct JoinToken {
     /// The authority that may see the credentials.
@@ -19,9 +19,9 @@ pub struct JoinToken {
     pub credentials: String,
 }
 
-/// Not a join token.
+/// The error for a text that is not a join token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("this is not a join token: it reads PT1HASH::ID.SECRET, as `coordinator token create` printed it")]
+#[error("this is not a join token: give the text that `coordinator token create` printed, PT1HASH::ID.SECRET")]
 pub struct TokenError;
 
 impl fmt::Display for JoinToken {
@@ -49,7 +49,7 @@ impl FromStr for JoinToken {
     }
 }
 
-/// The bytes that lower-case hexadecimal digits write; `None` for anything else, and for nothing.
+/// Decodes lower-case hexadecimal digits; `None` for other texts and for an empty text.
 pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),

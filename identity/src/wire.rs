@@ -1,4 +1,4 @@
-//! How a channel to a coordinator is made: plain to this machine, or TLS with the certificate that is current when a
+//! Makes channels to a coordinator: plain on this machine, or TLS with the certificate that is current when a
 //! connection is opened.
 
 use std::io;
@@ -31,12 +31,12 @@ pub enum Wire {
 }
 
 impl Wire {
-    /// Whether a URL asks for TLS.
+    /// Returns whether a URL asks for TLS.
     pub fn wants_tls(url: &str) -> bool {
         url.trim_start().to_ascii_lowercase().starts_with("https:")
     }
 
-    /// A channel that connects at its first call.
+    /// Returns a channel that connects at its first call.
     pub fn connect_lazy(&self, endpoint: &Endpoint) -> Channel {
         match self {
             Wire::Plain => endpoint.connect_lazy(),
@@ -47,10 +47,10 @@ impl Wire {
         }
     }
 
-    /// A channel that is connected.
+    /// Returns a connected channel.
     ///
     /// # Errors
-    /// When nobody answers, or not the coordinator of this authority.
+    /// If there is no answer, or if the server does not belong to this authority.
     pub async fn connect(&self, endpoint: &Endpoint) -> Result<Channel, tonic::transport::Error> {
         match self {
             Wire::Plain => endpoint.connect().await,
@@ -85,7 +85,7 @@ impl Connector {
     }
 }
 
-/// TLS with an identity whose certificate can be replaced: connections that are opened afterwards use the new one.
+/// TLS with an identity whose certificate can be replaced: later connections use the new one.
 #[derive(Debug)]
 pub struct TlsSession {
     config: Arc<ClientConfig>,
@@ -117,10 +117,10 @@ fn certified(credentials: &Credentials) -> Result<Arc<CertifiedKey>, String> {
 }
 
 impl TlsSession {
-    /// TLS with these credentials, which are kept in `folder` when they are renewed.
+    /// Returns a session with these credentials, which are saved in `folder` when they are renewed.
     ///
     /// # Errors
-    /// In words, when they are damaged.
+    /// A readable message, if the credentials are damaged.
     pub fn new(folder: Folder, credentials: Credentials) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from(credentials.authority.clone())).map_err(|error| error.to_string())?;
@@ -136,17 +136,17 @@ impl TlsSession {
         Ok(Self { config: Arc::new(config), current, folder })
     }
 
-    /// The credentials as they are now.
+    /// Returns the present credentials.
     pub fn credentials(&self) -> Credentials {
         self.current.credentials.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Where they are kept.
+    /// Returns the folder of the credentials.
     pub fn folder(&self) -> &Folder {
         &self.folder
     }
 
-    /// Takes renewed credentials into use.
+    /// Uses renewed credentials from now on.
     pub(crate) fn replace(&self, credentials: Credentials) -> Result<(), String> {
         let key = certified(&credentials)?;
         *self.current.key.write().unwrap_or_else(PoisonError::into_inner) = key;
@@ -155,7 +155,7 @@ impl TlsSession {
     }
 }
 
-/// TLS to a server of the pinned authority, without a certificate of one's own: to join.
+/// Returns a configuration for servers of the pinned authority, without a client certificate: to join.
 pub(crate) fn pinned(pin: Pin) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -168,10 +168,10 @@ pub(crate) fn pinned(pin: Pin) -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 
-/// A channel to a server of the pinned authority that shows no certificate: for what anybody may call.
+/// Returns a channel to a server of the pinned authority, without a client certificate: for public calls.
 ///
 /// # Errors
-/// When nobody answers, or another authority's server.
+/// If there is no answer, or if the server belongs to another authority.
 pub async fn stranger(pin: Pin, endpoint: &Endpoint) -> Result<Channel, String> {
     dial(endpoint, pinned(pin)?).await.map_err(|error| error.to_string())
 }

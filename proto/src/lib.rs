@@ -1,7 +1,8 @@
-//! The wire: generated code of `pretext/v1/*.proto` and of the autoscaler's interface, and nothing else but its version and descriptors.
+//! The network protocol: code generated from `pretext/v1/*.proto` and from the autoscaler's interface, with the
+//! protocol's version and descriptors.
 
-/// The protocol that this build speaks. Raised when a message changes its meaning; worker and
-/// coordinator refuse each other in words when theirs differ.
+/// The version of the protocol in this build. Raised when a message changes its meaning. If the versions of worker and
+/// coordinator differ, they refuse each other with a readable message.
 pub const PROTOCOL: u32 = 2;
 
 /// How every refusal of a coordinator that does not lead begins.

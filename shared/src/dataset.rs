@@ -1,4 +1,4 @@
-//! Data sets as the plan sees them: where they are, what is in them, never their pixels.
+//! Data sets as the plan sees them: their location, classes and counts, but never their pixels.
 
 mod group_pattern;
 
@@ -8,7 +8,7 @@ pub use group_pattern::{GroupPattern, PatternError};
 
 use crate::ids::Fingerprint;
 
-/// Where images come from.
+/// The source of images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Source {
@@ -17,10 +17,11 @@ pub enum Source {
     ImageFolder {
         /// Relative to the worker's data root.
         path: String,
-        /// Share of each class set apart for testing where there is no `test/` folder.
+        /// Share of each class set apart for testing if there is no `test/` folder.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         test_fraction: Option<f64>,
-        /// How an image's name says which group (slide, patient) it is of; `None` where `groups.csv` does, or nothing.
+        /// The pattern that finds an image's group (slide, patient) in its name; `None` if `groups.csv` names the
+        /// groups, or if there are none.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         groups: Option<GroupPattern>,
     },
@@ -60,11 +61,11 @@ pub const PROCEDURAL_CLASSES: [&str; 3] = ["house", "tree", "boat"];
 /// Raised by hand whenever the procedural pictures change.
 pub const PROCEDURAL_VERSION: u32 = 1;
 
-/// What separates the path of a key from the pattern of its groups.
+/// Separates the path of a key from the pattern of its groups.
 const GROUPS: &str = "?groups=";
 
 impl Source {
-    /// The kind as written in a sweep file.
+    /// Returns the kind as written in a sweep file.
     pub fn kind(&self) -> &'static str {
         match self {
             Source::ImageFolder { .. } => "image-folder",
@@ -75,7 +76,7 @@ impl Source {
         }
     }
 
-    /// The path below the data root; `None` for the procedural set.
+    /// Returns the path below the data root; `None` for the procedural set.
     pub fn path(&self) -> Option<&str> {
         match self {
             Source::ImageFolder { path, .. }
@@ -86,7 +87,7 @@ impl Source {
         }
     }
 
-    /// The same source at another path; drawn pictures have none.
+    /// Returns the same source at another path; drawn pictures have no path.
     pub fn at(&self, there: &str) -> Self {
         let mut source = self.clone();
         match &mut source {
@@ -99,7 +100,7 @@ impl Source {
         source
     }
 
-    /// How names of images say which group they are of.
+    /// Returns the pattern that finds groups in the names of images.
     pub fn groups(&self) -> Option<&GroupPattern> {
         match self {
             Source::ImageFolder { groups, .. } => groups.as_ref(),
@@ -107,7 +108,7 @@ impl Source {
         }
     }
 
-    /// Where test images are taken out of the training folder: the share.
+    /// Returns the share of training images that is set apart for testing, if any.
     pub fn test_fraction(&self) -> Option<f64> {
         match self {
             Source::ImageFolder { test_fraction, .. } => *test_fraction,
@@ -115,7 +116,7 @@ impl Source {
         }
     }
 
-    /// Whether one of the two is the other or lies in it: their images may be the same.
+    /// Returns whether one source is the other or lies in it: they may then share images.
     pub fn overlaps(&self, other: &Self) -> bool {
         let within = |inner: &str, outer: &str| {
             outer == "." || inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -130,7 +131,8 @@ impl Source {
         }
     }
 
-    /// How announcements and messages call this source: `KIND:PATH`, with `?groups=PATTERN` where groups are read from names.
+    /// Returns the name of this source in announcements and messages: `KIND:PATH`, with `?groups=PATTERN` if groups are
+    /// read from names.
     pub fn key(&self) -> String {
         match (self.path(), self.groups()) {
             (Some(path), Some(groups)) => format!("{}:{path}{GROUPS}{groups}", self.kind()),
@@ -141,7 +143,7 @@ impl Source {
 }
 
 impl Procedural {
-    /// What a worker would announce: nothing has to be read to know it.
+    /// Returns what a worker would announce, which for drawn pictures is known without reading anything.
     pub fn facts(&self) -> DatasetFacts {
         let content =
             format!("procedural v{PROCEDURAL_VERSION} {} {} {}", self.train_per_class, self.test_per_class, self.seed);
@@ -156,10 +158,10 @@ impl Procedural {
     }
 }
 
-/// What a worker announces of a data set: enough to plan with, nothing of its content but its hash.
+/// What a worker announces of a data set: enough for a plan, and only a hash of its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetFacts {
-    /// As [`Source::key`].
+    /// The key, see [`Source::key`].
     pub key: String,
     /// The hash of the manifest (path, class, bytes, hash of every file).
     pub fingerprint: Fingerprint,
@@ -167,36 +169,36 @@ pub struct DatasetFacts {
     pub classes: Vec<String>,
     /// Training images of each class.
     pub train: Vec<u32>,
-    /// Test images of each class. Empty where the data set has no test part of its own.
+    /// Test images of each class. Empty if the data set has no test part.
     pub test: Vec<u32>,
-    /// Training images of each class in each group, groups by name. Empty where the data name none.
+    /// Training images of each class in each group, with groups ordered by name. Empty if there are no groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Vec<u32>>,
 }
 
-/// What is known of the data of a sweep.
+/// The known facts about the data of a sweep.
 #[derive(Debug, Clone, Copy)]
 pub struct SweepFacts<'a> {
-    /// Of its data set.
+    /// Facts of the sweep's data set.
     pub dataset: &'a DatasetFacts,
-    /// Of the data set that pretext training reads, where that is another.
+    /// Facts of the data set for pretext training, if it is a separate one.
     pub pretext: Option<&'a DatasetFacts>,
 }
 
 impl<'a> From<&'a DatasetFacts> for SweepFacts<'a> {
-    /// For a sweep with one data set.
+    /// Returns the facts for a sweep with one data set.
     fn from(dataset: &'a DatasetFacts) -> Self {
         Self { dataset, pretext: None }
     }
 }
 
 impl DatasetFacts {
-    /// All training images.
+    /// Returns the number of all training images.
     pub fn train_total(&self) -> u64 {
         self.train.iter().map(|n| u64::from(*n)).sum()
     }
 
-    /// All test images.
+    /// Returns the number of all test images.
     pub fn test_total(&self) -> u64 {
         self.test.iter().map(|n| u64::from(*n)).sum()
     }
@@ -219,8 +221,8 @@ pub enum Normalize {
     None,
 }
 
-/// The data that a stage reads: its content by fingerprint, and how it becomes tensors. The path is
-/// not part of it (see [`crate::stage`]): the same data elsewhere make the same stage.
+/// The data that a stage reads: a fingerprint of the content, and how it becomes tensors. The path is not part of it
+/// (see [`crate::stage`]): the same data in another place give the same stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataSpec {
     /// The manifest's hash.
@@ -231,13 +233,13 @@ pub struct DataSpec {
     pub image_size: u32,
     /// Normalisation.
     pub normalize: Normalize,
-    /// Set where test images are taken out of the training folder.
+    /// Set if test images are taken out of the training folder.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub test_fraction: Option<f64>,
 }
 
 impl Source {
-    /// The same source where a worker that announced `key` has it: there its groups may be named in the other way.
+    /// Returns this source as the worker that announced `key` has it: the groups may be named in the other way there.
     pub fn relocated(&self, key: &str) -> Self {
         match (self, key.parse()) {
             (Source::ImageFolder { test_fraction, .. }, Ok(Source::ImageFolder { path, groups, .. })) => {
@@ -252,7 +254,7 @@ impl Source {
 impl std::str::FromStr for Source {
     type Err = String;
 
-    /// The source of a key (`KIND:PATH`); the procedural set has no key of its own.
+    /// Returns the source of a key (`KIND:PATH`); the procedural set has no key.
     fn from_str(key: &str) -> Result<Self, String> {
         let (kind, path) = key.split_once(':').ok_or_else(|| format!("`{key}` is not KIND:PATH"))?;
         let path = path.to_owned();

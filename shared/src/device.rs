@@ -1,9 +1,9 @@
-//! Devices as the plan and the placement see them.
+//! Devices as the plan and the scheduler see them.
 
 use serde::{Deserialize, Serialize};
 
-/// What numbers a device produces. Part of a stage's hash: a stage's output is bit-exact within `cpu`
-/// and equal within a band within `gpu`, so the two never share results.
+/// The kind of numbers that a device produces; part of a stage's hash. Outputs are bit-exact within `cpu` and equal
+/// within a band within `gpu`, so the two never share results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NumericClass {
@@ -14,7 +14,7 @@ pub enum NumericClass {
 }
 
 impl NumericClass {
-    /// `cpu` or `gpu`.
+    /// Returns `cpu` or `gpu`.
     pub fn as_str(self) -> &'static str {
         match self {
             NumericClass::Cpu => "cpu",
@@ -43,13 +43,13 @@ impl std::str::FromStr for NumericClass {
 /// A device that a worker offers slots on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceFacts {
-    /// As on the command line: `cpu`, `vulkan:0`, `cuda:1`.
+    /// Name on the command line: `cpu`, `vulkan:0`, `cuda:1`.
     pub name: String,
-    /// What a person calls it: the adapter's name.
+    /// Name for people: that of the adapter.
     pub description: String,
-    /// The numbers it produces.
+    /// The numeric class of the device.
     pub class: NumericClass,
-    /// How many stages it runs at a time.
+    /// Number of stages that the device runs at a time.
     pub slots: u32,
 }
 

@@ -1,17 +1,17 @@
 //! Counter-based randomness: every draw is a function of (seed, purpose, epoch, sample, view, operation).
 //!
-//! There is no generator state to save, so a resumed run, a run on ten workers and a run in another
-//! order see the same draws; methods and learning-rate policies of one seed see the same draws too.
+//! There is no generator state to save. So a resumed run, a run on ten workers and a run in another order see the same
+//! draws. All methods and learning-rate policies of one seed see the same draws too.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// What a draw is for. A fixed name, never a stage hash: two stages of one seed share their draws.
+/// The purpose of a draw: a fixed name, never a stage hash, so that two stages of one seed share their draws.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// The per-class permutation from which label fractions and validation images are taken.
+    /// The permutation of each class that decides label fractions and validation images.
     Split,
-    /// Setting test images apart where the data set has no test folder.
+    /// Setting test images apart if the data set has no test folder.
     TestSplit,
     /// Initial weights.
     Init,
@@ -28,7 +28,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// Fixed for ever: these numbers are part of every result.
+    /// Returns the number of the purpose. It must never change, because it is part of every result.
     fn tag(self) -> u64 {
         match self {
             Purpose::Split => 0x53_504c_4954,
@@ -43,12 +43,12 @@ impl Purpose {
     }
 }
 
-/// The place of a stream of draws: all of it goes into the generator's key.
+/// The place of a stream of draws: the whole place goes into the generator's key.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
     /// The cell's seed (or the split seed).
     pub seed: u64,
-    /// What the draws are for.
+    /// The purpose of the draws.
     pub purpose: Purpose,
     /// Training epoch, or 0.
     pub epoch: u32,
@@ -62,8 +62,8 @@ pub struct Place {
 pub struct Draw(ChaCha8Rng);
 
 impl Draw {
-    /// The stream of `operation` at `place`: ChaCha8 whose key is the place and whose stream number is
-    /// the operation. Streams are independent, so adding an operation moves no other draw.
+    /// Returns the stream of `operation` at `place`: a ChaCha8 generator with the place as its key and the operation as
+    /// its stream number. Streams are independent, so a new operation changes no other draw.
     pub fn new(place: Place, operation: u64) -> Self {
         let mut key = [0u8; 32];
         key[..8].copy_from_slice(&place.seed.to_le_bytes());
@@ -76,38 +76,38 @@ impl Draw {
         Self(generator)
     }
 
-    /// 64 uniform bits.
+    /// Returns 64 uniform bits.
     pub fn bits(&mut self) -> u64 {
         self.0.next_u64()
     }
 
-    /// Uniform in [0, 1), 24 bits.
+    /// Returns a uniform number in [0, 1), with 24 bits.
     pub fn unit(&mut self) -> f32 {
         (self.0.next_u32() >> 8) as f32 / (1u32 << 24) as f32
     }
 
-    /// Uniform in [low, high).
+    /// Returns a uniform number in [low, high).
     pub fn range(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * self.unit()
     }
 
-    /// Uniform in 0..n by multiplication (bias below n / 2^64); 0 for n = 0.
+    /// Returns a uniform number in 0..n, by multiplication (bias below n / 2^64); 0 for n = 0.
     pub fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.bits()) * n as u128) >> 64) as usize
     }
 
-    /// True with probability `p`.
+    /// Returns true with probability `p`.
     pub fn chance(&mut self, p: f32) -> bool {
         self.unit() < p
     }
 
-    /// Standard normal by Box and Muller.
+    /// Returns a standard normal number, by Box and Muller.
     pub fn normal(&mut self) -> f32 {
         let (u, v) = (1.0 - f64::from(self.unit()), f64::from(self.unit()));
         ((-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()) as f32
     }
 
-    /// Fisher-Yates shuffle in place.
+    /// Shuffles `items` in place, by Fisher and Yates.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i + 1));
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn draws_are_frozen() {
-        // These numbers are part of every published result; if they move, raise the algorithm versions.
+        // These numbers are part of every published result; if they change, raise the algorithm versions.
         let place = Place { seed: 7, purpose: Purpose::Split, epoch: 0, sample: 1, view: 0 };
         let mut items: Vec<u32> = (0..8).collect();
         Draw::new(place, 0).shuffle(&mut items);

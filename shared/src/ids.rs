@@ -1,4 +1,4 @@
-//! Identifiers. Each is its own type, so that one cannot be passed for another.
+//! Identifiers. Each has its own type, so that one cannot be passed for another.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A text that is not the identifier it should be.
+/// The error for a text that is not the expected identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a {kind}: {expected}")]
 pub struct InvalidId {
@@ -19,8 +19,8 @@ pub struct InvalidId {
 /// The largest length of a name that a user chooses (sweep, learning-rate policy, worker).
 pub const MAX_NAME: usize = 64;
 
-/// Whether `text` may name a sweep, a policy or a worker: `[A-Za-z0-9._-]`, at most [`MAX_NAME`]
-/// characters, no leading dot. Names become folder names, so the list of allowed characters is closed.
+/// Returns whether `text` may name a sweep, a policy or a worker: `[A-Za-z0-9._-]`, at most [`MAX_NAME`] characters, no
+/// leading dot. Names become folder names, so no other characters are allowed.
 pub fn is_valid_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= MAX_NAME
@@ -33,22 +33,22 @@ pub fn is_valid_name(text: &str) -> bool {
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
-    /// The hash of `bytes`.
+    /// Returns the hash of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
-    /// The hash from its 32 bytes.
+    /// Returns the hash with these 32 bytes.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Its 32 bytes.
+    /// Returns the 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// The first twelve hexadecimal digits: enough for a person to tell hashes apart.
+    /// Returns the first twelve hexadecimal digits: enough for a person to tell hashes apart.
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()
     }
@@ -71,7 +71,7 @@ impl FromStr for ContentHash {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let invalid = || InvalidId { kind: "content hash", text: text.to_owned(), expected: "64 hexadecimal digits" };
-        // A restart reads several for each stage: no text is made of what is a hash.
+        // A restart reads several hashes for each stage, so this avoids creating a string.
         let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
         if text.len() != 64 {
             return Err(invalid());
@@ -131,7 +131,7 @@ macro_rules! hash_id {
         }
 
         impl $name {
-            /// The first twelve hexadecimal digits.
+            /// Returns the first twelve hexadecimal digits.
             pub fn short(&self) -> String {
                 self.0.short()
             }
@@ -153,23 +153,24 @@ hash_id! {
 }
 
 hash_id! {
-    /// Identifies a file of weights by the SHA-256 of its bytes: what `sha256sum` prints and what published weights name.
+    /// Identifies a file of weights by the SHA-256 of its bytes, which `sha256sum` prints and which published weights
+    /// name.
     WeightsHash
 }
 
-/// Identifies a sweep: its name and the start of the hash of its resolved spec, `NAME-HASH8`.
-/// The same file again is the same sweep; a changed file is another. Copies share the text: every stage has one.
+/// Identifies a sweep by its name and the start of the hash of its resolved spec, `NAME-HASH8`. The same file is the
+/// same sweep; a changed file is another. Clones share the text, because every stage has one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SweepId(Arc<str>);
 
 impl SweepId {
-    /// The id of the sweep `name` whose resolved spec hashes to `resolved`.
+    /// Returns the id of the sweep `name` whose resolved spec has the hash `resolved`.
     pub fn new(name: &str, resolved: ContentHash) -> Self {
         Self(format!("{name}-{}", &resolved.to_string()[..8]).into())
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -205,13 +206,13 @@ impl FromStr for SweepId {
     }
 }
 
-/// A worker: its name and the boot of the daemon that carries it. A daemon that starts again is
-/// another worker, so that it never inherits the leases of its former life.
+/// A worker: its name and the boot id of its daemon. A restarted daemon is another worker, so that it never inherits
+/// the leases of its former run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WorkerId {
-    /// Chosen by the user, or the host's name.
+    /// The name that the user chose, or the host's name.
     pub name: String,
-    /// Drawn anew (UUIDv7) at each start of the daemon.
+    /// The boot id, drawn (UUIDv7) at each start of the daemon.
     pub boot: Uuid,
 }
 
@@ -223,48 +224,48 @@ impl fmt::Display for WorkerId {
 
 /// The fencing number of an attempt. It only rises, and only a grant raises it.
 ///
-/// Its upper 40 bits count the grants of the stage. The lower [`Fence::MARK_BITS`] are taken from the request that was
-/// granted: a store that was set back to an older state and grants a second time under the same count gives another
-/// fence, so that two holders never have the same one.
+/// The upper 40 bits count the grants of the stage. The lower [`Fence::MARK_BITS`] come from the granted request. If
+/// the store was set back to an older state and grants again with the same count, the mark differs, so two holders
+/// never have the same fence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fence(pub u64);
 
 impl Fence {
-    /// Width of the mark.
+    /// Width of the mark, in bits.
     pub const MARK_BITS: u32 = 24;
 
-    /// The fence of the next grant, to this request.
+    /// Returns the fence of the next grant, for this request.
     pub fn next(self, request: &str) -> Self {
         let hash = ContentHash::of(request.as_bytes());
         let mark = hash.as_bytes().iter().take(3).fold(0, |mark, byte| mark << 8 | u64::from(*byte));
         Self((self.count() + 1) << Self::MARK_BITS | mark)
     }
 
-    /// The fence that is below every one of the grants after the first `count` of a stage. Counts beyond any clock
-    /// are cut, so that no fence overflows.
+    /// Returns the lowest fence with this count: it is below every grant after the first `count` of a stage. Counts
+    /// larger than any clock reaches are cut, so that no fence overflows.
     pub fn of_count(count: u64) -> Self {
         Self(count.min(1 << 35) << Self::MARK_BITS)
     }
 
-    /// Grants so far.
+    /// Returns the number of grants so far.
     pub fn count(self) -> u64 {
         self.0 >> Self::MARK_BITS
     }
 
-    /// The least fence above all of this count.
+    /// Returns the lowest fence above all fences with this count.
     pub fn above(self) -> Self {
         Self((self.count() + 1) << Self::MARK_BITS)
     }
 
-    /// The fence that this one becomes when a person sets the store back to an older state: above every fence that may
-    /// have been granted since.
+    /// Returns the fence that replaces this one when a person sets the store back to an older state: it is above every
+    /// fence that may have been granted since.
     pub fn beyond_recall(self) -> Self {
         Self((self.count() + (1 << 20)) << Self::MARK_BITS)
     }
 }
 
-/// The count and the mark: `4.1f03a2`.
+/// Shows the count and the mark: `4.1f03a2`.
 impl fmt::Display for Fence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:06x}", self.count(), self.0 & ((1 << Self::MARK_BITS) - 1))
@@ -274,7 +275,7 @@ impl fmt::Display for Fence {
 /// One grant of a stage: every write by a worker carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AttemptId {
-    /// The stage that was granted.
+    /// The granted stage.
     pub stage: StageId,
     /// The fence of the grant.
     pub fence: Fence,
@@ -294,7 +295,7 @@ mod tests {
     fn a_hash_is_64_hexadecimal_digits_and_nothing_else() {
         let hash = ContentHash::of(b"content");
         assert_eq!(hash.to_string().parse(), Ok(hash));
-        // What a parser of numbers takes for one: signs, blanks, underscores, other scripts' digits, another length.
+        // Texts that a number parser accepts: signs, blanks, underscores, digits of other scripts, another length.
         for wrong in ["+f", "-f", " f", "f_", "g0", "٣"] {
             let text = wrong.repeat(64 / wrong.len());
             assert_eq!(text.len(), 64);

@@ -1,4 +1,4 @@
-//! How stages end: results and failures.
+//! The outcomes of stages: results and failures.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::ArtifactId;
 
-/// What an artifact of a stage is.
+/// The kind of a stage's artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ArtifactKind {
@@ -21,7 +21,7 @@ pub enum ArtifactKind {
 }
 
 impl ArtifactKind {
-    /// As it crosses the wire.
+    /// Returns the kind as it is sent over the network.
     pub fn as_str(self) -> &'static str {
         match self {
             ArtifactKind::Model => "model",
@@ -31,7 +31,7 @@ impl ArtifactKind {
         }
     }
 
-    /// The kind that [`ArtifactKind::as_str`] wrote.
+    /// Parses what [`ArtifactKind::as_str`] returns.
     pub fn parse(text: &str) -> Option<Self> {
         [ArtifactKind::Model, ArtifactKind::Predictions, ArtifactKind::Split, ArtifactKind::Checkpoint]
             .into_iter()
@@ -61,7 +61,7 @@ pub struct StageResult {
     pub steps: u64,
     /// Images that entered the network in training, each view counted.
     pub images: u64,
-    /// What the stage leaves behind.
+    /// The artifacts of the stage.
     pub artifacts: BTreeMap<ArtifactKind, ArtifactId>,
     /// The device that the last attempt ran on, as the worker names it.
     pub device: String,
@@ -69,11 +69,11 @@ pub struct StageResult {
     pub seconds: f64,
 }
 
-/// Why an attempt failed. The code decides whether another attempt may help.
+/// The reason why an attempt failed. It decides whether another attempt may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureCode {
-    /// The loss became NaN, infinite or hopelessly large. The same again would diverge again.
+    /// The loss became NaN, infinite or far too large. Another attempt would diverge too.
     Diverged,
     /// A file is missing, does not decode or has changed.
     Data,
@@ -83,32 +83,33 @@ pub enum FailureCode {
     OutOfMemory,
     /// The device or its driver failed.
     Device,
-    /// The trainer process ended without a word.
+    /// The trainer process ended without a report.
     Crashed,
     /// A disk is full or refuses to write.
     Storage,
     /// The worker was lost: its lease expired.
     Lost,
-    /// A worker holds an attempt that the store does not know: the store was set back to an older state.
+    /// The worker holds an attempt that the store does not know: the store was set back to an older state.
     RolledBack,
 }
 
-/// Which budget an attempt that failed is charged to. Each has its own limit: a bad network must not use up the
-/// attempts that a crashing program has, nor the other way round.
+/// The budget that a failed attempt is charged to. Each budget has its own limit: failures of the network must not use
+/// up the attempts of a crashing program, and vice versa.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Budget {
-    /// Machines, disks, drivers.
+    /// For failures of machines, disks and drivers.
     Infrastructure,
-    /// The program.
+    /// For failures of the program.
     Code,
-    /// The memory of a device: a neighbour on the same device may have taken it, the stage alone may fit.
+    /// For failures of a device's memory: another stage on the same device may have used it, so the stage may fit
+    /// alone.
     Memory,
-    /// None: the same again would end the same.
+    /// No budget: another attempt would fail in the same way.
     None,
 }
 
 impl FailureCode {
-    /// Which budget it is charged to.
+    /// Returns the budget that the failure is charged to.
     pub fn budget(self) -> Budget {
         match self {
             FailureCode::Device | FailureCode::Storage | FailureCode::Lost => Budget::Infrastructure,
@@ -118,7 +119,7 @@ impl FailureCode {
         }
     }
 
-    /// As written in reports.
+    /// Returns the code as written in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             FailureCode::Diverged => "diverged",
@@ -133,7 +134,7 @@ impl FailureCode {
         }
     }
 
-    /// The code that [`FailureCode::as_str`] wrote.
+    /// Parses what [`FailureCode::as_str`] returns.
     pub fn parse(text: &str) -> Option<Self> {
         use FailureCode::*;
         [Diverged, Data, Invalid, OutOfMemory, Device, Crashed, Storage, Lost, RolledBack]
@@ -147,7 +148,7 @@ impl FailureCode {
 pub struct Failure {
     /// The class of failure.
     pub code: FailureCode,
-    /// A sentence that a person can act on: it names the file, the step or the learning rate.
+    /// A message that tells a person what to do: it names the file, the step or the learning rate.
     pub message: String,
     /// The last lines that the trainer wrote.
     pub log: Vec<String>,

@@ -1,5 +1,5 @@
-//! How a data set is kept where workers fetch it: its files, one after the other, cut into packs of one length. Packs are
-//! artifacts, named by their content; the list of files and packs is one too.
+//! The form in which the coordinator stores a pushed data set: its files, one after the other, cut into packs of equal
+//! length. Packs are artifacts, named by their content; the list of files and packs is an artifact too.
 
 use std::collections::BTreeSet;
 
@@ -9,54 +9,54 @@ use crate::ids::{ArtifactId, ContentHash};
 
 /// Length of every pack but the last, in bytes.
 pub const PACK_BYTES: u64 = 32 << 20;
-/// Longest list of files and packs, in bytes: a million files fit easily.
+/// Length of the longest list of files and packs, in bytes: a million files fit easily.
 pub const MAX_PACKING_BYTES: u64 = 256 << 20;
 /// Raised when the list changes its meaning.
 const SCHEMA: u32 = 1;
-/// Longest path of a file, and longest part of one, in bytes.
+/// Length of the longest path of a file, and of its longest component, in bytes.
 const MAX_PATH: (usize, usize) = (1024, 255);
 
-/// A file of a data set: what reading the data set needs.
+/// A file that is needed to read a data set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackedFile {
-    /// Relative to the data set's folder, with `/`.
+    /// Path relative to the data set's folder, with `/`.
     pub path: String,
-    /// Length.
+    /// Length, in bytes.
     pub bytes: u64,
     /// BLAKE3 of the content.
     pub hash: ContentHash,
 }
 
-/// The files of a data set, and the packs that have their contents.
+/// The list of a data set's files, and of the packs with their contents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packing {
     schema: u32,
-    /// In the order in which they lie in the packs.
+    /// The files, in the order of their contents in the packs.
     files: Vec<PackedFile>,
-    /// In order.
+    /// The packs, in order.
     packs: Vec<ArtifactId>,
 }
 
-/// A list that is not one of a data set.
+/// The reason why a list of packs is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PackingError {
-    /// Another version wrote it, or something else.
+    /// The text is not a list of this version.
     #[error("the list of packs cannot be read: {0}")]
     Damaged(String),
     /// A path that does not stay in the data set's folder.
     #[error("`{0}` is not the path of a file in a data set")]
     Path(String),
-    /// A path that is there twice, or is a file and a folder.
+    /// A path occurs twice, or as a file and as a folder.
     #[error("`{0}` is in the list twice, or as a file and as a folder")]
     Twice(String),
-    /// Files and packs do not fit.
+    /// The number of packs does not match the files.
     #[error("files of {bytes} bytes take {expected} packs, and {found} are listed")]
     Packs {
-        /// Of all files.
+        /// Total length of the files.
         bytes: u64,
-        /// As many as there have to be.
+        /// The number of packs that the files need.
         expected: u64,
-        /// As many as there are.
+        /// The number of listed packs.
         found: u64,
     },
 }
@@ -66,27 +66,27 @@ pub enum PackingError {
 pub struct Piece {
     /// The file's position in the list.
     pub file: usize,
-    /// Where in the file it begins.
+    /// Offset in the file at which the part begins, in bytes.
     pub offset: u64,
-    /// Its length; 0 for an empty file.
+    /// Length of the part, in bytes; 0 for an empty file.
     pub bytes: u64,
 }
 
 impl Packing {
-    /// The list of `files` whose contents are in `packs`.
+    /// Returns the list of `files` whose contents are in `packs`.
     ///
     /// # Errors
-    /// When it would not be one of a data set.
+    /// If the list is not valid.
     pub fn new(files: Vec<PackedFile>, packs: Vec<ArtifactId>) -> Result<Self, PackingError> {
         let packing = Self { schema: SCHEMA, files, packs };
         packing.check()?;
         Ok(packing)
     }
 
-    /// The list in `text`.
+    /// Parses a list.
     ///
     /// # Errors
-    /// When it is none of a data set.
+    /// If the list is not valid.
     pub fn parse(text: &[u8]) -> Result<Self, PackingError> {
         let packing: Self = serde_json::from_slice(text).map_err(|error| PackingError::Damaged(error.to_string()))?;
         if packing.schema != SCHEMA {
@@ -96,10 +96,10 @@ impl Packing {
         Ok(packing)
     }
 
-    /// The text that [`Packing::parse`] reads.
+    /// Returns the text that [`Packing::parse`] reads.
     ///
     /// # Errors
-    /// Never for a list that was made.
+    /// Never for a list that was constructed.
     pub fn text(&self) -> Result<Vec<u8>, PackingError> {
         serde_json::to_vec(self).map_err(|error| PackingError::Damaged(error.to_string()))
     }
@@ -122,34 +122,34 @@ impl Packing {
         if let Some(both) = folders.iter().find(|folder| files.contains(*folder)) {
             return Err(PackingError::Twice((*both).to_owned()));
         }
-        // Files without any content are in a pack without any.
+        // If all files are empty, one empty pack holds them.
         let (expected, found) =
             (bytes.div_ceil(PACK_BYTES).max(self.files.len().min(1) as u64), self.packs.len() as u64);
         if expected == found { Ok(()) } else { Err(PackingError::Packs { bytes, expected, found }) }
     }
 
-    /// The files.
+    /// Returns the files.
     pub fn files(&self) -> &[PackedFile] {
         &self.files
     }
 
-    /// The packs, in order.
+    /// Returns the packs, in order.
     pub fn packs(&self) -> &[ArtifactId] {
         &self.packs
     }
 
-    /// Bytes of all files.
+    /// Returns the total length of the files, in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// What is in each pack, in order. A file without content is a piece of no bytes.
+    /// Returns the pieces of each pack, in order. An empty file is a piece of no bytes.
     pub fn pieces(&self) -> Vec<Vec<Piece>> {
         pieces(&self.files)
     }
 }
 
-/// What is in each pack of `files`, see [`Packing::pieces`].
+/// Returns the pieces of each pack of `files`, see [`Packing::pieces`].
 pub fn pieces(files: &[PackedFile]) -> Vec<Vec<Piece>> {
     let mut packs: Vec<Vec<Piece>> = Vec::new();
     let mut room = 0;
@@ -174,7 +174,7 @@ pub fn pieces(files: &[PackedFile]) -> Vec<Vec<Piece>> {
     packs
 }
 
-/// Whether a path is one of a file in a folder, on every system: parts that are names, nothing else.
+/// Returns whether a path stays in its folder on every system: all its components must be plain names.
 fn stays_inside(path: &str) -> bool {
     let is_name = |part: &str| !part.is_empty() && part != "." && part != ".." && part.len() <= MAX_PATH.1;
     path.len() <= MAX_PATH.0 && !path.contains(['\\', '\0']) && path.split('/').all(is_name)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Which samples a value was computed on.
+/// The samples that a value was computed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
@@ -15,7 +15,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// As written in `points.csv`.
+    /// Returns the part as written in `points.csv`.
     pub fn as_str(self) -> &'static str {
         match self {
             Part::Train => "train",
@@ -25,7 +25,7 @@ impl Part {
     }
 }
 
-/// What is measured.
+/// The measured quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
@@ -42,7 +42,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// As written in `points.csv`.
+    /// Returns the metric as written in `points.csv`.
     pub fn as_str(self) -> &'static str {
         match self {
             Metric::Loss => "loss",
@@ -59,7 +59,7 @@ impl Metric {
 pub struct Point {
     /// Samples it was computed on.
     pub part: Part,
-    /// What it is.
+    /// The measured quantity.
     pub metric: Metric,
     /// Training epoch, counted from 1: the epoch that the step lies in.
     pub epoch: u32,

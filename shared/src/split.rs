@@ -1,10 +1,10 @@
 //! Label fractions and train/validation splits: stratified, nested, disjoint, the same on every machine.
 //!
-//! Each class has one seeded permutation. A fraction takes the first round(f · n) of it, so smaller
-//! fractions are subsets of larger ones. Within the permutation every fifth position, beginning with
-//! the second, is a validation image: whether an image validates does not depend on the fraction, so
-//! training and validation parts both nest, and a pretext stage that sees more images than its
-//! downstream stage never trains on the downstream stage's validation images.
+//! Each class has one seeded permutation. A fraction takes the first round(f · n) of it, so smaller fractions are
+//! subsets of larger ones. Within the permutation every fifth position, beginning with the second, is a validation
+//! image. So the fraction does not decide whether an image validates, and both training and validation parts nest. If a
+//! pretext stage uses more images than its downstream stage, it still never trains on the downstream stage's validation
+//! images.
 
 mod groups;
 
@@ -17,9 +17,9 @@ use crate::draw::{Draw, Place, Purpose};
 
 pub use groups::{GroupCounts, OneSided, Role, grouped_class_counts, roles, set_test_groups_apart};
 
-/// Position in the permutation, modulo this, that makes a validation image: one of five (8:2).
+/// Period of the positions in the permutation that validate: one of five (8:2).
 const VALIDATION_PERIOD: usize = 5;
-/// The second image of a class validates, so that two images suffice for one of each.
+/// Offset of these positions: the second image of a class validates, so that two images give one of each part.
 const VALIDATION_OFFSET: usize = 1;
 
 /// A label fraction in (0, 1], exact to one part in a million.
@@ -30,23 +30,23 @@ impl Fraction {
     /// All labels.
     pub const ALL: Fraction = Fraction(1_000_000);
 
-    /// The fraction `value`, or `None` outside (0, 1].
+    /// Returns the fraction `value`, or `None` outside (0, 1].
     pub fn new(value: f64) -> Option<Self> {
         let parts = (value * 1e6).round();
         (1.0..=1e6).contains(&parts).then_some(Self(parts as u32))
     }
 
-    /// As a number in (0, 1].
+    /// Returns the fraction as a number in (0, 1].
     pub fn value(self) -> f64 {
         f64::from(self.0) / 1e6
     }
 
-    /// round(f · n), computed in integers.
+    /// Returns round(f · n), computed in integers.
     pub fn of(self, n: usize) -> usize {
         ((n as u64 * u64::from(self.0) + 500_000) / 1_000_000) as usize
     }
 
-    /// As a person reads it: `5 %`.
+    /// Returns the fraction in percent: `5 %`.
     pub fn percent(self) -> String {
         format!("{} %", f64::from(self.0) / 1e4)
     }
@@ -61,7 +61,7 @@ impl fmt::Display for Fraction {
 impl FromStr for Fraction {
     type Err = String;
 
-    /// `0.05` or `5%` or `5 %`.
+    /// Parses `0.05` or `5%` or `5 %`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (number, scale) = match text.trim().strip_suffix('%') {
             Some(number) => (number.trim_end(), 0.01),
@@ -85,16 +85,16 @@ impl<'de> Deserialize<'de> for Fraction {
     }
 }
 
-/// Which training images a stage sees, and which of them validate.
+/// The training images that a stage uses, and the seed that decides which of them validate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SplitSpec {
     /// Seed of the permutations.
     pub seed: u64,
-    /// Share of every class; 1 for a pretext stage that sees all training images.
+    /// Share of each class; 1 for a pretext stage that uses all training images.
     pub fraction: Fraction,
 }
 
-/// Sample ids (positions in the manifest's training list), ascending.
+/// The parts of a split, as sample ids (positions in the manifest's training list), ascending.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Split {
     /// Images that train.
@@ -103,18 +103,18 @@ pub struct Split {
     pub validation: Vec<u32>,
 }
 
-/// Why there is no split.
+/// The reason why a split is not possible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SplitError {
-    /// Of images.
+    /// A class has too few images.
     #[error(transparent)]
     TooFew(#[from] TooFew),
-    /// Of groups.
+    /// A class has images in too few groups.
     #[error(transparent)]
     OneSided(#[from] OneSided),
 }
 
-/// A class of which a fraction leaves fewer than one training and one validation image.
+/// A fraction leaves a class with fewer than one training and one validation image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{fraction} of the {available} training images of class {class} is {taken}: a class needs at least one training and one validation image, so at least 2"
@@ -122,7 +122,7 @@ pub enum SplitError {
 pub struct TooFew {
     /// Class index.
     pub class: usize,
-    /// The fraction asked for.
+    /// The requested fraction.
     pub fraction: Fraction,
     /// Images of the class.
     pub available: usize,
@@ -130,7 +130,7 @@ pub struct TooFew {
     pub taken: usize,
 }
 
-/// How many images of a class of `available` train and validate under `fraction`.
+/// Returns how many of a class's `available` images train and how many validate under `fraction`.
 pub fn class_counts(class: usize, available: usize, fraction: Fraction) -> Result<(usize, usize), TooFew> {
     let taken = fraction.of(available);
     if taken < 2 {
@@ -144,7 +144,7 @@ fn validates(position: usize) -> bool {
     position % VALIDATION_PERIOD == VALIDATION_OFFSET
 }
 
-/// The class's permutation for `seed`: drawn from (seed, class), so classes are independent.
+/// Returns the class's permutation for `seed`: drawn from (seed, class), so classes are independent.
 fn permutation(purpose: Purpose, seed: u64, class: usize, members: &[u32]) -> Vec<u32> {
     let mut order = members.to_vec();
     let place = Place { seed, purpose, epoch: 0, sample: class as u64, view: 0 };
@@ -172,13 +172,13 @@ pub fn split(members: &[Vec<u32>], spec: SplitSpec) -> Result<Split, TooFew> {
     Ok(result)
 }
 
-/// Images of a class of `available` that `test_fraction` sets apart for testing.
+/// Returns how many of a class's `available` images `test_fraction` sets apart for testing.
 pub fn test_count(available: usize, test_fraction: f64) -> usize {
     Fraction::new(test_fraction).map_or(0, |fraction| fraction.of(available))
 }
 
-/// Sets test samples apart where a data set has no test part: for each class, the first share of a
-/// permutation that depends on nothing but the class. Returns (training ids, test ids) of the class.
+/// Sets test samples apart if a data set has no test part: for each class, the first share of a permutation that
+/// depends only on the class. Returns (training ids, test ids) of the class.
 pub fn set_test_apart(class: usize, members: &[u32], test_fraction: f64) -> (Vec<u32>, Vec<u32>) {
     let order = permutation(Purpose::TestSplit, 0, class, members);
     let (test, train) = order.split_at(test_count(members.len(), test_fraction));

@@ -18,7 +18,7 @@ pub const TRAINING_VERSION: u32 = 2;
 /// Raised by hand when a change of code changes the results of evaluation.
 pub const EVALUATION_VERSION: u32 = 1;
 
-/// How a representation is learned before (or instead of) labels.
+/// The way in which a representation is learned before (or instead of) labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
@@ -30,11 +30,13 @@ pub enum Method {
     RotationJitter,
     /// Contrast two augmented views of an image with all others (Chen et al. 2020).
     Simclr,
-    /// Control: a head on the frozen encoder as it was initialised. The floor: what a method's frozen features have to beat.
+    /// Control: a head on the frozen, untrained encoder. It is the floor: the frozen features of every method must be
+    /// better.
     RandomInit,
     /// Control: rotation prediction on noise. Its pretext validation accuracy must stay at chance.
     RotationNoise,
-    /// Control: rotation prediction on images that were turned at random before. As above.
+    /// Control: rotation prediction on images that were randomly rotated before. Its pretext validation accuracy must
+    /// stay at chance too.
     RotationPreRotated,
 }
 
@@ -50,7 +52,7 @@ impl Method {
         Method::RotationPreRotated,
     ];
 
-    /// As written in a sweep file.
+    /// Returns the name in a sweep file.
     pub fn as_str(self) -> &'static str {
         match self {
             Method::Supervised => "supervised",
@@ -63,7 +65,7 @@ impl Method {
         }
     }
 
-    /// As a column heading.
+    /// Returns the name as a column heading.
     pub fn title(self) -> &'static str {
         match self {
             Method::Supervised => "Supervised",
@@ -76,17 +78,18 @@ impl Method {
         }
     }
 
-    /// Whether its cells have a pretext stage.
+    /// Returns whether its cells have a pretext stage.
     pub fn has_pretext(self) -> bool {
         !matches!(self, Method::Supervised | Method::RandomInit)
     }
 
-    /// Whether its encoder starts from the weights file of a sweep that has one: the floor does not, or it would be none.
+    /// Returns whether its encoder starts from the sweep's weights file, if there is one. The control `random-init`
+    /// does not, because it measures random weights.
     pub fn starts_from_weights(self) -> bool {
         self != Method::RandomInit
     }
 
-    /// The images that its pretext is shown.
+    /// Returns the images that its pretext training is shown.
     pub fn images(self) -> PretextImages {
         match self {
             Method::RotationNoise => PretextImages::Noise,
@@ -133,7 +136,7 @@ pub enum EncoderSpec {
 }
 
 impl EncoderSpec {
-    /// Length of the feature vector.
+    /// Returns the length of the feature vector.
     pub fn features(&self) -> usize {
         match self {
             EncoderSpec::SmallCnn { width, blocks } => (*width as usize) << blocks.saturating_sub(1),
@@ -144,7 +147,7 @@ impl EncoderSpec {
         }
     }
 
-    /// The encoder that ends after block `block` (from 1) of this one; `None` where it has no such block.
+    /// Returns the encoder that ends after block `block` (from 1) of this one; `None` if there is no such block.
     pub fn until(&self, block: u32) -> Option<Self> {
         match self {
             EncoderSpec::SmallCnn { width, blocks } => {
@@ -155,7 +158,7 @@ impl EncoderSpec {
         }
     }
 
-    /// Whether this is `whole` or ends after a block of it.
+    /// Returns whether this encoder is `whole`, or ends after one of its blocks.
     pub fn begins(&self, whole: &Self) -> bool {
         match (self, whole) {
             (EncoderSpec::SmallCnn { blocks, .. }, EncoderSpec::SmallCnn { .. })
@@ -187,22 +190,22 @@ pub struct PretextSpec {
     pub seed: u64,
     /// Network.
     pub encoder: EncoderSpec,
-    /// What is predicted.
+    /// The task that is learned.
     pub task: PretextTask,
     /// The images that it is shown.
     #[serde(default, skip_serializing_if = "PretextImages::is_default")]
     pub images: PretextImages,
-    /// The monitor of its features, where there is one.
+    /// The monitor of its features, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub knn: Option<KnnSpec>,
-    /// The file that the encoder's weights are read from; `None` for initial weights of the seed.
+    /// The file that the encoder's weights are read from; `None` for initial weights drawn from the seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<WeightsHash>,
     /// Hyper-parameters.
     pub train: TrainSpec,
 }
 
-/// What of the network downstream training moves.
+/// The part of the network that downstream training changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DownstreamMode {
@@ -219,7 +222,7 @@ pub enum DownstreamHead {
     /// One linear layer.
     #[default]
     Linear,
-    /// Two layers with a ReLU between, the hidden one as long as the features.
+    /// Two layers with a ReLU between; the hidden layer has the length of the feature vector.
     Mlp,
 }
 
@@ -238,14 +241,15 @@ pub struct DownstreamSpec {
     pub split: SplitSpec,
     /// Training seed.
     pub seed: u64,
-    /// Network; it may end after a block of the pretext stage's.
+    /// Network; it may end after a block of the pretext stage's encoder.
     pub encoder: EncoderSpec,
-    /// The stage whose encoder is the start; `None` for initial weights.
+    /// The stage whose encoder is the starting point; `None` for initial weights.
     pub pretext: Option<StageId>,
-    /// Without a pretext stage, the file that the encoder's weights are read from; `None` for those of the seed.
+    /// For a stage without a pretext stage, the file that the encoder's weights are read from; `None` for initial
+    /// weights drawn from the seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<WeightsHash>,
-    /// What is trained.
+    /// The parts that are trained.
     pub mode: DownstreamMode,
     /// The head.
     #[serde(default, skip_serializing_if = "DownstreamHead::is_default")]
@@ -292,7 +296,7 @@ pub enum StageKind {
 }
 
 impl StageKind {
-    /// As written in reports.
+    /// Returns the kind as written in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             StageKind::Pretext => "pretext",
@@ -303,7 +307,7 @@ impl StageKind {
 }
 
 impl StageSpec {
-    /// The stage's kind.
+    /// Returns the stage's kind.
     pub fn kind(&self) -> StageKind {
         match self {
             StageSpec::Pretext(_) => StageKind::Pretext,
@@ -312,7 +316,7 @@ impl StageSpec {
         }
     }
 
-    /// The data that the stage reads.
+    /// Returns the data that the stage reads.
     pub fn data(&self) -> &DataSpec {
         match self {
             StageSpec::Pretext(spec) => &spec.data,
@@ -321,7 +325,7 @@ impl StageSpec {
         }
     }
 
-    /// The file that the encoder's weights are read from.
+    /// Returns the file that the encoder's weights are read from.
     pub fn weights(&self) -> Option<WeightsHash> {
         match self {
             StageSpec::Pretext(spec) => spec.weights,
@@ -330,7 +334,7 @@ impl StageSpec {
         }
     }
 
-    /// The stage whose output this one starts from.
+    /// Returns the stage whose output this one starts from.
     pub fn parent(&self) -> Option<StageId> {
         match self {
             StageSpec::Pretext(_) => None,
@@ -347,18 +351,18 @@ impl StageSpec {
     }
 }
 
-/// A stage as it is granted: the spec and how far it is run.
+/// A stage as it is granted: its inputs, its class, and how much of it runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
     /// Resolved inputs.
     pub spec: StageSpec,
-    /// The numbers of which class of device.
+    /// The numeric class of the device.
     pub class: NumericClass,
-    /// Whole runs, or two steps to find mistakes. A rehearsal never shares results with a whole run.
+    /// A full run, or a rehearsal of two steps that finds mistakes. The two never share results.
     pub extent: Extent,
 }
 
-/// How much of a stage is run.
+/// How much of a stage runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Extent {
@@ -369,8 +373,8 @@ pub enum Extent {
 }
 
 impl Stage {
-    /// The stage's content hash: BLAKE3 of its canonical JSON (fields in declaration order) with the
-    /// algorithm version.
+    /// Returns the stage's content hash: BLAKE3 of its canonical JSON (fields in declaration order) with the algorithm
+    /// version.
     pub fn id(&self) -> StageId {
         let canonical = serde_json::to_vec(&(self.spec.version(), self))
             .expect("a stage has only string keys and finite numbers, which JSON can write");

@@ -1,4 +1,4 @@
-//! Cells, and sweeps as people look at them: what the status commands show and the report is made of.
+//! Cells and sweeps for readers: the status commands show them, and the report is made from them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,7 +33,7 @@ impl fmt::Display for CellKey {
 /// One row of the result table before averaging over seeds: a chain of stages.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
-    /// Where it stands in the sweep.
+    /// Its place in the sweep.
     pub key: CellKey,
     /// Pretext stage; supervised cells have none.
     pub pretext: Option<StageId>,
@@ -41,30 +41,30 @@ pub struct Cell {
     pub downstream: StageId,
     /// Test stage.
     pub test: StageId,
-    /// What downstream training moves.
+    /// The part of the network that downstream training changes.
     pub mode: DownstreamMode,
 }
 
 impl Cell {
-    /// The cell's id: `SWEEP/METHOD/FRACTION/LR/SEED`.
+    /// Returns the cell's id: `SWEEP/METHOD/FRACTION/LR/SEED`.
     pub fn id(&self, sweep: &SweepId) -> String {
         format!("{sweep}/{}", self.key)
     }
 
-    /// The cell's stages in the order in which they run.
+    /// Returns the cell's stages in the order in which they run.
     pub fn stages(&self) -> impl Iterator<Item = StageId> {
         self.pretext.into_iter().chain([self.downstream, self.test])
     }
 }
 
-/// What a stage costs, known before it runs.
+/// The cost of a stage, known before it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
     /// Images that train (or are tested).
     pub train_images: u64,
     /// Images that validate.
     pub validation_images: u64,
-    /// Training epochs begun.
+    /// Number of training epochs, the last of which may be incomplete.
     pub epochs: u32,
     /// Optimizer steps (0 for a test stage).
     pub steps: u64,
@@ -72,7 +72,7 @@ pub struct Cost {
     pub images_seen: u64,
 }
 
-/// Where a stage stands, as people see it.
+/// The state of a stage, for readers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum StageStatus {
@@ -85,9 +85,9 @@ pub enum StageStatus {
         /// Steps taken, as last reported.
         step: u64,
     },
-    /// Done.
+    /// The stage has a result.
     Succeeded(StageResult),
-    /// Done, without a result. Every cell above it fails with it.
+    /// The stage ended without a result. Every cell above it fails too.
     Failed(Failure),
     /// No sweep needs it any more.
     Cancelled,
@@ -96,23 +96,23 @@ pub enum StageStatus {
 /// A stage with its points.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StageView {
-    /// What it is.
+    /// The stage.
     pub stage: Stage,
-    /// What it costs.
+    /// Its cost.
     pub cost: Cost,
-    /// Where it stands.
+    /// Its state.
     pub status: StageStatus,
-    /// Its curves so far, superseded points left out, in order of step.
+    /// Its curves so far, without superseded points, ordered by step.
     pub points: Vec<Point>,
 }
 
-/// Where a cell stands: the state of its weakest stage.
+/// The state of a cell, which follows from its stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CellState {
-    /// No stage of it runs.
+    /// No stage of it is running.
     Pending,
-    /// A stage of it runs.
+    /// A stage of it is running.
     Running,
     /// Its test stage has a result.
     Succeeded,
@@ -123,7 +123,7 @@ pub enum CellState {
 }
 
 impl CellState {
-    /// As written in reports.
+    /// Returns the state as written in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             CellState::Pending => "pending",
@@ -134,37 +134,37 @@ impl CellState {
         }
     }
 
-    /// Whether the cell will not change any more.
+    /// Returns whether the cell will not change any more.
     pub fn is_final(self) -> bool {
         matches!(self, CellState::Succeeded | CellState::Failed | CellState::Cancelled)
     }
 }
 
-/// Where numbers come from: enough to run the sweep again.
+/// The origin of the numbers: enough to run the sweep again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// The sweep file as it was submitted.
     pub spec: String,
-    /// Data set key and fingerprint.
+    /// Facts of the data set: key, fingerprint and counts.
     pub dataset: crate::dataset::DatasetFacts,
-    /// The same of the data set that pretext training reads, where it is another.
+    /// Facts of the separate data set for pretext training, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pretext_dataset: Option<crate::dataset::DatasetFacts>,
     /// Version of Pretext.
     pub version: String,
     /// Numeric class of all stages.
     pub class: crate::device::NumericClass,
-    /// Whether this is a rehearsal of two steps a stage.
+    /// Whether this is a rehearsal of two steps per stage.
     pub extent: crate::stage::Extent,
-    /// What the program was made of; `None` for a sweep that was submitted to an older one.
+    /// The build of the program; `None` for a sweep that was submitted to an older version.
     #[serde(default)]
     pub build: Option<Build>,
 }
 
-/// What a program was made of. Two programs of one build compute the same numbers on the same devices.
+/// What a program was built from. Two programs of one build compute the same numbers on the same devices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
-    /// The revision of the sources, as whoever built it named it.
+    /// The revision of the sources, as named at the build.
     pub revision: Option<String>,
     /// Hash of the lock file.
     pub lock: ContentHash,
@@ -172,31 +172,31 @@ pub struct Build {
     pub crates: Vec<String>,
 }
 
-/// A whole sweep: what the report is a function of.
+/// A whole sweep: the input of the report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepView {
     /// Id.
     pub id: SweepId,
     /// Name, as in the file.
     pub name: String,
-    /// Where its numbers come from.
+    /// The origin of its numbers.
     pub provenance: Provenance,
     /// Its cells, in the order of the plan.
     pub cells: Vec<Cell>,
     /// Its stages. Every stage of every cell is here.
     pub stages: BTreeMap<StageId, StageView>,
-    /// Set if it was cancelled: the cells, by position, that had ended before.
+    /// The cells, by position, that were final before the cancellation; `None` if the sweep was not cancelled.
     pub cancelled: Option<Vec<u32>>,
 }
 
 impl SweepView {
-    /// Whether it was cancelled.
+    /// Returns whether the sweep was cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.is_some()
     }
 
-    /// Where `cell` stands. On a cancelled sweep it is cancelled unless it had ended before, even if another
-    /// sweep brought its stages to an end.
+    /// Returns the state of `cell`. In a cancelled sweep a cell is cancelled unless it was final before, even if its
+    /// stages finish for another sweep.
     pub fn state(&self, cell: &Cell) -> CellState {
         if let Some(ended) = &self.cancelled {
             let had_ended = ended.iter().any(|place| self.cells.get(*place as usize) == Some(cell));
@@ -218,7 +218,7 @@ impl SweepView {
         }
     }
 
-    /// The failure that made `cell` fail, with the stage that it happened in.
+    /// Returns the failure that made `cell` fail, and the stage that failed.
     pub fn failure(&self, cell: &Cell) -> Option<(StageId, &Failure)> {
         cell.stages().find_map(|id| match self.stages.get(&id).map(|view| &view.status) {
             Some(StageStatus::Failed(failure)) => Some((id, failure)),
@@ -226,7 +226,7 @@ impl SweepView {
         })
     }
 
-    /// The result of a stage that has one.
+    /// Returns the result of a stage, if it has one.
     pub fn result(&self, stage: StageId) -> Option<&StageResult> {
         match self.stages.get(&stage).map(|view| &view.status) {
             Some(StageStatus::Succeeded(result)) => Some(result),

@@ -1,5 +1,5 @@
-//! What a worker daemon and its trainer process say to each other: one JSON object per line, orders
-//! on the trainer's standard input, reports on its standard output. The trainer touches no network.
+//! The protocol between a worker daemon and its trainer process: one JSON object per line, orders on the trainer's
+//! standard input, reports on its standard output. The trainer does not use the network.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,27 +15,27 @@ use crate::stage::Stage;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]
 pub enum Order {
-    /// Run a stage. One at a time; the trainer lives on for the next.
+    /// Run a stage. One at a time; after it the trainer waits for the next.
     Run(Box<Run>),
-    /// Stop the current stage at the next step, with a checkpoint where it trains.
+    /// Stop the current stage at the next step; a training stage writes a checkpoint first.
     Stop,
 }
 
 /// A stage to run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// What to do.
+    /// The stage.
     pub stage: Stage,
-    /// Where the data are on this machine.
+    /// Location of the data on this machine.
     pub source: Source,
     /// The data root that the source's path is relative to.
     pub data_root: PathBuf,
-    /// The folder that it is relative to instead, for data that were fetched.
+    /// For data that were fetched: the folder that the source's path is relative to instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetched: Option<PathBuf>,
     /// The folder of this stage: checkpoints and outputs. Made by the daemon.
     pub folder: PathBuf,
-    /// Where below the data root the weights file of the stage is, for a stage that starts from one.
+    /// Path of the stage's weights file, relative to the data root; for a stage that starts from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
     /// The parent stage's model, already fetched and verified.
@@ -44,12 +44,12 @@ pub struct Run {
     pub checkpoint: CheckpointPolicy,
 }
 
-/// When checkpoints are written and how many are kept.
+/// When checkpoints are written, and how many are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointPolicy {
     /// Seconds between checkpoints.
     pub every_seconds: f64,
-    /// How many are kept: at least two, so that a damaged one has a predecessor.
+    /// Number of checkpoints that are kept: at least two, so that a damaged one has a predecessor.
     pub keep: u32,
 }
 
@@ -69,7 +69,7 @@ pub enum Report {
     Started {
         /// Steps already taken.
         step: u64,
-        /// Steps in all.
+        /// All steps.
         total: u64,
     },
     /// New points, in the order in which they were made.

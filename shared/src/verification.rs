@@ -2,30 +2,30 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How far a finding goes.
+/// The kind of harm of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Harm {
-    /// Something that was acknowledged is not there.
+    /// Something that was acknowledged is missing.
     Lost,
-    /// Something is there twice.
+    /// Something occurs twice.
     Doubled,
-    /// Something is not as it must be.
+    /// Something else is wrong.
     Wrong,
 }
 
-/// A promise that does not hold.
+/// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// `I1` to `I12`.
     pub invariant: String,
-    /// How far it goes.
+    /// The kind of harm.
     pub harm: Harm,
-    /// Where, and what was seen.
+    /// The place and the observation.
     pub seen: String,
 }
 
-/// What was looked at.
+/// Counts of the checked items.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
     /// Cells.
@@ -40,14 +40,14 @@ pub struct Checked {
     pub artifacts: u64,
 }
 
-/// What came of it.
+/// The outcome of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verification {
     /// The sweep.
     pub sweep: String,
     /// The invariants that were checked.
     pub invariants: Vec<String>,
-    /// What was looked at.
+    /// Counts of the checked items.
     pub checked: Checked,
     /// Findings of things lost.
     pub lost: u64,

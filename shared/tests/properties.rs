@@ -1,4 +1,4 @@
-//! Sweep files of every shape: what is written is what is planned.
+//! Tests with sweep files of every shape: the plan has exactly what the file says.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +48,7 @@ impl Written {
         format!("{}%", f64::from(hundredths) / 100.0)
     }
 
-    /// The method and the seed that are left out together, if that leaves something.
+    /// Returns the method and the seed that are excluded together, if cells remain.
     fn left_out(&self) -> Option<(Method, u64)> {
         let (method, seed) = self.excluded?;
         let pair = (self.methods[method % self.methods.len()], self.seeds[seed % self.seeds.len()]);
@@ -100,7 +100,7 @@ proptest! {
         let used: BTreeSet<_> = plan.cells.iter().flat_map(|cell| cell.stages()).collect();
         let planned: BTreeSet<_> = plan.stages.iter().map(|stage| stage.id).collect();
         prop_assert_eq!(used, planned);
-        // A stage's id is the hash of what it is, also after it was stored and read.
+        // A stage's id is the hash of its content, also after it was stored and read.
         for stage in &plan.stages {
             let json = serde_json::to_string(&stage.stage).expect("plain data");
             let again: pretext_shared::stage::Stage = serde_json::from_str(&json).expect("what was just written");

@@ -81,7 +81,7 @@ async fn packs_at_the_edge() {
         let part = pb::PackPart { part: Some(header) };
         client.upload(tokio_stream::iter([part])).await.expect_err("nothing comes").message().to_owned()
     };
-    assert_eq!(upload(256 << 20).await, "0 bytes came, the header says 268435456");
+    assert_eq!(upload(256 << 20).await, "0 bytes arrived, the header announced 268435456");
     assert!(upload((256 << 20) + 1).await.contains("at most"));
 }
 

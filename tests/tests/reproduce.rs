@@ -52,7 +52,7 @@ fn a_report_is_reproduced_to_the_bit_and_a_forged_one_is_not() {
 
     // A state that another run filled proves nothing; neither do other data.
     let used = coordinator(&folder, &["reproduce", "first/results.json", "--state-dir", "other"]).expect(2);
-    assert!(used.stderr.contains("a reproduction begins with nothing"), "{used:?}");
+    assert!(used.stderr.contains("a reproduction starts in an empty folder"), "{used:?}");
     forged["provenance"]["dataset"]["fingerprint"] = Value::from("0".repeat(64));
     folder.file("elsewhere.json", &forged.to_string());
     let elsewhere = coordinator(&folder, &["reproduce", "elsewhere.json", "--state-dir", "third"]).expect(2);

@@ -235,7 +235,7 @@ fn the_password_of_the_store_is_replaced_without_a_restart() {
     until("it leads", || (server.ask(&folder, &["status"]).code == 0).then_some(()));
     redis.restart_with("new");
     let log = || read(&folder.path("serve.log"));
-    until("the connection is gone", || log().contains("the store fails; trying again").then_some(()));
+    until("the connection is gone", || log().contains("the store fails; retrying").then_some(()));
     // The server now refuses the old password. It had the new one first, and the coordinator did not give up.
     folder.file("password", "new\n");
     until("the store answers again", || log().contains("the store answers again").then_some(()));

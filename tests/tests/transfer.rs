@@ -24,7 +24,7 @@ fn pretext_reads_other_images_and_the_report_says_so() {
     }
     folder.file("sweep.yaml", SWEEP);
     let plan = coordinator(&folder, &["plan", "sweep.yaml", "--data-root", "data"]).expect(0);
-    assert!(plan.stdout.contains("pretext data: another data set than the labels'"), "{plan:?}");
+    assert!(plan.stdout.contains("pretext data: a separate data set"), "{plan:?}");
     let arguments = ["run", "sweep.yaml", "--smoke", "--device", "cpu", "--data-root", "data", "--out", "report"];
     coordinator(&folder, &arguments).expect(0);
     let text = std::fs::read_to_string(folder.path("report/results.json")).expect("a report");

@@ -1,5 +1,5 @@
-//! How much is taken: the size of one artifact, and of all together. What is on its way counts from its announcement, so
-//! that many uploads at a time cannot pass the quota together.
+//! Limits on artifacts: the size of one, and of all together. An upload counts from its announcement, so that several
+//! uploads together cannot exceed the quota.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,15 +9,15 @@ use pretext_shared::ids::ArtifactId;
 
 use super::ArtifactError;
 
-/// Largest artifact unless another limit is set. A bucket takes 10,000 parts of 8 MiB.
+/// Default limit of the size of an artifact, in bytes. A bucket takes 10,000 parts of 8 MiB.
 const LARGEST: u64 = 16 << 30;
 
-/// What a store takes.
+/// The limits of an artifact store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArtifactLimits {
-    /// Bytes of one artifact.
+    /// Most bytes of one artifact.
     pub artifact: u64,
-    /// Bytes of all together; `None` for as much as the home holds.
+    /// Most bytes of all artifacts together; `None` for no limit.
     pub quota: Option<u64>,
 }
 
@@ -27,20 +27,20 @@ impl Default for ArtifactLimits {
     }
 }
 
-/// Keeps the count.
+/// Counts the bytes of stored and announced artifacts.
 #[derive(Debug)]
 pub(super) struct Allowance {
     limits: ArtifactLimits,
     tally: Mutex<Tally>,
 }
 
-/// Empty where there is no quota.
+/// Size of each stored artifact; empty if there is no quota.
 #[derive(Debug, Default)]
 struct Tally {
     sizes: BTreeMap<ArtifactId, u64>,
     /// The sum of `sizes`.
     kept: u64,
-    /// Announced and not there yet.
+    /// Bytes that are announced and not stored yet.
     promised: u64,
 }
 
@@ -49,7 +49,7 @@ impl Allowance {
         Self { limits, tally: Mutex::default() }
     }
 
-    /// Whether there is a quota.
+    /// Returns whether there is a quota.
     pub(super) fn counts(&self) -> bool {
         self.limits.quota.is_some()
     }
@@ -58,14 +58,14 @@ impl Allowance {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts what is there.
+    /// Counts the stored artifacts.
     pub(super) fn count(&self, held: &[StoredArtifact]) {
         let mut tally = self.tally();
         tally.sizes = held.iter().map(|held| (held.artifact, held.bytes)).collect();
         tally.kept = tally.sizes.values().sum();
     }
 
-    /// Room for an artifact that was announced.
+    /// Reserves room for an announced artifact.
     pub(super) fn admit(self: &Arc<Self>, length: u64) -> Result<Promise, ArtifactError> {
         if length > self.limits.artifact {
             return Err(ArtifactError::TooLarge { length, limit: self.limits.artifact });
@@ -81,7 +81,7 @@ impl Allowance {
         Ok(Promise { allowance: self.clone(), length })
     }
 
-    /// An artifact is gone.
+    /// Takes a removed artifact out of the count.
     pub(super) fn forget(&self, id: ArtifactId) {
         let mut tally = self.tally();
         if let Some(bytes) = tally.sizes.remove(&id) {
@@ -90,7 +90,7 @@ impl Allowance {
     }
 }
 
-/// Room that an upload has; given back when it is dropped.
+/// Room that is reserved for an upload; released on drop.
 #[derive(Debug)]
 pub(super) struct Promise {
     allowance: Arc<Allowance>,
@@ -98,7 +98,7 @@ pub(super) struct Promise {
 }
 
 impl Promise {
-    /// The artifact is there.
+    /// Counts the artifact as stored.
     pub(super) fn keep(self, id: ArtifactId) {
         if self.allowance.counts() {
             let mut tally = self.allowance.tally();
@@ -138,7 +138,7 @@ mod tests {
         assert!(matches!(allowance.admit(1), Err(ArtifactError::Full { used: 10, .. })));
         drop(first);
         allowance.admit(6).expect("the first one was given up").keep(id("new"));
-        assert!(allowance.admit(1).is_err(), "what is there counts once, and does count");
+        assert!(allowance.admit(1).is_err(), "stored bytes count exactly once");
         allowance.forget(id("old"));
         allowance.forget(id("old"));
         allowance.admit(4).expect("one is gone").keep(id("new"));

@@ -1,8 +1,8 @@
 //! Artifacts in a bucket of S3-compatible storage, under the keys that they have in a directory: `PREFIX/XX/YYYY…`.
 //!
-//! A small artifact is held in memory until its hash is known and put at once, on the condition that it is not there. A
-//! large one is sent in parts, of which nobody sees anything before the upload is completed; that is done after its hash
-//! is known. Requests that fail in a way that may pass are sent again with back-off for [`PATIENCE`].
+//! A small artifact stays in memory until its hash is checked, and is then put in one request, on the condition that it
+//! does not exist. A large one is sent in parts, which nobody can see until the upload is completed; it is completed
+//! after its hash is checked. Requests with a transient failure are repeated with back-off for [`PATIENCE`].
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -22,16 +22,16 @@ use super::credentials::CredentialsFile;
 use super::place::BucketAddress;
 use super::{ArtifactError, AwsVariables, Pieces};
 
-/// Larger artifacts are sent in parts of this size: the least that S3 allows is 5 MiB, and the most are 10,000 parts.
+/// Size of the parts of larger artifacts, in bytes: S3 allows no less than 5 MiB, and at most 10,000 parts.
 const PART: usize = 8 << 20;
-/// Uploads at a time: each has at most two parts in memory. Others wait.
+/// Most simultaneous uploads: each has at most two parts in memory. Others wait.
 const UPLOADS: usize = 16;
-/// How long a request is sent again. After that its caller is told, and decides.
+/// How long a failing request is repeated. After that the caller gets the error, and decides.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Before a list that was cut off begins again.
+/// Pauses before a listing that broke off starts again.
 const LIST_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 const CONNECT: Duration = Duration::from_secs(5);
-/// The longest silence of a server, while a part is sent to it too.
+/// Longest silence of a server, also while a part is sent to it.
 const SILENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone)]
@@ -42,13 +42,13 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// The bucket, which is not asked anything yet.
+    /// Returns the bucket, without a request to the server.
     pub(super) async fn open(address: &BucketAddress, variables: &AwsVariables) -> Result<Self, ArtifactError> {
         let store = Arc::new(connect(address, variables).await?);
         Ok(Self { store, address: address.clone(), uploads: Arc::new(Semaphore::new(UPLOADS)) })
     }
 
-    /// Tries everything that will be done: looks for an object that is not there, puts it, puts it again, and removes it.
+    /// Tries all operations that are needed: looks for a missing object, puts it, puts it again, and removes it.
     pub(super) async fn probe(&self) -> Result<(), ArtifactError> {
         let key = self.key(&format!("probe-{}", uuid::Uuid::now_v7()));
         match self.store.head(&key).await {
@@ -62,8 +62,8 @@ impl Bucket {
         }
         match put().await {
             Err(Error::AlreadyExists { .. }) => {}
-            // Nothing is wrong with what is kept: the same name has the same content.
-            Ok(_) => tracing::warn!(bucket = %self.address, "the server puts objects that are there already once more"),
+            // The stored data are still right: the same name has the same content.
+            Ok(_) => tracing::warn!(bucket = %self.address, "the server accepts a second write of an existing object"),
             Err(cause) => return Err(self.failed("write to", None)(cause)),
         }
         self.store.delete(&key).await.map_err(self.failed("remove an object from", None))
@@ -82,7 +82,7 @@ impl Bucket {
         self.key(&format!("{}/{}", &name[..2], &name[2..]))
     }
 
-    /// The error of something that was tried on an artifact, or on the bucket.
+    /// Returns the error of an action on an artifact, or on the bucket.
     fn failed(&self, action: &'static str, id: Option<ArtifactId>) -> impl FnOnce(Error) -> ArtifactError + use<> {
         let place = match id {
             Some(id) => format!("artifact {} in {}", id.short(), self.address),
@@ -102,9 +102,9 @@ impl Bucket {
         }
     }
 
-    /// Waits while too many uploads are under way.
+    /// Begins an upload. Waits while there are too many others.
     pub(super) async fn draft(&self, id: ArtifactId) -> Draft {
-        // The semaphore is never closed.
+        // The semaphore is never closed, so this cannot fail.
         let place = self.uploads.clone().acquire_owned().await.ok();
         Draft { bucket: self.clone(), id, buffer: Vec::new(), multipart: None, _place: place }
     }
@@ -123,11 +123,12 @@ impl Bucket {
         }
     }
 
-    /// All pages of the list. Where one is cut off half way, the list begins again: the client repeats requests alone.
+    /// Returns all pages of the listing. If a page fails, the listing starts again: the client repeats only single
+    /// requests.
     pub(super) async fn list(&self) -> Result<Vec<StoredArtifact>, ArtifactError> {
         for pause in LIST_PAUSES {
             match self.try_list().await {
-                Err(error) => tracing::info!(%error, "listing again"),
+                Err(error) => tracing::info!(%error, "the listing failed and starts again"),
                 listed => return listed,
             }
             tokio::time::sleep(pause).await;
@@ -135,7 +136,7 @@ impl Bucket {
         self.try_list().await
     }
 
-    /// Objects whose keys are not those of artifacts are somebody else's.
+    /// Skips objects whose keys are not artifact names: they belong to somebody else.
     async fn try_list(&self) -> Result<Vec<StoredArtifact>, ArtifactError> {
         let prefix = (!self.address.prefix.is_empty()).then(|| Path::from(self.address.prefix.as_str()));
         let mut objects = self.store.list(prefix.as_ref());
@@ -159,9 +160,9 @@ impl Bucket {
     }
 }
 
-/// A client of the bucket, with what the variables say.
+/// Returns a client of the bucket, with the settings of the variables.
 async fn connect(address: &BucketAddress, variables: &AwsVariables) -> Result<AmazonS3, ArtifactError> {
-    // The client's TLS runs on the provider of the process; if there is one already, it is this one.
+    // The client uses the TLS provider of the process; if one is installed already, it is the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let allows_http = plain_text(variables)?;
     let backoff =
@@ -170,16 +171,16 @@ async fn connect(address: &BucketAddress, variables: &AwsVariables) -> Result<Am
         .with_allow_http(allows_http)
         .with_connect_timeout(CONNECT)
         .with_read_timeout(SILENCE)
-        // A large artifact may take any time, as long as it goes on.
+        // A large artifact may take any time, as long as data flow.
         .with_timeout_disabled();
     let mut builder = AmazonS3Builder::new()
         .with_client_options(client)
         .with_retry(RetryConfig { backoff, max_retries: 20, retry_timeout: PATIENCE })
         .with_conditional_put(S3ConditionalPut::ETagMatch)
-        // One request for each: every server knows that one.
+        // One request per object: every server supports that.
         .with_disable_bulk_delete(true);
     for (name, value) in variables.iter() {
-        // What `AWS_ALLOW_HTTP` says is decided already; names that are unknown here are for other programs.
+        // `AWS_ALLOW_HTTP` is handled above; unknown names are meant for other programs.
         if let Ok(key) = name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>()
             && name != "AWS_ALLOW_HTTP"
         {
@@ -191,7 +192,7 @@ async fn connect(address: &BucketAddress, variables: &AwsVariables) -> Result<Am
     if let Some(path) = variables.get("AWS_SHARED_CREDENTIALS_FILE").filter(|_| !has_keys) {
         let profile = variables.get("AWS_PROFILE").unwrap_or("default").to_owned();
         let file = CredentialsFile { path: path.into(), profile };
-        // Now too, so that a mistake is said at once.
+        // Read the credentials now too, so that a mistake is reported at the start.
         file.read().await?;
         builder = builder.with_credentials(Arc::new(file));
     }
@@ -202,13 +203,13 @@ async fn connect(address: &BucketAddress, variables: &AwsVariables) -> Result<Am
     })
 }
 
-/// Whether the server is asked in plain text: on loopback, or where that was said in words.
+/// Returns whether requests use plain text: on loopback, or if `AWS_ALLOW_HTTP` allows it.
 fn plain_text(variables: &AwsVariables) -> Result<bool, ArtifactError> {
     let endpoints = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"];
     let Some(endpoint) = endpoints.iter().find_map(|name| variables.get(name)) else { return Ok(false) };
     let url: http::Uri = endpoint
         .parse()
-        .map_err(|_| ArtifactError::Settings(format!("AWS_ENDPOINT_URL is no URL: `{}`", endpoint.escape_debug())))?;
+        .map_err(|_| ArtifactError::Settings(format!("AWS_ENDPOINT_URL is not a URL: `{}`", endpoint.escape_debug())))?;
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
     match url.scheme_str() {
         Some("https") => Ok(false),
@@ -218,7 +219,7 @@ fn plain_text(variables: &AwsVariables) -> Result<bool, ArtifactError> {
             Ok(true)
         }
         Some("http") => Err(ArtifactError::Settings(format!(
-            "{endpoint} is plain text: anybody on the way can read and change artifacts. Use https://, or say \
+            "{endpoint} uses plain text: anyone on the network path can read and change artifacts. Use https://, or set \
              AWS_ALLOW_HTTP=true"
         ))),
         _ => Err(ArtifactError::Settings(format!(
@@ -228,27 +229,27 @@ fn plain_text(variables: &AwsVariables) -> Result<bool, ArtifactError> {
     }
 }
 
-/// Content on its way into the bucket.
+/// An upload into the bucket.
 #[derive(Debug)]
 pub(super) struct Draft {
     bucket: Bucket,
     id: ArtifactId,
-    /// What was not sent yet.
+    /// Content that was not sent yet.
     buffer: Vec<u8>,
     multipart: Option<Multipart>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
-/// An upload in parts. Its parts stay at the server until it is completed or aborted.
+/// An upload in parts. The server keeps the parts until the upload is completed or aborted.
 #[derive(Debug)]
 struct Multipart {
     upload: Box<dyn MultipartUpload>,
-    /// The part that is on its way.
+    /// The part that is being sent.
     sending: Option<JoinHandle<object_store::Result<()>>>,
 }
 
 impl Multipart {
-    /// Waits for the part that is on its way.
+    /// Waits until the part is sent.
     async fn sent(&mut self) -> object_store::Result<()> {
         match self.sending.take() {
             None => Ok(()),
@@ -262,13 +263,13 @@ impl Multipart {
         Ok(())
     }
 
-    /// Gives the parts up. If the server does not hear it, its own rules for uploads that were not completed must clear
-    /// them.
+    /// Aborts the upload. If the server does not receive this request, its own rules for incomplete uploads must remove
+    /// the parts.
     async fn abort(mut self) {
-        // A part that arrived after the abortion would stay.
+        // A part that arrives after the abort would stay.
         let _ = self.sent().await;
         if let Err(error) = self.upload.abort().await {
-            tracing::warn!(%error, "the parts of an upload that was given up stay in the bucket");
+            tracing::warn!(%error, "the parts of an aborted upload stay in the bucket");
         }
     }
 }
@@ -298,18 +299,18 @@ impl Draft {
     }
 
     fn failed(&self) -> impl FnOnce(Error) -> ArtifactError + use<> {
-        // Without the id: that a bucket is not there is not that an artifact is not there.
+        // Without the id: a missing bucket must not look like a missing artifact.
         self.bucket.failed("write to", None)
     }
 
-    /// Makes the content visible; its hash has been checked.
+    /// Makes the content visible. Its hash has been checked.
     pub(super) async fn finish(mut self) -> Result<(), ArtifactError> {
         let last = std::mem::take(&mut self.buffer);
         let Some(multipart) = &mut self.multipart else {
             let key = self.bucket.key_of(self.id);
             return match self.bucket.store.put_opts(&key, last.into(), PutMode::Create.into()).await {
                 Ok(_) => Ok(()),
-                // The same content; or somebody else is about to put it, and may yet fail.
+                // Either the same content is stored, or another upload of it is in progress and may still fail.
                 Err(Error::AlreadyExists { .. }) if self.bucket.has(self.id).await? => Ok(()),
                 Err(cause) => Err(self.failed()(cause)),
             };
@@ -328,7 +329,7 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         let Some(multipart) = self.multipart.take() else { return };
-        // Outside a runtime nobody is left to tell the server.
+        // Outside a runtime the server cannot be told.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(multipart.abort());
         }

@@ -1,5 +1,5 @@
-//! Credentials from a file in the usual form, which `AWS_SHARED_CREDENTIALS_FILE` names. It is read again for every request:
-//! a file that was replaced needs no restart.
+//! Reads credentials from a file in the usual AWS format, which `AWS_SHARED_CREDENTIALS_FILE` names. The file is read
+//! again for every request, so a replaced file needs no restart.
 //!
 //! ```text
 //! [default]
@@ -26,12 +26,12 @@ pub(super) struct CredentialsFile {
 }
 
 impl CredentialsFile {
-    /// What the file says now.
+    /// Returns the present content of the file.
     pub(super) async fn read(&self) -> Result<AwsCredential, ArtifactError> {
         let text = tokio::fs::read_to_string(&self.path).await.map_err(disk("read", &self.path))?;
         parse(&text, &self.profile).ok_or_else(|| {
             ArtifactError::Settings(format!(
-                "{} has no aws_access_key_id and aws_secret_access_key below [{}]: AWS_SHARED_CREDENTIALS_FILE names it, \
+                "{} has no aws_access_key_id and aws_secret_access_key below [{}]: AWS_SHARED_CREDENTIALS_FILE names the file, \
                  AWS_PROFILE the section",
                 self.path.display(),
                 self.profile

@@ -1,4 +1,4 @@
-//! Artifacts in a directory: `XX/YYYY…`, the two halves of the name. What is on its way in is in `incoming/`.
+//! Artifacts in a directory: `XX/YYYY…`, the two parts of the name. Uploads in progress are in `incoming/`.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -17,7 +17,7 @@ pub(super) struct Directory {
     root: PathBuf,
 }
 
-/// Work on the disk, away from the threads that answer calls.
+/// Runs `work` on the disk, outside the threads that answer calls.
 async fn blocking<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce() -> Result<T, ArtifactError> + Send + 'static,
@@ -27,14 +27,14 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl Directory {
-    /// The directory `root`, made if it is not there.
+    /// Opens the directory `root`, which is created if it is missing.
     pub(super) async fn open(root: &Path) -> Result<Self, ArtifactError> {
         let incoming = root.join("incoming");
         tokio::fs::create_dir_all(&incoming).await.map_err(disk("make", &incoming))?;
         Ok(Self { root: root.to_owned() })
     }
 
-    /// Removes what uploads left that a former process did not end.
+    /// Removes what unfinished uploads of a former process left.
     pub(super) async fn clear_incoming(&self) -> Result<(), ArtifactError> {
         let incoming = self.root.join("incoming");
         tokio::fs::remove_dir_all(&incoming).await.map_err(disk("clear", &incoming))?;
@@ -84,7 +84,7 @@ impl Directory {
     }
 }
 
-/// Files whose names are not those of artifacts are somebody else's.
+/// Skips files whose names are not artifact names: they belong to somebody else.
 fn list(root: &Path) -> Result<Vec<StoredArtifact>, ArtifactError> {
     let now = SystemTime::now();
     let mut found = Vec::new();
@@ -99,7 +99,7 @@ fn list(root: &Path) -> Result<Vec<StoredArtifact>, ArtifactError> {
             let Some(artifact) = artifact else { continue };
             let facts = match file.metadata() {
                 Ok(facts) => facts,
-                // Removed meanwhile.
+                // The file was removed meanwhile.
                 Err(cause) if cause.kind() == ErrorKind::NotFound => continue,
                 Err(cause) => return Err(disk("look at", &file.path())(cause)),
             };
@@ -127,7 +127,7 @@ impl Draft {
         self.file.write_all(piece).await.map_err(disk("write", &self.temporary))
     }
 
-    /// Fsync, rename, fsync of the folder. A file that is there has the same content.
+    /// Syncs the file, renames it, syncs the folder. If the file exists already, it has the same content.
     pub(super) async fn finish(mut self) -> Result<(), ArtifactError> {
         self.file.flush().await.map_err(disk("write", &self.temporary))?;
         self.file.sync_all().await.map_err(disk("sync", &self.temporary))?;
@@ -147,8 +147,7 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // After `finish` the file is gone; after anything else it must go, and if it cannot, the next
-        // start clears it.
+        // After `finish` the file is gone. Otherwise it must be removed; if that fails, the next start removes it.
         let _ = fs::remove_file(&self.temporary);
     }
 }

@@ -1,4 +1,4 @@
-//! Why an artifact could not be kept or read.
+//! Errors of the artifact store.
 
 use std::error::Error;
 use std::io;
@@ -9,75 +9,73 @@ use pretext_shared::ids::ArtifactId;
 /// See the module.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
-    /// The disk said no.
+    /// The disk failed.
     #[error("cannot {action} {path}: {cause}", path = path.display())]
     Disk {
-        /// What was tried.
+        /// The failed action.
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         cause: io::Error,
     },
-    /// The bucket's server said no, or nothing.
+    /// The bucket's server refused, or did not answer.
     #[error("cannot {action} {place}: {}", reason(cause))]
     Bucket {
-        /// What was tried.
+        /// The failed action.
         action: &'static str,
-        /// On what.
+        /// The artifact or the bucket.
         place: String,
-        /// Why not.
+        /// The cause.
         cause: Box<object_store::Error>,
     },
-    /// A bucket cannot be reached as it is described.
+    /// The settings for the bucket are not usable.
     #[error("{0}")]
     Settings(String),
-    /// The content is not what its name says.
-    #[error("the content of artifact {} hashes to {}: it was damaged on the way", expected.short(), found.short())]
+    /// The content does not match the artifact's name.
+    #[error("the content of artifact {} has the hash {}: it was damaged on the way", expected.short(), found.short())]
     Mismatch {
         /// The name.
         expected: ArtifactId,
-        /// What the content hashes to.
+        /// The hash of the content.
         found: ArtifactId,
     },
-    /// More or less came than was announced.
-    #[error("{found} bytes came, the header says {announced}")]
+    /// The content is longer or shorter than announced.
+    #[error("{found} bytes arrived, the header announced {announced}")]
     Length {
-        /// What was announced.
+        /// The announced length, in bytes.
         announced: u64,
-        /// What came, so far as it was taken.
+        /// The bytes that arrived until the error.
         found: u64,
     },
-    /// It is not there.
-    #[error("no artifact {}", .0.short())]
+    /// The artifact is not stored.
+    #[error("there is no artifact {}", .0.short())]
     Missing(ArtifactId),
-    /// Larger than any artifact may be.
-    #[error(
-        "an artifact of {length} bytes is more than the {limit} that this coordinator takes: --artifact-limit of `serve`"
-    )]
+    /// The artifact is larger than the limit.
+    #[error("an artifact of {length} bytes exceeds the limit of {limit}: `serve --artifact-limit` sets the limit")]
     TooLarge {
-        /// Its length.
+        /// Its length, in bytes.
         length: u64,
-        /// The most.
+        /// The limit, in bytes.
         limit: u64,
     },
-    /// There is no room left.
+    /// The quota is exhausted.
     #[error(
-        "the artifact store has {used} of its {quota} bytes, no room for {length} more: `coordinator gc` makes room, \
-         --artifact-quota of `serve` is the limit"
+        "the artifact store uses {used} of its {quota} bytes and has no room for {length} more: make room with `coordinator gc`, \
+         or raise `serve --artifact-quota`"
     )]
     Full {
-        /// The length of what came.
+        /// The length of the refused artifact, in bytes.
         length: u64,
-        /// What is there, and what is on its way.
+        /// Bytes of stored and announced artifacts.
         used: u64,
-        /// The most.
+        /// The quota, in bytes.
         quota: u64,
     },
 }
 
 impl ArtifactError {
-    /// The class of the error, for logs and scripts.
+    /// Returns the class of the error, for logs and scripts.
     pub fn code(&self) -> &'static str {
         match self {
             ArtifactError::Disk { .. } => "disk",
@@ -96,9 +94,8 @@ impl ArtifactError {
         }
     }
 
-    /// Whether the same again may be answered another way. A bucket that refuses may be mended without anybody who asks for
-    /// artifacts knowing (a credential that was replaced, a server that came back); a full disk is told at once, for others
-    /// have room.
+    /// Returns whether a retry may succeed. A bucket may recover without the caller's knowledge (replaced credentials,
+    /// a restarted server). A full disk is reported at once: the caller may find room elsewhere.
     pub fn can_be_retried(&self) -> bool {
         matches!(self, ArtifactError::Bucket { .. })
     }
@@ -109,7 +106,7 @@ pub(super) fn disk(action: &'static str, path: &Path) -> impl FnOnce(io::Error) 
     move |cause| ArtifactError::Disk { action, path, cause }
 }
 
-/// What a server said, or what happened on the way to it, without the layers of clients around it.
+/// Returns what the server answered, or what failed on the way to it, without the layers of the client.
 fn reason(error: &object_store::Error) -> String {
     let mut innermost: &dyn Error = error;
     while let Some(source) = innermost.source() {

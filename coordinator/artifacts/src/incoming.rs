@@ -1,11 +1,11 @@
-//! An artifact on its way in.
+//! The upload of an artifact.
 
 use pretext_shared::ids::{ArtifactId, ContentHash};
 
 use super::allowance::Promise;
 use super::{ArtifactError, bucket, directory};
 
-/// An artifact on its way in. Dropped before [`Incoming::finish`], it leaves nothing.
+/// An upload of an artifact. If it is dropped before [`Incoming::finish`], it leaves nothing.
 #[derive(Debug)]
 pub struct Incoming {
     id: ArtifactId,
@@ -16,7 +16,7 @@ pub struct Incoming {
     promise: Promise,
 }
 
-/// Content that nobody sees yet.
+/// Content that is not visible yet.
 #[derive(Debug)]
 pub(super) enum Draft {
     File(directory::Draft),
@@ -28,10 +28,10 @@ impl Incoming {
         Self { id, announced, found: 0, hasher: blake3::Hasher::new(), draft, promise }
     }
 
-    /// The next piece.
+    /// Writes the next piece.
     ///
     /// # Errors
-    /// When more comes than was announced, or the home says no.
+    /// If there is more content than was announced, or if the storage fails.
     pub async fn write(&mut self, piece: &[u8]) -> Result<(), ArtifactError> {
         self.found += piece.len() as u64;
         if self.found > self.announced {
@@ -44,10 +44,10 @@ impl Incoming {
         }
     }
 
-    /// Checks the content against its name, and makes it durable and visible, in this order.
+    /// Checks the content against its name, then makes it durable, then visible.
     ///
     /// # Errors
-    /// When it is not what was announced (then nothing is left of it), or the home says no.
+    /// If the content is not what was announced (it is removed then), or if the storage fails.
     pub async fn finish(self) -> Result<(), ArtifactError> {
         let Self { id, announced, found, hasher, draft, promise } = self;
         if found != announced {

@@ -1,8 +1,8 @@
-//! Artifacts: checkpoints, models and reports, named by the hash of their content. They live in a directory or in a
-//! bucket of S3-compatible storage; what holds of one home holds of the other (`tests/tests/artifacts.rs`).
+//! Artifacts: checkpoints, models and reports, named by the hash of their content. They are stored in a directory or in
+//! a bucket of S3-compatible storage, with the same guarantees (`tests/tests/artifacts.rs`).
 //!
-//! Content is checked against its name before anybody can see it, so what is there is whole, and putting it there twice is
-//! the same as once. Nothing is ever changed.
+//! Content becomes visible only after its hash was checked, so every visible artifact is complete. Storing it twice is
+//! the same as storing it once. Artifacts never change.
 
 mod allowance;
 mod bucket;
@@ -29,26 +29,26 @@ pub use self::incoming::Incoming;
 pub use self::pieces::Pieces;
 pub use self::place::{AwsVariables, Place};
 
-/// Where artifacts are kept and how much of them.
+/// Location and limits of the artifacts.
 #[derive(Debug, Clone)]
 pub struct ArtifactOptions {
-    /// The home.
+    /// The folder or bucket.
     pub place: Place,
-    /// How a bucket is reached.
+    /// Settings of the connection to a bucket.
     pub variables: AwsVariables,
-    /// How much is taken.
+    /// The limits.
     pub limits: ArtifactLimits,
 }
 
 impl ArtifactOptions {
-    /// In a folder, with no other limit than its disk.
+    /// Returns options for a folder, without limits.
     pub fn in_folder(folder: impl Into<std::path::PathBuf>) -> Self {
         let (variables, limits) = (AwsVariables::default(), ArtifactLimits::default());
         Self { place: Place::Directory(folder.into()), variables, limits }
     }
 }
 
-/// The artifact store. Copies are of one store.
+/// The artifact store. Clones share one store.
 #[derive(Debug, Clone)]
 pub struct Artifacts(Arc<Inner>);
 
@@ -56,7 +56,7 @@ pub struct Artifacts(Arc<Inner>);
 struct Inner {
     home: Home,
     allowance: Arc<Allowance>,
-    /// Held while a reference to an artifact that is there becomes durable; see [`Artifacts::alone`].
+    /// Held while a reference to a stored artifact becomes durable; see [`Artifacts::alone`].
     references: RwLock<()>,
 }
 
@@ -67,10 +67,10 @@ enum Home {
 }
 
 impl Artifacts {
-    /// Opens the store; a folder is made if it is not there. What others have under way there is left alone.
+    /// Opens the store; a folder is created if it is missing. Uploads by other processes are not touched.
     ///
     /// # Errors
-    /// When the folder cannot be made, or it is not said how the bucket is reached.
+    /// If the folder cannot be made, or if settings of the bucket are missing.
     pub async fn open(options: &ArtifactOptions) -> Result<Self, ArtifactError> {
         let home = match &options.place {
             Place::Directory(root) => Home::Directory(Directory::open(root).await?),
@@ -80,10 +80,10 @@ impl Artifacts {
         Ok(Self(Arc::new(Inner { home, allowance, references: RwLock::new(()) })))
     }
 
-    /// Sees that a bucket can be written, before anything depends on it.
+    /// Checks that a bucket can be written, before anything depends on it.
     ///
     /// # Errors
-    /// A sentence about what is missing: a server, a bucket, a right.
+    /// A message that says what is missing: a server, a bucket, a right.
     pub async fn probe(&self) -> Result<(), ArtifactError> {
         match &self.0.home {
             Home::Directory(_) => Ok(()),
@@ -91,11 +91,11 @@ impl Artifacts {
         }
     }
 
-    /// From here on this process alone puts artifacts there: what a former one left half done is cleared, and where there is
-    /// a quota, what is there is counted.
+    /// Starts the writing: from here on only this process writes artifacts. Removes unfinished uploads of former
+    /// processes, and counts the stored artifacts if there is a quota.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// If the store cannot be read.
     pub async fn begin(&self) -> Result<(), ArtifactError> {
         if let Home::Directory(directory) = &self.0.home {
             directory.clear_incoming().await?;
@@ -106,7 +106,7 @@ impl Artifacts {
         Ok(())
     }
 
-    /// Whether the artifact is there.
+    /// Returns whether the artifact is stored.
     pub async fn has(&self, id: ArtifactId) -> Result<bool, ArtifactError> {
         match &self.0.home {
             Home::Directory(directory) => directory.has(id).await,
@@ -117,7 +117,7 @@ impl Artifacts {
     /// Begins to receive an artifact of `length` bytes.
     ///
     /// # Errors
-    /// When that is more than is taken, or the home says no.
+    /// If the length exceeds a limit, or if the storage fails.
     pub async fn receive(&self, id: ArtifactId, length: u64) -> Result<Incoming, ArtifactError> {
         let promise = self.0.allowance.admit(length)?;
         let draft = match &self.0.home {
@@ -127,7 +127,7 @@ impl Artifacts {
         Ok(Incoming::new(id, length, draft, promise))
     }
 
-    /// The content in pieces; the receiver checks the hash.
+    /// Returns the content in pieces; the receiver checks the hash.
     pub async fn pieces(&self, id: ArtifactId) -> Result<Pieces, ArtifactError> {
         match &self.0.home {
             Home::Directory(directory) => directory.pieces(id).await,
@@ -135,7 +135,7 @@ impl Artifacts {
         }
     }
 
-    /// The whole content, checked against its name.
+    /// Returns the whole content, checked against its name.
     pub async fn read(&self, id: ArtifactId) -> Result<Vec<u8>, ArtifactError> {
         let mut pieces = self.pieces(id).await?;
         let mut content = Vec::new();
@@ -146,12 +146,12 @@ impl Artifacts {
         if found == id { Ok(content) } else { Err(ArtifactError::Mismatch { expected: id, found }) }
     }
 
-    /// The same for a thread of the runtime that may block.
+    /// The same as [`Artifacts::read`], for a thread that may block.
     pub fn blocking_read(&self, id: ArtifactId) -> Result<Vec<u8>, ArtifactError> {
         tokio::runtime::Handle::current().block_on(self.read(id))
     }
 
-    /// Removes an artifact. One that is not there is not an error.
+    /// Removes an artifact. A missing artifact is not an error.
     pub async fn remove(&self, id: ArtifactId) -> Result<(), ArtifactError> {
         match &self.0.home {
             Home::Directory(directory) => directory.remove(id).await?,
@@ -161,7 +161,7 @@ impl Artifacts {
         Ok(())
     }
 
-    /// Everything that is there. Uploads that are under way are not.
+    /// Returns all stored artifacts, without uploads in progress.
     pub async fn list(&self) -> Result<Vec<StoredArtifact>, ArtifactError> {
         match &self.0.home {
             Home::Directory(directory) => directory.list().await,
@@ -169,12 +169,13 @@ impl Artifacts {
         }
     }
 
-    /// Held from the moment at which an artifact is seen to be there until a reference to it is durable.
+    /// Returns a lock that allows references: held from the check that an artifact exists until a reference to it is
+    /// durable.
     pub async fn referring(&self) -> RwLockReadGuard<'_, ()> {
         self.0.references.read().await
     }
 
-    /// Held from the moment at which nothing is seen to refer to an artifact until it is removed.
+    /// Returns a lock that excludes references: held while an artifact is checked and, if it is garbage, removed.
     pub async fn alone(&self) -> RwLockWriteGuard<'_, ()> {
         self.0.references.write().await
     }

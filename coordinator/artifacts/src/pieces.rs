@@ -1,4 +1,4 @@
-//! An artifact on its way out.
+//! The download of an artifact.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use tokio_stream::{Stream, StreamExt};
 use super::ArtifactError;
 use super::error::disk;
 
-/// How much of a file is read at a time.
+/// Bytes of a file that are read at a time.
 const PIECE: usize = 256 << 10;
 
-/// The content of an artifact, in order and in pieces that are never empty. No more than a piece is in memory.
+/// The content of an artifact, in order and in pieces that are never empty. At most one piece is in memory.
 pub struct Pieces(Source);
 
 enum Source {
@@ -30,10 +30,10 @@ impl Pieces {
         Self(Source::Object(Box::pin(stream.filter(|piece| !piece.as_ref().is_ok_and(Vec::is_empty)))))
     }
 
-    /// The next piece; `None` after the last.
+    /// Returns the next piece; `None` after the last.
     ///
     /// # Errors
-    /// When the home cannot go on. Nothing follows then.
+    /// If the storage fails. No piece follows then.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, ArtifactError> {
         match &mut self.0 {
             Source::File(file, path) => {

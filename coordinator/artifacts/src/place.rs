@@ -1,11 +1,11 @@
-//! Where artifacts are kept, in words.
+//! Parses where artifacts are stored: a folder, or a bucket as `s3://BUCKET/PREFIX`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A home of artifacts: a folder, or `s3://BUCKET/PREFIX`.
+/// The storage of artifacts: a folder, or `s3://BUCKET/PREFIX`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// A folder, on a disk or a volume.
@@ -14,17 +14,17 @@ pub enum Place {
     Bucket(BucketAddress),
 }
 
-/// Where in which bucket.
+/// A bucket, and a prefix in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketAddress {
     pub(super) bucket: String,
-    /// What all keys begin with, without a slash at its ends; may be empty.
+    /// The beginning of all keys, without slashes at its ends; may be empty.
     pub(super) prefix: String,
 }
 
-/// Not a home of artifacts.
+/// The error for a text that names no storage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no home of artifacts: {cause}; write a folder, or s3://BUCKET/PREFIX")]
+#[error("`{text}` cannot hold artifacts: {cause}; give a folder, or s3://BUCKET/PREFIX")]
 pub struct PlaceError {
     text: String,
     cause: &'static str,
@@ -39,12 +39,12 @@ impl FromStr for Place {
             return if text.is_empty() { refused("it is empty") } else { Ok(Place::Directory(text.into())) };
         };
         if scheme != "s3" {
-            return refused("only s3:// is known");
+            return refused("only s3:// is supported");
         }
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c);
         if !(3..=63).contains(&bucket.len()) || !bucket.chars().all(allowed) {
-            return refused("a bucket's name has 3 to 63 of the characters a-z 0-9 . -");
+            return refused("use 3 to 63 of the characters a-z 0-9 . - in a bucket's name");
         }
         let prefix = prefix.trim_end_matches('/');
         let is_good = |segment: &str| {
@@ -52,7 +52,7 @@ impl FromStr for Place {
             !["", ".", ".."].contains(&segment) && segment.chars().all(allowed)
         };
         if !prefix.is_empty() && !prefix.split('/').all(is_good) {
-            return refused("between its slashes a prefix has some of the characters A-Z a-z 0-9 . _ -");
+            return refused("use the characters A-Z a-z 0-9 . _ - between the slashes of a prefix");
         }
         Ok(Place::Bucket(BucketAddress { bucket: bucket.to_owned(), prefix: prefix.to_owned() }))
     }
@@ -74,24 +74,24 @@ impl fmt::Display for BucketAddress {
     }
 }
 
-/// The variables whose names begin with `AWS_`: how a bucket is reached, and as whom.
+/// The environment variables that begin with `AWS_`: they name the server of a bucket, and the credentials.
 #[derive(Clone, Default)]
 pub struct AwsVariables(BTreeMap<String, String>);
 
 impl AwsVariables {
-    /// Those of this process.
+    /// Returns the variables of this process.
     pub fn of_process() -> Self {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect()
     }
 
-    /// A variable, unless it is empty.
+    /// Returns a variable, unless it is empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// All that are not empty.
+    /// Returns all variables that are not empty.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).filter(|(_, value)| !value.is_empty())
     }
@@ -103,7 +103,7 @@ impl FromIterator<(String, String)> for AwsVariables {
     }
 }
 
-/// Names alone: some values are secrets.
+/// Shows only names: some values are secrets.
 impl fmt::Debug for AwsVariables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
@@ -125,7 +125,7 @@ mod tests {
         for bad in ["", "gs://lab", "s3://", "s3://Lab", "s3://lab//a", "s3://lab/../a", "s3://lab/a b", "s3://k:s@lab"]
         {
             let error = place(bad).expect_err("no home").to_string();
-            assert!(error.ends_with("write a folder, or s3://BUCKET/PREFIX"), "{error}");
+            assert!(error.ends_with("give a folder, or s3://BUCKET/PREFIX"), "{error}");
         }
     }
 }

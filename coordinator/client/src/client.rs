@@ -1,4 +1,4 @@
-//! A connection to the coordinator that leads: questions in, answers or a [`ClientError`] out.
+//! The client of the coordinator's gRPC interface: takes questions, returns answers or a [`CliError`].
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -21,9 +21,9 @@ use crate::address::Place;
 use crate::error::{ClientError, innermost};
 use crate::leader::leads;
 
-/// How long a coordinator may be silent while an answer is awaited, before it is asked whether it is there.
+/// Time without an answer after which the client asks whether the coordinator is still there.
 const SILENCE: Duration = Duration::from_secs(15);
-/// Largest message that is accepted: the plan of a large sweep is one.
+/// Size of the largest accepted message: the plan of a large sweep is one message.
 const MAX_ANSWER: usize = 256 << 20;
 
 /// A connection to a coordinator.
@@ -33,7 +33,7 @@ pub struct Client {
     web: WebClient<Channel>,
     data: DataClient<Channel>,
     url: String,
-    /// Where else to look for the coordinator that leads.
+    /// All addresses at which the leading coordinator may be.
     places: Arc<[Place]>,
 }
 
@@ -46,10 +46,10 @@ impl Client {
         Self::look(&places.into()).await
     }
 
-    /// Connects again after the coordinator went away: another one may lead by now.
+    /// Connects again after the coordinator went away: another one may lead now.
     ///
     /// # Errors
-    /// When none does; the former connection stays.
+    /// If no coordinator leads; the former connection stays.
     pub async fn look_again(&mut self) -> Result<(), ClientError> {
         if self.places.len() > 1 {
             *self = Self::look(&self.places).await?;
@@ -92,22 +92,22 @@ impl Client {
             && session.credentials().renewal() <= SystemTime::now()
             && let Err(error) = pretext_identity::renew(session, channel.clone()).await
         {
-            tracing::warn!(%error, "the certificate could not be renewed; it is good still");
+            tracing::warn!(%error, "the certificate could not be renewed; the present one is still valid");
         }
         Ok(channel)
     }
 
-    /// Where the coordinator is.
+    /// Returns the URL of the coordinator.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Questions about pushed data sets.
+    /// Returns a client for questions about pushed data sets.
     pub fn data(&self) -> DataClient<Channel> {
         self.data.clone()
     }
 
-    /// What the coordinator answered instead of what was asked.
+    /// Returns the error for a status that the coordinator answered instead of a result.
     pub fn failed(&self, status: &Status) -> ClientError {
         ClientError::from_status(&self.url, status)
     }
@@ -119,24 +119,24 @@ impl Client {
         Ok(self.rpc.clone().submit(request).await.map_err(|status| self.failed(&status))?.into_inner())
     }
 
-    /// What the text of a sweep file would do: the plan as JSON, and ids of stages that have a result.
+    /// Returns what a sweep file would run: the plan as JSON, and the ids of the stages that have a result.
     pub async fn plan(&self, spec: &str, extent: Extent) -> Result<pb::PlanReply, ClientError> {
         let request = pb::PlanRequest { spec: spec.to_owned(), smoke: extent == Extent::Smoke };
         Ok(self.rpc.clone().plan(request).await.map_err(|status| self.failed(&status))?.into_inner())
     }
 
-    /// All sweeps, newest first.
+    /// Returns all sweeps, newest first.
     pub async fn list(&self) -> Result<Vec<pb::SweepSummary>, ClientError> {
         let reply = self.rpc.clone().list(pb::ListRequest {}).await.map_err(|status| self.failed(&status))?;
         Ok(reply.into_inner().sweeps)
     }
 
-    /// A sweep as it stands, without curves.
+    /// Returns the present state of a sweep, without curves.
     pub async fn sweep(&self, sweep: &str) -> Result<SweepView, ClientError> {
         self.get(pb::GetRequest { sweep: sweep.to_owned(), points: false }).await
     }
 
-    /// A sweep as it stands, with its curves.
+    /// Returns the present state of a sweep, with its curves.
     pub async fn sweep_with_points(&self, sweep: &str) -> Result<SweepView, ClientError> {
         self.get(pb::GetRequest { sweep: sweep.to_owned(), points: true }).await
     }
@@ -147,20 +147,20 @@ impl Client {
         self.decode(&bytes)
     }
 
-    /// JSON that the coordinator sent.
+    /// Parses JSON that the coordinator sent.
     pub fn decode<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, ClientError> {
         let unreadable =
             |error: serde_json::Error| ClientError::Unreadable { url: self.url.clone(), cause: error.to_string() };
         serde_json::from_slice(bytes).map_err(unreadable)
     }
 
-    /// The progress of a sweep, until it is final.
+    /// Returns the stream of a sweep's progress, until all cells are final.
     pub async fn watch(&self, sweep: &str) -> Result<Streaming<pb::WatchEvent>, ClientError> {
         let request = pb::WatchRequest { sweep: sweep.to_owned() };
         Ok(self.rpc.clone().watch(request).await.map_err(|status| self.failed(&status))?.into_inner())
     }
 
-    /// The next event of [`Client::watch`]; `None` where the stream has ended.
+    /// Returns the next event of [`Client::watch`]; `None` if the stream has ended.
     pub async fn next(&self, events: &mut Streaming<pb::WatchEvent>) -> Result<Option<pb::WatchEvent>, ClientError> {
         events.message().await.map_err(|status| self.failed(&status))
     }
@@ -171,31 +171,31 @@ impl Client {
         Ok(self.rpc.clone().cancel(request).await.map_err(|status| self.failed(&status))?.into_inner())
     }
 
-    /// Lets failed stages run again, and on a cancelled sweep cancelled ones.
+    /// Lets failed stages run again; in a cancelled sweep, also the cancelled stages.
     pub async fn retry(&self, sweep: &str) -> Result<pb::RetryReply, ClientError> {
         let request = pb::RetryRequest { sweep: sweep.to_owned() };
         Ok(self.rpc.clone().retry(request).await.map_err(|status| self.failed(&status))?.into_inner())
     }
 
-    /// What is known of a cell, a line per fact.
+    /// Returns the facts about a cell, one line each.
     pub async fn explain(&self, cell: &str) -> Result<Vec<String>, ClientError> {
         let request = pb::ExplainRequest { cell: cell.to_owned() };
         Ok(self.rpc.clone().explain(request).await.map_err(|status| self.failed(&status))?.into_inner().lines)
     }
 
-    /// All workers that the coordinator has heard of.
+    /// Returns all workers that the coordinator has heard of.
     pub async fn workers(&self) -> Result<Vec<pb::WorkerSummary>, ClientError> {
         let reply = self.rpc.clone().workers(pb::WorkersRequest {}).await.map_err(|status| self.failed(&status))?;
         Ok(reply.into_inner().workers)
     }
 
-    /// A link into the web page, for `role` or for as much as the caller may.
+    /// Returns a link into the web page, for `role` or with the caller's own rights.
     pub async fn login(&self, role: Option<String>) -> Result<pb::LoginReply, ClientError> {
         let request = pb::LoginRequest { role: role.unwrap_or_default() };
         Ok(self.web.clone().login(request).await.map_err(|status| self.failed(&status))?.into_inner())
     }
 
-    /// What the coordinator finds when it checks a sweep against its store.
+    /// Returns the findings of the coordinator's check of a sweep against its store.
     pub async fn verify(&self, sweep: &str) -> Result<Verification, ClientError> {
         let request = pb::VerifyRequest { sweep: sweep.to_owned() };
         let reply = self.rpc.clone().verify(request).await.map_err(|status| self.failed(&status))?;
@@ -215,7 +215,7 @@ impl Client {
         Ok(())
     }
 
-    /// Collects garbage, and tells of each artifact.
+    /// Collects garbage, and calls `tell` for each artifact.
     pub async fn collect(
         &self,
         request: pb::CollectRequest,
@@ -229,7 +229,7 @@ impl Client {
         Ok(())
     }
 
-    /// The content of an artifact; `None` where it is not stored (any more).
+    /// Returns the content of an artifact; `None` if it is not stored, or not any more.
     pub async fn fetch(&self, artifact: ArtifactId) -> Result<Option<Vec<u8>>, ClientError> {
         let request = Request::new(pb::FetchRequest { artifact: artifact.to_string() });
         let content = match self.rpc.clone().fetch(request).await {

@@ -1,4 +1,4 @@
-//! Questions about pushed data sets, over the client's connection.
+//! Requests about pushed data sets, over the client's connection.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ const PIECE: usize = 256 << 10;
 /// Whether a pack had to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
-    /// It came over the wire.
+    /// The pack was sent.
     Now,
-    /// The coordinator had it.
+    /// The coordinator already had it.
     Before,
 }
 
 impl Client {
-    /// Sends an artifact, unless the coordinator has it.
+    /// Sends an artifact, unless the coordinator already has it.
     pub async fn send(&self, artifact: ArtifactId, content: Arc<Vec<u8>>) -> Result<Sent, ClientError> {
         let asked = pb::MissingRequest { artifacts: vec![artifact.to_string()] };
         let missing = self.data().missing(asked).await.map_err(|status| self.failed(&status))?;
@@ -39,20 +39,20 @@ impl Client {
         Ok(Sent::Now)
     }
 
-    /// Makes a data set known; whether it was before.
+    /// Registers a data set; returns whether it was known before.
     pub async fn push(&self, dataset: pb::Dataset, packing: ArtifactId) -> Result<bool, ClientError> {
         let request = pb::PushRequest { dataset: Some(dataset), packing: packing.to_string() };
         let reply = self.data().push(request).await.map_err(|status| self.failed(&status))?;
         Ok(reply.into_inner().existed)
     }
 
-    /// All pushed data sets, by name.
+    /// Returns all pushed data sets, by name.
     pub async fn pushed(&self) -> Result<Vec<pb::PushedDataset>, ClientError> {
         let reply = self.data().list(pb::ListDataRequest {}).await.map_err(|status| self.failed(&status))?;
         Ok(reply.into_inner().datasets)
     }
 
-    /// Has a data set kept no longer.
+    /// Removes a pushed data set.
     pub async fn remove_pushed(&self, fingerprint: &str) -> Result<pb::RemoveDataReply, ClientError> {
         let request = pb::RemoveDataRequest { fingerprint: fingerprint.to_owned() };
         Ok(self.data().remove(request).await.map_err(|status| self.failed(&status))?.into_inner())

@@ -26,7 +26,7 @@ pub enum ClientError {
     #[error("{0}")]
     Refused(String),
     /// The coordinator is of another version.
-    #[error("the program at {url} does not know this question: {message}")]
+    #[error("the program at {url} does not support this request: {message}")]
     Unknown {
         /// Where it is.
         url: String,
@@ -51,7 +51,7 @@ impl ClientError {
     pub fn from_status(url: &str, status: &Status) -> Self {
         let message: String = status.message().lines().map(text::line).collect::<Vec<_>>().join("\n");
         let unreachable = |cause: String| ClientError::Unreachable { url: url.to_owned(), cause };
-        // Only a status that was made on this side has a source: the connection failed.
+        // Only a status made on this side has a source: the connection failed.
         if let Some(source) = Error::source(status) {
             return unreachable(innermost(source));
         }
@@ -80,7 +80,7 @@ pub fn is_retryable(status: &Status) -> bool {
     )
 }
 
-/// Returns the cause at the bottom of a chain of errors: the only one that says something to a person.
+/// Returns the last cause of a chain of errors: the only one that helps a person.
 pub fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {

@@ -21,7 +21,7 @@ const SILENCE: Duration = Duration::from_secs(20);
 /// And this long it waits for the answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Returns whether the coordinator at `url` leads: a standby says to health checks that it does not serve.
+/// Checks that the coordinator at `url` leads: a standby reports to health checks that it does not serve.
 ///
 /// # Errors
 /// When it does not lead, or does not answer within `patience`.
@@ -32,7 +32,7 @@ pub async fn leads(url: &str, channel: Channel, patience: Duration) -> Result<()
     let answer = HealthClient::new(channel).check(check).await.map_err(|status| unreachable(status.message()))?;
     match answer.into_inner().status() {
         ServingStatus::Serving => Ok(()),
-        _ => Err(unreachable("it stands by")),
+        _ => Err(unreachable("it is a standby")),
     }
 }
 
@@ -109,7 +109,7 @@ impl<C: Clone> Calls<C> {
         let turned = self.current.compare_exchange(current, next, Ordering::Relaxed, Ordering::Relaxed);
         if turned.is_ok() && next != current {
             let url = |at: usize| self.coordinators[at].0.address.url();
-            tracing::debug!(from = %url(current), to = %url(next), "turning to another coordinator");
+            tracing::debug!(from = %url(current), to = %url(next), "trying another coordinator");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How much there is to do, by device class: for autoscalers and monitoring. And who holds a stage.
+//! Counts the work to do, by device class, for autoscalers and monitoring; and finds the holder of a stage.
 
 use std::collections::BTreeMap;
 
@@ -10,22 +10,22 @@ use super::{Engine, Holder, Millis, State, SweepMark, Waiting};
 /// Stages and slots of one device class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClassBacklog {
-    /// Needed stages that wait for nothing but a slot (or the end of a back-off), as far as their sweeps'
-    /// `max_parallel` lets them run beside those that run now.
+    /// Needed stages that wait only for a slot (or for the end of a back-off), as far as the `max_parallel` of their
+    /// sweeps allows.
     pub ready: usize,
     /// Needed stages that wait for another stage or for room in their sweep.
     pub blocked: usize,
     /// Stages under a lease.
     pub running: usize,
-    /// Stages that failed for good.
+    /// Stages that failed finally.
     pub failed: usize,
-    /// Stages whose lease expired and that nobody has taken over yet; part of `ready` where they are needed.
+    /// Stages whose lease expired and that no other worker has taken over yet; part of `ready` if they are needed.
     pub expired: usize,
     /// Slots of connected workers.
     pub slots: usize,
 }
 
-/// Everything by class, and what is counted once.
+/// The backlog of each class, and counts of the whole coordinator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Backlog {
     /// `cpu`.
@@ -34,14 +34,14 @@ pub struct Backlog {
     pub gpu: ClassBacklog,
     /// Workers heard of within the lease time.
     pub connected: usize,
-    /// Workers that registered and have fallen silent.
+    /// Workers that registered and are silent now.
     pub silent: usize,
-    /// Sweeps that have cells whose outcome is open.
+    /// Sweeps with cells that are not final.
     pub open_sweeps: usize,
 }
 
 impl Backlog {
-    /// The part of one class.
+    /// Returns the backlog of one class.
     pub fn class(&self, class: NumericClass) -> ClassBacklog {
         match class {
             NumericClass::Cpu => self.cpu,
@@ -58,7 +58,7 @@ impl Backlog {
 }
 
 impl Engine {
-    /// How much there is to do.
+    /// Returns the present backlog.
     pub fn backlog(&self, now: Millis) -> Backlog {
         let mut backlog = Backlog::default();
         let mut room = self.room();
@@ -73,7 +73,7 @@ impl Engine {
                     if !self.is_needed(*id) {
                         continue;
                     }
-                    // A back-off ends by itself and soon: a worker that is started for it finds it over.
+                    // A back-off is short: it ends before a worker that is started for it is ready.
                     if self.parent_is_done(entry) && self.take_room(*id, &mut room) {
                         counts.ready += 1;
                     } else {
@@ -97,7 +97,8 @@ impl Engine {
         backlog
     }
 
-    /// Who holds an attempt, or held it until its lease expired. `None` for one that is over or never was.
+    /// Returns the worker that holds an attempt, or held it until its lease expired. `None` if the attempt has ended or
+    /// never existed.
     pub fn holder(&self, attempt: AttemptId) -> Option<&Holder> {
         let progress = &self.stages.get(&attempt.stage)?.progress;
         match &progress.state {
@@ -108,7 +109,7 @@ impl Engine {
         }
     }
 
-    /// Stages that each active sweep may start beside those that it runs.
+    /// Returns how many more stages each active sweep may start.
     fn room(&self) -> BTreeMap<SweepId, usize> {
         let active = self.sweeps.iter().filter(|(_, sweep)| sweep.mark == SweepMark::Active);
         active

@@ -7,10 +7,10 @@ use pretext_shared::point::{Metric, Part, Point};
 
 use super::{Batch, GrantRecord};
 
-/// The points of a stage, each once, by series strictly increasing in step.
+/// Returns the points of a stage, each once, with strictly increasing steps within each series.
 ///
-/// An attempt that resumes from step *s* supersedes all older points past *s*, and sends those up to *s* again; until
-/// it has, the older ones stand. `batches` and `grants` are those of the stage, in any order.
+/// An attempt that resumes from step *s* supersedes all older points past *s*, and sends those up to *s* again. The
+/// older ones are used until then. `batches` and `grants` are those of the stage, in any order.
 pub fn curve(batches: &[Batch], grants: &[(Fence, GrantRecord)]) -> Vec<Point> {
     let resumes: BTreeMap<Fence, u64> = grants.iter().map(|(fence, grant)| (*fence, grant.resume_step)).collect();
     let mut streams: BTreeMap<Fence, Vec<&Batch>> = resumes.keys().map(|fence| (*fence, Vec::new())).collect();

@@ -1,51 +1,51 @@
-//! From what there is to do to how many slots are wanted: pure.
+//! Computes the number of wanted slots from the backlog: pure functions.
 
 use std::collections::HashMap;
 
 use crate::ClassBacklog;
 use pretext_shared::device::NumericClass;
 
-/// Most slots that a worker may be said to have.
+/// Largest accepted number of slots of a worker.
 const MAX_SLOTS: u32 = 1024;
 
-/// How workers are taken away.
+/// The policy of removing workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScaleDown {
-    /// No worker goes while any stage of the class runs: a scaler chooses which worker it ends without knowing
-    /// which is busy. Idle workers wait for the last busy one.
+    /// Remove no worker while any stage of the class runs: a scaler chooses a worker without knowing whether it is
+    /// busy. Idle workers wait for the last busy one.
     Drained,
-    /// As soon as there are more slots than stages. A busy worker that is ended writes a checkpoint and gives its
-    /// lease back.
+    /// Remove workers as soon as there are more slots than stages. A busy worker that is stopped writes a checkpoint
+    /// and gives its lease back.
     Eager,
 }
 
-/// What a trigger's metadata ask for.
+/// The metadata of a trigger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trigger {
-    /// Whose stages count.
+    /// The device class whose stages count.
     pub class: NumericClass,
     /// Slots of one worker.
     pub slots_per_worker: u32,
-    /// How workers are taken away.
+    /// The policy of removing workers.
     pub scale_down: ScaleDown,
 }
 
-/// What is wrong with a trigger's metadata.
+/// The problem with a trigger's metadata.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TriggerError {
-    /// `class` is missing or neither of the two.
+    /// `class` is missing or not valid.
     #[error("the trigger's metadata must have `class: cpu` or `class: gpu`")]
     Class,
-    /// Not a number of slots.
+    /// `slotsPerWorker` is not a valid number of slots.
     #[error("the trigger's `slotsPerWorker` must be a whole number from 1 to {MAX_SLOTS}")]
     Slots,
-    /// Neither of the two.
+    /// `scaleDown` is not valid.
     #[error("the trigger's `scaleDown` must be `drained` or `eager`")]
     ScaleDown,
 }
 
 impl Trigger {
-    /// Reads the metadata of a trigger. Keys that are the autoscaler's own (`scalerAddress`, …) are passed over.
+    /// Reads the metadata of a trigger. Keys of the autoscaler itself (`scalerAddress`, …) are ignored.
     pub fn parse(metadata: &HashMap<String, String>) -> Result<Self, TriggerError> {
         let class = metadata.get("class").and_then(|text| text.parse().ok()).ok_or(TriggerError::Class)?;
         let slots_per_worker = match metadata.get("slotsPerWorker") {
@@ -62,17 +62,18 @@ impl Trigger {
         Ok(Self { class, slots_per_worker, scale_down })
     }
 
-    /// The metric's name.
+    /// Returns the metric's name.
     pub fn metric(&self) -> String {
         format!("pretext-{}-slots", self.class)
     }
 
-    /// Whether there is anything to do.
+    /// Returns whether there is anything to do.
     pub fn is_active(&self, backlog: ClassBacklog) -> bool {
         backlog.ready + backlog.running > 0
     }
 
-    /// Slots wanted: one for each stage that runs or could; and, while any runs, not fewer than there are.
+    /// Returns the wanted slots: one for each stage that runs or could run. While a stage runs, at least the present
+    /// number with `Drained`.
     pub fn demand(&self, backlog: ClassBacklog) -> usize {
         let stages = backlog.ready + backlog.running;
         match self.scale_down {

@@ -1,11 +1,12 @@
-//! What makes two states of the engine the same, whatever the time is: for model checking.
+//! Fingerprints of engine states, independent of the time: for model checking.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Engine, Millis, State, Waiting};
 
 impl Engine {
-    /// A hash of everything that decides what the engine does from `now` on. Plans are left out: they do not change.
+    /// Returns a hash of everything that determines what the engine does from `now` on, without plans, which never
+    /// change.
     pub fn fingerprint(&self, now: Millis) -> u64 {
         let mut hasher = DefaultHasher::new();
         for (id, entry) in &self.stages {

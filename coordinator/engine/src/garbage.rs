@@ -1,4 +1,4 @@
-//! Which artifacts something refers to.
+//! Finds the artifacts that are needed, and those that are garbage.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use pretext_shared::ids::ArtifactId;
 
 use super::{Engine, Progress, Refusal, State};
 
-/// A number of artifacts that stay, and their bytes.
+/// A number of kept artifacts, and their total size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// How many.
+    /// Number of artifacts.
     pub artifacts: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -20,20 +20,20 @@ pub struct Kept {
 /// Artifacts, sorted by whether they are needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Garbage {
-    /// Nothing refers to these, and they are old.
+    /// Artifacts that are old and not needed.
     pub garbage: Vec<StoredArtifact>,
-    /// Something refers to these.
+    /// Artifacts that are needed.
     pub needed: Kept,
-    /// Nothing refers to these yet; whoever uploaded them may be about to.
+    /// Artifacts that are not needed yet, but may be soon: their upload is recent.
     pub young: Kept,
 }
 
-/// What a collection of garbage tells whoever asked for it.
+/// An event of a collection of garbage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Collected {
     /// An artifact was removed, or would be.
     Garbage(StoredArtifact),
-    /// The end: what is needed, and what is young.
+    /// The end: counts of needed and of young artifacts.
     Stays(Kept, Kept),
 }
 
@@ -45,8 +45,8 @@ impl Kept {
 }
 
 impl Progress {
-    /// The artifacts that this standing of a stage needs: of a result what belongs to it, else the checkpoints to resume
-    /// from. A stage that failed or was cancelled keeps its checkpoints: `retry` goes on from them.
+    /// Returns the artifacts that a stage needs: those of its result, else the checkpoints to resume from. A failed or
+    /// cancelled stage keeps its checkpoints, because `retry` resumes from them.
     fn artifacts(&self) -> impl Iterator<Item = ArtifactId> {
         let outputs = match &self.state {
             State::Succeeded(result) => Some(result.artifacts.values().copied()),
@@ -62,7 +62,7 @@ impl Engine {
         self.stages.values().flat_map(|entry| entry.progress.artifacts()).chain(self.pushed_artifacts())
     }
 
-    /// Which of `artifacts` no stage of any sweep and no pushed data set refers to.
+    /// Returns those of `artifacts` that no stage of any sweep and no pushed data set needs.
     pub fn unreferenced(&self, artifacts: impl IntoIterator<Item = ArtifactId>) -> Vec<ArtifactId> {
         let mut left: BTreeSet<ArtifactId> = artifacts.into_iter().collect();
         for needed in self.artifacts() {
@@ -74,10 +74,11 @@ impl Engine {
         left.into_iter().collect()
     }
 
-    /// Sorts what is there: what no stage of any sweep and no pushed data set refers to is garbage once it is older than `grace`.
+    /// Sorts the stored artifacts. Those that no stage of any sweep and no pushed data set needs are garbage once they
+    /// are older than `grace`.
     ///
     /// # Errors
-    /// When nothing was ever submitted or pushed here and yet artifacts are there.
+    /// If there are artifacts although nothing was ever submitted or pushed here.
     pub fn garbage(&self, held: &[StoredArtifact], grace: Duration) -> Result<Garbage, Refusal> {
         if self.sweeps.is_empty() && self.data.is_empty() && !held.is_empty() {
             return Err(Refusal::NothingKnown);
@@ -137,7 +138,7 @@ mod tests {
         }
         assert_eq!(register(&mut engine, &grant, "four", 4), [artifact("one")]);
         assert_eq!(register(&mut engine, &grant, "late", 2), [], "an older one takes nothing's place");
-        // The next holder is told of all that are kept.
+        // The next holder learns of all kept checkpoints.
         engine.release(grant.attempt).expect("given back");
         let again = lease(&mut engine, "a", "again", 0).expect("work");
         let steps = |checkpoints: &[Checkpoint]| checkpoints.iter().map(|each| each.step).collect::<Vec<_>>();

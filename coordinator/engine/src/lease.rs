@@ -6,29 +6,29 @@ use pretext_shared::stage::StageKind;
 
 use super::{Change, Checkpoint, Engine, GrantRecord, Holder, Millis, Refusal, State, Waiting, rollback};
 
-/// What a worker gets with a stage, beside the plan of it, which the store has.
+/// A granted stage, without its plan, which is in the store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grant {
     /// The right to write.
     pub attempt: AttemptId,
-    /// What kind of stage it is.
+    /// The kind of the stage.
     pub kind: StageKind,
-    /// The key under which the worker has the data, or under which they were pushed; `None` for data that it draws.
+    /// The key under which the worker has the data, or under which they were pushed; `None` for drawn data.
     pub place: Option<String>,
-    /// The list of files and packs of data that it does not have, to be fetched.
+    /// The list of files and packs to fetch, if the worker does not have the data.
     pub packing: Option<ArtifactId>,
     /// The parent stage's model.
     pub parent_model: Option<ArtifactId>,
     /// The checkpoint to resume from.
     pub resume_from: Option<Checkpoint>,
-    /// What to resume from where that one cannot be had, newest first.
+    /// Older checkpoints, newest first, in case `resume_from` cannot be read.
     pub predecessors: Vec<Checkpoint>,
 }
 
 impl Engine {
-    /// Grants a stage to a free slot on `device`, or nothing if none fits. The same request again gets
-    /// the same grant, as long as that may be worked on: its first reply may have been lost. After that it gets
-    /// nothing: whoever sent it has had its answer.
+    /// Grants a stage to a free slot on `device`, or nothing if none fits. A repeated request gets the same grant as
+    /// long as the attempt may be worked on, because its first reply may have been lost. After that it gets nothing:
+    /// its sender has received the first reply.
     pub fn lease(
         &mut self,
         worker: &WorkerId,
@@ -53,8 +53,8 @@ impl Engine {
             }
             let (held, owed) = self.held_on(worker, device);
             let slots = facts.slots as usize;
-            // A device whose slots are taken by leases that expired gets one of these again or nothing: their holder
-            // may still come back with them, and then there would be one stage too many on it.
+            // If expired leases occupy the slots of a device, the device gets one of these stages again, or nothing.
+            // Their holder may still come back with them, and a further stage would then exceed the slots.
             let among = if held >= slots {
                 return Ok(None);
             } else if held + owed.len() >= slots {
@@ -71,7 +71,7 @@ impl Engine {
         }
     }
 
-    /// The one place where a fence rises for a holder.
+    /// Gives a stage to a holder: the only place where a grant raises a fence.
     fn hand_out(
         &mut self,
         id: StageId,
@@ -98,8 +98,8 @@ impl Engine {
         Ok(grant)
     }
 
-    /// A holder whose lease has expired is lost now that the stage would go to another: infrastructure's budget pays,
-    /// and where that is spent the stage is quarantined with the evidence.
+    /// Charges the loss of a holder whose lease has expired, before the stage goes to another. If infrastructure's
+    /// budget is exhausted, the stage is quarantined with the evidence.
     fn charge_loss(&mut self, id: StageId) {
         let Some(entry) = self.stages.get(&id) else { return };
         let State::Waiting(Waiting::Expired(holder)) = &entry.progress.state else { return };
@@ -116,7 +116,7 @@ impl Engine {
         self.stages.get(&id).is_none_or(|entry| matches!(entry.progress.state, State::Failed(_)))
     }
 
-    /// The attempt that a request was granted, if its holder may still work on it.
+    /// Returns the attempt that a request was granted, if its holder may still work on it.
     fn granted_to(&self, worker: &WorkerId, request: &str) -> Option<AttemptId> {
         self.stages.iter().find_map(|(id, entry)| match &entry.progress.state {
             State::Leased(holder) | State::Waiting(Waiting::Expired(holder))
@@ -152,13 +152,13 @@ impl Engine {
         })
     }
 
-    /// A holder shows that it is alive. After expiry it goes on with the same fence, unless the stage was
+    /// Renews the lease of a holder. After expiry the holder continues with the same fence, unless the stage was
     /// granted again.
     pub(super) fn renew(&mut self, attempt: AttemptId, now: Millis) -> Result<(), Refusal> {
         self.renew_from(attempt, None, now)
     }
 
-    /// The same, where it is known who shows it.
+    /// The same, for a known worker.
     pub(super) fn renew_from(
         &mut self,
         attempt: AttemptId,
@@ -170,7 +170,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Gives an attempt that may be worked on a whole lease.
+    /// Extends an attempt that may be worked on to a full lease.
     fn extend(&mut self, attempt: AttemptId, now: Millis) {
         let until = now + self.limits.lease_ms;
         let Some(entry) = self.stages.get_mut(&attempt.stage) else { return };
@@ -189,19 +189,19 @@ impl Engine {
         });
     }
 
-    /// A holder gives its lease back: nobody is to blame, the stage may be granted at once.
+    /// Releases a lease that its holder gives back: no budget is charged, and the stage may be granted at once.
     pub fn release(&mut self, attempt: AttemptId) -> Result<(), Refusal> {
         self.check(attempt)?;
         self.transition(attempt.stage, 0, |progress| progress.state = State::Waiting(Waiting::Open));
         Ok(())
     }
 
-    /// Whether a write by `attempt` may be accepted. A fence from the future quarantines its stage.
+    /// Checks that a write by `attempt` may be accepted. A fence from the future quarantines its stage.
     pub fn check(&mut self, attempt: AttemptId) -> Result<(), Refusal> {
         self.check_from(attempt, None)
     }
 
-    /// The same, where it is known who says that it has the attempt.
+    /// The same, for a known worker.
     fn check_from(&mut self, attempt: AttemptId, worker: Option<&WorkerId>) -> Result<(), Refusal> {
         let judged = self.judge(attempt);
         match &judged {
@@ -222,7 +222,7 @@ impl Engine {
         if fence > known && !rollback::is_credible(fence) {
             return Err(Refusal::Superseded { stage, fence });
         }
-        // Another grant under the same count: one of the two is of a history that the store has forgotten.
+        // Another grant has the same count: one of the two belongs to a history that the store has lost.
         let is_twin = fence.count() > 0 && fence.count() == known.count() && fence != known;
         if fence > known || is_twin {
             return Err(Refusal::FromTheFuture { stage, fence, known });
@@ -230,7 +230,7 @@ impl Engine {
         if progress.admits(fence) { Ok(()) } else { Err(Refusal::Superseded { stage, fence }) }
     }
 
-    /// Notes that a holder has its grant: its request needs no answer any more.
+    /// Notes that a holder has received its grant: its request needs no further answer.
     fn hears_of(&mut self, id: StageId) {
         let Some(entry) = self.stages.get(&id) else { return };
         if let State::Leased(holder) | State::Waiting(Waiting::Expired(holder)) = &entry.progress.state

@@ -1,7 +1,6 @@
-//! The whole scheduling and lease logic, as a pure state machine: every operation is a function of the
-//! state, its arguments and the time it is given. No IO, no async, no clock, no randomness. Durable
-//! effects are the [`Change`]s that [`Engine::take_changes`] hands out; a reply may leave the process
-//! only after they are committed.
+//! The scheduler: all decisions about stages and leases, as a pure state machine. Every operation is a function of the
+//! state, its arguments and the given time: no IO, no async, no clock, no randomness. Its durable effects are the
+//! [`Change`]s that [`Engine::take_changes`] returns. A reply may leave the process only after they are committed.
 
 mod backlog;
 mod curve;
@@ -50,11 +49,12 @@ pub use workers::{Announcement, Offer};
 pub struct Limits {
     /// A lease ends this long after its last renewal.
     pub lease_ms: Millis,
-    /// Attempts in a row that infrastructure may end, without a newer checkpoint, before the stage is quarantined.
+    /// Most consecutive attempts that infrastructure may end without a newer checkpoint; after that the stage is
+    /// quarantined.
     pub max_lost: u32,
-    /// Attempts that the program may fail (in a way that may pass) before the stage fails.
+    /// Most retryable failures of the program before the stage fails.
     pub max_failed: u32,
-    /// Attempts that may run out of memory before the stage fails.
+    /// Most attempts that may run out of memory before the stage fails.
     pub max_out_of_memory: u32,
     /// Back-off after the first failure; doubled for each further one.
     pub back_off_ms: Millis,
@@ -66,14 +66,14 @@ impl Default for Limits {
     }
 }
 
-/// A round of the core that takes longer than this was no ordinary one.
+/// A round of the core that takes longer than this is unusual: the coordinator was paused.
 const LONGEST_ROUND: Millis = 1_000;
 
-/// Why an operation was refused. Nothing has changed, but for [`Refusal::FromTheFuture`].
+/// The reason why an operation was refused. Nothing has changed, except for [`Refusal::FromTheFuture`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The attempt's fence has been superseded, or the stage is over.
-    #[error("attempt {stage}@{fence} is over: the stage was granted again, ended or was cancelled", stage = stage.short())]
+    /// The attempt's fence is superseded, or its stage has ended.
+    #[error("attempt {stage}@{fence} is superseded: the stage was granted again, ended or was cancelled", stage = stage.short())]
     Superseded {
         /// The stage.
         stage: StageId,
@@ -81,17 +81,17 @@ pub enum Refusal {
         fence: Fence,
     },
     /// The stage is not known.
-    #[error("no stage {}", .0.short())]
+    #[error("there is no stage {}", .0.short())]
     UnknownStage(StageId),
-    /// A fence that the store never gave: it was set back to an older state. The stage is quarantined and its fence
-    /// raised above the one that was presented: it is never granted again silently.
+    /// A fence that this store never granted: the store was set back to an older state. The stage is quarantined, and
+    /// its fence is raised above this one, so that the same fence is never granted again.
     #[error("attempt {stage}@{fence} is newer than this store knows ({known}): the store was set back to an older state", stage = stage.short())]
     FromTheFuture {
         /// The stage.
         stage: StageId,
         /// The fence that was presented.
         fence: Fence,
-        /// The store's.
+        /// The highest fence that the store knows.
         known: Fence,
     },
     /// Point batches are missing.
@@ -99,29 +99,29 @@ pub enum Refusal {
     Gap {
         /// The stage.
         stage: StageId,
-        /// The batch that came.
+        /// The received batch.
         sequence: u64,
-        /// The batch that must come first.
+        /// The next expected batch.
         expected: u64,
     },
-    /// No sweep fits.
-    #[error("no sweep `{0}`: `coordinator status` lists what there is")]
+    /// No sweep matches.
+    #[error("there is no sweep `{0}`: list the sweeps with `coordinator status`")]
     UnknownSweep(String),
-    /// More than one sweep fits.
-    #[error("`{text}` may be any of {candidates}: write more of the id")]
+    /// More than one sweep matches.
+    #[error("`{text}` may be any of {candidates}: give more characters of the id")]
     AmbiguousSweep {
-        /// What was asked for.
+        /// The given text.
         text: String,
-        /// What fits.
+        /// The matching sweeps.
         candidates: String,
     },
-    /// No cell fits.
-    #[error("no cell `{0}`: a cell's id reads SWEEP/METHOD/FRACTION/LR/SEED")]
+    /// No cell matches.
+    #[error("there is no cell `{0}`: give its id as SWEEP/METHOD/FRACTION/LR/SEED")]
     UnknownCell(String),
-    /// Artifacts are sorted by what a store refers to, and this one has nothing.
+    /// Garbage is what a store does not need. This store is empty, so it cannot decide.
     #[error(
-        "the store has no sweep, and yet there are artifacts: they may belong to another store. Nothing is removed; a \
-         home of artifacts is for one store alone"
+        "nothing was removed: the store has no sweep, but there are artifacts, which may belong to another store. Use \
+         each artifact folder or bucket with one store only"
     )]
     NothingKnown,
     /// The worker must register first.
@@ -130,9 +130,9 @@ pub enum Refusal {
     /// The worker has no such device.
     #[error("worker {worker} offers no device `{device}`")]
     UnknownDevice {
-        /// Who asked.
+        /// The worker.
         worker: WorkerId,
-        /// For what.
+        /// The device.
         device: String,
     },
 }
@@ -143,12 +143,12 @@ struct StageEntry {
     progress: Box<Progress>,
     /// The sweeps that need it, sorted.
     needed_by: Vec<SweepId>,
-    /// End of the lease, or of the back-off.
+    /// End of the lease or of the back-off.
     until: Millis,
     /// Steps and images of the running attempt, as last reported. Not durable.
     step: u64,
     images: u64,
-    /// Images of the longest chain of stages above this one, this one included.
+    /// Images of the longest chain of stages that starts with this one.
     weight: u64,
 }
 
@@ -175,7 +175,7 @@ impl SweepEntry {
     }
 }
 
-/// The state machine.
+/// The state machine of the coordinator.
 #[derive(Debug, Clone)]
 pub struct Engine {
     limits: Limits,
@@ -184,16 +184,16 @@ pub struct Engine {
     workers: BTreeMap<WorkerId, workers::WorkerEntry>,
     /// Data sets that workers can fetch.
     data: BTreeMap<Fingerprint, PushedData>,
-    /// Below every fence of a new grant, see [`Engine::raise_fences`].
+    /// A lower bound of the fences of new grants, see [`Engine::raise_fences`].
     first_fence: Fence,
-    /// When the engine was last told the time.
+    /// The time of the last tick.
     heard: Millis,
     changes: Vec<Change>,
 }
 
 impl Engine {
-    /// The engine as it was when `snapshot` was durable. Leases that were held get a whole lease time
-    /// from `now`, so that their holders can come back.
+    /// Returns the engine with the state of `snapshot`. Held leases get a full lease time from `now`, so that their
+    /// holders can come back.
     pub fn restore(limits: Limits, snapshot: Snapshot, now: Millis) -> Self {
         let mut engine = Self {
             limits,
@@ -211,7 +211,7 @@ impl Engine {
         let needs = engine.sweeps.iter().flat_map(|(id, sweep)| sweep.stages.iter().map(move |stage| (*stage, id)));
         let mut needs: Vec<(StageId, &SweepId)> = needs.collect();
         needs.sort_unstable();
-        // Stages and needs are sorted: one pass over both.
+        // Stages and needs are sorted, so one pass over both is enough.
         let mut needs = needs.into_iter().peekable();
         let stages = snapshot.stages.into_iter().map(|(id, (outline, progress))| {
             let until = match &progress.state {
@@ -229,13 +229,13 @@ impl Engine {
         engine
     }
 
-    /// The durable effects of the operations since the last call, in order.
+    /// Returns the durable effects of the operations since the last call, in order.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }
 
-    /// Lets time pass: leases whose end has come expire. A long while in which the coordinator looked at no clock (it
-    /// was paused, its disk stalled, the clock jumped) is not held against the workers: it heard none of them.
+    /// Advances the time: leases expire. A long time in which the coordinator did not run (it was paused, its disk
+    /// stalled, the clock jumped) does not count against the workers, because it could not hear them.
     pub fn tick(&mut self, now: Millis) {
         let deaf = now.saturating_sub(self.heard);
         self.heard = self.heard.max(now);
@@ -281,8 +281,8 @@ impl Engine {
         let outlines = self.stages.iter().map(|(id, entry)| (*id, &entry.outline));
         let mut plans: Vec<(StageId, StageKind, Option<StageId>, u64)> =
             outlines.map(|(id, outline)| (id, outline.kind, outline.parent, outline.cost.images_seen.max(1))).collect();
-        // Test stages have no children, downstream stages have test children, pretext stages have downstream
-        // children: from the top down, every stage comes after all that wait for it.
+        // Test stages have no children, downstream stages have test children, pretext stages have downstream children.
+        // In this order every stage comes after all stages that wait for it.
         plans.sort_unstable_by_key(|(_, kind, ..)| Reverse(*kind));
         let mut weights: HashMap<StageId, u64> = HashMap::with_capacity(plans.len());
         for (id, _, parent, images) in plans {
@@ -299,7 +299,7 @@ impl Engine {
         }
     }
 
-    /// Whether a sweep that was not cancelled needs the stage.
+    /// Returns whether a sweep that was not cancelled needs the stage.
     fn is_needed(&self, stage: StageId) -> bool {
         self.stages.get(&stage).is_some_and(|entry| {
             let mut sweeps = entry.needed_by.iter().filter_map(|sweep| self.sweeps.get(sweep));
@@ -307,7 +307,7 @@ impl Engine {
         })
     }
 
-    /// Brings a stage into a new state: the one place where that happens.
+    /// Brings a stage into a new state; no other code does so.
     fn transition(&mut self, id: StageId, until: Millis, change: impl FnOnce(&mut Progress)) {
         if let Some(entry) = self.stages.get_mut(&id) {
             change(&mut entry.progress);
@@ -316,12 +316,12 @@ impl Engine {
         }
     }
 
-    /// Where a stage stands.
+    /// Returns the state of a stage, for readers.
     pub fn progress(&self, stage: StageId) -> Option<&Progress> {
         self.stages.get(&stage).map(|entry| entry.progress.as_ref())
     }
 
-    /// When the lease of a stage ends, if somebody holds it.
+    /// Returns when the lease of a stage ends, if a worker holds it.
     pub fn leased_until(&self, stage: StageId) -> Option<Millis> {
         self.stages
             .get(&stage)

@@ -1,5 +1,5 @@
-//! What of a planned stage decides where and when it runs. It is all that the engine keeps of the plan: the rest, most
-//! of it, stays in the store until a worker or a reader needs it, so that a restart does not wait for it.
+//! The part of a stage's plan that the scheduler needs. The engine keeps only this part in memory. The rest stays in
+//! the store until a worker or a reader needs it, so that a restart does not have to load it.
 
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{Fingerprint, StageId};
@@ -13,15 +13,15 @@ use super::StageRecord;
 pub struct Outline {
     /// Its kind.
     pub kind: StageKind,
-    /// The numbers of which class of device.
+    /// The numeric class of the device that it needs.
     pub class: NumericClass,
     /// The stage whose output it starts from.
     pub parent: Option<StageId>,
     /// The data that it reads.
     pub data: Fingerprint,
-    /// How announcements call these data (`KIND:PATH`); `None` for data that every worker draws itself.
+    /// Key of these data in announcements (`KIND:PATH`); `None` for data that every worker draws itself.
     pub place: Option<Box<str>>,
-    /// What it costs.
+    /// Its cost.
     pub cost: Cost,
 }
 

@@ -1,4 +1,4 @@
-//! Which stage a free slot gets.
+//! Chooses the stage for a free slot.
 
 use pretext_shared::device::DeviceFacts;
 use pretext_shared::ids::{StageId, SweepId, WorkerId};
@@ -8,7 +8,7 @@ use super::workers::WorkerEntry;
 use super::{Engine, Holder, Millis, StageEntry, State, SweepMark, Waiting};
 
 impl Engine {
-    /// Whether the stage waits for nothing but a slot.
+    /// Returns whether the stage waits only for a slot.
     pub(super) fn is_ready(&self, entry: &StageEntry, now: Millis) -> bool {
         let waits = match &entry.progress.state {
             State::Waiting(Waiting::Open | Waiting::Expired(_)) => true,
@@ -24,11 +24,11 @@ impl Engine {
         })
     }
 
-    /// Why `device` of `worker` cannot run the stage, in words; `None` if it can.
+    /// Returns a message that says why `device` of `worker` cannot run the stage; `None` if it can.
     pub(super) fn unfit(&self, entry: &StageEntry, worker: &WorkerEntry, device: &DeviceFacts) -> Option<String> {
         let stage = &entry.outline;
         if device.class != stage.class {
-            return Some(format!("it needs a {} and {} is a {}", stage.class, device.name, device.class));
+            return Some(format!("it needs a {}, but {} is a {}", stage.class, device.name, device.class));
         }
         let fingerprint = stage.data;
         if let Some(key) = stage.place.as_deref()
@@ -38,7 +38,7 @@ impl Engine {
                 Some(bytes) if bytes <= worker.offer.data_cache => return None,
                 Some(bytes) if worker.offer.data_cache > 0 => {
                     return Some(format!(
-                        "{key} has {} MiB and its --data-cache-limit is {} MiB",
+                        "{key} has {} MiB, but its --data-cache-limit is {} MiB",
                         bytes.div_ceil(1 << 20),
                         worker.offer.data_cache >> 20
                     ));
@@ -48,7 +48,7 @@ impl Engine {
             let other = worker.offer.datasets.iter().find(|data| data.key == key);
             return Some(match other.map(|data| &data.facts) {
                 Some(Ok(facts)) => format!(
-                    "its copy of {key} differs: fingerprint {} and not {}",
+                    "its copy of {key} differs: fingerprint {} instead of {}",
                     facts.fingerprint.short(),
                     fingerprint.short()
                 ),
@@ -59,8 +59,8 @@ impl Engine {
         None
     }
 
-    /// Whether a stage waits, for a slot or for another stage, that `device` of `worker` could run. What runs elsewhere does
-    /// not count: it waits again if its worker is lost.
+    /// Returns whether a waiting stage (for a slot or for another stage) could run on `device` of `worker`. Stages that
+    /// run on another device do not count: they wait again if their worker is lost.
     pub fn has_prospects(&self, worker: &WorkerId, device: &str) -> bool {
         let Some(worker) = self.workers.get(worker) else { return true };
         let Some(device) = worker.device(device) else { return false };
@@ -72,14 +72,14 @@ impl Engine {
         })
     }
 
-    /// Whether a stage before this one failed for good: it waits until a person asks for a retry.
+    /// Returns whether an earlier stage failed finally: this stage waits until a person asks for a retry.
     pub(super) fn is_stranded(&self, entry: &StageEntry) -> bool {
         let before = |entry: &StageEntry| self.stages.get(&entry.outline.parent?);
         std::iter::successors(before(entry), |entry| before(entry))
             .any(|entry| matches!(entry.progress.state, State::Failed(_) | State::Cancelled))
     }
 
-    /// Leases on a device of a worker, and the stages whose leases on it have expired.
+    /// Returns the leases on a device of a worker, and the stages whose leases on it have expired.
     pub(super) fn held_on(&self, worker: &WorkerId, device: &str) -> (usize, Vec<StageId>) {
         let is_here = |holder: &Holder| holder.worker == *worker && holder.device == device;
         let mut held = 0;
@@ -94,9 +94,9 @@ impl Engine {
         (held, owed)
     }
 
-    /// The stage that a free slot on `device` should run: of the oldest sweep; within it tests first
-    /// (they are short and give results), then the stage with the longest chain waiting for it, so that
-    /// no long chain starts last. Where `among` is given, one of these.
+    /// Returns the stage that a free slot on `device` should run. Stages of the oldest sweep have priority. Among them
+    /// tests are first, because they are short and give results. Next is the stage with the longest chain waiting for
+    /// it, so that no long chain starts last. If `among` is given, the stage is one of these.
     pub(super) fn choose(
         &self,
         worker: &WorkerEntry,
@@ -125,7 +125,7 @@ impl Engine {
         best.map(|(_, id)| id)
     }
 
-    /// Submission time of the oldest active sweep that needs the stage and may run one more.
+    /// Returns the submission time of the oldest active sweep that needs the stage and may run one more.
     fn oldest_with_room(&self, stage: StageId) -> Option<(u64, SweepId)> {
         let needed_by = &self.stages.get(&stage)?.needed_by;
         needed_by

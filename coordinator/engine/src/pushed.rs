@@ -1,4 +1,4 @@
-//! Data sets that were pushed, for workers to fetch.
+//! Pushed data sets, which workers can fetch.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,46 +6,48 @@ use pretext_shared::ids::{ArtifactId, Fingerprint, SweepId};
 
 use super::{Change, Engine, PushedData, State};
 
-/// What became of a data set that is kept no longer.
+/// A removed data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
-    /// Which.
+    /// Its fingerprint.
     pub fingerprint: Fingerprint,
-    /// What it was called, `KIND:NAME`.
+    /// Its key, `KIND:NAME`.
     pub key: String,
-    /// Artifacts that no other pushed data set refers to.
+    /// Its artifacts that no other pushed data set needs.
     pub artifacts: Vec<ArtifactId>,
 }
 
-/// The same content is there already, under another name.
+/// The same content is stored already, under another name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the same data are kept as {key}: write that name into the sweep, or `coordinator data remove {}` first",
+    "the same data are already stored as {key}: use that name in the sweep, or first run `coordinator data remove {}`",
     fingerprint.short()
 )]
 pub struct KeptAs {
-    /// `KIND:NAME`.
+    /// Its key, `KIND:NAME`.
     pub key: String,
-    /// Its content.
+    /// Its fingerprint.
     pub fingerprint: Fingerprint,
 }
 
-/// Why a data set is not removed.
+/// The reason why a data set is not removed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RemovalRefused {
-    /// No fingerprint begins so.
-    #[error("no pushed data set has a fingerprint that begins with `{0}`: `coordinator data list` shows what there is")]
+    /// No fingerprint begins with the text.
+    #[error(
+        "no pushed data set has a fingerprint that begins with `{0}`: list the data sets with `coordinator data list`"
+    )]
     Unknown(String),
-    /// More than one does.
-    #[error("`{text}` may be any of {candidates}: write more of the fingerprint")]
+    /// More than one fingerprint begins with it.
+    #[error("`{text}` may be any of {candidates}: give more characters of the fingerprint")]
     Ambiguous {
-        /// What was asked for.
+        /// The given text.
         text: String,
-        /// What fits.
+        /// The matching data sets.
         candidates: String,
     },
-    /// It is needed.
-    #[error("stages of {sweep} still read {key}: cancel the sweep first, or wait until it has ended")]
+    /// A sweep needs the data set.
+    #[error("stages of {sweep} still read {key}: cancel the sweep first, or wait until it is final")]
     Needed {
         /// The data set.
         key: String,
@@ -55,10 +57,10 @@ pub enum RemovalRefused {
 }
 
 impl Engine {
-    /// Keeps a data set for workers to fetch; returns the one of the same content that it takes the place of.
+    /// Stores a data set for workers to fetch; returns the data set of the same content that it replaces.
     ///
     /// # Errors
-    /// When the same content is kept under another name: sweeps that name that one would find nothing any more.
+    /// If the same content is stored under another name: sweeps with that name would not find it any more.
     pub fn push_data(&mut self, data: PushedData) -> Result<Option<PushedData>, KeptAs> {
         let fingerprint = data.facts.fingerprint;
         if let Some(kept) = self.data.get(&fingerprint).filter(|kept| kept.facts.key != data.facts.key) {
@@ -69,10 +71,10 @@ impl Engine {
         Ok(old)
     }
 
-    /// Keeps a data set no longer. `text` is its fingerprint, or an unambiguous beginning of it.
+    /// Removes a data set. `text` is its fingerprint, or an unambiguous beginning of it.
     ///
     /// # Errors
-    /// When there is none, or stages that are not over need it.
+    /// If there is no such data set, or if unfinished stages need it.
     pub fn remove_data(&mut self, text: &str) -> Result<Removed, RemovalRefused> {
         let fits: Vec<Fingerprint> =
             self.data.keys().filter(|known| !text.is_empty() && known.to_string().starts_with(text)).copied().collect();
@@ -96,7 +98,7 @@ impl Engine {
         Ok(Removed { fingerprint, key: gone.facts.key, artifacts })
     }
 
-    /// A sweep with stages that are not over and read these data.
+    /// Returns a sweep with unfinished stages that read these data.
     fn reader(&self, fingerprint: Fingerprint) -> Option<SweepId> {
         let mut open = self.stages.iter().filter(|(id, entry)| {
             entry.outline.data == fingerprint
@@ -106,17 +108,17 @@ impl Engine {
         open.find_map(|(_, entry)| entry.needed_by.first().cloned())
     }
 
-    /// Every pushed data set, by fingerprint.
+    /// Returns every pushed data set, by fingerprint.
     pub fn pushed_data(&self) -> &BTreeMap<Fingerprint, PushedData> {
         &self.data
     }
 
-    /// Every artifact that a pushed data set refers to: none of them may be collected as garbage.
+    /// Returns every artifact that a pushed data set needs: none of them is garbage.
     pub fn pushed_artifacts(&self) -> BTreeSet<ArtifactId> {
         self.data.values().flat_map(artifacts_of).collect()
     }
 
-    /// The data set that goes by each key: of several with one name the one that was pushed last.
+    /// Returns the data set of each key: of several with one name, the newest.
     pub(super) fn pushed_by_key(&self) -> BTreeMap<&str, &PushedData> {
         let mut newest: BTreeMap<&str, &PushedData> = BTreeMap::new();
         for data in self.data.values() {
@@ -177,7 +179,7 @@ mod tests {
         engine.register(worker("none"), offer(0), 0);
         assert!(lease(&mut engine, "small", "r", 0).is_none() && lease(&mut engine, "none", "r", 0).is_none());
         let obstacles = engine.status(&id, 0).expect("known").obstacles.join("; ");
-        assert!(obstacles.contains("image-folder:cells has 1 MiB and its --data-cache-limit is 0 MiB"), "{obstacles}");
+        assert!(obstacles.contains("image-folder:cells has 1 MiB, but its --data-cache-limit is 0 MiB"), "{obstacles}");
         assert!(obstacles.contains("it does not have image-folder:cells"), "{obstacles}");
         assert!(!engine.has_prospects(&worker("none"), "cpu"));
         engine.register(worker("large"), offer(1000), 0);
@@ -185,7 +187,7 @@ mod tests {
         let grant = lease(&mut engine, "large", "r", 0).expect("it can fetch");
         assert_eq!((grant.packing, grant.place.as_deref()), (Some(data.packing), Some("image-folder:cells")));
 
-        // A second one under the same name is what sweeps that come find; the first stays for those that are there.
+        // New sweeps find the second data set of that name; the first stays for sweeps that use it.
         let mut newer = data;
         newer.facts.fingerprint = pretext_shared::ids::Fingerprint(ContentHash::of(b"other"));
         (newer.packs[1], newer.packing, newer.pushed_ms) = (artifact("three"), artifact("other list"), 2);
@@ -196,7 +198,7 @@ mod tests {
         assert!(matches!(engine.remove_data(""), Err(RemovalRefused::Unknown(_))));
         engine.cancel(&id).expect("known");
 
-        // What is durable is what there is, and what another one refers to stays.
+        // The durable state equals the state in memory, and artifacts that another data set needs are kept.
         let mut snapshot = Snapshot::default();
         persist(&mut snapshot, engine.take_changes());
         let mut engine = Engine::restore(Limits::default(), snapshot.clone(), 0);

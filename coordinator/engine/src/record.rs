@@ -1,4 +1,4 @@
-//! What the engine knows, in the form in which the store keeps it.
+//! The engine's state in the form that the store keeps.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Outline;
 
-/// Failed and lost attempts that are kept with a stage: as many as all budgets together allow.
+/// Most failed and lost attempts that are kept with a stage: as many as all budgets together allow.
 const HISTORY: usize = 8;
 
-/// Milliseconds on the coordinator's monotonic clock. Never stored: a restart begins a new clock.
+/// Milliseconds on the coordinator's monotonic clock. Never stored: the clock starts anew at a restart.
 pub type Millis = u64;
 
 /// A submitted sweep. Written once.
@@ -28,11 +28,11 @@ pub struct SweepRecord {
     pub name: String,
     /// Milliseconds since the Unix epoch.
     pub submitted_ms: u64,
-    /// Where its numbers come from.
+    /// The origin of its numbers.
     pub provenance: Provenance,
     /// Its cells.
     pub cells: Vec<Cell>,
-    /// Stages that may run at a time; `None` for no limit.
+    /// Most stages that may run at a time; `None` for no limit.
     pub max_parallel: Option<u32>,
 }
 
@@ -43,44 +43,44 @@ pub struct StageRecord {
     pub stage: Stage,
     /// What it costs.
     pub cost: Cost,
-    /// Where the sweep that brought it says its data are.
+    /// The source of its data, in the sweep that added the stage.
     pub source: Source,
-    /// Where it says the weights file is, for a stage that starts from one.
+    /// Path of the weights file, in the sweep that added the stage; for a stage that starts from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
     /// When to write checkpoints.
     pub checkpoint: CheckpointPolicy,
 }
 
-/// Where a stage stands. Written at every transition.
+/// The progress of a stage. Written at every transition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// The fence of the last grant; 0 before the first.
     pub fence: Fence,
     /// State.
     pub state: State,
-    /// Attempts in a row that infrastructure ended (a worker that fell silent, a disk, a driver) without a newer
-    /// checkpoint: infrastructure's budget.
+    /// Infrastructure's budget: consecutive attempts that infrastructure ended (a silent worker, a disk, a driver)
+    /// without a newer checkpoint.
     pub lost: u32,
-    /// Attempts that failed in a way that may pass: the code's budget.
+    /// The program's budget: attempts with a retryable failure.
     pub failed: u32,
     /// Attempts that ran out of memory.
     #[serde(default)]
     pub out_of_memory: u32,
     /// The checkpoint that a new holder resumes from.
     pub checkpoint: Option<Checkpoint>,
-    /// Its predecessors, newest first, as many as the sweep's `checkpoint.keep` says: where that one cannot be had, a new
-    /// holder takes one of these.
+    /// Older checkpoints, newest first, as many as the sweep's `checkpoint.keep` allows. If the newest one cannot be
+    /// read, a new holder resumes from one of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub predecessors: Vec<Checkpoint>,
     /// Point batches of the last grant that are durable: the next sequence number.
     pub batches: u64,
-    /// Failed and lost attempts, oldest first, the last few: the evidence.
+    /// The last failed and lost attempts, oldest first, as evidence.
     pub history: Vec<(Fence, Failure)>,
 }
 
 impl Progress {
-    /// A stage that was never granted.
+    /// Returns the progress of a stage that was never granted.
     pub fn new() -> Self {
         Self {
             fence: Fence(0),
@@ -95,8 +95,8 @@ impl Progress {
         }
     }
 
-    /// Whether an attempt with `fence` may still write: it is the last grant and has neither ended
-    /// nor been given back. An expired lease alone does not take the right away; the next grant does.
+    /// Returns whether an attempt with `fence` may still write: it must be the last grant, and neither ended nor given
+    /// back. Expiry of the lease does not end this right; the next grant does.
     pub fn admits(&self, fence: Fence) -> bool {
         let held = matches!(self.state, State::Leased(_) | State::Waiting(Waiting::Expired(_)));
         held && fence == self.fence
@@ -119,44 +119,44 @@ impl Default for Progress {
 /// The states of a stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum State {
-    /// Nobody holds it.
+    /// No worker holds it.
     Waiting(Waiting),
     /// A worker holds it.
     Leased(Holder),
     /// It has its one final result.
     Succeeded(StageResult),
-    /// It failed for good; `retry` resets it.
+    /// It failed finally; `retry` resets it.
     Failed(Failure),
     /// No sweep needed it any more; a sweep that needs it again resets it.
     Cancelled,
 }
 
-/// Why nobody holds a stage.
+/// The reason why no worker holds a stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Waiting {
     /// It may be granted.
     Open,
-    /// It may be granted after a back-off of so many milliseconds (counted again after a restart).
+    /// It may be granted after a back-off in milliseconds, which starts anew after a restart.
     BackOff(u64),
-    /// Its holder's lease expired. Granted to whoever asks; the former holder may come back until then.
+    /// Its holder's lease expired. Any worker may get it; the former holder may come back until then.
     Expired(Holder),
 }
 
-/// Who holds a stage.
+/// The holder of a stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// The worker.
     pub worker: WorkerId,
     /// The device's name on that worker.
     pub device: String,
-    /// The request that was granted, so that a repeated request gets the same grant.
+    /// The granted request: a repeated request gets the same grant.
     pub request: String,
 }
 
 /// A registered checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Where it is.
+    /// The artifact with its content.
     pub artifact: ArtifactId,
     /// Steps taken.
     pub step: u64,
@@ -165,17 +165,16 @@ pub struct Checkpoint {
 /// A grant, for the log that `verify` reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantRecord {
-    /// Who got the stage.
+    /// The worker that got the stage.
     pub holder: Holder,
     /// Milliseconds since the Unix epoch.
     pub granted_ms: u64,
-    /// The step of the checkpoint that the attempt was told to resume from; 0 for none. Points of older attempts past
-    /// it are superseded.
+    /// The step of the checkpoint to resume from; 0 for none. Points of older attempts past this step are superseded.
     #[serde(default)]
     pub resume_step: u64,
 }
 
-/// Points of an attempt.
+/// A batch of points of an attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
     /// The attempt's fence.
@@ -186,16 +185,16 @@ pub struct Batch {
     pub points: Vec<Point>,
 }
 
-/// A data set that was pushed: workers that do not have it fetch it.
+/// A pushed data set: workers that do not have it fetch it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushedData {
-    /// What a worker that has it would announce; the key is `KIND:NAME`.
+    /// The facts that a worker with the data would announce; the key is `KIND:NAME`.
     pub facts: DatasetFacts,
     /// The list of its files and packs, an artifact.
     pub packing: ArtifactId,
     /// Its packs, artifacts too, in order.
     pub packs: Vec<ArtifactId>,
-    /// How many files it has.
+    /// Number of its files.
     pub files: u64,
     /// Bytes of all files.
     pub bytes: u64,
@@ -203,49 +202,49 @@ pub struct PushedData {
     pub pushed_ms: u64,
 }
 
-/// One durable step. The engine emits them; a store commits those of one call together or not at all. Backups are made
-/// of them too.
+/// One durable change. The engine emits changes; a store commits those of one call all together or not at all. Backups
+/// consist of changes too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Change {
     /// A new sweep.
     AddSweep(Box<SweepRecord>),
-    /// A sweep was cancelled, or its cancellation was taken back by a retry.
+    /// A sweep was cancelled, or a retry undid its cancellation.
     MarkSweep(SweepId, SweepMark),
     /// A new stage.
     AddStage(StageId, Box<StageRecord>),
-    /// A stage's new standing.
+    /// The new progress of a stage.
     SetProgress(StageId, Box<Progress>),
     /// A grant, for the log.
     LogGrant(StageId, Fence, GrantRecord),
     /// Points.
     AppendPoints(StageId, Batch),
-    /// A data set was pushed, or is kept no longer.
+    /// A data set was pushed or removed.
     SetData(Fingerprint, Option<Box<PushedData>>),
 }
 
-/// Whether a sweep is wanted.
+/// Whether a sweep is active.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SweepMark {
-    /// It runs.
+    /// It is active.
     Active,
-    /// It was cancelled when these of its cells (by position) had ended. The others stay cancelled, even if
-    /// another sweep brings their stages to an end: a cell has one final result.
+    /// It was cancelled when these of its cells (by position) were final. The others stay cancelled, even if their
+    /// stages finish for another sweep: a cell has one final result.
     Cancelled(Vec<u32>),
 }
 
 impl SweepMark {
-    /// Whether the sweep was cancelled.
+    /// Returns whether the sweep was cancelled.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, SweepMark::Cancelled(_))
     }
 }
 
-/// Everything that the engine needs to go on after a restart.
+/// Everything that the engine needs after a restart.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Snapshot {
     /// Sweeps with their marks.
     pub sweeps: Vec<(SweepRecord, SweepMark)>,
-    /// Stages: what of their plans decides, and where they stand.
+    /// Stages: the outlines of their plans, and their progress.
     pub stages: BTreeMap<StageId, (Box<Outline>, Box<Progress>)>,
     /// Pushed data sets.
     pub data: BTreeMap<Fingerprint, PushedData>,

@@ -1,5 +1,5 @@
-//! From the text of a sweep file to a planned sweep: the file, the data that workers announce, and the
-//! class of numbers that their devices produce.
+//! Turns the text of a sweep file into a planned sweep, with the data sets that workers announce and the numeric class
+//! of their devices.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use pretext_shared::sweep::{Build, Provenance};
 
 use crate::{Engine, StageRecord, Submission, SweepRecord};
 
-/// Data sets that workers announce and that were pushed, by `KIND:PATH`; each version once.
+/// Data sets that workers announce or that were pushed, by `KIND:PATH`; each version once.
 pub type Announced = BTreeMap<String, Vec<Result<DatasetFacts, String>>>;
 
-/// Why a sweep cannot be planned.
+/// The reason why a sweep cannot be planned.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SubmissionError {
-    /// The file is not a good sweep.
+    /// The sweep file has problems.
     #[error("{}", .0.render("sweep.yaml", ""))]
     Spec(SpecErrors),
     /// The sweep does not fit the data.
@@ -34,17 +34,17 @@ pub enum SubmissionError {
         }
     )]
     NotAnnounced {
-        /// What the sweep needs.
+        /// The key of the data set in the sweep.
         key: String,
-        /// What there is.
+        /// The announced keys.
         announced: String,
     },
-    /// Workers disagree.
+    /// Workers announce different data.
     #[error(
-        "there are different versions of {key} (fingerprints {versions}), announced by workers or pushed: give them one"
+        "there are different versions of {key} (fingerprints {versions}), announced by workers or pushed: keep only one of them"
     )]
     Disagreement {
-        /// What the sweep needs.
+        /// The key of the data set in the sweep.
         key: String,
         /// Short fingerprints.
         versions: String,
@@ -52,19 +52,19 @@ pub enum SubmissionError {
     /// The data cannot be used.
     #[error("the data set {key} cannot be used: {problem}")]
     Unusable {
-        /// What the sweep needs.
+        /// The key of the data set in the sweep.
         key: String,
-        /// Why.
+        /// The cause.
         problem: String,
     },
-    /// Nothing says on what to train.
+    /// The numeric class is unknown.
     #[error(
-        "no worker is connected, so it is not known whether to train on cpu or gpu: start a worker, or write `numeric: cpu` or `numeric: gpu` into the sweep file"
+        "no worker is connected, so the class of devices (cpu or gpu) is unknown: start a worker, or write `numeric: cpu` or `numeric: gpu` into the sweep file"
     )]
     NoDevice,
 }
 
-/// The facts of the data that `source` names.
+/// Returns the facts of the data that `source` names.
 pub fn facts(source: &Source, announced: &Announced) -> Result<DatasetFacts, SubmissionError> {
     if let Source::Procedural(procedural) = source {
         return Ok(procedural.facts());
@@ -93,13 +93,13 @@ pub struct Planned {
     pub sweep: Sweep,
     /// Its data.
     pub facts: DatasetFacts,
-    /// The data that pretext training reads, where they are others.
+    /// The data for pretext training, if they differ.
     pub pretext_facts: Option<DatasetFacts>,
     /// Its plan.
     pub plan: Plan,
 }
 
-/// Plans the sweep in `text` for what is announced and for one class of devices.
+/// Plans the sweep in `text` for the announced data and one numeric class.
 pub fn plan(
     text: &str,
     extent: Extent,
@@ -118,8 +118,8 @@ pub fn plan(
     Ok(Planned { sweep, facts, pretext_facts, plan })
 }
 
-/// Plans the sweep in `text` for what the engine knows: the class is the file's, or that of the same
-/// sweep submitted before, or `gpu` where a connected worker has one, else `cpu`.
+/// Plans the sweep in `text` with what the engine knows. The class is the file's, or that of the same sweep submitted
+/// before, or `gpu` if a connected worker has one, else `cpu`.
 pub fn plan_here(text: &str, extent: Extent, engine: &Engine, now: u64) -> Result<Planned, SubmissionError> {
     let announced = engine.announced(now);
     let at = |class| plan(text, extent, &announced, class);
@@ -139,7 +139,7 @@ pub fn plan_here(text: &str, extent: Extent, engine: &Engine, now: u64) -> Resul
 }
 
 impl Planned {
-    /// What the engine stores.
+    /// Returns what the engine stores.
     pub fn submission(self, text: String, submitted_ms: u64, build: Option<Build>) -> Submission {
         let Planned { sweep, facts, pretext_facts, plan } = self;
         let stages = plan

@@ -13,27 +13,27 @@ pub struct Submission {
     pub stages: Vec<(StageId, StageRecord)>,
 }
 
-/// What became of a submission.
+/// The outcome of a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Submitted {
-    /// The same sweep was there before.
+    /// Whether the sweep existed before.
     pub existed: bool,
-    /// It was cancelled, and stays so until a retry.
+    /// Whether it was cancelled before; it stays cancelled until a retry.
     pub cancelled: bool,
-    /// Stages of the sweep that have a result already.
+    /// Stages of the sweep that already have a result.
     pub cached: usize,
 }
 
-/// What a cancellation did.
+/// The outcome of a cancellation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cancelled {
     /// Cells that will have no result.
     pub cells: usize,
-    /// Stages stopped, or not started.
+    /// Stages that stop or will not start.
     pub stages: usize,
 }
 
-/// What a retry did.
+/// The outcome of a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retried {
     /// Stages that will run again.
@@ -41,7 +41,7 @@ pub struct Retried {
 }
 
 impl Engine {
-    /// Adds a sweep. Stages that are known already, from this sweep or another, are shared.
+    /// Adds a sweep. It shares the stages that exist already, from this sweep or another.
     pub fn submit(&mut self, submission: Submission) -> Submitted {
         let Submission { sweep, stages } = submission;
         let ids: Vec<StageId> = stages.iter().map(|(id, _)| *id).collect();
@@ -71,7 +71,7 @@ impl Engine {
         }
     }
 
-    /// Lets a stage run again with fresh budgets. Its fence stays: it only rises.
+    /// Lets a stage run again with fresh budgets. Its fence stays, because fences only rise.
     fn reset(&mut self, id: StageId) {
         self.transition(id, 0, |progress| {
             progress.state = State::Waiting(Waiting::Open);
@@ -79,19 +79,19 @@ impl Engine {
         });
     }
 
-    /// Whether the sweep was submitted.
+    /// Returns whether the sweep was submitted.
     pub fn has_sweep(&self, sweep: &SweepId) -> bool {
         self.sweeps.contains_key(sweep)
     }
 
-    /// Which of `stages` have a result.
+    /// Returns those of `stages` that have a result.
     pub fn cached(&self, stages: impl IntoIterator<Item = StageId>) -> Vec<StageId> {
         let done =
             |id: &StageId| self.stages.get(id).is_some_and(|entry| matches!(entry.progress.state, State::Succeeded(_)));
         stages.into_iter().filter(done).collect()
     }
 
-    /// The sweep that `text` names: its id, or the one whose id begins with it.
+    /// Returns the sweep that `text` names: by its id, or by an unambiguous beginning of it.
     pub fn find_sweep(&self, text: &str) -> Result<SweepId, Refusal> {
         let fits: Vec<&SweepId> =
             self.sweeps.keys().filter(|id| !text.is_empty() && id.as_str().starts_with(text)).collect();
@@ -108,7 +108,7 @@ impl Engine {
         }
     }
 
-    /// Cancels a sweep: stages that no other sweep needs stop. Results that are there stay.
+    /// Cancels a sweep: stages that no other sweep needs stop. Existing results are kept.
     pub fn cancel(&mut self, sweep: &SweepId) -> Result<Cancelled, Refusal> {
         let entry = self.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
         let stages = entry.stages.clone();
@@ -139,8 +139,8 @@ impl Engine {
         }
     }
 
-    /// Lets the failed stages of a sweep run again, for every sweep that needs them; on a cancelled
-    /// sweep the cancelled stages too, and the sweep is wanted again.
+    /// Lets the failed stages of a sweep run again, for every sweep that needs them. A cancelled sweep becomes active
+    /// again, and its cancelled stages run too.
     pub fn retry(&mut self, sweep: &SweepId) -> Result<Retried, Refusal> {
         let entry = self.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
         let stages = entry.stages.clone();

@@ -1,4 +1,4 @@
-//! Whole courses of events through the engine, without a clock.
+//! Tests of complete sequences of events in the engine, without a clock.
 
 use pretext_shared::dataset::{Procedural, Source};
 use pretext_shared::device::NumericClass;
@@ -10,7 +10,7 @@ use pretext_shared::stage::StageKind;
 use super::*;
 use crate::fixtures::*;
 
-/// Lets time pass as it does for a coordinator that listens.
+/// Advances the time in the steps of a running coordinator.
 fn pass(engine: &mut Engine, until: Millis) {
     while engine.heard < until {
         let next = until.min(engine.heard + 250);
@@ -67,7 +67,7 @@ fn an_expired_holder_comes_back_with_its_fence_unless_the_stage_was_granted_agai
     engine.submit(submission(SWEEP, 1));
     let grant = lease(&mut engine, "a", "r", 0).expect("work");
     pass(&mut engine, 20_000);
-    // Not granted again: the same fence goes on.
+    // Not granted again: the same fence continues.
     let beat = engine.heartbeat(&worker("a"), &[(grant.attempt, 3, 24)], 20_001);
     assert_eq!(beat, [Directive::Continue]);
     engine.points(grant.attempt, 0, vec![point(3)], 20_002).expect("accepted");
@@ -219,7 +219,7 @@ fn slots_fit_class_device_and_data() {
     assert_eq!(engine.status(&id, 0).expect("known").running.len(), 3);
     assert!(matches!(engine.lease(&worker("a"), "vulkan:7", "r", 0, 0), Err(Refusal::UnknownDevice { .. })));
 
-    // Data: only a worker with the same fingerprint is given the stage, and the others are told why.
+    // Data: only a worker with the same fingerprint gets the stage, and the obstacle names the difference.
     let mut engine = Engine::restore(Limits::default(), Snapshot::default(), 0);
     let mut folder = submission(SWEEP, 1);
     let facts = Procedural { train_per_class: 40, test_per_class: 10, seed: 0 }.facts();
@@ -313,7 +313,7 @@ fn two_workers_of_one_name_are_two_workers() {
     engine.register(twin(1), offer(), 0);
     engine.register(twin(2), offer(), 1_000);
     assert!(engine.knows(&twin(1)) && engine.knows(&twin(2)), "both are alive");
-    // One that fell silent was a former life.
+    // A silent one was an earlier run of that worker.
     engine.heartbeat(&twin(2), &[], 20_000);
     engine.register(twin(3), offer(), 20_001);
     assert!(!engine.knows(&twin(1)) && engine.knows(&twin(2)));
@@ -325,12 +325,12 @@ fn a_store_that_went_back_never_grants_again_unseen() {
     engine.submit(submission(SWEEP, 1));
     let first = lease(&mut engine, "a", "r1", 0).expect("ready");
     engine.take_changes();
-    // The holder has an attempt that this store knows nothing of: a later grant than the first.
+    // The holder has an attempt that this store does not know: a later grant than the first.
     let lost = AttemptId { fence: Fence(first.attempt.fence.0 + 5), ..first.attempt };
     assert_eq!(engine.heartbeat(&worker("bb"), &[(lost, 7, 8)], 1), [Directive::Superseded]);
     let changes = engine.take_changes();
-    // The fence rises above the one that was used, not to it: whoever has that one is refused even after `retry`. The
-    // grant log has what this store granted, and so nothing of the attempt.
+    // The fence rises above the attempt's fence, so the attempt is refused even after `retry`. The grant log has only
+    // the grants of this store, so it does not contain the attempt.
     assert!(
         matches!(changes.as_slice(), [
             Change::SetProgress(stage, progress),
@@ -340,18 +340,18 @@ fn a_store_that_went_back_never_grants_again_unseen() {
         "{changes:?}"
     );
     assert!(matches!(engine.check(first.attempt), Err(Refusal::Superseded { .. })));
-    // A fence that nobody can have been granted changes nothing.
+    // A fence that cannot have been granted changes nothing.
     let absurd = AttemptId { fence: Fence(u64::MAX), ..first.attempt };
     engine.heartbeat(&worker("bb"), &[(absurd, 7, 8)], 2);
     assert_eq!(engine.take_changes(), []);
 
-    // After a restart on the older state every new grant is above what was granted before.
+    // After a restart on the older state, every new grant is above all earlier grants.
     let mut engine = engine_with(&[("a", 2)]);
     engine.raise_fences(Fence::of_count(1000));
     engine.submit(submission(SWEEP, 1));
     let raised = lease(&mut engine, "a", "r1", 0).expect("ready").attempt;
     assert_eq!((raised.stage, raised.fence.count()), (first.attempt.stage, 1001));
-    // What was granted before and forgotten is below it, and refused: the new holder goes on.
+    // An earlier, lost grant is below it, and refused: the new holder continues.
     assert!(matches!(engine.check(lost), Err(Refusal::Superseded { .. })));
     engine.release(raised).expect("held");
     assert_eq!(lease(&mut engine, "a", "r2", 0).expect("ready").attempt.fence.count(), 1002);
@@ -382,7 +382,7 @@ fn budgets_are_apart_and_a_quarantine_shows_its_evidence() {
         now += 60_000;
         (grant, now)
     };
-    // Two crashes, an exhausted memory and two losses spend no budget.
+    // Two crashes, one out-of-memory failure and two losses exhaust no budget.
     for (n, code) in [FailureCode::Crashed, FailureCode::OutOfMemory, FailureCode::Crashed].into_iter().enumerate() {
         let (grant, now) = lose(&mut engine, &format!("f{n}"));
         engine.fail(grant.attempt, failure(code), now).expect("the holder fails");
@@ -390,7 +390,7 @@ fn budgets_are_apart_and_a_quarantine_shows_its_evidence() {
     for n in 0..2 {
         lose(&mut engine, &format!("l{n}"));
     }
-    // A newer checkpoint: the stage gets on, and the count of losses begins anew.
+    // A newer checkpoint shows progress, so the count of losses starts anew.
     let (grant, now) = lose(&mut engine, "c");
     let checkpoint = Checkpoint { artifact: pretext_shared::ids::ArtifactId(ContentHash::of(b"x")), step: 3 };
     engine.register_checkpoint(grant.attempt, checkpoint, 2, 0, now).expect("registered");
@@ -452,7 +452,7 @@ fn a_late_copy_of_a_request_is_granted_nothing() {
     pass(&mut engine, 20_000);
     assert_eq!(lease(&mut engine, "a", "r1", 20_000).map(|again| again.attempt), Some(grant.attempt));
     engine.fail(grant.attempt, failure(FailureCode::Invalid), 20_001).expect("the holder fails");
-    assert!(lease(&mut engine, "a", "r1", 20_002).is_none(), "whoever sent it has had its answer");
+    assert!(lease(&mut engine, "a", "r1", 20_002).is_none(), "its sender has received the answer");
     assert!(lease(&mut engine, "a", "r2", 20_003).is_some());
 }
 

@@ -1,4 +1,4 @@
-//! What people see of the state.
+//! Views of the engine's state, for readers.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use pretext_shared::sweep::{Cell, CellState, Provenance, StageStatus, StageView,
 use super::workers::Offer;
 use super::{Engine, Millis, Progress, Refusal, StageRecord, State, SweepMark, Waiting};
 
-/// Cells by state.
+/// Number of cells in each state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CellCounts {
     /// See [`CellState`].
@@ -25,13 +25,13 @@ pub struct CellCounts {
 }
 
 impl CellCounts {
-    /// Whether no cell will change any more.
+    /// Returns whether no cell will change any more.
     pub fn is_final(&self) -> bool {
         self.pending == 0 && self.running == 0
     }
 }
 
-/// A stage that runs.
+/// A running stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningStage {
     /// The attempt.
@@ -48,16 +48,16 @@ pub struct RunningStage {
     pub device: String,
     /// Steps taken.
     pub step: u64,
-    /// Steps in all.
+    /// All steps.
     pub total: u64,
 }
 
-/// A sweep at a moment, in brief.
+/// The state of a sweep at one moment, in brief.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SweepStatus {
     /// Id.
     pub id: SweepId,
-    /// Cells by state.
+    /// Number of cells in each state.
     pub cells: CellCounts,
     /// Milliseconds since the Unix epoch.
     pub submitted_ms: u64,
@@ -67,42 +67,42 @@ pub struct SweepStatus {
     pub extent: pretext_shared::stage::Extent,
     /// Stages that run.
     pub running: Vec<RunningStage>,
-    /// Steps and images done, and in all.
+    /// Finished steps, and all steps.
     pub steps: (u64, u64),
-    /// Images done, and in all.
+    /// Finished images, and all images.
     pub images: (u64, u64),
-    /// Why stages that are ready do not run, where no connected worker can run them.
+    /// Reasons why no connected worker can run stages that are ready.
     pub obstacles: Vec<String>,
 }
 
-/// A sweep as far as the engine knows it: without the plans of its stages and their points.
+/// A sweep as the engine knows it: without the plans of its stages and without their points.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
     /// Id.
     pub id: SweepId,
     /// Name, as in the file.
     pub name: String,
-    /// Where its numbers come from.
+    /// The origin of its numbers.
     pub provenance: Provenance,
     /// Its cells, in the order of the plan.
     pub cells: Vec<Cell>,
-    /// Where its stages stand.
+    /// The states of its stages.
     pub stages: BTreeMap<StageId, StageStatus>,
-    /// Set if it was cancelled: the cells, by position, that had ended before.
+    /// The cells, by position, that were final before the cancellation; `None` if the sweep was not cancelled.
     pub cancelled: Option<Vec<u32>>,
 }
 
-/// A stage without a plan.
+/// The error for a stage without a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("stage {} has no plan", .0.short())]
 pub struct NoPlan(pub StageId);
 
 impl Standing {
-    /// The sweep as people look at it, without points, from the plans of its stages.
+    /// Returns the sweep for readers, without points, from the plans of its stages.
     ///
     /// # Errors
     ///
-    /// A stage that has none.
+    /// A stage that has no plan.
     pub fn with_plans(self, mut plans: BTreeMap<StageId, StageRecord>) -> Result<SweepView, NoPlan> {
         let stages = self.stages.into_iter().map(|(id, status)| {
             let StageRecord { stage, cost, .. } = plans.remove(&id).ok_or(NoPlan(id))?;
@@ -119,22 +119,22 @@ impl Standing {
     }
 }
 
-/// A worker at a moment.
+/// The state of a worker at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkerView {
-    /// Who.
+    /// The worker.
     pub worker: WorkerId,
-    /// What it offers.
+    /// Its offer.
     pub offer: Offer,
-    /// What it holds: attempt, device, step.
+    /// The stages that it holds: attempt, device, step.
     pub holds: Vec<(AttemptId, String, u64)>,
     /// Milliseconds since its last sign of life.
     pub silent_ms: Millis,
-    /// Whether that is within the lease time.
+    /// Whether that is less than the lease time.
     pub connected: bool,
 }
 
-/// Whether `key` (`METHOD/FRACTION/LR/SEED`) names the cell; the fraction may be written as `5%` too.
+/// Returns whether `key` (`METHOD/FRACTION/LR/SEED`) names the cell; the fraction may be written as `5%` too.
 fn names(key: &str, cell: &Cell) -> bool {
     let mut parts: Vec<&str> = key.split('/').collect();
     let fraction = parts.get(1).and_then(|text| text.parse::<Fraction>().ok()).map(|fraction| fraction.to_string());
@@ -155,7 +155,7 @@ fn status(progress: &Progress, step: u64) -> StageStatus {
 }
 
 impl Engine {
-    /// Where a sweep stands. [`pretext_store::view`] adds what the store has.
+    /// Returns the state of a sweep. [`crate::view`] adds the data of the store.
     pub fn standing(&self, sweep: &SweepId) -> Result<Standing, Refusal> {
         let entry = self.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
         let stages = entry.stages.iter().filter_map(|id| Some((*id, self.stages.get(id)?)));
@@ -173,7 +173,7 @@ impl Engine {
         })
     }
 
-    /// Where the stages of a cell have got to, whoever needs them.
+    /// Returns the state of a cell from its stages, even if they run for another sweep.
     pub(super) fn progress_of(&self, cell: &Cell) -> CellState {
         let states = || cell.stages().filter_map(|id| self.stages.get(&id)).map(|entry| &entry.progress.state);
         if states().any(|state| matches!(state, State::Failed(_))) {
@@ -189,7 +189,7 @@ impl Engine {
         }
     }
 
-    /// Where a cell of a sweep stands: on a cancelled sweep, cancelled unless it had ended before.
+    /// Returns the state of a cell in a sweep. In a cancelled sweep it is cancelled, unless it was final before.
     fn cell_state(&self, place: usize, cell: &Cell, mark: &SweepMark) -> CellState {
         match mark {
             SweepMark::Cancelled(ended) if !ended.contains(&(place as u32)) => CellState::Cancelled,
@@ -197,7 +197,7 @@ impl Engine {
         }
     }
 
-    /// Cells of a sweep by state.
+    /// Returns the number of cells of a sweep in each state.
     pub fn cell_counts(&self, sweep: &SweepId) -> Option<CellCounts> {
         let entry = self.sweeps.get(sweep)?;
         let mut counts = CellCounts::default();
@@ -213,7 +213,7 @@ impl Engine {
         Some(counts)
     }
 
-    /// A sweep in brief.
+    /// Returns the state of a sweep in brief.
     pub fn status(&self, sweep: &SweepId, now: Millis) -> Result<SweepStatus, Refusal> {
         let entry = self.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
         let mut result = SweepStatus {
@@ -263,7 +263,7 @@ impl Engine {
         Ok(result)
     }
 
-    /// Why no connected worker can run a stage; `None` if one can.
+    /// Returns why no connected worker can run a stage; `None` if one can.
     fn obstacle(&self, stage: &super::StageEntry, now: Millis) -> Option<String> {
         let mut reasons = Vec::new();
         for (id, worker) in self.workers.iter().filter(|(_, worker)| self.is_connected(worker, now)) {
@@ -278,14 +278,14 @@ impl Engine {
         Some(if reasons.is_empty() { "no worker is connected".to_owned() } else { reasons.join("; ") })
     }
 
-    /// All sweeps, newest first.
+    /// Returns all sweeps, newest first.
     pub fn list(&self, now: Millis) -> Vec<SweepStatus> {
         let mut all: Vec<SweepStatus> = self.sweeps.keys().filter_map(|id| self.status(id, now).ok()).collect();
         all.sort_by(|a, b| b.submitted_ms.cmp(&a.submitted_ms).then_with(|| a.id.cmp(&b.id)));
         all
     }
 
-    /// All workers that registered.
+    /// Returns all workers that have registered.
     pub fn workers(&self, now: Millis) -> Vec<WorkerView> {
         let mut views: BTreeMap<&WorkerId, WorkerView> = self
             .workers
@@ -312,7 +312,7 @@ impl Engine {
         views.into_values().collect()
     }
 
-    /// What is known of a cell, a line for each fact.
+    /// Returns the facts about a cell, one line each.
     pub fn explain(&self, cell_id: &str, now: Millis) -> Result<Vec<String>, Refusal> {
         let unknown = || Refusal::UnknownCell(cell_id.to_owned());
         let (sweep, key) = cell_id.split_once('/').ok_or_else(unknown)?;
@@ -343,7 +343,7 @@ impl Engine {
                 holder.device, holder.worker.name, stage.step, stage.outline.cost.steps
             ),
             State::Waiting(Waiting::BackOff(_)) if stage.until > now => {
-                format!("is tried again in {:.1} s", (stage.until - now) as f64 / 1000.0)
+                format!("will be retried in {:.1} s", (stage.until - now) as f64 / 1000.0)
             }
             State::Waiting(_) if !self.is_ready(stage, now) => "waits for the stage before it".to_owned(),
             State::Waiting(_) => match self.obstacle(stage, now) {
@@ -363,7 +363,7 @@ impl Engine {
             lines.push(format!("  attempt {fence} failed ({}): {}", failure.code.as_str(), failure.message));
         }
         if progress.lost > 0 {
-            lines.push(format!("  {} worker(s) were lost while they ran it", progress.lost));
+            lines.push(format!("  {} worker(s) were lost while running it", progress.lost));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What holders report: signs of life, points, checkpoints, results, failures.
+//! The reports of holders: signs of life, points, checkpoints, results, failures.
 
 use pretext_shared::ids::{ArtifactId, AttemptId, StageId, WorkerId};
 use pretext_shared::outcome::{Budget, Failure, FailureCode, StageResult};
@@ -6,19 +6,19 @@ use pretext_shared::point::Point;
 
 use super::{Batch, Change, Checkpoint, Engine, Millis, Refusal, State, Waiting};
 
-/// What a holder should do with an attempt.
+/// An instruction to a holder about an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Directive {
-    /// Go on.
+    /// Continue.
     Continue,
     /// Stop: no sweep needs it any more.
     Cancel,
-    /// Stop: nothing of this attempt is accepted any more.
+    /// Stop: this attempt is refused from now on.
     Superseded,
 }
 
 impl Engine {
-    /// A worker is alive and holds these attempts, at these steps and images. Renews the leases.
+    /// Takes a sign of life of a worker that holds these attempts, at these steps and images. Renews the leases.
     pub fn heartbeat(&mut self, worker: &WorkerId, held: &[(AttemptId, u64, u64)], now: Millis) -> Vec<Directive> {
         if let Some(entry) = self.workers.get_mut(worker) {
             entry.last_seen = now;
@@ -43,7 +43,7 @@ impl Engine {
         }
     }
 
-    /// Accepts a batch of points. A batch that is already durable is accepted again and kept once.
+    /// Accepts a batch of points. A repeated batch is accepted again, and kept once.
     pub fn points(
         &mut self,
         attempt: AttemptId,
@@ -71,8 +71,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes an uploaded checkpoint the one to resume from, if all points up to it are durable. Returns the
-    /// checkpoints that are no longer needed: those beyond the `keep` newest.
+    /// Makes an uploaded checkpoint the one to resume from, if all points up to it are durable. Returns the checkpoints
+    /// that are no longer needed: those beyond the `keep` newest.
     pub fn register_checkpoint(
         &mut self,
         attempt: AttemptId,
@@ -89,7 +89,7 @@ impl Engine {
         }
         let mut surplus = Vec::new();
         self.transition(attempt.stage, now + self.limits.lease_ms, |progress| {
-            // The stage gets on: it is not what ends its workers.
+            // The stage makes progress, so it is not the cause of the losses.
             progress.lost = 0;
             if let Some(old) = progress.checkpoint.replace(checkpoint) {
                 progress.predecessors.insert(0, old);
@@ -108,8 +108,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Accepts the one final result. The same holder may say it again. Returns the checkpoints that are
-    /// no longer needed.
+    /// Accepts the one final result. The same holder may report it again. Returns the checkpoints that are no longer
+    /// needed.
     pub fn complete(
         &mut self,
         attempt: AttemptId,
@@ -131,8 +131,8 @@ impl Engine {
         Ok(self.unreferenced(surplus.into_iter().map(|checkpoint| checkpoint.artifact)))
     }
 
-    /// Accepts a failure: another attempt follows after a back-off where that may help and the budget
-    /// allows, otherwise the stage has failed.
+    /// Accepts a failure. If a retry may help and the budget allows it, another attempt follows after a back-off;
+    /// otherwise the stage fails.
     pub fn fail(&mut self, attempt: AttemptId, failure: Failure, now: Millis) -> Result<(), Refusal> {
         let history = &self.entry(attempt.stage)?.progress.history;
         if history.iter().any(|(fence, known)| *fence == attempt.fence && *known == failure) {
@@ -143,7 +143,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends the last attempt of a stage with a failure: its budget pays for another attempt, or the stage has failed.
+    /// Ends the last attempt of a stage with a failure: charges its budget, and if that is exhausted, fails the stage.
     pub(super) fn charge(&mut self, id: StageId, failure: Failure, now: Millis) {
         let Some(entry) = self.stages.get(&id) else { return };
         let fence = entry.progress.fence;
@@ -162,7 +162,7 @@ impl Engine {
         charged.state = if is_spent {
             State::Failed(verdict(&failure, &charged, most))
         } else if failure.code == FailureCode::Lost {
-            // Nobody is served by waiting: the time of the lease has passed already.
+            // No back-off: the time of the lease has passed already.
             State::Waiting(Waiting::Open)
         } else {
             State::Waiting(Waiting::BackOff(delay))
@@ -171,7 +171,7 @@ impl Engine {
     }
 }
 
-/// The failure of a stage: that of its last attempt, and for a quarantine the evidence of all.
+/// Returns the failure of a stage: that of its last attempt; for a quarantine with the evidence of all attempts.
 fn verdict(last: &Failure, progress: &super::Progress, most: u32) -> Failure {
     if last.code.budget() != Budget::Infrastructure {
         return last.clone();
@@ -182,15 +182,15 @@ fn verdict(last: &Failure, progress: &super::Progress, most: u32) -> Failure {
         .collect();
     lines.drain(..lines.len().saturating_sub(most as usize));
     let message = format!(
-        "quarantined: {most} attempts in a row lost their worker or its devices without getting further, the last: {}; \
-         `retry` lets it run again",
+        "quarantined: {most} consecutive attempts lost their worker or its devices without progress, the last: {}; \
+         run the stage again with `retry`",
         last.message
     );
     lines.extend(last.log.iter().cloned());
     Failure { code: last.code, message, log: lines }
 }
 
-/// Exponential back-off with jitter: 2^(n-1) times the first, times 0.5 to 1.5. The jitter is taken from
+/// Returns an exponential back-off with jitter: 2^(n-1) times the first, times 0.5 to 1.5. The jitter is derived from
 /// the attempt, so that the engine stays a function of its inputs.
 fn back_off(first: Millis, failures: u32, attempt: AttemptId) -> Millis {
     let ceiling = first.saturating_mul(1 << failures.saturating_sub(1).min(8));

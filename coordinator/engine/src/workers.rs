@@ -1,5 +1,5 @@
-//! Workers: what they offer and when they were last heard of. Not durable: a restarted coordinator
-//! asks them to register again.
+//! Workers: their offers, and the times of their last signs of life. Not durable: a restarted coordinator asks workers
+//! to register again.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,11 +14,11 @@ use super::{Engine, Millis};
 pub struct Announcement {
     /// `KIND:PATH`.
     pub key: String,
-    /// Facts, or a sentence.
+    /// Its facts, or a message about the problem.
     pub facts: Result<DatasetFacts, String>,
 }
 
-/// What a worker registers with.
+/// The offer that a worker registers with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
     /// Its devices.
@@ -27,7 +27,7 @@ pub struct Offer {
     pub datasets: Vec<Announcement>,
     /// Version of its program.
     pub version: String,
-    /// Bytes of pushed data sets that it can keep at a time; 0 where it fetches none.
+    /// Bytes of pushed data sets that the worker can keep at a time; 0 if it fetches none.
     pub data_cache: u64,
 }
 
@@ -39,11 +39,11 @@ pub(super) struct WorkerEntry {
     answered: VecDeque<String>,
 }
 
-/// Answered requests that are remembered for each worker: late copies come within seconds.
+/// Most answered requests that are remembered for each worker: late copies arrive within seconds.
 const ANSWERED: usize = 32;
 
 impl WorkerEntry {
-    /// The key under which this worker has the data with `fingerprint`.
+    /// Returns the key under which this worker has the data with `fingerprint`.
     pub(super) fn dataset(&self, fingerprint: Fingerprint) -> Option<&str> {
         self.offer
             .datasets
@@ -52,7 +52,7 @@ impl WorkerEntry {
             .map(|data| data.key.as_str())
     }
 
-    /// Whether the request was answered with a stage before.
+    /// Returns whether the request was answered with a stage before.
     pub(super) fn was_answered(&self, request: &str) -> bool {
         self.answered.iter().any(|answered| answered == request)
     }
@@ -74,8 +74,8 @@ impl WorkerEntry {
 }
 
 impl Engine {
-    /// A worker is here. Former lives of the same name that have fallen silent are forgotten; one that has
-    /// not is another worker of that name. Leases expire by themselves.
+    /// Registers a worker. Silent workers of the same name are forgotten: they are its earlier runs. One that is not
+    /// silent is another worker of that name. Leases expire by themselves.
     pub fn register(&mut self, worker: WorkerId, offer: Offer, now: Millis) {
         let lease = self.limits.lease_ms;
         self.workers.retain(|other, entry| {
@@ -85,17 +85,17 @@ impl Engine {
         self.workers.insert(worker, WorkerEntry { offer, last_seen: now, answered });
     }
 
-    /// Whether the worker has registered since this coordinator started.
+    /// Returns whether the worker has registered since this coordinator started.
     pub fn knows(&self, worker: &WorkerId) -> bool {
         self.workers.contains_key(worker)
     }
 
-    /// Whether a worker was heard of within the lease time.
+    /// Returns whether a worker was heard of within the lease time.
     pub(super) fn is_connected(&self, entry: &WorkerEntry, now: Millis) -> bool {
         now.saturating_sub(entry.last_seen) <= self.limits.lease_ms
     }
 
-    /// What connected workers announce and what was pushed, by key: where they disagree, each version once.
+    /// Returns what connected workers announce and what was pushed, by key; if they differ, each version once.
     pub fn announced(&self, now: Millis) -> BTreeMap<String, Vec<Result<DatasetFacts, String>>> {
         let mut all: BTreeMap<String, Vec<Result<DatasetFacts, String>>> = BTreeMap::new();
         for (key, data) in self.pushed_by_key() {
@@ -112,7 +112,7 @@ impl Engine {
         all
     }
 
-    /// Devices of connected workers.
+    /// Returns the devices of connected workers.
     pub fn devices(&self, now: Millis) -> impl Iterator<Item = &DeviceFacts> {
         self.workers.values().filter(move |entry| self.is_connected(entry, now)).flat_map(|entry| &entry.offer.devices)
     }

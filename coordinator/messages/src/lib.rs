@@ -1,5 +1,5 @@
-//! Messages to domain types and back: pure functions, each total. Whatever comes is taken or refused with a reason that is
-//! short and fit to be printed. `tests/tests/conversions` has the list of all messages and holds each to that.
+//! Conversions of messages to domain types and back: pure functions that accept every input. A message is converted, or
+//! refused with a short, printable reason. `tests/tests/conversions` lists all messages and checks each of them.
 
 mod sweeps;
 mod work;
@@ -15,17 +15,17 @@ pub use work::{
     worker, worker_message,
 };
 
-/// Characters of what came from outside that a message repeats.
+/// Most characters of foreign text that a message repeats.
 const LONGEST: usize = 200;
-/// Characters of a refusal that repeats some of it among words of its own.
+/// Most characters of a refusal that contains foreign text.
 const LONGEST_REFUSAL: usize = 1000;
 
-/// What came from outside as a message repeats it: not long, nothing that a terminal would obey.
+/// Returns foreign text as a message repeats it: shortened, and without terminal control sequences.
 pub fn shown(text: &str) -> String {
     cut(text, LONGEST)
 }
 
-/// A refusal's words, some of which came from outside.
+/// Returns the text of a refusal that may contain foreign text.
 pub fn words(refusal: &impl Display) -> String {
     cut(&refusal.to_string(), LONGEST_REFUSAL)
 }
@@ -39,18 +39,18 @@ fn cut(text: &str, longest: usize) -> String {
     shown
 }
 
-/// A field that must be there.
+/// Returns a field that must be present.
 ///
 /// # Errors
-/// When it is not.
+/// If the field is missing.
 pub fn required<T>(field: Option<T>, name: &str) -> Result<T, Status> {
     field.ok_or_else(|| Status::invalid_argument(format!("`{name}` is missing")))
 }
 
-/// A field that must parse.
+/// Parses a field.
 ///
 /// # Errors
-/// When it does not.
+/// If the field cannot be parsed.
 pub fn parsed<T: FromStr>(text: &str, name: &str) -> Result<T, Status>
 where
     T::Err: Display,

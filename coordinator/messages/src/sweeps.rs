@@ -1,4 +1,4 @@
-//! What people are shown.
+//! Conversions for the service of people and scripts: sweeps, workers and collections of garbage.
 
 use pretext_engine::{CellCounts, Collected, SweepStatus, WorkerView};
 use pretext_proto::v1 as pb;
@@ -6,12 +6,12 @@ use pretext_shared::stage::Extent;
 
 use super::work::{attempt_message, dataset_message, device_message, worker_message};
 
-/// A count as messages have it; what is larger than any sweep is the largest that there is.
+/// Returns a count as messages have it; a larger count becomes the largest `u32`.
 fn count(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// What a collection of garbage did.
+/// Converts an event of a garbage collection.
 pub fn collected(event: Collected) -> pb::Collected {
     use pb::collected::What;
     let what = match event {
@@ -30,7 +30,7 @@ pub fn collected(event: Collected) -> pb::Collected {
     pb::Collected { what: Some(what) }
 }
 
-/// Cells by state.
+/// Converts the number of cells in each state.
 pub fn counts(counts: CellCounts) -> pb::CellCounts {
     pb::CellCounts {
         pending: count(counts.pending),
@@ -41,7 +41,7 @@ pub fn counts(counts: CellCounts) -> pb::CellCounts {
     }
 }
 
-/// A sweep in brief.
+/// Converts the summary of a sweep.
 pub fn summary(status: &SweepStatus) -> pb::SweepSummary {
     pb::SweepSummary {
         sweep: status.id.to_string(),
@@ -52,7 +52,7 @@ pub fn summary(status: &SweepStatus) -> pb::SweepSummary {
     }
 }
 
-/// A sweep at a moment.
+/// Converts the state of a sweep at one moment.
 pub fn watch_event(status: SweepStatus) -> pb::WatchEvent {
     pb::WatchEvent {
         sweep: status.id.to_string(),
@@ -80,7 +80,7 @@ pub fn watch_event(status: SweepStatus) -> pb::WatchEvent {
     }
 }
 
-/// A worker as it is seen here.
+/// Converts a worker as the coordinator sees it.
 pub fn worker_summary(view: WorkerView) -> pb::WorkerSummary {
     pb::WorkerSummary {
         worker: Some(worker_message(view.worker)),

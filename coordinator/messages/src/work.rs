@@ -1,4 +1,4 @@
-//! What workers say, and what they are told.
+//! Conversions for the service of workers: their requests, and the answers to them.
 
 use pretext_engine::{Announcement, Directive, Grant, Offer, StageRecord};
 use pretext_proto::v1 as pb;
@@ -11,27 +11,27 @@ use tonic::Status;
 
 use super::{parsed, required, shown};
 
-/// Log lines with a failure, and characters in each.
+/// Most log lines of a failure, and most characters of each.
 const MAX_LOG: (usize, usize) = (200, 1000);
 
-/// Under which grant somebody writes.
+/// Converts the attempt under which a worker writes.
 ///
 /// # Errors
-/// When it is missing or names no stage.
+/// If the attempt is missing or names no stage.
 pub fn attempt(message: Option<pb::Attempt>) -> Result<AttemptId, Status> {
     let message = required(message, "attempt")?;
     Ok(AttemptId { stage: parsed(&message.stage, "attempt.stage")?, fence: Fence(message.fence) })
 }
 
-/// The message of [`attempt`].
+/// Returns the message of an [`attempt`].
 pub fn attempt_message(attempt: AttemptId) -> pb::Attempt {
     pb::Attempt { stage: attempt.stage.to_string(), fence: attempt.fence.0 }
 }
 
-/// Who asks.
+/// Converts the identity of the calling worker.
 ///
 /// # Errors
-/// When it is missing, or its name or boot id is none.
+/// If it is missing, or if its name or boot id is not valid.
 pub fn worker(message: Option<pb::Worker>) -> Result<WorkerId, Status> {
     let message = required(message, "worker")?;
     if !is_valid_name(&message.name) {
@@ -43,15 +43,15 @@ pub fn worker(message: Option<pb::Worker>) -> Result<WorkerId, Status> {
     Ok(WorkerId { name: message.name, boot: parsed(&message.boot, "worker.boot")? })
 }
 
-/// The message of [`worker`].
+/// Returns the message of a [`worker`].
 pub fn worker_message(worker: WorkerId) -> pb::Worker {
     pb::Worker { name: worker.name, boot: worker.boot.to_string() }
 }
 
-/// What a worker offers.
+/// Converts what a worker offers.
 ///
 /// # Errors
-/// When a device or a data set does not read.
+/// If a device or a data set cannot be converted.
 pub fn offer(message: pb::RegisterRequest) -> Result<Offer, Status> {
     let devices = message.devices.into_iter().map(device).collect::<Result<_, _>>()?;
     let datasets = message.datasets.into_iter().map(dataset).collect::<Result<_, _>>()?;
@@ -67,7 +67,7 @@ fn device(message: pb::Device) -> Result<DeviceFacts, Status> {
     })
 }
 
-/// The message of a device.
+/// Returns the message of a device.
 pub(super) fn device_message(device: DeviceFacts) -> pb::Device {
     pb::Device {
         name: device.name,
@@ -77,10 +77,10 @@ pub(super) fn device_message(device: DeviceFacts) -> pb::Device {
     }
 }
 
-/// What is known of a data set.
+/// Converts what is known of a data set.
 ///
 /// # Errors
-/// When its fingerprint is none.
+/// If its fingerprint is not valid.
 pub fn dataset(message: pb::Dataset) -> Result<Announcement, Status> {
     let facts = if message.problem.is_empty() {
         Ok(DatasetFacts {
@@ -97,7 +97,7 @@ pub fn dataset(message: pb::Dataset) -> Result<Announcement, Status> {
     Ok(Announcement { key: message.key, facts })
 }
 
-/// The message of a data set.
+/// Returns the message of a data set.
 pub fn dataset_message(data: Announcement) -> pb::Dataset {
     match data.facts {
         Ok(facts) => pb::Dataset {
@@ -113,10 +113,10 @@ pub fn dataset_message(data: Announcement) -> pb::Dataset {
     }
 }
 
-/// A value of a curve.
+/// Converts a value of a curve.
 ///
 /// # Errors
-/// When its part or metric is unknown, or its value is no number.
+/// If its part or metric is unknown, or its value is not finite.
 pub fn point(message: &pb::Point) -> Result<Point, Status> {
     let part = match message.part.as_str() {
         "train" => Part::Train,
@@ -138,15 +138,15 @@ pub fn point(message: &pb::Point) -> Result<Point, Status> {
     Ok(Point { part, metric, epoch: message.epoch, step: message.step, value: message.value })
 }
 
-/// What a worker holds: attempts with their steps and images.
+/// Converts the attempts that a worker holds, each with its step and images.
 ///
 /// # Errors
-/// When one names no stage.
+/// If an attempt names no stage.
 pub fn held(messages: Vec<pb::Held>) -> Result<Vec<(AttemptId, u64, u64)>, Status> {
     messages.into_iter().map(|held| Ok((attempt(held.attempt)?, held.step, held.images))).collect()
 }
 
-/// What a worker is to do with an attempt.
+/// Converts an instruction to a worker about an attempt.
 pub fn directive(directive: Directive) -> pb::Directive {
     match directive {
         Directive::Continue => pb::Directive::Continue,
@@ -155,7 +155,7 @@ pub fn directive(directive: Directive) -> pb::Directive {
     }
 }
 
-/// A granted stage with its plan: what the worker is to do.
+/// Converts a granted stage with its plan into the worker's order.
 ///
 /// # Errors
 /// Never for a stage of a plan: its numbers are finite.
@@ -183,19 +183,19 @@ pub fn grant_message(grant: Grant, plan: StageRecord) -> Result<pb::Grant, Statu
     })
 }
 
-/// The one result of a stage.
+/// Parses the result of a stage.
 ///
 /// # Errors
-/// When it does not read, as one with a loss that is no number does not.
+/// If it cannot be parsed, for example because its loss is not a number.
 pub fn result(json: &str) -> Result<StageResult, Status> {
     serde_json::from_str(json)
         .map_err(|error| Status::invalid_argument(format!("`result_json`: {}", shown(&error.to_string()))))
 }
 
-/// A failure with its evidence: the last lines of the log, each of them, and the message, not too long.
+/// Converts a failure with its evidence: the last log lines and the message, each shortened.
 ///
 /// # Errors
-/// When its code is unknown.
+/// If its code is unknown.
 pub fn failure(message: pb::FailRequest) -> Result<Failure, Status> {
     let code = FailureCode::parse(&message.code)
         .ok_or_else(|| Status::invalid_argument(format!("`{}` is not a failure code", shown(&message.code))))?;

@@ -1,9 +1,8 @@
-//! The thread that owns the engine and writes the store: one writer, no locks.
+//! The core: one thread that owns the engine and is the only writer of the store, so no locks are needed.
 //!
-//! Requests wait in a channel. The thread takes all that are there, applies them to the engine, commits
-//! their changes in one transaction (group commit: one fsync for many requests), and only then replies.
-//! So no reply leaves before what it says is durable. A store that cannot be written ends the thread, and with
-//! it the coordinator: what it would do from then on could not be kept.
+//! Requests wait in a channel. The thread takes all waiting requests, applies them to the engine, commits their changes
+//! in one transaction (group commit: one fsync for many requests), and only then replies. So every reply is durable. If
+//! the store cannot be written, the thread ends, and with it the coordinator: it could no longer keep its promises.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -15,11 +14,12 @@ use pretext_shared::ids::Fence;
 use pretext_store::{Store, StoreError};
 use tokio::sync::{oneshot, watch};
 
-/// How many requests share a commit at most.
+/// Most requests that share a commit.
 const GROUP: usize = 512;
-/// How often time passes when nobody asks.
+/// Time between two ticks of the engine if there are no requests.
 const TICK: Duration = Duration::from_millis(250);
-/// The fences that a coordinator grants count from the seconds since then (the beginning of 2026), in milliseconds.
+/// Fences of a coordinator start at the number of seconds since this time: the beginning of 2026, in milliseconds since
+/// the Unix epoch.
 const FENCES_BEGIN: u64 = 1_767_225_600_000;
 
 /// The time at which a request is applied.
@@ -31,7 +31,7 @@ pub struct Now {
     pub wall: u64,
 }
 
-/// Why a request was not answered.
+/// The reason why a request was not answered.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CoreError {
     /// The changes could not be made durable; nothing has happened.
@@ -59,7 +59,7 @@ enum Message {
     Stop,
 }
 
-/// The running thread; [`CoreThread::stop`] ends it after what is in the channel.
+/// The running thread; [`CoreThread::stop`] ends it after the requests that are in the channel.
 pub struct CoreThread {
     requests: mpsc::SyncSender<Message>,
     thread: JoinHandle<()>,
@@ -77,9 +77,8 @@ impl CoreThread {
 }
 
 impl Core {
-    /// Restores the engine from the store and starts the thread. What it grants from now on has fences above
-    /// all that were granted before, even by coordinators whose grants the store has lost since: see
-    /// [`Engine::raise_fences`].
+    /// Restores the engine from the store and starts the thread. Its grants have fences above all earlier grants, even
+    /// those that the store has lost since: see [`Engine::raise_fences`].
     pub fn start(store: Arc<dyn Store>, limits: Limits) -> Result<(Self, CoreThread), StoreError> {
         let clock = Clock { start: Instant::now() };
         let mut engine = Engine::restore(limits, store.load()?, clock.now().mono);
@@ -104,13 +103,13 @@ impl Core {
         let request: Request = Box::new(move |engine, now| {
             let answer = operation(engine, now);
             Box::new(move |durable| {
-                // The asker may have gone away: its change is durable all the same.
+                // If the caller has gone away, its change is durable all the same.
                 let _ = sender.send(durable.map(|()| answer).map_err(CoreError::NotDurable));
             })
         });
         let requests = self.requests.clone();
         let mut message = Message::Apply(request);
-        // The channel is a std one, for the thread's sake: a full channel is waited out without blocking.
+        // The thread needs a std channel: if it is full, wait without blocking the runtime.
         loop {
             match requests.try_send(message) {
                 Ok(()) => break,
@@ -124,29 +123,29 @@ impl Core {
         receiver.await.map_err(|_| CoreError::Stopped)?
     }
 
-    /// Changes whenever the engine has changed: for long polls and watchers.
+    /// Returns a receiver that changes whenever the engine has changed: for long polls and watchers.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.clone()
     }
 
-    /// Returns when the store could not be written, with the reason: the thread has ended, and nothing was
-    /// acknowledged that is not durable.
+    /// Waits until the store cannot be written, and returns the reason. The thread has ended then, and everything that
+    /// it acknowledged is durable.
     pub async fn broken(&self) -> String {
         let mut broken = self.broken.clone();
         match broken.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
             Ok(Some(reason)) => reason,
-            // The thread was stopped in order: nothing broke.
+            // The thread was stopped in order: there was no failure.
             _ => std::future::pending().await,
         }
     }
 
-    /// Returns when nothing is applied any more: the coordinator shuts down, or its store is lost to it.
+    /// Waits until no request is applied any more: the coordinator shuts down, or cannot write its store.
     pub async fn ended(&self) {
-        // The thread's end of the channel is gone then.
+        // The thread's end of the channel is closed then.
         let _ = self.broken.clone().wait_for(|_| false).await;
     }
 
-    /// The store, for reading what is durable.
+    /// Returns the store, for reading durable data.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
@@ -194,7 +193,7 @@ impl Writer {
                 reply(durable.clone());
             }
             if let Err(reason) = durable {
-                tracing::error!(%reason, "the store is lost to this coordinator; nothing of this was acknowledged");
+                tracing::error!(%reason, "the coordinator cannot write its store any more; none of the pending changes was acknowledged");
                 self.failure.send_replace(Some(reason));
                 return;
             }

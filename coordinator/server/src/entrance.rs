@@ -1,5 +1,5 @@
-//! Where callers come in: the ports, and who is let in at them. They are open as long as the process lives, whether it
-//! leads or stands by.
+//! The ports of a coordinator, and the checks of callers. The ports are open as long as the process lives, for a leader
+//! and for a standby.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::metrics::{Metrics, serve_monitor};
 use crate::serve::{Options, StartError};
 use crate::turn::Turn;
 
-/// How long streams may take to end at a shutdown before they are cut.
+/// Time that streams have to end at a shutdown before they are cut.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// Ports that are bound: who connects waits until they are opened.
+/// Bound ports: a client that connects waits until they are opened.
 pub(crate) struct Entrance {
     address: SocketAddr,
     listener: TcpListener,
@@ -30,7 +30,7 @@ pub(crate) struct Entrance {
     beside: JoinSet<()>,
 }
 
-/// What decides how calls are answered.
+/// The turn and the gate, which decide how calls are answered.
 pub(crate) struct Desk {
     pub(crate) turn: Turn,
     guard: Guard,
@@ -39,12 +39,12 @@ pub(crate) struct Desk {
 
 /// Ports at which calls are answered.
 pub(crate) struct Open {
-    /// Where it listens.
+    /// Address that the coordinator listens on.
     pub(crate) address: SocketAddr,
-    /// Where health checks and metrics are, if anywhere.
+    /// Address of health checks and metrics, if any.
     pub(crate) monitor: Option<SocketAddr>,
     pub(crate) desk: Desk,
-    /// What goes on beside the server; ends with this.
+    /// Tasks that run beside the server; dropping this ends them.
     _beside: JoinSet<()>,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
@@ -61,7 +61,7 @@ async fn bind(address: SocketAddr, taken: &'static str) -> Result<(TcpListener, 
 }
 
 impl Entrance {
-    /// Binds the ports, and finds out who may come in.
+    /// Binds the ports, and sets up the checks of callers.
     pub(crate) async fn bind(options: &Options) -> Result<Self, StartError> {
         let taken = ": another program has the port, choose another with --listen";
         let (listener, address) = bind(options.listen, taken).await?;
@@ -77,17 +77,17 @@ impl Entrance {
         Ok(Self { address, listener, monitor, desk: Desk { turn: Turn::new().await, guard, metrics }, beside })
     }
 
-    /// Where it will listen.
+    /// Returns the address to listen on.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What decides how calls are answered.
+    /// Returns what decides how calls are answered.
     pub(crate) fn desk(&self) -> &Desk {
         &self.desk
     }
 
-    /// Answers calls from now on.
+    /// Starts answering calls.
     pub(crate) fn open(mut self) -> Result<Open, StartError> {
         let Desk { turn, guard, metrics } = &self.desk;
         let monitor = match self.monitor {
@@ -102,7 +102,7 @@ impl Entrance {
         };
         let (stop, stopped) = oneshot::channel();
         let stopped = async {
-            // A dropped sender means the same as a sent stop.
+            // A dropped sender means the same as a stop message.
             let _ = stopped.await;
         };
         let server = grpc::serve(self.listener, guard.ports.clone(), guard.gate.clone(), turn.front(), stopped);
@@ -111,13 +111,13 @@ impl Entrance {
 }
 
 impl Desk {
-    /// What the web page stands on.
+    /// Returns what the web page is built from.
     pub(crate) fn web_parts(&self, core: Core, artifacts: Artifacts) -> WebParts {
         let (register, ports) = (self.guard.register.clone(), self.guard.ports.clone());
         WebParts { core, artifacts, register, ports }
     }
 
-    /// Calls are answered by the services from now on.
+    /// Has the services answer calls from now on.
     pub(crate) async fn begin(&self, parts: Parts) -> Result<(), StartError> {
         let core: Core = parts.core.clone();
         let services = grpc::services(parts, self.guard.gate.clone(), self.guard.identity.clone())?;
@@ -127,7 +127,7 @@ impl Desk {
 }
 
 impl Open {
-    /// Lets streams end for a moment, then closes.
+    /// Gives streams a moment to end, then closes the ports.
     pub(crate) async fn close(self) {
         let _ = self.stop.send(());
         let mut server = self.server;

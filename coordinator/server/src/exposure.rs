@@ -1,4 +1,4 @@
-//! Who can reach a coordinator and how: plain text for this machine, TLS with identities for others.
+//! The exposure of a coordinator: plain text for this machine, or TLS with identities for others.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,21 +13,21 @@ use crate::http::WebOptions;
 use crate::identity::{Authority, AuthorityError, IdentityService, Ports, Register, RegisterError, ServerTls};
 use crate::metrics::Metrics;
 
-/// How often it is looked whether a new certificate is due.
+/// Time between two checks whether a new certificate is due.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// How callers get in.
+/// How callers connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Door {
-    /// Without TLS: for this machine alone, or for anybody where the user said so in words.
+    /// Without TLS: for this machine alone, or for any machine if a flag allows it.
     Plain,
     /// With TLS and identities.
     Tls {
-        /// Where authority and register are.
+        /// Folder of the authority and the register.
         folder: PathBuf,
-        /// Names by which the coordinator is reached, beside this machine's own.
+        /// Names by which clients reach the coordinator, besides this machine's own.
         names: Vec<String>,
-        /// How long certificates last.
+        /// Lifetime of certificates.
         life: Duration,
     },
 }
@@ -35,13 +35,13 @@ pub enum Door {
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exposure {
-    /// How callers get in.
+    /// How callers connect.
     pub door: Door,
-    /// Where health checks and metrics are served in plain text, if anywhere.
+    /// Address at which health checks and metrics are served in plain text, if any.
     pub monitor: Option<SocketAddr>,
     /// The web page, if there is one.
     pub web: Option<WebOptions>,
-    /// Connections at a time.
+    /// Most simultaneous connections.
     pub max_connections: usize,
 }
 
@@ -51,10 +51,10 @@ impl Default for Exposure {
     }
 }
 
-/// Why there is no TLS.
+/// The reason why TLS cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ExposureError {
-    /// No authority, or a damaged one.
+    /// The authority is missing or damaged.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
     /// The register cannot be used.
@@ -62,20 +62,20 @@ pub enum ExposureError {
     Register(#[from] RegisterError),
 }
 
-/// What stands between the wire and the services.
+/// Everything between the network and the services.
 pub struct Guard {
-    /// How connections are taken.
+    /// Settings of connections.
     pub ports: Ports,
-    /// Who is let in.
+    /// The gate of calls.
     pub gate: Gate,
-    /// Who certifies.
+    /// The service that issues certificates.
     pub identity: IdentityService,
-    /// Who was shut out; `None` without TLS.
+    /// Register of the revoked identities; `None` without TLS.
     pub register: Option<Register>,
 }
 
 impl Exposure {
-    /// `http` or `https`.
+    /// Returns `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         match self.door {
             Door::Plain => "http",
@@ -83,10 +83,10 @@ impl Exposure {
         }
     }
 
-    /// The guard of a server on `address`. With TLS a task goes on in `beside` that renews the certificate.
+    /// Returns the guard of a server on `address`. With TLS, a task in `beside` renews the certificate.
     ///
     /// # Errors
-    /// When there is no authority, or the register cannot be opened.
+    /// If there is no authority, or if the register cannot be opened.
     pub fn guard(
         &self,
         address: SocketAddr,

@@ -1,8 +1,8 @@
-//! Garbage collection: what the engine says nothing refers to is removed from the artifact store.
+//! Garbage collection: removes the artifacts that the engine does not need any more.
 //!
-//! Between its word and the removal no reference is made: who makes one holds [`Artifacts::referring`] from the moment at
-//! which it has seen that the artifact is there. An upload that finds its artifact there and comes too late to refer to it
-//! is told that it is not there, and sends it again.
+//! No reference can appear between the engine's answer and the removal: code that adds a reference holds
+//! [`Artifacts::referring`] from its check that the artifact exists. If an upload finds its artifact but adds its
+//! reference too late, the coordinator answers that the artifact is missing, and the worker uploads it again.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use tokio::sync::mpsc;
 
 use crate::core::{Core, CoreError};
 
-/// Artifacts that are removed while references wait.
+/// Artifacts that are removed while references have to wait.
 const BATCH: usize = 16;
 
-/// What becomes of garbage.
+/// The treatment of garbage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It is removed.
+    /// Remove it.
     Remove,
-    /// It is named alone.
+    /// Only list it.
     DryRun,
 }
 
-/// Why garbage was not collected, or not all of it.
+/// The reason why not all garbage was collected.
 #[derive(Debug, thiserror::Error)]
 pub enum GcError {
     /// The artifact store.
@@ -39,10 +39,10 @@ pub enum GcError {
     Refused(#[from] Refusal),
 }
 
-/// Collects garbage that is older than `grace` and tells of it. Ends early when nobody listens any more.
+/// Collects garbage older than `grace`, and sends an event for each artifact. Ends early if the receiver is gone.
 ///
 /// # Errors
-/// When the store cannot be read or an artifact not be removed; those before it are.
+/// If the store cannot be read, or if an artifact cannot be removed; the artifacts before it are removed.
 pub async fn collect(
     core: &Core,
     artifacts: &Artifacts,
@@ -66,15 +66,15 @@ pub async fn collect(
             }
         }
     }
-    // Who stopped listening does not want the end either.
+    // If the receiver is gone, it does not need the end either.
     let _ = tell.send(Collected::Stays(needed, young)).await;
     Ok(())
 }
 
-/// Removes those of `artifacts` that nothing refers to, and says which these were.
+/// Removes the unneeded ones of `artifacts`, and returns them.
 ///
 /// # Errors
-/// When one cannot be removed; those before it are.
+/// If one cannot be removed; the ones before it are removed.
 pub async fn discard(
     core: &Core,
     artifacts: &Artifacts,

@@ -1,4 +1,4 @@
-//! A running coordinator: store, core, artifacts and the gRPC server around them.
+//! A running coordinator: the store, the core, the artifacts and the gRPC server.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,29 +19,29 @@ use crate::http::{Web, WebError};
 /// How to start a coordinator.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where to listen; port 0 lets the system choose.
+    /// The address to listen on; with port 0 the system chooses a free port.
     pub listen: SocketAddr,
-    /// Where state is kept.
+    /// The state directory.
     pub state_dir: PathBuf,
-    /// Where artifacts are kept.
+    /// Location and limits of the artifacts.
     pub artifacts: ArtifactOptions,
     /// Times and limits.
     pub limits: Limits,
-    /// Who can reach it, and how.
+    /// How callers reach the coordinator.
     pub exposure: Exposure,
     /// What this program was built from, for the provenance of sweeps.
     pub build: Option<Build>,
 }
 
-/// Why a coordinator did not start.
+/// The reason why a coordinator did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is taken, or not ours.
+    /// The address is in use, or does not belong to this machine.
     #[error("cannot listen on {address}: {cause}{hint}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         cause: std::io::Error,
         /// What to do.
         hint: &'static str,
@@ -51,46 +51,46 @@ pub enum StartError {
     StateDir {
         /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         cause: std::io::Error,
     },
-    /// The store does not open.
+    /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The artifact store does not open.
+    /// The artifact store cannot be opened.
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),
-    /// TLS or identities cannot be had.
+    /// TLS or identities cannot be set up.
     #[error(transparent)]
     Exposure(#[from] ExposureError),
-    /// There is no web page.
+    /// The web page cannot be served.
     #[error(transparent)]
     Web(#[from] WebError),
-    /// A thread ended before its work: a broken build.
+    /// A thread panicked: a defect of the program.
     #[error("a thread of the coordinator ended: {0}")]
     Thread(String),
-    /// A broken build.
+    /// The descriptors are damaged: a defect of the build.
     #[error(transparent)]
     Descriptors(#[from] DescriptorError),
 }
 
-/// A coordinator that serves.
+/// A running coordinator.
 pub struct Coordinator {
     open: Open,
     work: Work,
 }
 
-/// What answers behind the ports.
+/// The parts of a coordinator that work behind the ports.
 pub(crate) struct Work {
     thread: CoreThread,
     core: Core,
     web: Option<Web>,
-    /// What goes on beside it; ends with this.
+    /// Tasks that run beside the coordinator; dropping this ends them.
     _beside: JoinSet<()>,
 }
 
 impl Work {
-    /// Begins to answer at `desk`, on a store that is open.
+    /// Starts answering at `desk`, on an open store.
     pub(crate) async fn begin(
         desk: &Desk,
         store: Arc<dyn Store>,
@@ -121,48 +121,48 @@ impl Work {
 }
 
 impl Coordinator {
-    /// Opens the state on the embedded store, listens and serves until [`Coordinator::stop`].
+    /// Opens the embedded store, listens and serves until [`Coordinator::stop`].
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let entrance = Entrance::bind(&options).await?;
         make_dir(&options.state_dir)?;
         let store = Arc::new(RedbStore::open(&options.state_dir.join("state.redb"))?);
         let artifacts = Artifacts::open(&options.artifacts).await?;
         artifacts.probe().await?;
-        // Before the ports are open: nobody finds this coordinator standing by.
+        // Begin before the ports are open, so that no caller is refused.
         let work = Work::begin(entrance.desk(), store, artifacts, &options).await?;
         Ok(Self::serving(entrance.open()?, work, &options))
     }
 
-    /// A coordinator whose ports are open and whose work has begun.
+    /// Returns a coordinator whose ports are open and whose work has begun.
     pub(crate) fn serving(open: Open, work: Work, options: &Options) -> Self {
         tracing::info!(address = %open.address, state = %options.state_dir.display(), "coordinator serves");
         Self { open, work }
     }
 
-    /// Where it listens.
+    /// Returns the address that the coordinator listens on.
     pub fn address(&self) -> SocketAddr {
         self.open.address
     }
 
-    /// Where health checks and metrics are, if anywhere.
+    /// Returns the address of health checks and metrics, if any.
     pub fn monitor(&self) -> Option<SocketAddr> {
         self.open.monitor
     }
 
-    /// The web page, if there is one.
+    /// Returns the web page, if there is one.
     pub fn web(&self) -> Option<&Web> {
         self.work.web.as_ref()
     }
 
-    /// Returns when the store can no longer be written, with the reason. Then only [`Coordinator::stop`] is
-    /// left to do.
+    /// Waits until the store cannot be written any more, and returns the reason. Then the only thing left to do is
+    /// [`Coordinator::stop`].
     pub async fn broken(&self) -> String {
         self.work.core.broken().await
     }
 
-    /// Answers what was asked, then ends. What was acknowledged is durable already. The core stops first: polls and streams
-    /// that wait for it end by that, and a lead on a server's store is given up at once; the answers that are on their way
-    /// then have a moment to leave.
+    /// Answers pending requests, then ends. Acknowledged data are durable already. The core stops first: this ends
+    /// waiting polls and streams, and gives up the lead on a server's store at once. Answers in progress then have a
+    /// moment to leave.
     pub async fn stop(self) {
         let thread = self.work.thread;
         if tokio::task::spawn_blocking(move || thread.stop()).await.is_err() {

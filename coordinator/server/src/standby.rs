@@ -1,4 +1,5 @@
-//! A coordinator on a server's store: it stands by until it leads, and answers on its ports all the while (`turn.rs`).
+//! A coordinator on a server's store. It is a standby until it leads, and answers on its ports in both states
+//! (`turn.rs`).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,11 +20,12 @@ pub struct Standby {
 }
 
 impl Standby {
-    /// Listens, refuses calls until [`Standby::lead`] has the lead, and checks the store's server and the home of artifacts.
+    /// Listens and refuses calls until [`Standby::lead`] has the lead; checks the store's server and the artifact
+    /// store.
     pub async fn start(options: Options, mut redis: RedisOptions) -> Result<Self, StartError> {
         let entrance = Entrance::bind(&options).await?;
         redis.name = name(entrance.address());
-        // Before the store is asked: that the process lives does not depend on it.
+        // Open the ports before asking the store: health checks of the process do not depend on the store.
         let open = entrance.open()?;
         let home = Arc::new(blocking(move || RedisHome::open(redis)).await??);
         let artifacts = Artifacts::open(&options.artifacts).await?;
@@ -31,32 +33,32 @@ impl Standby {
         Ok(Self { open, home, artifacts, options })
     }
 
-    /// Where it listens.
+    /// Returns the address that the coordinator listens on.
     pub fn address(&self) -> SocketAddr {
         self.open.address
     }
 
-    /// Where health checks and metrics are, if anywhere.
+    /// Returns the address of health checks and metrics, if any.
     pub fn monitor(&self) -> Option<SocketAddr> {
         self.open.monitor
     }
 
-    /// How it is spoken to.
+    /// Returns `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         self.options.exposure.scheme()
     }
 
-    /// The store's address, without secrets.
+    /// Returns the store's address, without secrets.
     pub fn store(&self) -> String {
         self.home.address()
     }
 
-    /// What the store's server can and cannot promise.
+    /// Returns what the store's server guarantees.
     pub fn durability(&self) -> &Durability {
         self.home.durability()
     }
 
-    /// Waits for the lead, and serves. Returns the term too.
+    /// Waits for the lead, then serves. Returns the coordinator and its term.
     pub async fn lead(self) -> Result<(Coordinator, u64), StartError> {
         let Self { open, home, artifacts, options } = self;
         let pace = home.lease() / 5;
@@ -78,8 +80,8 @@ impl Standby {
     }
 }
 
-/// What a coordinator is called by those that stand by: where it listens. Of one that listens everywhere, this machine's
-/// name and the port.
+/// Returns the name by which standbys call a coordinator: the address that it listens on. If it listens on all
+/// addresses, the name is this machine's name and the port.
 fn name(address: SocketAddr) -> String {
     if !address.ip().is_unspecified() {
         return address.to_string();

@@ -1,6 +1,6 @@
-//! Whose turn it is. A coordinator answers on its ports from the beginning: until it leads it refuses every call in
-//! words, so that workers and people go on to the next address, and says to health checks that it does not serve. From
-//! the moment on which it leads its services answer, on connections that were made before too.
+//! Decides how a coordinator answers, as a standby or as the leader. It answers on its ports from the beginning. A
+//! standby refuses every call with a reason, so that clients try the next address, and tells health checks that it does
+//! not serve. Once it leads, its services answer, also on connections that were opened before.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -22,20 +22,20 @@ use crate::grpc::{SweepsService, WorkService};
 /// A coordinator that does not lead, or not yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Standing {
-    /// Another one leads.
+    /// Another coordinator leads.
     #[error("{STANDS_BY}: the coordinator at {0} leads")]
     Behind(String),
-    /// It has not found out who leads.
-    #[error("{STANDS_BY}: it is about to look who leads")]
+    /// The leader is not known yet.
+    #[error("{STANDS_BY}: it does not know the leader yet")]
     Alone,
 }
 
-/// See the module. Copies are of one turn.
+/// See the module. Clones share one turn.
 #[derive(Clone)]
 pub struct Turn(Arc<Inner>);
 
 struct Inner {
-    /// Set once: who has led and does not any more, ends.
+    /// Set once: a coordinator that loses the lead exits.
     leading: OnceLock<Leading>,
     standing: Mutex<Standing>,
     health: HealthReporter,
@@ -47,7 +47,7 @@ struct Leading {
 }
 
 impl Turn {
-    /// The turn of a coordinator that stands by.
+    /// Returns the turn of a standby.
     pub async fn new() -> Self {
         let health = HealthReporter::new();
         health.set_not_serving::<SweepsServer<SweepsService>>().await;
@@ -56,7 +56,7 @@ impl Turn {
         Self(Arc::new(Inner { leading: OnceLock::new(), standing, health }))
     }
 
-    /// Notes who leads meanwhile, by name.
+    /// Stores the name of the present leader.
     pub(crate) fn led_by(&self, name: String) {
         let now = Standing::Behind(name);
         let mut standing = self.0.standing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,7 +66,7 @@ impl Turn {
         }
     }
 
-    /// From here on `services` answer.
+    /// Has `services` answer from here on.
     pub async fn begin(&self, core: Core, services: Router) {
         self.0.leading.get_or_init(|| Leading { core, services });
         self.0.health.set_serving::<SweepsServer<SweepsService>>().await;
@@ -78,18 +78,18 @@ impl Turn {
         self.0.leading.get().ok_or_else(standing)
     }
 
-    /// The core of a coordinator that leads.
+    /// Returns the core of a coordinator that leads.
     pub(crate) fn core(&self) -> Result<&Core, Standing> {
         self.leading().map(|leading| &leading.core)
     }
 
-    /// Health checks alone. For the process as a whole (service "") they say that it serves, whatever store and training
-    /// do; for the coordinator's services, whether it leads.
+    /// Returns health checks alone. For the whole process (service "") they always report that it serves; for the
+    /// coordinator's services they report whether it leads.
     pub(crate) fn health(&self) -> Routes {
         Routes::new(HealthServer::new(HealthService::from_health_reporter(self.0.health.clone())))
     }
 
-    /// What is answered on the main port: health checks, and all else by the services or with a refusal.
+    /// Returns the router of the main port: health checks, and the services or a refusal for all else.
     pub fn front(&self) -> Router {
         let turn = self.clone();
         self.health().into_axum_router().fallback(move |request: Request| turn.answer(request))

@@ -1,4 +1,5 @@
-//! `coordinator data`: data sets that the coordinator keeps, so that workers fetch them instead of needing a shared disk.
+//! `coordinator data`: manages the data sets that the coordinator keeps for workers to fetch, so that they need no
+//! shared disk.
 
 mod packs;
 mod push;
@@ -23,14 +24,14 @@ pub(super) struct DataArgs {
 
 #[derive(Debug, Subcommand)]
 enum DataAction {
-    /// Upload a data set; the same again uploads what is missing
+    /// Upload a data set; a repeated push uploads only what is missing
     Push(PushArgs),
     /// List the data sets that were pushed
     List {
         #[command(flatten)]
         remote: Remote,
     },
-    /// Keep a data set no longer; workers drop it when they need the room
+    /// Remove a data set; workers delete their copies when they need the space
     Remove {
         /// The fingerprint, or an unambiguous beginning of it
         #[arg(value_name = "FINGERPRINT")]
@@ -49,14 +50,14 @@ pub(super) async fn data(args: DataArgs, console: &Console) -> Result<Verdict, C
     }
 }
 
-/// All data sets that were pushed.
+/// All pushed data sets.
 #[derive(Debug, Serialize)]
 pub(super) struct Listed {
     datasets: Vec<ListedData>,
 }
 
 impl Listed {
-    /// The coordinator's answer.
+    /// Converts the coordinator's answer.
     pub(super) fn new(datasets: Vec<pb::PushedDataset>) -> Self {
         Self { datasets: datasets.into_iter().map(ListedData::from).collect() }
     }
@@ -97,7 +98,7 @@ impl From<pb::PushedDataset> for ListedData {
 impl Show for Listed {
     fn text(&self) -> String {
         if self.datasets.is_empty() {
-            return "no data set was pushed: `coordinator data push DIR` pushes one".to_owned();
+            return "no data set was pushed: push one with `coordinator data push DIR`".to_owned();
         }
         let words = ["data set", "fingerprint"].map(|heading| (heading, Align::Left));
         let numbers = ["classes", "training", "test", "files", "MiB"].map(|heading| (heading, Align::Right));
@@ -117,7 +118,7 @@ async fn list(remote: &Remote, console: &Console) -> Result<Verdict, CliError> {
     Ok(Verdict::Good)
 }
 
-/// A data set that is kept no longer.
+/// A removed data set.
 #[derive(Debug, Serialize)]
 pub(super) struct Gone {
     key: String,
@@ -129,7 +130,7 @@ impl Show for Gone {
     fn text(&self) -> String {
         let Gone { key, fingerprint, artifacts } = self;
         let what = line(&format!("{key} ({fingerprint})"));
-        format!("{what} is kept no longer; {artifacts} artifacts that nothing else needs are removed")
+        format!("{what} is removed, with {artifacts} artifacts that nothing else needs")
     }
 }
 

@@ -1,4 +1,4 @@
-//! The packs of a folder on this machine, one after the other in memory.
+//! Reads the packs of a data folder on this machine, one after the other, into memory.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,33 +10,33 @@ use pretext_shared::packing::{PackedFile, Piece};
 /// Why a pack cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PackError {
-    /// The disk said no.
+    /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A file is not what it was when it was listed.
-    #[error("{} changed while it was pushed: leave the data alone meanwhile, and push again", .0.display())]
+    /// A file has changed since it was listed.
+    #[error("{} changed while it was pushed: push again, and do not change the data meanwhile", .0.display())]
     Changed(PathBuf),
 }
 
-/// Reads packs in their order; checks every file against its hash when its last piece was read.
+/// Reads packs in order; checks each file against its hash after its last piece.
 pub(super) struct PackReader {
     folder: PathBuf,
-    /// The file whose pieces are read, with the hash of those that were.
+    /// The file whose pieces are being read, with the hash of the pieces so far.
     open: Option<(File, blake3::Hasher)>,
 }
 
 impl PackReader {
-    /// Of the data set in `folder`.
+    /// Returns a reader of the data set in `folder`.
     pub(super) fn new(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), open: None }
     }
 
-    /// The content of the next pack, of these pieces of `files`.
+    /// Returns the content of the next pack, which has these pieces of `files`.
     pub(super) fn read(&mut self, files: &[PackedFile], pieces: &[Piece]) -> Result<Vec<u8>, PackError> {
         let mut content = Vec::with_capacity(pieces.iter().map(|piece| piece.bytes as usize).sum());
         for piece in pieces {

@@ -27,17 +27,17 @@ pub(super) struct PushArgs {
     /// The data set's folder: class folders or `train/` and `test/`, a binary release of CIFAR, IDX files
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// What sweeps call it: `dataset.path` [default: the folder's name]
+    /// The name of the data set in sweep files, `dataset.path` [default: the folder's name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// How names of images say which group (slide, patient) they are of: `dataset.groups`
+    /// A pattern that finds the group (slide, patient) in the name of an image, `dataset.groups`
     #[arg(long, value_name = "PATTERN")]
     groups: Option<GroupPattern>,
     #[command(flatten)]
     remote: Remote,
 }
 
-/// What was pushed.
+/// A pushed data set.
 #[derive(Debug, Serialize)]
 struct Pushed {
     key: String,
@@ -45,7 +45,7 @@ struct Pushed {
     files: usize,
     bytes: u64,
     packs: usize,
-    /// Packs that came over the wire.
+    /// Packs that were uploaded now.
     uploaded: usize,
     existed: bool,
 }
@@ -53,7 +53,7 @@ struct Pushed {
 impl Show for Pushed {
     fn text(&self) -> String {
         let Pushed { key, fingerprint, files, bytes, packs, uploaded, existed } = self;
-        let existed = if *existed { ", known already" } else { "" };
+        let existed = if *existed { ", already known" } else { "" };
         let (files, bytes) = (grouped(*files as u64), grouped(bytes.div_ceil(1 << 20)));
         let fingerprint: String = fingerprint.chars().take(12).collect();
         format!(
@@ -77,7 +77,7 @@ impl From<PackingError> for CliError {
     }
 }
 
-/// Lists a data set as a worker does, uploads the packs that the coordinator does not have, and makes it known.
+/// Lists a data set as a worker does, uploads the packs that the coordinator does not have, and registers it.
 pub(super) async fn push(args: PushArgs, console: &Console) -> Result<Verdict, CliError> {
     if !args.dir.is_dir() {
         return Err(CliError::input(format!("there is no folder {}", args.dir.display())));
@@ -111,7 +111,7 @@ pub(super) async fn push(args: PushArgs, console: &Console) -> Result<Verdict, C
     Ok(Verdict::Good)
 }
 
-/// The name that was given, or the folder's.
+/// Returns the given name, or the folder's.
 fn name(args: &PushArgs) -> Result<String, CliError> {
     let folder = || {
         let folder = args.dir.canonicalize().ok()?;
@@ -123,14 +123,14 @@ fn name(args: &PushArgs) -> Result<String, CliError> {
     }
     Err(CliError::Input {
         message: format!(
-            "`{}` cannot be the name of a data set: at most 64 of A-Z a-z 0-9 . _ -, no leading dot",
+            "`{}` cannot be the name of a data set: use at most 64 of A-Z a-z 0-9 . _ -, without a leading dot",
             name.escape_debug()
         ),
-        help: Some("give it one with --name".to_owned()),
+        help: Some("choose a name with --name".to_owned()),
     })
 }
 
-/// The same facts under the data set's name.
+/// Returns the same facts under the data set's name.
 fn called(facts: DatasetFacts, name: &str) -> Result<DatasetFacts, CliError> {
     let source: Source = facts.key.parse().map_err(CliError::input)?;
     Ok(DatasetFacts { key: source.at(name).key(), ..facts })

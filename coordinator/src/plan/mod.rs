@@ -1,4 +1,4 @@
-//! `coordinator plan`: what a sweep file would do. Spends nothing.
+//! `coordinator plan`: shows what a sweep file would run, without running anything.
 
 mod table;
 
@@ -18,18 +18,18 @@ use super::sweep_file::SweepFile;
 use super::worker_program::WorkerProgram;
 use crate::remote::connect;
 
-/// A plan, and what of it is done already.
+/// A plan, and which of its stages have a result.
 #[derive(Debug, Serialize)]
 struct Shown {
     #[serde(flatten)]
     plan: Plan,
-    /// Stages that have a result; `None` where no coordinator was asked.
+    /// Stages that have a result; `None` if no coordinator was asked.
     cached: Option<BTreeSet<StageId>>,
     #[serde(skip)]
     chains: Chains,
 }
 
-/// Whether the chain of each cell is shown.
+/// Whether to show the chain of each cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Chains {
     Shown,
@@ -46,7 +46,7 @@ impl Show for Shown {
     }
 }
 
-/// Plans for a coordinator that was named, else for this machine.
+/// Plans for the named coordinator, or for this machine if none was named.
 pub(super) async fn plan(args: PlanArgs, console: &Console) -> Result<Verdict, CliError> {
     let file = SweepFile::read(&args.file.file)?;
     let chains = if args.cells { Chains::Shown } else { Chains::Hidden };
@@ -54,7 +54,7 @@ pub(super) async fn plan(args: PlanArgs, console: &Console) -> Result<Verdict, C
         Some(_) => {
             let client = connect(&args.remote).await?;
             let reply = client.plan(&file.text, args.file.extent()).await?;
-            // An id that this version cannot read belongs to no stage of the plan.
+            // If this version cannot read an id, the id belongs to no stage of the plan.
             let cached = reply.cached.iter().filter_map(|id| id.parse().ok()).collect();
             Shown { plan: client.decode(reply.plan_json.as_bytes())?, cached: Some(cached), chains }
         }

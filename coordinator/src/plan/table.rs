@@ -1,4 +1,4 @@
-//! A plan as text.
+//! Formats a plan as text.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use pretext_shared::text::grouped;
 
 use crate::columns::{Align, Columns};
 
-/// The stages, each once, and what sharing saves.
+/// Returns a table with each stage once, and what sharing saves.
 pub(super) fn render(plan: &Plan, cached: Option<&BTreeSet<StageId>>) -> String {
     let smoke = if plan.extent == Extent::Smoke { " · rehearsal of two steps a stage" } else { "" };
     let (cells, stages) = (plan.cells.len(), plan.stages.len());
@@ -24,14 +24,14 @@ pub(super) fn render(plan: &Plan, cached: Option<&BTreeSet<StageId>>) -> String 
                 (steps.saturating_add(stage.cost.steps), images.saturating_add(stage.cost.images_seen))
             });
             let (n, steps, images) = (cached.len(), grouped(steps), grouped(images));
-            out.push_str(&format!("cached: {n} stages have a result; left are {steps} steps, {images} images seen\n"));
+            out.push_str(&format!("cached: {n} stages have a result; {steps} steps and {images} images seen remain\n"));
         }
-        None => out.push_str("cached: not known, no coordinator was asked (--coordinator URL)\n"),
+        None => out.push_str("cached: unknown, no coordinator was asked (name one with --coordinator URL)\n"),
     }
     out
 }
 
-/// What stages read besides the images of the sweep's data set.
+/// Returns what stages read besides the images of the sweep's data set.
 fn inputs(plan: &Plan) -> String {
     let data = |kind: StageKind| {
         let of_kind = plan.stages.iter().filter(move |stage| stage.stage.spec.kind() == kind);
@@ -42,7 +42,7 @@ fn inputs(plan: &Plan) -> String {
     let mut out = String::new();
     if let Some(other) = other {
         out.push_str(&format!(
-            "pretext data: another data set than the labels', fingerprint {}, all of its training images at {} pixels\n",
+            "pretext data: a separate data set, fingerprint {}, all of its training images at {} pixels\n",
             other.fingerprint.short(),
             other.image_size
         ));
@@ -88,13 +88,13 @@ fn sharing(plan: &Plan) -> String {
     let (before, after) = (&plan.sharing.before, &plan.sharing.after);
     let saved = grouped(plan.sharing.steps_saved());
     format!(
-        "\ntotal: {}\nshared: each cell for itself would be {}; {saved} steps are saved\n",
+        "\ntotal: {}\nshared: without sharing, the cells would need {}; {saved} steps are saved\n",
         total(after),
         total(before)
     )
 }
 
-/// The chain of stages of each cell.
+/// Returns a table with the chain of stages of each cell.
 pub(super) fn chains(plan: &Plan) -> String {
     let mut columns = Columns::new(&["cell", "pretext", "downstream", "test"].map(|heading| (heading, Align::Left)));
     for cell in &plan.cells {
@@ -140,8 +140,8 @@ downstream  <stage    7>  rotation/0.25/fixed/0                   240   60      
 test        <stage    8>  rotation/0.25/fixed/0                   600    0       0      0            0  ?
 
 total: 9 stages, 360 steps, 28,800 images seen
-shared: each cell for itself would be 10 stages, 400 steps, 38,400 images seen; 40 steps are saved
-cached: not known, no coordinator was asked (--coordinator URL)
+shared: without sharing, the cells would need 10 stages, 400 steps, 38,400 images seen; 40 steps are saved
+cached: unknown, no coordinator was asked (name one with --coordinator URL)
 
 cell                         pretext       downstream    test
 supervised/0.25/scheduler/0  none          <stage    0>  <stage    1>
@@ -173,9 +173,9 @@ rotation/0.25/fixed/0        <stage    2>  <stage    7>  <stage    8>
     fn what_is_cached_is_not_left_to_do() {
         let plan = plan();
         let all: BTreeSet<StageId> = plan.stages.iter().map(|stage| stage.id).collect();
-        assert!(render(&plan, Some(&all)).ends_with("left are 0 steps, 0 images seen\n"));
+        assert!(render(&plan, Some(&all)).ends_with("0 steps and 0 images seen remain\n"));
         let none = render(&plan, Some(&BTreeSet::new()));
-        let total = format!("left are {} steps", grouped(plan.sharing.after.steps));
+        let total = format!("{} steps and", grouped(plan.sharing.after.steps));
         assert!(none.contains("cached: 0 stages") && none.contains(&total), "{none}");
     }
 }

@@ -1,4 +1,4 @@
-//! The worker of `coordinator run`: a process of its own, watched and started again when it dies.
+//! The worker of `coordinator run`: a separate process, watched and restarted when it dies.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -19,18 +19,18 @@ use crate::console::Terminal;
 use crate::error::CliError;
 use crate::worker_program::WorkerProgram;
 
-/// How long a worker may take to write its checkpoints and give its leases back.
+/// Time limit for a worker to write its checkpoints and give its leases back.
 const GOODBYE: Duration = Duration::from_secs(15);
-/// How often a worker that dies is started again.
+/// Number of times that a dying worker is restarted.
 const RESTARTS: u32 = 3;
-/// A worker that lived this long did not die of how it was started.
+/// A worker that lived this long did not die because of its command line.
 const LONG_LIFE: Duration = Duration::from_secs(600);
-/// What is shown of the log of a worker that died.
+/// Number of log lines that are shown of a dead worker.
 const TAIL_LINES: usize = 20;
-/// Bytes that are read for it.
+/// Bytes at the end of the log that are read for these lines.
 const TAIL_BYTES: u64 = 32 << 10;
 
-/// How the worker is started, each time.
+/// How to start the worker, each time.
 #[derive(Debug)]
 pub(super) struct Launch {
     program: WorkerProgram,
@@ -39,7 +39,7 @@ pub(super) struct Launch {
 }
 
 impl Launch {
-    /// A worker for the data of one sweep, that reports to the coordinator at `url`.
+    /// Returns the launch of a worker for the data of one sweep; it reports to the coordinator at `url`.
     pub(super) fn new(program: WorkerProgram, args: &RunArgs, sweep: &Sweep, url: &str) -> Self {
         let log = args.state_dir.join("worker.log");
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -58,22 +58,23 @@ impl Launch {
         let mut command = self.program.command();
         command
             .args(&self.arguments)
-            // Never written to: it ends when this process does, however that comes about.
+            // Nothing is written to this pipe: it closes when this process ends in any way, and the worker then stops.
             .stdin(Stdio::piped())
             .stdout(log.try_clone().map_err(log_failed)?)
             .stderr(log)
-            // A group of its own: Ctrl-C reaches this process alone, which then stops the worker in order.
+            // A process group of its own: Ctrl-C reaches only this process, which then stops the worker in order.
             .process_group(0)
             .kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| failed("start", self.program.path(), &error))?;
-        // Waiting for a child closes its stdin, if the child still owns it.
+        // Waiting for a child closes its stdin if the child still owns the pipe.
         let lifeline = child.stdin.take();
         Ok(Daemon { child, _lifeline: lifeline, log: self.log.clone(), begin, born: Instant::now() })
     }
 }
 
-/// CPU threads of each trainer. Trainers of one thread do more together than fewer trainers of several (docs/benchmarks.md has
-/// both measured), so a trainer gets more only where there are fewer trainers than cores. The numbers do not depend on it.
+/// Returns the number of CPU threads of each trainer. Many trainers of one thread do more together than fewer trainers
+/// of several (measured in docs/benchmarks.md), so a trainer gets more threads only if there are fewer trainers than
+/// cores. The numbers do not depend on it.
 fn threads(cores: usize, trainers: Option<u32>, cells: usize) -> usize {
     let trainers = trainers.map_or(cores, |trainers| trainers as usize).min(cells).max(1);
     (cores / trainers).max(1)
@@ -108,10 +109,10 @@ fn arguments<'a>(
 #[derive(Debug)]
 struct Daemon {
     child: Child,
-    /// Its stdin.
+    /// The worker's stdin.
     _lifeline: Option<ChildStdin>,
     log: PathBuf,
-    /// Where its part of the log begins.
+    /// Offset in the log at which the worker's part begins.
     begin: u64,
     born: Instant,
 }
@@ -126,10 +127,10 @@ impl Daemon {
         self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Asks the worker to stop, and waits until it has ended.
     async fn stop(&mut self) {
         if let Some(pid) = self.pid() {
-            // It may have ended by itself a moment ago.
+            // The worker may have ended by itself a moment ago.
             let _ = kill_process(pid, Signal::TERM);
         }
         if timeout(GOODBYE, self.child.wait()).await.is_err() {
@@ -139,16 +140,16 @@ impl Daemon {
         }
     }
 
-    /// Ends it and its trainers at once.
+    /// Kills the worker and its trainers.
     fn kill(&self) {
         if let Some(pid) = self.pid() {
             let _ = kill_process_group(pid, Signal::KILL);
         }
     }
 
-    /// The last lines that it wrote.
+    /// Returns the last lines that the worker wrote.
     fn last_lines(&self) -> String {
-        // A log that cannot be read has nothing to show.
+        // If the log cannot be read, there is nothing to show.
         let lines = tail(&self.log, self.begin).unwrap_or_default();
         lines.iter().map(|line| format!("  | {line}\n")).collect()
     }
@@ -165,7 +166,7 @@ fn tail(log: &Path, begin: u64) -> io::Result<Vec<String>> {
     Ok(lines[lines.len().saturating_sub(TAIL_LINES)..].to_vec())
 }
 
-/// The worker, over its lives.
+/// Keeps the worker running over restarts.
 pub(super) struct Supervisor {
     launch: Launch,
     daemon: Daemon,
@@ -179,7 +180,7 @@ impl Supervisor {
         Ok(Self { launch, daemon, terminal: terminal.clone() })
     }
 
-    /// Waits until the worker ends, which it should not before it is known to the coordinator.
+    /// Waits for the worker to end, which is an error before it has registered with the coordinator.
     pub(super) async fn ends_early(&mut self) -> CliError {
         let status = match self.daemon.ended().await {
             Ok(status) => status,
@@ -188,13 +189,13 @@ impl Supervisor {
         let message =
             format!("the worker ended before it was ready ({status}); it wrote:\n{}", self.daemon.last_lines());
         match status.code() {
-            // Bad input for the worker came from the command line of this program.
+            // Exit code 2: the bad input came from the command line of this program.
             Some(2) => CliError::input(message),
             _ => CliError::environment(message),
         }
     }
 
-    /// Starts the worker again whenever it dies. Returns when that does not help.
+    /// Restarts the worker whenever it dies. Returns when restarts do not help.
     pub(super) async fn keep_alive(&mut self) -> CliError {
         let mut restarts = 0;
         loop {
@@ -207,11 +208,10 @@ impl Supervisor {
             if restarts > RESTARTS {
                 return CliError::Environment {
                     message: format!("the worker died {restarts} times ({status}); it wrote:\n{lines}"),
-                    help: Some("what is done is kept: the same command goes on where it stopped".to_owned()),
+                    help: Some("finished work is kept: run the same command again to resume".to_owned()),
                 };
             }
-            self.terminal
-                .say(&format!("the worker died ({status}) and is started again; it wrote:\n{}", lines.trim_end()));
+            self.terminal.say(&format!("the worker died ({status}) and is restarted; it wrote:\n{}", lines.trim_end()));
             self.daemon = match self.launch.start() {
                 Ok(daemon) => daemon,
                 Err(error) => return error,
@@ -224,7 +224,7 @@ impl Supervisor {
         self.daemon.stop().await;
     }
 
-    /// Ends the worker at once.
+    /// Kills the worker.
     pub(super) fn kill(&self) {
         self.daemon.kill();
     }

@@ -1,4 +1,4 @@
-//! `coordinator run`: the real coordinator and a real worker on this machine, for one sweep.
+//! `coordinator run`: runs one sweep on this machine, with a real coordinator and a real worker.
 
 mod daemon;
 
@@ -36,12 +36,12 @@ use super::worker_program::WorkerProgram;
 use crate::build;
 use crate::remote::connect_here;
 
-/// How often the coordinator is asked whether the worker is there.
+/// Time between two checks whether the worker has registered.
 const ASK: Duration = Duration::from_millis(100);
-/// After this long somebody wants to know what is going on.
+/// After this time a message says what the command waits for.
 const SLOW: Duration = Duration::from_secs(10);
 
-/// Runs a sweep to its end, or to where it is interrupted, and prints its report.
+/// Runs a sweep until it is finished or interrupted, and prints its report.
 pub(super) async fn run(args: RunArgs, console: &Console) -> Result<Verdict, CliError> {
     let file = SweepFile::read(&args.file.file)?;
     let out = args.out.clone();
@@ -49,15 +49,15 @@ pub(super) async fn run(args: RunArgs, console: &Console) -> Result<Verdict, Cli
         let cells = publish(client, sweep, out.as_deref(), console).await?;
         if cells.verdict() == Verdict::SomeFailed {
             let without = count(cells.failed + cells.cancelled);
-            console.terminal.say(&format!("{without} without a result; --retry-failed runs what failed again"));
+            console.terminal.say(&format!("{without} without a result; run failed stages again with --retry-failed"));
         }
         Ok(cells.verdict())
     })
     .await
 }
 
-/// Runs the sweep of `file` on this machine to its end, or to where it is interrupted. At its end `finish` gets a
-/// client and the sweep's id, while the coordinator is still there to answer.
+/// Runs the sweep of `file` on this machine until it is finished or interrupted. After that, calls `finish` with a
+/// client and the sweep's id, while the coordinator still answers.
 pub(super) async fn here<T>(
     args: RunArgs,
     file: SweepFile,
@@ -81,11 +81,11 @@ pub(super) async fn here<T>(
         outcome = Box::pin(run.complete(finish)) => outcome,
         reason = coordinator.broken() => Err(store_lost(reason)),
         () = signals.next() => Err(CliError::Interrupted {
-            message: "interrupted: what is done is kept, and the same command goes on where it stopped".to_owned(),
+            message: "interrupted: finished work is kept, run the same command again to resume".to_owned(),
         }),
     };
     if matches!(outcome, Err(CliError::Interrupted { .. })) {
-        console.terminal.say("stopping; once more to stop at once");
+        console.terminal.say("stopping; press Ctrl-C again to stop at once");
     }
     let stopping = async {
         if let Some(worker) = &mut run.worker {
@@ -99,7 +99,7 @@ pub(super) async fn here<T>(
     };
     if killed {
         run.worker.iter().for_each(Supervisor::kill);
-        let message = "killed; the same command goes on from the last checkpoints".to_owned();
+        let message = "killed; run the same command again to resume from the last checkpoints".to_owned();
         return Err(CliError::Interrupted { message });
     }
     outcome
@@ -110,7 +110,7 @@ struct Run<'a> {
     file: SweepFile,
     url: String,
     console: &'a Console,
-    /// Once it is started; stopped by whoever owns this.
+    /// `Some` once the worker has started; the owner of this struct stops it.
     worker: Option<Supervisor>,
 }
 
@@ -127,7 +127,7 @@ impl Run<'_> {
         finish(&client, &sweep).await
     }
 
-    /// Starts a worker, submits, and follows until no cell changes any more.
+    /// Starts a worker, submits the sweep, and follows it until it is final.
     async fn train(&mut self, client: &Client) -> Result<String, CliError> {
         let Run { args, file, url, console, worker } = self;
         let launch = Launch::new(WorkerProgram::find()?, args, &file.sweep, url);
@@ -148,8 +148,7 @@ impl Run<'_> {
         }
     }
 
-    /// The sweep of this file, if it was submitted before and there is nothing left to do. Then its
-    /// tables need no worker.
+    /// Returns the sweep of this file if it was submitted before and is finished. Its tables then need no worker.
     async fn finished(&self, client: &Client) -> Result<Option<String>, CliError> {
         let sweep = &self.file.sweep;
         let extent = self.args.file.extent();
@@ -164,7 +163,7 @@ impl Run<'_> {
             found.push(match source {
                 Source::Procedural(procedural) => procedural.facts(),
                 _ if known.is_empty() => return Ok(None),
-                // What is wrong with the data is said by who announces them.
+                // The worker that announces the data reports problems with them.
                 source => match WorkerProgram::find()?.facts(source, &self.args.data_root).await {
                     Ok(facts) => facts,
                     Err(_) => return Ok(None),
@@ -175,7 +174,7 @@ impl Run<'_> {
         let facts = SweepFacts { dataset, pretext: others.first() };
         let classes = match sweep.numeric {
             Some(class) => vec![class],
-            // In the order in which a submission looks for the same sweep.
+            // The order is the same as in a submission that looks for an existing sweep.
             None => vec![NumericClass::Cpu, NumericClass::Gpu],
         };
         for class in classes {
@@ -190,7 +189,7 @@ impl Run<'_> {
     }
 }
 
-/// Waits until a worker has registered: only the one that was just started knows this coordinator.
+/// Waits until a worker has registered: only the worker that was just started knows this coordinator.
 async fn registered(client: &Client, console: &Console) -> Result<(), CliError> {
     let start = Instant::now();
     let mut told = Duration::ZERO;
@@ -200,7 +199,7 @@ async fn registered(client: &Client, console: &Console) -> Result<(), CliError> 
         }
         if start.elapsed() >= told + SLOW {
             told = start.elapsed();
-            console.terminal.say(&format!("waiting for the worker, which looks at devices and data ({})", span(told)));
+            console.terminal.say(&format!("waiting for the worker, which examines devices and data ({})", span(told)));
         }
         sleep(ASK).await;
     }

@@ -1,8 +1,8 @@
-//! A copy of a store in one file, made while the store is in use, and a store made from such a copy.
+//! Backs up a store in use to one file, and restores a store from such a file.
 //!
-//! The file has a line of JSON for each [`Change`] that makes the store, a header before them and a seal after them: the
-//! BLAKE3 hash of all that is before it. A file without its seal, or with another, is refused. Artifacts are files that
-//! are named by their content and never change: they are copied after the backup, by any program.
+//! The file consists of a header, one line of JSON for each [`Change`] that builds the store, and a seal: the BLAKE3
+//! hash of everything before it. A file whose seal is missing or wrong is refused. Artifacts are separate files that
+//! never change: any program can copy them after the backup.
 
 use std::io::{BufRead, Write};
 
@@ -15,10 +15,10 @@ use crate::{Store, StoreError};
 
 /// Raised when a line changes its meaning.
 const FORMAT: u32 = 1;
-/// Changes of a restored store that share a commit.
+/// Number of changes in one commit of a restored store.
 const GROUP: usize = 1_000;
 
-/// A line.
+/// A line of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Line {
@@ -27,7 +27,7 @@ enum Line {
     Seal { changes: u64, blake3: String },
 }
 
-/// Why a backup cannot be made or read.
+/// The reason why a backup cannot be made or read.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The store.
@@ -36,19 +36,18 @@ pub enum BackupError {
     /// The file.
     #[error("the backup cannot be read or written: {0}")]
     Io(#[from] std::io::Error),
-    /// Not what `coordinator backup` wrote, or not all of it.
-    #[error("this is not a whole backup: {0}")]
+    /// The file is not a backup, or not a complete one.
+    #[error("this is not a complete backup: {0}")]
     Damaged(String),
     /// Another version wrote it.
     #[error("the backup has format {0}, this version reads format {FORMAT}: use the version that wrote it")]
     Format(u32),
     /// The store has something already.
-    #[error("the store is not empty: a backup is restored into a new state directory")]
+    #[error("the store is not empty: restore the backup into a new state directory")]
     NotEmpty,
 }
 
-/// Writes everything that `store` has. What is committed meanwhile is left out, so that the copy is the store at one
-/// moment. Returns the number of changes.
+/// Writes the content of `store` at one moment; later commits are left out. Returns the number of changes.
 pub fn write(store: &dyn Store, out: &mut dyn Write) -> Result<u64, BackupError> {
     let mut sealed = Sealed { out, hasher: blake3::Hasher::new(), changes: 0 };
     sealed.line(&Line::PretextBackup { format: FORMAT, version: env!("CARGO_PKG_VERSION").to_owned() })?;
@@ -71,7 +70,8 @@ pub fn write(store: &dyn Store, out: &mut dyn Write) -> Result<u64, BackupError>
             grants.map(|(granted, grant)| (granted, Change::LogGrant(id, granted, grant))).collect();
         let batches = batches.into_iter().filter(is_durable);
         history.extend(batches.map(|batch| (batch.fence, Change::AppendPoints(id, batch))));
-        // A store takes the writes of a stage in the order of their fences alone; the sort keeps those of one in place.
+        // A store requires that writes of one stage come in the order of their fences. The sort keeps the order of
+        // writes with the same fence.
         history.sort_by_key(|(fence, _)| *fence);
         for (_, change) in history {
             sealed.change(change)?;
@@ -107,15 +107,15 @@ impl Sealed<'_> {
     }
 }
 
-/// Reads a backup to its end and says how many changes it has: that it is whole.
+/// Checks that a backup is complete by reading all of it; returns its number of changes.
 pub fn check(source: &mut dyn BufRead) -> Result<u64, BackupError> {
     read(source, &mut |_| Ok(()))
 }
 
-/// Makes `store`, which must be empty, what it was when the backup was made. The source is read twice: `open` opens it.
+/// Restores the backup into `store`, which must be empty. `open` is called twice, because the source is read twice.
 ///
-/// A restore is known to go back in time, so it takes precautions: leases of that time are over, and the fences of all
-/// stages without a result rise above every fence that can have been granted since.
+/// A restore goes back in time, so it takes two precautions. Leases of that time end. The fences of all stages without
+/// a result rise above every fence that may have been granted since.
 pub fn restore<R: BufRead>(
     store: &dyn Store,
     mut open: impl FnMut() -> std::io::Result<R>,
@@ -159,7 +159,7 @@ fn read(source: &mut dyn BufRead, take: &mut dyn FnMut(Change) -> Result<(), Bac
     loop {
         text.clear();
         if source.read_until(b'\n', &mut text)? == 0 {
-            return Err(damaged("it ends before its seal"));
+            return Err(damaged("its end is missing"));
         }
         let line = serde_json::from_slice(&text).map_err(|error| BackupError::Damaged(error.to_string()))?;
         match line {
@@ -176,7 +176,7 @@ fn read(source: &mut dyn BufRead, take: &mut dyn FnMut(Change) -> Result<(), Bac
                 return if sealed == changes && blake3 == hasher.finalize().to_hex().as_str() {
                     Ok(changes)
                 } else {
-                    Err(damaged("its seal does not fit"))
+                    Err(damaged("its seal does not match its content"))
                 };
             }
             _ => return Err(damaged("its lines are not in order")),
@@ -228,7 +228,7 @@ downstream: {epochs: 1, batch: 8}
         store.commit(&engine.take_changes()).expect("committed");
         let mut copy = Vec::new();
         let changes = write(&store, &mut copy).expect("written");
-        // What happens after the copy.
+        // The events after the copy.
         engine.release(first.attempt).expect("released");
         let since = engine.lease(&worker, "cpu", "r2", 0, 0).expect("known").expect("work");
 

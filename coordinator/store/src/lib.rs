@@ -1,10 +1,10 @@
-//! Where job state lives. The engine says what must be durable; a [`Store`] makes it so.
+//! The store of job state. The engine decides what must be durable; a [`Store`] makes it durable.
 //!
-//! The trait has two homes: an embedded database, and a server on which every commit is one atomic script.
-//! So a commit is a list of [`Change`]s that carry their fences, applied together or not at all, and nothing
-//! is ever read back to decide: the engine decides from memory. What a home checks at a commit (fences that
-//! only rise; on a server also who leads, and that nothing was lost since the last commit) holds whenever the
-//! engine is right; where it does not hold, the commit is refused and the coordinator stops.
+//! There are two implementations: an embedded database, and a server on which every commit is one atomic script. A
+//! commit is a list of [`Change`]s that carry their fences, applied all together or not at all. Decisions never read
+//! the store: the engine decides from memory. At a commit the store checks that fences only rise; a server also checks
+//! who leads, and that no earlier commit is missing. If the engine is correct, these checks succeed. If one fails, the
+//! commit is refused and the coordinator stops.
 
 pub mod backup;
 mod load;
@@ -26,82 +26,82 @@ pub use self::redis::{
     Durability, InvalidAddress, Lead, Level, Patience, RedisHome, RedisOptions, RedisStore, StoreAddress,
 };
 
-/// A home of job state.
+/// A store of job state.
 pub trait Store: Send + Sync {
-    /// What the engine needs of everything that was committed, as it was at one moment.
+    /// Returns the committed state that the engine needs, as of one moment.
     fn load(&self) -> Result<Snapshot, StoreError>;
 
-    /// Makes `changes` durable, together or not at all. When this returns `Ok` they survive what the home
-    /// promises. After an error nothing more is committed until the store is opened again: a refused commit
-    /// left nothing; of one that could not be brought to its end, all or nothing is there.
+    /// Makes `changes` durable, all together or not at all. After `Ok` they survive what the store guarantees. After an
+    /// error nothing more is committed until the store is opened again. A refused commit leaves nothing. A commit that
+    /// could not be completed leaves either all of its changes or none.
     ///
-    /// Called at least a few times a second, with nothing where nothing is new: a home with a lead to keep
-    /// takes that as a sign of life, and fails when the lead was lost.
+    /// Called at least a few times a second, also without changes. A store with a lead takes an empty commit as a sign
+    /// of life, and fails if the lead is lost.
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError>;
 
-    /// The plans of `stages`, as far as they are there.
+    /// Returns the stored plans among those of `stages`.
     fn plans(&self, stages: &[StageId]) -> Result<BTreeMap<StageId, StageRecord>, StoreError>;
 
-    /// All durable point batches of a stage, by fence and sequence.
+    /// Returns all durable point batches of a stage, by fence and sequence.
     fn points(&self, stage: StageId) -> Result<Vec<Batch>, StoreError>;
 
-    /// All grants of a stage, by fence.
+    /// Returns all grants of a stage, by fence.
     fn grants(&self, stage: StageId) -> Result<Vec<(Fence, GrantRecord)>, StoreError>;
 
-    /// Ends its use in good order: what only one coordinator may have is given up at once.
+    /// Closes the store: gives up at once what only one coordinator may hold.
     fn close(&self) {}
 }
 
-/// Why a store could not do what it should.
+/// The reason why an operation of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Another process has it.
+    /// Another process uses it.
     #[error("{path} is in use by another coordinator: stop it, or choose another --state-dir", path = path.display())]
     InUse {
         /// The file.
         path: PathBuf,
     },
-    /// It cannot be opened.
+    /// The store cannot be opened.
     #[error("cannot open the store {path}: {cause}", path = path.display())]
     Open {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         cause: String,
     },
-    /// It was written by a version that this one does not know.
+    /// Another version of Pretext wrote the store.
     #[error("the store {store} has format {found}, this version reads format {known}: use the version that wrote it")]
     Format {
-        /// File or address.
+        /// The file or address.
         store: String,
         /// Its format.
         found: u64,
-        /// Ours.
+        /// The format of this version.
         known: u64,
     },
-    /// Writing failed: nothing of the commit is there.
+    /// A write failed; nothing of the commit is stored.
     #[error("the store {path} could not be written: {cause}", path = path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         cause: String,
     },
     /// Reading failed.
     #[error("the store could not be read: {cause}")]
     Read {
-        /// Why.
+        /// The cause.
         cause: String,
     },
-    /// A record is not what it should be.
+    /// The content of a record is not valid.
     #[error("a record of {table} in the store is damaged: {cause}")]
     Damaged {
-        /// Where.
+        /// The table.
         table: &'static str,
-        /// Why.
+        /// The cause.
         cause: String,
     },
-    /// A write for an attempt that was superseded. Nothing of the commit is there.
+    /// The write belongs to a superseded attempt; nothing of the commit is stored.
     #[error("the store refused a write of {stage}@{presented}: it knows fence {stored} of that stage", stage = stage.short())]
     StaleFence {
         /// The stage.
@@ -111,22 +111,22 @@ pub enum StoreError {
         /// The highest fence that the store knows.
         stored: Fence,
     },
-    /// A server cannot be used as it is.
+    /// The server cannot be used in its present state.
     #[error("the store {store} cannot be used: {cause}")]
     Server {
         /// Its address.
         store: String,
-        /// Why.
+        /// The cause.
         cause: String,
     },
-    /// A server failed for longer than it may.
+    /// The server failed for longer than the coordinator waits.
     #[error("the store {store} could not be used for {seconds} s: {cause}")]
     OutOfPatience {
         /// Its address.
         store: String,
         /// The last failure.
         cause: String,
-        /// The budget.
+        /// The time limit, in seconds.
         seconds: u64,
     },
     /// Another coordinator has taken the lead.
@@ -137,30 +137,30 @@ pub enum StoreError {
     Superseded {
         /// Its address.
         store: String,
-        /// Ours.
+        /// This coordinator's term.
         term: u64,
-        /// The name of the other one.
+        /// The name of the other coordinator.
         by: String,
-        /// The term of the other one.
+        /// The term of the other coordinator.
         theirs: u64,
     },
-    /// The store is in a state from before commits that were acknowledged.
+    /// The store has gone back to a state without some acknowledged commits.
     #[error(
         "the store {store} has gone back to an older state (a fail-over to a replica that lagged, or a restored \
-         backup): commit {known} was acknowledged, and it has {found}; nothing more is written to it"
+         backup): commit {known} was acknowledged, but the store has commit {found}; nothing more is written to it"
     )]
     RolledBack {
         /// Its address.
         store: String,
-        /// The last commit that was acknowledged.
+        /// The last acknowledged commit.
         known: u64,
-        /// The last commit that it has.
+        /// The last commit in the store.
         found: u64,
     },
 }
 
 impl StoreError {
-    /// Whether the same again may succeed.
+    /// Returns whether the error is retryable.
     pub fn is_retryable(&self) -> bool {
         matches!(self, StoreError::Write { .. } | StoreError::Read { .. } | StoreError::OutOfPatience { .. })
     }

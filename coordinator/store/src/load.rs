@@ -1,5 +1,5 @@
-//! A snapshot from what a home has. Decoding is what a restart waits for, so sweeps, outlines and standings are decoded
-//! beside each other.
+//! Builds a snapshot from the rows of a store. A restart waits for the decoding, so sweeps, outlines and progress are
+//! decoded in parallel.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -12,12 +12,12 @@ use super::row::decode;
 
 type Read<T> = Result<Vec<T>, StoreError>;
 
-/// Puts together what each function reads: outlines and standings in order of their stages, the standings in as many
-/// parts as there are functions for them.
+/// Combines what each function reads: outlines and progress, ordered by stage. The progress comes in as many parts as
+/// there are functions for it.
 ///
 /// # Errors
 ///
-/// What a function fails with, and a stage that has no standing.
+/// Errors of the functions, and a stage without progress.
 pub(super) fn snapshot<const PARTS: usize>(
     sweeps: impl FnOnce() -> Read<(SweepRecord, SweepMark)> + Send,
     data: impl FnOnce() -> Read<(Fingerprint, Option<PushedData>)>,
@@ -33,14 +33,14 @@ pub(super) fn snapshot<const PARTS: usize>(
     let standings: Vec<_> = standings.into_iter().collect::<Result<_, _>>()?;
     let mut standings = standings.into_iter().flatten().peekable();
     let stages = outlines?.into_iter().map(|(id, outline)| {
-        // A standing alone is of a stage that never was: nothing refers to it.
+        // Progress without an outline belongs to no stage of a sweep: nothing needs it.
         while standings.next_if(|(other, _)| *other < id).is_some() {}
         match standings.next_if(|(other, _)| *other == id) {
             Some((_, progress)) => Ok((id, (outline, progress))),
             None => Err(StoreError::Damaged { table: "progress", cause: "a stage has no progress".to_owned() }),
         }
     });
-    // What is kept no longer has an empty row.
+    // The row of a removed data set is empty.
     let data = data()?.into_iter().filter_map(|(id, data)| Some((id, data?))).collect();
     Ok(Snapshot { data, stages: stages.collect::<Result<BTreeMap<_, _>, _>>()?, sweeps: sweeps? })
 }
@@ -50,7 +50,7 @@ fn joined<T>(table: &'static str, thread: thread::ScopedJoinHandle<'_, Read<T>>)
     thread.join().unwrap_or_else(|_| Err(panicked()))
 }
 
-/// A sweep as its rows have it.
+/// Returns a sweep from its rows.
 pub(super) fn sweep(record: &[u8], mark: Option<&[u8]>) -> Result<(SweepRecord, SweepMark), StoreError> {
     let mark = match mark {
         Some(mark) => decode("sweep-marks", mark)?,

@@ -1,8 +1,9 @@
-//! Outlines of planned stages as rows: a few dozen bytes beside the kilobyte of the plan, read without a parser, because
-//! a restart reads all of them. Derived from the plans: an outline that is missing is made again.
+//! Rows for the outlines of planned stages: a few dozen bytes instead of the kilobyte of the plan, read without a
+//! parser because a restart reads all of them. They are derived from the plans: a missing outline is made again.
 //!
-//! Kind (1 byte), class (1), data (32), training images, validation images, epochs, steps, images seen (8 each,
-//! big-endian), parent (1 byte that says whether, then 32), and the place to the end of the row (nothing for none).
+//! Format: kind (1 byte), class (1), data (32), training images, validation images, epochs, steps, images seen (8 each,
+//! big-endian). Then the parent (1 byte: whether there is one, then its 32 bytes). The rest of the row is the place
+//! (empty for none).
 
 use pretext_engine::Outline;
 use pretext_shared::device::NumericClass;
@@ -12,7 +13,7 @@ use pretext_shared::sweep::Cost;
 
 use super::StoreError;
 
-/// The row of an outline.
+/// Returns the row of an outline.
 pub(super) fn encode(outline: &Outline) -> Vec<u8> {
     let Outline { kind, class, parent, data, place, cost } = outline;
     let Cost { train_images, validation_images, epochs, steps, images_seen } = cost;
@@ -36,11 +37,11 @@ pub(super) fn encode(outline: &Outline) -> Vec<u8> {
     row
 }
 
-/// The outline of a row.
+/// Returns the outline of a row.
 ///
 /// # Errors
 ///
-/// [`StoreError::Damaged`] where it is none.
+/// [`StoreError::Damaged`] if the row is not an outline.
 pub(super) fn decode(row: &[u8]) -> Result<Box<Outline>, StoreError> {
     let mut rest = Rest(row);
     let outline = (|| {
@@ -76,7 +77,7 @@ pub(super) fn decode(row: &[u8]) -> Result<Box<Outline>, StoreError> {
     outline.ok_or_else(damaged)
 }
 
-/// What of a row was not read yet.
+/// The unread rest of a row.
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
@@ -103,7 +104,8 @@ mod tests {
     use pretext_engine::StageRecord;
     use pretext_engine::fixtures::{SWEEP, submission};
 
-    /// For every kind of stage and source; no shorter row is an outline that names another place or parent.
+    /// Tested for every kind of stage and source; also, no cut row may decode to an outline with another place or
+    /// parent.
     #[test]
     fn an_outline_is_read_as_it_was_written() {
         let path = || "a place/ä".to_owned();

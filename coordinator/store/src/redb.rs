@@ -1,5 +1,5 @@
-//! The embedded home: one redb file. A commit is one write transaction of immediate durability
-//! (copy-on-write B-tree, fsync before it returns), so what was acknowledged survives power loss.
+//! The embedded store: one redb file. A commit is one write transaction of immediate durability (copy-on-write B-tree,
+//! fsync before it returns), so acknowledged data survive power loss.
 
 #[cfg(test)]
 mod power_loss;
@@ -19,11 +19,12 @@ use super::{Store, StoreError, load, outline};
 /// Raised when the meaning of a stored record changes.
 const FORMAT: u64 = 1;
 
-/// Pages that are kept in memory. The system keeps the file too; a start, which reads most of it once, fills no more than this.
+/// Size of the page cache in memory, in bytes. The system caches the file too, and a start reads most of it only once,
+/// so it fills no more than this.
 const CACHE: usize = 64 << 20;
 
 type Bytes = &'static [u8];
-/// (stage, fence, sequence) or (stage, fence): big-endian, so that order of keys is order of numbers.
+/// Keys are (stage, fence, sequence) or (stage, fence), big-endian, so that the order of keys is the order of numbers.
 const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
 const SWEEPS: TableDefinition<'static, &str, Bytes> = TableDefinition::new("sweeps");
 const MARKS: TableDefinition<'static, &str, Bytes> = TableDefinition::new("sweep-marks");
@@ -48,7 +49,7 @@ pub struct RedbStore {
 }
 
 impl RedbStore {
-    /// Opens the store at `path`, or makes it. A second process is refused.
+    /// Opens the store at `path`, or creates it. A second process is refused.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let failed = |cause: String| StoreError::Open { path: path.to_owned(), cause };
         let db = Database::builder().set_cache_size(CACHE).create(path).map_err(|error| match error {
@@ -58,7 +59,7 @@ impl RedbStore {
         Self::over(db, path)
     }
 
-    /// The store in an open database.
+    /// Returns the store in an open database.
     fn over(db: Database, path: &Path) -> Result<Self, StoreError> {
         let store = Self { db, path: path.to_owned() };
         store.prepare(path).map_err(|error| match error {
@@ -68,7 +69,7 @@ impl RedbStore {
         Ok(store)
     }
 
-    /// Whether everything that [`Self::prepare`] makes is there. A store that only is looked at stays as it is.
+    /// Returns whether everything that [`Self::prepare`] creates exists. A store that is only read stays unchanged.
     fn is_prepared(&self) -> Result<bool, StoreError> {
         let transaction = self.db.begin_read().map_err(read)?;
         let Ok(meta) = transaction.open_table(META) else { return Ok(false) };
@@ -99,12 +100,12 @@ impl RedbStore {
                     return Err(StoreError::Format { store: path.display().to_string(), found, known: FORMAT });
                 }
             }
-            // All tables exist from the beginning, so that readers need no special case.
+            // Create all tables now, so that readers need no special case.
             transaction.open_table(SWEEPS).map_err(write)?;
             transaction.open_table(MARKS).map_err(write)?;
             let stages = transaction.open_table(STAGES).map_err(write)?;
             let mut outlines = transaction.open_table(OUTLINES).map_err(write)?;
-            // Stages of a version that kept no outlines.
+            // An older version stored these stages without outlines.
             if stages.len().map_err(write)? != outlines.len().map_err(write)? {
                 for row in stages.iter().map_err(write)? {
                     let (id, record) = row.map_err(write)?;
@@ -121,15 +122,16 @@ impl RedbStore {
         transaction.commit().map_err(write)
     }
 
-    /// Every commit saves what a file that was not closed would otherwise be read through for when it is opened: a second
-    /// fsync (2 to 3 ms more a commit, which many requests share) for a second less after a `kill -9` with 500 MB.
+    /// Every commit saves the state that redb would otherwise compute when it opens a file that was not closed. This
+    /// costs a second fsync (2 to 3 ms per commit, which many requests share) and saves a second after a `kill -9` with
+    /// 500 MB.
     fn begin(&self) -> Result<WriteTransaction, StoreError> {
         let mut transaction = self.db.begin_write().map_err(write)?;
         transaction.set_quick_repair(true);
         Ok(transaction)
     }
 
-    /// One transaction with all of `rows`: the guards first, then everything.
+    /// Writes all of `rows` in one transaction: checks the guards first.
     fn write_all(&self, all: &Rows) -> Result<(), StoreError> {
         let transaction = self.begin()?;
         {
@@ -166,7 +168,7 @@ impl RedbStore {
                     Table::Grants(stage) => {
                         drop(grants.insert(&bytes(&[&stage.0.as_bytes()[..], key].concat())?, value).map_err(write)?);
                     }
-                    // Part of the progress here.
+                    // In this store the fence is a part of the progress.
                     Table::Fences => {}
                 }
             }
@@ -175,23 +177,23 @@ impl RedbStore {
     }
 }
 
-/// What of a stage's progress is compared at a commit.
+/// The fields of a stage's progress that are compared at a commit.
 #[derive(Deserialize)]
 struct Fenced {
     fence: Fence,
 }
 
-/// The key of a table with names.
+/// Returns the key in a table with names.
 fn name(key: &[u8]) -> Result<&str, StoreError> {
     std::str::from_utf8(key).map_err(write)
 }
 
-/// The key of a table with keys of `N` bytes.
+/// Returns the key in a table with keys of `N` bytes.
 fn bytes<const N: usize>(key: &[u8]) -> Result<[u8; N], StoreError> {
     key.try_into().map_err(write)
 }
 
-/// The path is filled in where it is known, see [`RedbStore::commit`].
+/// Callers that know the path fill it in, see [`RedbStore::commit`].
 fn write(error: impl std::fmt::Display) -> StoreError {
     StoreError::Write { path: PathBuf::new(), cause: error.to_string() }
 }
@@ -239,7 +241,7 @@ impl Store for RedbStore {
             });
             rows.collect()
         };
-        // Ids are hashes: half of them begin with a bit that is not set.
+        // Ids are hashes: half of them begin with a zero bit.
         let halves = [(Unbounded, Excluded(&HALF)), (Included(&HALF), Unbounded)].map(|half| {
             let transaction = &transaction;
             move || {
@@ -321,7 +323,8 @@ impl Store for RedbStore {
 mod tests {
     use super::*;
 
-    /// What the store of an older version lacks is made when it is opened; what cannot be read is named when it is read.
+    /// An older version's store gets its missing parts when it is opened. A plan that cannot be read gives an error
+    /// with its name when it is read.
     #[test]
     fn outlines_are_made_again_and_plans_that_cannot_be_read_are_named() {
         let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,4 +1,4 @@
-//! Changes as rows: what both homes write, in the encoding in which both keep it (JSON, exact floats).
+//! Converts changes to rows, which both stores write in the same encoding (JSON, exact floats).
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::{StoreError, outline};
 
-/// Where a row belongs.
+/// The table of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Table {
     /// By sweep id.
@@ -18,13 +18,13 @@ pub(super) enum Table {
     Marks,
     /// By the 32 bytes of the stage's id.
     Stages,
-    /// By the 32 bytes of the stage's id: what of the plan decides.
+    /// By the 32 bytes of the stage's id: the part of the plan that the scheduler needs.
     Outlines,
     /// By the 32 bytes of the stage's id.
     Progress,
-    /// By the 32 bytes of the data set's fingerprint; `null` for one that is kept no longer.
+    /// By the 32 bytes of the data set's fingerprint; `null` for a removed data set.
     Data,
-    /// By the 32 bytes of the stage's id: the highest fence. Only where it is not part of the progress.
+    /// By the 32 bytes of the stage's id: the highest fence. Used only if the progress does not contain it.
     Fences,
     /// Of one stage, by fence and sequence.
     Points(StageId),
@@ -33,7 +33,7 @@ pub(super) enum Table {
 }
 
 impl Table {
-    /// Its name in errors.
+    /// Returns its name in errors.
     pub(super) fn name(self) -> &'static str {
         match self {
             Table::Sweeps => "sweeps",
@@ -49,7 +49,7 @@ impl Table {
     }
 }
 
-/// One value to be set.
+/// One value to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) table: Table,
@@ -58,14 +58,14 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Bytes of key and value.
+    /// Returns the size of key and value, in bytes.
     pub(super) fn size(&self) -> usize {
         self.key.len() + self.value.len()
     }
 }
 
-/// What a commit says about the fence of a stage: it may be applied only to a store that knows no fence
-/// of that stage above `lowest`, and brings it to `highest`.
+/// The condition of a commit on the fence of a stage: the store must know no fence of that stage above `lowest`. The
+/// commit raises it to `highest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Guard {
     pub(super) stage: StageId,
@@ -78,12 +78,12 @@ pub(super) struct Guard {
 pub(super) struct Rows {
     /// The last value of each key.
     pub(super) rows: Vec<Row>,
-    /// One for each stage that the commit writes to.
+    /// One guard for each stage that the commit writes to.
     pub(super) guards: Vec<Guard>,
 }
 
 impl Rows {
-    /// The rows of `changes`.
+    /// Returns the rows of `changes`.
     ///
     /// # Errors
     ///
@@ -161,12 +161,12 @@ fn encode<T: Serialize>(table: Table, value: &T) -> Result<Vec<u8>, StoreError> 
     serde_json::to_vec(value).map_err(|cause| StoreError::Damaged { table: table.name(), cause: cause.to_string() })
 }
 
-/// A value as it was before it was encoded.
+/// Decodes a value.
 pub(super) fn decode<T: DeserializeOwned>(table: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
     serde_json::from_slice(bytes).map_err(|cause| StoreError::Damaged { table, cause: cause.to_string() })
 }
 
-/// The big-endian number at `at`, for keys of which order of bytes is order of numbers.
+/// Returns the big-endian number at `at`, in keys whose byte order is the order of the numbers.
 pub(super) fn number(table: &'static str, key: &[u8], at: usize) -> Result<u64, StoreError> {
     let bytes = key.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
     let damaged = || StoreError::Damaged { table, cause: format!("a key has {} bytes", key.len()) };

@@ -1,4 +1,4 @@
-//! Sweeps as people look at them: where the engine says that they stand, with the plans and points that the store has.
+//! Builds sweeps for readers: their states from the engine, with plans and points from the store.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use pretext_shared::sweep::SweepView;
 
 use crate::{Store, StoreError};
 
-/// The sweep, without points. Reads the store: not for threads that must not wait.
+/// Returns the sweep, without points. Reads the store: not for threads that must not block.
 pub fn view(store: &dyn Store, standing: Standing) -> Result<SweepView, StoreError> {
     let ids: Vec<StageId> = standing.stages.keys().copied().collect();
     of_plans(standing, store.plans(&ids)?)
 }
 
-/// The same, from plans that were read before.
+/// Returns the same, from plans that were read before.
 pub fn of_plans(standing: Standing, plans: BTreeMap<StageId, StageRecord>) -> Result<SweepView, StoreError> {
     standing.with_plans(plans).map_err(|NoPlan(stage)| missing(stage))
 }
@@ -29,13 +29,13 @@ pub fn add_points(view: &mut SweepView, store: &dyn Store, stages: &[StageId]) -
     Ok(())
 }
 
-/// The same for all stages.
+/// Reads the curves of all stages into the view.
 pub fn add_all_points(view: &mut SweepView, store: &dyn Store) -> Result<(), StoreError> {
     let all: Vec<StageId> = view.stages.keys().copied().collect();
     add_points(view, store, &all)
 }
 
-/// The plan of one stage.
+/// Returns the plan of one stage.
 pub fn plan(store: &dyn Store, stage: StageId) -> Result<StageRecord, StoreError> {
     store.plans(&[stage])?.remove(&stage).ok_or_else(|| missing(stage))
 }

@@ -1,23 +1,24 @@
-//! The group of an image (its slide, its patient) read from the image's name.
+//! Reads the group of an image (its slide, its patient) from the image's name.
 
 use std::ops::Range;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest pattern, in bytes.
+/// Length of the longest pattern, in bytes.
 const LONGEST: usize = 256;
 
-/// A form of names with the part that names the group in braces: `{*}_*_*` finds `slide-7` in `slide-7_1024_2048.png`. `*` stands
-/// for any characters, as few as will do, `?` for one, everything else for itself; nothing stands for a brace. It is held
-/// against an image's whole path below its class folder, so `{*}/*` finds the folder of a patient.
+/// A pattern for names, with the part that is the group in braces: `{*}_*_*` finds `slide-7` in
+/// `slide-7_1024_2048.png`. `*` matches any characters, as few as possible; `?` matches one character; all others match
+/// themselves. No pattern matches a literal brace. The pattern is matched with an image's whole path below its class
+/// folder, so `{*}/*` finds the folder of a patient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct GroupPattern {
     text: String,
-    /// What is between the stars: at least one, with a star between each two.
+    /// The pieces between the stars: at least one. There is a star between each two pieces.
     pieces: Vec<Vec<Character>>,
-    /// Where the group begins and ends.
+    /// The beginning and the end of the group.
     group: Range<Mark>,
 }
 
@@ -36,32 +37,32 @@ impl Character {
     }
 }
 
-/// A place in a pattern: so many characters into a piece.
+/// A place in a pattern: the number of characters before it in a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Mark {
     piece: usize,
     offset: usize,
 }
 
-/// Why a text is no pattern.
+/// The reason why a text is not a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// Braces are missing, doubled, or closed before they open.
     #[error("it must have one part in braces, which names the group, as in `{{*}}_*`")]
     Braces,
-    /// Nothing is in the braces.
+    /// The braces are empty.
     #[error("the braces are empty: put `*` between them")]
     Empty,
-    /// Too long, or with characters that no name has.
+    /// The text is too long, or has characters that no name has.
     #[error("it is longer than {LONGEST} bytes or has control characters")]
     Unfit,
 }
 
 impl GroupPattern {
-    /// The group of the image `name`, its path below its class folder. `None` where the name has another form, or where the part that
-    /// names the group is empty.
+    /// Returns the group of the image `name`, its path below its class folder. `None` if the name does not match, or if
+    /// the group would be empty.
     pub fn group_of<'n>(&self, name: &'n str) -> Option<&'n str> {
-        // The byte of each character, and the end.
+        // The offset of each character in bytes, and of the end.
         let bytes: Vec<usize> = name.char_indices().map(|(byte, _)| byte).chain([name.len()]).collect();
         let name_chars: Vec<char> = name.chars().collect();
         let begins = self.places(&name_chars)?;
@@ -70,7 +71,8 @@ impl GroupPattern {
         (!group.is_empty()).then_some(group)
     }
 
-    /// Where each piece begins in `name`: the first at its begin, the last at its end, those between as early as can be.
+    /// Returns where each piece begins in `name`: the first at its beginning, the last at its end, those between as
+    /// early as possible.
     fn places(&self, name: &[char]) -> Option<Vec<usize>> {
         let fits = |piece: &[Character], at: usize| {
             let found = name.get(at..at + piece.len());
@@ -158,7 +160,7 @@ mod tests {
         assert_eq!(group("*-{*}.png", "0001-é日.png"), Some("é日"));
         assert_eq!(group("{*}", "a.png"), Some("a.png"));
         assert_eq!(group("{a}.png", "a.png"), Some("a"));
-        // Other forms, and nothing where the group should be.
+        // Names that do not match, and names with an empty group.
         let others = [
             ("{*}_*", "slide.png"),
             ("{*}_*", "_1.png"),

@@ -1,4 +1,4 @@
-//! What a stage costs, computed from counts alone.
+//! Computes the cost of a stage from counts alone.
 
 use crate::spec::{DownstreamRecipe, PretextRecipe};
 use crate::stage::{Budget, Extent, TrainSpec};
@@ -9,16 +9,16 @@ use super::counts::Parts;
 /// Optimizer steps of a rehearsal.
 const SMOKE_STEPS: u64 = 2;
 
-/// What happens to a last batch that is not full.
+/// The treatment of a last batch that is not full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LastBatch {
-    /// It is trained on as it is.
+    /// The stage trains on it.
     Kept,
-    /// It is left out.
+    /// The stage skips it.
     Dropped,
 }
 
-/// The steps of an epoch over `images` images.
+/// Returns the steps of an epoch over `images` images.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Epoch {
     pub(super) steps: u64,
@@ -35,8 +35,8 @@ impl Epoch {
         }
     }
 
-    /// Images in the first `steps` steps of training. Only the last step of an epoch may be short, so
-    /// those of an epoch that has only begun are full.
+    /// Returns the images in the first `steps` steps of training. Only the last step of an epoch may be short, so the
+    /// steps of an incomplete epoch are full.
     fn images(&self, steps: u64) -> u64 {
         let (epochs, rest) = (steps / self.steps.max(1), steps % self.steps.max(1));
         epochs * self.images + rest * self.batch
@@ -51,7 +51,7 @@ pub(super) fn downstream(parts: Parts, recipe: &DownstreamRecipe, extent: Extent
     training(parts, &recipe.train, LastBatch::Kept, 1, extent)
 }
 
-/// A test stage reads every test image, in a rehearsal too: it takes no steps.
+/// Returns the cost of a test stage. It reads every test image, in a rehearsal too, and takes no steps.
 pub(super) fn test(images: u64) -> Cost {
     Cost { train_images: images, validation_images: 0, epochs: 0, steps: 0, images_seen: 0 }
 }

@@ -1,4 +1,4 @@
-//! How many images there are for each part, and whether they suffice.
+//! Counts the images of each part, and checks that they suffice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,14 +11,15 @@ use super::cost::{Epoch, last_batch};
 use super::error::{PlanError, PlanErrors};
 use super::pretext_fraction;
 
-/// Images that a fraction leaves for training and validation.
+/// Number of training and validation images in a fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Parts {
     pub(super) train: u64,
     pub(super) validation: u64,
 }
 
-/// The parts of a data set under each split. Which groups a fraction takes depends on the seed, and so does their size.
+/// The parts of a data set under each split. With groups, the seed decides which groups a fraction takes, so the
+/// numbers depend on it.
 type Partition = BTreeMap<(Fraction, u64), Parts>;
 
 /// A data set's images after test images were set apart.
@@ -27,7 +28,7 @@ struct Available {
     train: Vec<usize>,
     /// Test images of each class.
     test: Vec<usize>,
-    /// Training images of each class in each group; empty where there are no groups.
+    /// Training images of each class in each group; empty if there are no groups.
     groups: Vec<Vec<u32>>,
 }
 
@@ -35,19 +36,19 @@ struct Available {
 #[derive(Debug)]
 pub(super) struct Counts {
     parts: Partition,
-    /// Of the data set that pretext training reads whole, where it is another.
+    /// Counts of the separate data set for pretext training, if any; it is used whole.
     other: Option<Partition>,
-    /// Test images.
+    /// Number of test images.
     pub(super) test: u64,
 }
 
 impl Counts {
-    /// The parts of a split that [`Counts::check`] has seen.
+    /// Returns the parts of a split that [`Counts::check`] has counted.
     pub(super) fn parts(&self, split: SplitSpec) -> Parts {
         self.parts.get(&(split.fraction, split.seed)).copied().unwrap_or_default()
     }
 
-    /// The parts of a split for pretext training.
+    /// Returns the parts of a split for pretext training.
     pub(super) fn pretext_parts(&self, split: SplitSpec) -> Parts {
         match &self.other {
             Some(other) => other.get(&(split.fraction, split.seed)).copied().unwrap_or_default(),
@@ -55,10 +56,10 @@ impl Counts {
         }
     }
 
-    /// Counts the images for `sweep`, or says everything that is wrong with them.
+    /// Counts the images for `sweep`, or returns all problems with them.
     pub(super) fn check(sweep: &Sweep, facts: SweepFacts<'_>) -> Result<Self, PlanErrors> {
         let SweepFacts { dataset: facts, pretext } = facts;
-        // Nothing can be counted in facts that contradict themselves.
+        // If the facts contradict themselves, nothing can be counted.
         let available = available(&sweep.source, facts)?;
         let mut errors = Vec::new();
         check_classes(facts, &available, &mut errors);
@@ -72,7 +73,7 @@ impl Counts {
         if errors.is_empty() { Ok(counts) } else { Err(PlanErrors(errors)) }
     }
 
-    /// SimCLR needs whole batches to train, and another image to contrast with.
+    /// Checks the images of SimCLR: it needs whole batches to train, and another image to contrast with.
     fn check_contrast(&self, sweep: &Sweep, errors: &mut Vec<PlanError>) {
         for (key, recipe, seeds) in sweep.cells() {
             let Some(pretext) = &recipe.pretext else { continue };
@@ -98,19 +99,19 @@ impl Counts {
     }
 }
 
-/// The fractions and seeds that stages of `sweep` split its data set by.
+/// Returns the fractions and seeds by which stages of `sweep` split its data set.
 fn splits(sweep: &Sweep) -> BTreeSet<(Fraction, u64)> {
     let mut all = BTreeSet::new();
     for (key, recipe, seeds) in sweep.cells() {
         all.insert((key.fraction, seeds.split));
-        // Of another data set it is no share of this one.
+        // A separate data set is not a share of this one.
         let pretext = recipe.pretext.iter().filter(|_| sweep.pretext_dataset.is_none());
         all.extend(pretext.map(|pretext| (pretext_fraction(pretext.data, key.fraction), seeds.split)));
     }
     all
 }
 
-/// The parts of a data set that pretext training reads whole.
+/// Returns the parts of the data set for pretext training, which is used whole.
 fn whole(sweep: &Sweep, source: &Source, facts: Option<&DatasetFacts>) -> Result<Partition, PlanErrors> {
     let Some(facts) = facts else {
         return Err(PlanErrors(vec![PlanError::OtherData { asked: source.key(), found: "nothing".to_owned() }]));
@@ -123,7 +124,7 @@ fn whole(sweep: &Sweep, source: &Source, facts: Option<&DatasetFacts>) -> Result
     if errors.is_empty() { Ok(parts) } else { Err(PlanErrors(errors)) }
 }
 
-/// The images of each class, after test images were set apart.
+/// Returns the images of each class, after test images were set apart.
 fn available(source: &Source, facts: &DatasetFacts) -> Result<Available, PlanErrors> {
     let classes = facts.classes.len();
     let key = &facts.key;
@@ -150,13 +151,13 @@ fn available(source: &Source, facts: &DatasetFacts) -> Result<Available, PlanErr
     }
 }
 
-/// The images that are left when whole groups are set apart for testing.
+/// Returns the images that are left when whole groups are set apart for testing.
 fn set_groups_apart(classes: usize, groups: &[Vec<u32>], share: f64) -> Available {
     let mut available = Available { train: vec![0; classes], test: vec![0; classes], groups: Vec::new() };
     for (images, apart) in groups.iter().zip(set_test_groups_apart(groups, share)) {
         let part = if apart { &mut available.test } else { &mut available.train };
         part.iter_mut().zip(images).for_each(|(sum, n)| *sum += *n as usize);
-        // A group without images keeps the places of the others.
+        // Keep groups without images, so that the positions of the others stay the same.
         available.groups.push(if apart { vec![0; classes] } else { images.clone() });
     }
     available
@@ -191,7 +192,7 @@ fn partition(
         };
         match counted {
             Ok(counted) => drop(parts.insert((fraction, seed), counted)),
-            // Every seed has the same.
+            // Every seed has the same error.
             Err(error) if errors.contains(&error) => {}
             Err(error) => errors.push(error),
         }
@@ -213,7 +214,7 @@ fn split_groups(spec: SplitSpec, groups: &[Vec<u32>], facts: &DatasetFacts) -> R
     }
 }
 
-/// Adds up the classes; the error names the smallest class that `fraction` leaves too little of.
+/// Adds up the classes. The error names the smallest class of which `fraction` leaves too few images.
 fn split(fraction: Fraction, train: &[usize], facts: &DatasetFacts) -> Result<Parts, PlanError> {
     let mut parts = Parts::default();
     let mut too_few = Vec::new();
@@ -239,7 +240,7 @@ fn split(fraction: Fraction, train: &[usize], facts: &DatasetFacts) -> Result<Pa
     }
 }
 
-/// The smallest fraction that takes two of `available` images; `None` where there are not two.
+/// Returns the smallest fraction that takes two of `available` images; `None` if there are fewer than two.
 fn smallest_fraction(available: usize) -> Option<Fraction> {
     if available < 2 {
         return None;

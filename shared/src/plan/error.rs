@@ -1,4 +1,4 @@
-//! What keeps a good sweep file from running on the data that there are.
+//! Problems of a valid sweep file with the available data.
 
 use std::fmt;
 
@@ -31,12 +31,12 @@ pub enum PlanError {
     /// The facts describe another data set.
     #[error("the sweep needs the data set {asked}, but was planned with {found}")]
     OtherData {
-        /// What the sweep names.
+        /// The data set that the sweep names.
         asked: String,
-        /// What there was.
+        /// The data set of the facts.
         found: String,
     },
-    /// Class names and counts do not fit together.
+    /// The numbers of class names and of counts differ.
     #[error(
         "{key} was announced with {classes} class names, but training counts of {train} and test counts of {test} classes: update the worker that announces it"
     )]
@@ -88,7 +88,7 @@ pub enum PlanError {
         /// Its test images.
         images: usize,
     },
-    /// A fraction that leaves a class without a training or a validation image.
+    /// A fraction leaves a class without a training or a validation image.
     #[error("fraction {fraction} takes {taken} of the {available} training images of class `{class}`{}: a class needs at least one training and one validation image, so at least 2{}", and_others(.others), remedy(.smallest))]
     TooFew {
         /// The fraction.
@@ -101,12 +101,12 @@ pub enum PlanError {
         taken: usize,
         /// Other classes that are left with too few.
         others: usize,
-        /// The smallest fraction that would do; `None` where none would.
+        /// The smallest fraction that suffices; `None` if none does.
         smallest: Option<Fraction>,
     },
-    /// Whole groups that leave a class without images on one side.
+    /// A fraction of whole groups leaves a class without training or validation images.
     #[error(
-        "fraction {fraction} takes whole groups and leaves class `{class}` without {missing} images: use a larger fraction, or images of the class in more groups (two at least, three with a test_fraction)"
+        "fraction {fraction} takes whole groups and leaves class `{class}` without {missing} images: use a larger fraction, or more groups with the class (at least two; three with `test_fraction`)"
     )]
     OneSided {
         /// The fraction.
@@ -116,9 +116,9 @@ pub enum PlanError {
         /// `training` or `validation`.
         missing: &'static str,
     },
-    /// A contrastive stage without a full batch.
+    /// A contrastive stage has less than one batch.
     #[error(
-        "{method} at fraction {fraction} has {images} training images, fewer than its batch of {batch}, and would take no step: set `overrides.{method}.pretext.batch` to at most {images}, use `pretext.data: all`, or exclude the cells"
+        "{method} at fraction {fraction} has {images} training images, less than one batch of {batch}: set `overrides.{method}.pretext.batch` to at most {images}, use `pretext.data: all`, or exclude the cells"
     )]
     NoStep {
         /// Method.
@@ -130,9 +130,9 @@ pub enum PlanError {
         /// Batch.
         batch: u32,
     },
-    /// A contrastive stage with nothing to contrast in validation.
+    /// A contrastive stage has too few validation images to contrast.
     #[error(
-        "{method} at fraction {fraction} has {images} validation image(s), and contrasting takes at least 2: use a larger fraction or `pretext.data: all`"
+        "{method} at fraction {fraction} has {images} validation image(s), but a contrastive loss needs at least 2: use a larger fraction or `pretext.data: all`"
     )]
     NoContrast {
         /// Method.

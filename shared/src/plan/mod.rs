@@ -1,7 +1,7 @@
-//! From a validated sweep and the facts of its data set to cells and content-hashed stages.
+//! Turns a validated sweep and the facts of its data set into cells and stages named by content hashes.
 //!
-//! Cells that need the same work share it without being told to: a stage's id is the hash of its
-//! inputs, so equal inputs meet in one stage.
+//! Cells that need the same work share it automatically: a stage's id is the hash of its inputs, so equal inputs give
+//! the same stage.
 
 mod cost;
 mod counts;
@@ -24,10 +24,10 @@ use crate::sweep::{Cell, CellKey, Cost};
 use counts::Counts;
 pub use error::{PlanError, PlanErrors};
 
-/// What a sweep becomes on given data.
+/// The plan of a sweep on given data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The sweep's name and the hash of its cells: the same cells are the same sweep.
+    /// The sweep's id, from its name and the hash of its cells: the same cells are the same sweep.
     pub sweep: SweepId,
     /// Numeric class of all stages.
     pub class: NumericClass,
@@ -37,7 +37,7 @@ pub struct Plan {
     pub cells: Vec<Cell>,
     /// Stages, each once, parents before children.
     pub stages: Vec<PlannedStage>,
-    /// What sharing saves.
+    /// The effect of sharing.
     pub sharing: Sharing,
 }
 
@@ -54,17 +54,17 @@ pub struct PlannedStage {
     pub cells: usize,
 }
 
-/// What cells would cost each for itself, and what they cost together.
+/// The cost of a sweep without and with sharing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sharing {
-    /// Each for itself.
+    /// The cost if each cell ran its own stages.
     pub before: Total,
-    /// Together.
+    /// The cost with shared stages.
     pub after: Total,
 }
 
 impl Sharing {
-    /// Optimizer steps that sharing saves.
+    /// Returns the optimizer steps that sharing saves.
     pub fn steps_saved(&self) -> u64 {
         self.before.steps - self.after.steps
     }
@@ -90,17 +90,16 @@ impl Total {
 }
 
 impl Plan {
-    /// The stage with this id, found by looking at one after the other.
+    /// Returns the stage with this id, by linear search.
     pub fn stage(&self, id: StageId) -> Option<&PlannedStage> {
         self.stages.iter().find(|stage| stage.id == id)
     }
 }
 
-/// Expands `sweep` on the data that `facts` describes. Pure: the same arguments make the same plan
-/// on every machine.
+/// Expands `sweep` on the data that `facts` describes. Pure: the same arguments give the same plan on every machine.
 ///
 /// # Errors
-/// Everything about the data that keeps the sweep from running, together.
+/// All problems with the data, together.
 pub fn expand<'a>(
     sweep: &Sweep,
     facts: impl Into<SweepFacts<'a>>,
@@ -124,8 +123,8 @@ pub fn expand<'a>(
         sharing.before.add(&stage.cost, stage.cells as u64);
         sharing.after.add(&stage.cost, 1);
     }
-    // The cells name their stages, and these hash every input: nothing that changes a result is left
-    // out, and nothing that does not (paths, limits, the spelling of the file) is let in.
+    // The cells name their stages, and the stages hash every input. So the hash contains everything that changes a
+    // result, and nothing that does not (paths, limits, the spelling of the file).
     let resolved = serde_json::to_vec(&cells).expect("cells have only string keys and finite numbers");
     let id = SweepId::new(&sweep.name, ContentHash::of(&resolved));
     Ok(Plan { sweep: id, class, extent, cells, stages: stages.list, sharing })
@@ -153,7 +152,7 @@ impl Stages {
 struct Expansion<'a> {
     sweep: &'a Sweep,
     data: DataSpec,
-    /// Other data where the sweep names them.
+    /// Returns the separate data for pretext training, if the sweep names any.
     pretext_data: DataSpec,
     counts: &'a Counts,
     class: NumericClass,
@@ -186,7 +185,7 @@ impl Expansion<'_> {
             seed: seeds.seed,
             encoder: recipe.downstream.encoder.clone(),
             pretext,
-            // A pretext stage has loaded it before.
+            // The pretext stage has already loaded the weights.
             weights: weights.filter(|_| pretext.is_none()),
             mode: recipe.downstream.mode,
             head: recipe.downstream.head,
@@ -206,7 +205,7 @@ impl Expansion<'_> {
     }
 }
 
-/// The share of the training images that pretext training of a cell at `fraction` sees.
+/// Returns the share of the training images that pretext training of a cell at `fraction` uses.
 fn pretext_fraction(data: PretextData, fraction: Fraction) -> Fraction {
     match data {
         PretextData::Fraction => fraction,

@@ -187,8 +187,8 @@ fn the_sweep_is_named_by_what_it_computes() {
 
 #[test]
 fn stage_ids_are_frozen() {
-    // If these move, results of earlier sweeps are no longer found. Where the results themselves have
-    // changed, raise the algorithm versions; where they have not, the change moved an id by accident.
+    // If these ids change, results of earlier sweeps are no longer found. If the results themselves have changed, raise
+    // the algorithm versions; otherwise the change of the ids is a mistake.
     let plan = plan(DESIGN);
     let cell = plan.cells.iter().find(|cell| cell.key.to_string() == "simclr/0.25/scheduler/0").expect("in the sweep");
     let ids: Vec<String> = cell.stages().map(|id| id.short()).collect();
@@ -208,7 +208,7 @@ fn all_that_the_data_refuse_is_said_together() {
         errors.to_string(),
         "\
 fraction 0.05 takes 1 of the 10 training images of class `dog`: a class needs at least one training and one validation image, so at least 2; the smallest fraction that does is 0.15
-simclr at fraction 0.25 has 12 training images, fewer than its batch of 64, and would take no step: set `overrides.simclr.pretext.batch` to at most 12, use `pretext.data: all`, or exclude the cells"
+simclr at fraction 0.25 has 12 training images, less than one batch of 64: set `overrides.simclr.pretext.batch` to at most 12, use `pretext.data: all`, or exclude the cells"
     );
     let batch = text.replace("[5%, 25%]", "[15%, 25%]") + "overrides: {simclr: {pretext: {batch: 7}}}";
     assert_eq!(try_plan(&batch, Extent::Whole).expect("enough").cells.len(), 16);
@@ -266,7 +266,7 @@ fn a_weights_file_starts_every_chain_but_the_floor() {
         plan(&plain.replace("encoder: small-cnn", &encoder))
     };
     let (without, one, moved, other) = (plan(&plain), with("a.pth", "1"), with("b.pt", "1"), with("a.pth", "2"));
-    // Where the file is changes nothing; what is in it changes whatever is built on it.
+    // The file's path changes nothing; its content changes every stage that depends on it.
     assert_eq!(one, moved);
     let ids = |plan: &Plan| plan.stages.iter().map(|stage| stage.id).collect::<BTreeSet<_>>();
     let floor = |plan: &Plan| {

@@ -1,4 +1,4 @@
-//! The axes whose product is the sweep, and the cells that are left out of it.
+//! The axes whose product gives the sweep's cells, and the cells that are excluded.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -10,16 +10,16 @@ use super::sweep::{Exclusion, SeedPair};
 use crate::split::Fraction;
 use crate::stage::Method;
 
-/// The most cells that a sweep may have.
+/// Most cells of a sweep.
 pub const MAX_CELLS: u128 = 100_000;
 
-/// Every cell is compared with every exclusion.
+/// Most exclusions of a sweep: every cell is compared with each of them.
 const MAX_EXCLUSIONS: usize = 1000;
 
-/// Seeds travel through JSON, where numbers are exact below 2^53.
+/// Allowed seeds: they are stored in JSON, where numbers are exact only below 2^53.
 pub(super) const SEEDS: RangeInclusive<u64> = 0..=(1 << 53) - 1;
 
-/// The values of the axes that could be read.
+/// The valid values of the axes.
 pub(super) struct Axes<'a> {
     pub(super) methods: Vec<Method>,
     pub(super) fractions: Vec<Fraction>,
@@ -28,7 +28,7 @@ pub(super) struct Axes<'a> {
 }
 
 impl Axes<'_> {
-    /// The number of cells, before exclusions.
+    /// Returns the number of cells, before exclusions.
     fn product(&self) -> u128 {
         [self.methods.len(), self.fractions.len(), self.policies.len(), self.seeds.len()]
             .into_iter()
@@ -53,13 +53,13 @@ pub(super) fn read<'a>(file: &Section<'a>) -> Axes<'a> {
             axes.product(),
         );
         file.refuse::<()>(message, "shorten an axis, or write several sweeps: they share their stages");
-        // Nothing is expanded that would not fit.
+        // Check first, so that an oversized product is not expanded.
         return Axes { methods: Vec::new(), ..axes };
     }
     axes
 }
 
-/// The values of the list `key`, each once.
+/// Returns the values of the list `key`; each may occur once.
 fn axis<'a, T: Ord + Copy>(
     file: &Section<'a>,
     key: &str,

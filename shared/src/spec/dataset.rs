@@ -1,4 +1,4 @@
-//! `dataset`: where the images are, their size and normalisation.
+//! Reads `dataset`: the location of the images, their size and normalisation.
 
 use super::error::quoted;
 use super::field::{Field, Section};
@@ -7,22 +7,22 @@ use super::sweep::PretextDataset;
 use crate::dataset::{GroupPattern, Normalize, Procedural, Source};
 use crate::split::Fraction;
 
-/// Images above this size count as large: the papers' recipes for photographs hold for them, those
-/// for CIFAR below.
+/// Largest size of images that count as small, in pixels: CIFAR recipes apply to them, and the papers' recipes for
+/// photographs to larger ones.
 pub(super) const SMALL_IMAGE: u32 = 64;
 
-/// The section's content.
+/// The content of the section.
 pub(super) struct Dataset {
     pub(super) source: Source,
     pub(super) image_size: u32,
     pub(super) normalize: Normalize,
 }
 
-/// Augmentation where the file says nothing: it depends on what the images are.
+/// Augmentation by default, which depends on the kind of images.
 pub(super) struct Defaults {
     /// Pixels of padding before the random crop.
     pub(super) padding: u32,
-    /// The most padding that makes sense.
+    /// Largest padding that is accepted.
     pub(super) max_padding: u32,
     /// Whether images are mirrored.
     pub(super) flip: bool,
@@ -35,7 +35,7 @@ pub(super) struct Defaults {
 }
 
 impl Defaults {
-    /// For a data set that could not be read: refuses nothing that could be right.
+    /// Returns defaults for a data set that could not be read; they accept every value that may be right.
     pub(super) fn unknown() -> Self {
         Self { padding: 4, max_padding: 224, flip: true, strength: 0.5, min_crop: 0.08, blur: 0.0 }
     }
@@ -43,7 +43,7 @@ impl Defaults {
 
 impl Dataset {
     pub(super) fn defaults(&self) -> Defaults {
-        // A mirrored or closely cropped digit is another sign, or none.
+        // A mirrored or closely cropped digit is another digit, or none.
         let digits = matches!(self.source, Source::Idx { .. });
         Defaults {
             padding: self.image_size / 8,
@@ -73,10 +73,10 @@ const KINDS: [(&str, Kind); 5] = [
     ("idx", Kind::Idx),
 ];
 
-/// What a section may leave out.
+/// The values that a section may omit.
 #[derive(Clone, Copy)]
 struct Fallback<'a> {
-    /// `None` where an image folder must say it.
+    /// `None` if the file must give it, as for an image folder.
     image_size: Option<u32>,
     normalize: &'a Normalize,
 }
@@ -85,8 +85,8 @@ pub(super) fn read(field: &Field<'_>) -> Option<Dataset> {
     read_with(field, Fallback { image_size: None, normalize: &Normalize::Train })
 }
 
-/// `pretext.dataset`, beside the sweep's own: size and normalisation are the sweep's unless it says others. Both are absent
-/// where they could not be read.
+/// Reads `pretext.dataset`. Size and normalisation are those of the sweep's data set by default. A data set that could
+/// not be read is absent.
 pub(super) fn read_pretext(pretext: &Field<'_>, own: Option<&Dataset>) -> Option<Option<PretextDataset>> {
     let section = pretext.section()?;
     let Some(field) = section.get("dataset") else { return Some(None) };
@@ -95,8 +95,8 @@ pub(super) fn read_pretext(pretext: &Field<'_>, own: Option<&Dataset>) -> Option
     let (read, own) = (read?, own?);
     if read.source.overlaps(&own.source) {
         return field.refuse_with(
-            "is the sweep's data set, or has images of it: pretext training could see its test images",
-            "remove it and write `data: all`, or name a folder of its own",
+            "this is the sweep's data set, or shares images with it: pretext training could see its test images",
+            "remove it and write `data: all`, or name a separate folder",
         );
     }
     Some(Some(PretextDataset { source: read.source, image_size: read.image_size, normalize: read.normalize }))
@@ -127,7 +127,7 @@ fn read_with(field: &Field<'_>, fallback: Fallback<'_>) -> Option<Dataset> {
             let path = path(&section);
             let test_fraction = section.optional("test_fraction", |field| {
                 let share = field.number("a share between 0 and 1", |value| value > 0.0 && value < 1.0)?;
-                // Kept to the precision that the split works with.
+                // Rounded to the precision that the split uses.
                 Fraction::new(share)
                     .map(Fraction::value)
                     .filter(|share| *share < 1.0)
@@ -167,12 +167,12 @@ fn groups(field: &Field<'_>) -> Option<GroupPattern> {
         Ok(pattern) => Some(pattern),
         Err(error) => field.refuse_with(
             format!("{} is not a pattern of names: {error}", quoted(text)),
-            "`*` stands for any characters, as few as will do, and `?` for one: \"{*}_*\" takes what is before the first `_`",
+            "`*` matches any characters, as few as possible, and `?` matches one: \"{*}_*\" takes the part before the first `_`",
         ),
     }
 }
 
-/// A path below the worker's data root, in one spelling: `./a//b/` is `a/b`.
+/// Reads a path below the worker's data root, and normalises it: `./a//b/` becomes `a/b`.
 pub(super) fn path_below_root(field: &Field<'_>) -> Option<String> {
     let text = field.text("a path")?;
     let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
@@ -244,7 +244,7 @@ downstream: {epochs: 20}
             other.source,
             Source::ImageFolder { path: "kidney".to_owned(), test_fraction: Some(0.1), groups: None }
         );
-        // Size and normalisation are the sweep's, and all images are read.
+        // Size and normalisation are the sweep's, and all images are used.
         assert_eq!((other.image_size, &other.normalize), (64, &Normalize::None));
         let pretext = sweep.recipes.iter().find_map(|recipe| recipe.pretext.as_ref()).expect("rotation has pretext");
         assert_eq!(pretext.data, PretextData::All);

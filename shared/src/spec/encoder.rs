@@ -1,4 +1,4 @@
-//! `encoder`: the network.
+//! Reads `encoder`: the network.
 
 use super::dataset::SMALL_IMAGE;
 use super::field::Field;
@@ -18,10 +18,10 @@ const KINDS: [(&str, Kind); 4] =
 const KIND: &str = "an encoder";
 const DEFAULT_WIDTH: u32 = 16;
 const DEFAULT_BLOCKS: u32 = 3;
-/// RotNet's main model.
+/// Number of blocks of RotNet's main model.
 const DEFAULT_NIN_BLOCKS: u32 = 4;
 
-/// Reads the section, or a plain name. `image_size` is absent where it could not be read.
+/// Reads the section, or a plain name. `image_size` is absent if it could not be read.
 pub(super) fn read(field: &Field<'_>, image_size: Option<u32>) -> Option<EncoderSpec> {
     let auto = if image_size.is_some_and(|size| size > SMALL_IMAGE) { Stem::Large } else { Stem::Small };
     if !matches!(field.node.value, Value::Map(_)) {
@@ -44,10 +44,10 @@ pub(super) fn read(field: &Field<'_>, image_size: Option<u32>) -> Option<Encoder
         let choices = [("auto", auto), ("3x3", Stem::Small), ("7x7", Stem::Large)];
         section.or("stem", auto, |field| {
             let stem = field.choice("a stem", &choices)?;
-            // Stem and pooling quarter the image, three stages halve it again.
+            // Stem and pooling divide the image size by 4, and three stages halve it again.
             match image_size {
                 Some(size) if stem == Stem::Large && size < 32 => field.refuse_with(
-                    format!("a 7x7 stem reduces images 32 times: nothing is left of {size}×{size} pixels"),
+                    format!("a 7x7 stem divides the image size by 32: {size}×{size} pixels are too few"),
                     "use `stem: 3x3`, or an image_size of at least 32",
                 ),
                 _ => Some(stem),

@@ -1,24 +1,24 @@
-//! Problems of a sweep file, and how they are shown.
+//! Problems of a sweep file, and how they are displayed.
 
 use std::fmt::{self, Write};
 
 use serde::Serialize;
 
-/// Characters of the offending line that are shown on each side of the position.
+/// Number of characters of a faulty line that are shown on each side of the position.
 const EXCERPT: usize = 60;
 
 /// One problem of a sweep file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Issue {
-    /// Line, counted from 1; 0 where the problem has no place.
+    /// Line, counted from 1; 0 if the problem has no position.
     pub line: usize,
-    /// Column in characters, counted from 1; 0 where the problem has no place.
+    /// Column in characters, counted from 1; 0 if the problem has no position.
     pub column: usize,
-    /// Where in the file's structure: `pretext.batch`, `lr.fixed.base`; empty for the file itself.
+    /// Path of the value in the file: `pretext.batch`, `lr.fixed.base`; empty for the file itself.
     pub path: String,
-    /// What is wrong and what was expected.
+    /// The problem, and what was expected.
     pub message: String,
-    /// What to do, where the message does not say it already.
+    /// What to do, if the message does not say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
 }
@@ -33,12 +33,12 @@ impl fmt::Display for Issue {
     }
 }
 
-/// All problems of a sweep file, in the order of their places.
+/// All problems of a sweep file, ordered by position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 pub struct SpecErrors {
     /// The problems; at least one.
     pub issues: Vec<Issue>,
-    /// Further problems that were counted but not kept.
+    /// Number of further problems, which were not kept.
     pub omitted: usize,
 }
 
@@ -56,8 +56,8 @@ impl fmt::Display for SpecErrors {
 }
 
 impl SpecErrors {
-    /// The problems as a terminal shows them: `FILE:LINE:COL: path: message`, the offending line with
-    /// a caret below the column, and what to do. `text` is the text that was parsed.
+    /// Returns the problems as a terminal shows them: `FILE:LINE:COL: path: message`, the faulty line with a caret
+    /// below the column, and what to do. `text` is the parsed text.
     pub fn render(&self, file_name: &str, text: &str) -> String {
         let mut out = String::new();
         for issue in &self.issues {
@@ -96,7 +96,7 @@ fn render(out: &mut String, issue: &Issue, file_name: &str, text: &str) -> fmt::
     }
 }
 
-/// A file may hold control characters; a terminal is not sent any.
+/// Replaces control characters, so that a file cannot send any to a terminal.
 fn printable(c: char) -> char {
     match c {
         '\t' => ' ',
@@ -105,7 +105,7 @@ fn printable(c: char) -> char {
     }
 }
 
-/// `text` as a message quotes it: one line, not long, nothing that a terminal would obey.
+/// Returns `text` as a message quotes it: on one line, shortened, without terminal control sequences.
 pub(super) fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(40).map(printable).collect();
     if text.chars().nth(40).is_some() {

@@ -1,5 +1,5 @@
-//! Taking typed values out of the tree. Every reader returns `None` after it has reported what is
-//! wrong, so that a section goes on with its other keys and all problems are reported together.
+//! Takes typed values out of the tree. A reader that finds a problem reports it and returns `None`. The section then
+//! continues with its other keys, so that all problems are reported together.
 
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use super::error::{Issue, SpecErrors, quoted};
 use super::node::{Key, Node, Position, Value};
 
-/// Problems that are kept; a file with more is shown these.
+/// Most problems that are kept and shown.
 const MAX_ISSUES: usize = 50;
 
 /// The problems found so far.
@@ -21,7 +21,7 @@ impl Issues {
     pub(super) fn report(&self, at: Position, path: &str, message: String, help: Option<String>) {
         let issue = Issue { line: at.line, column: at.column, path: path.to_owned(), message, help };
         let mut kept = self.kept.borrow_mut();
-        // A section that several methods share is read once for each of them.
+        // A section that several methods share is read once for each of them; report its problems once.
         if kept.contains(&issue) {
             return;
         }
@@ -43,7 +43,7 @@ impl Issues {
     }
 }
 
-/// A value with its place.
+/// A value with its position.
 #[derive(Clone)]
 pub(super) struct Field<'a> {
     pub(super) node: &'a Node,
@@ -84,11 +84,11 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// A whole number in `range`.
+    /// Returns a whole number in `range`.
     pub(super) fn integer(&self, range: RangeInclusive<u64>) -> Option<u64> {
         let value = match self.node.value {
             Value::Integer(value) => u64::try_from(value).ok(),
-            // 1e3 is a whole number, too.
+            // 1e3 is a whole number too.
             Value::Number(value) if value.fract() == 0.0 && (0.0..9e15).contains(&value) => Some(value as u64),
             _ => None,
         };
@@ -99,13 +99,13 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// [`Field::integer`] below 2^32.
+    /// Like [`Field::integer`], for numbers below 2^32.
     pub(super) fn small(&self, range: RangeInclusive<u32>) -> Option<u32> {
         let value = self.integer(u64::from(*range.start())..=u64::from(*range.end()))?;
         u32::try_from(value).ok()
     }
 
-    /// A finite number that `accept` accepts; `what` describes it.
+    /// Returns a finite number that `accept` accepts; `what` describes it.
     pub(super) fn number(&self, what: &str, accept: impl Fn(f64) -> bool) -> Option<f64> {
         let value = match self.node.value {
             Value::Integer(value) => Some(value as f64),
@@ -115,7 +115,7 @@ impl<'a> Field<'a> {
         value.filter(|value| value.is_finite() && accept(*value)).or_else(|| self.expected(what))
     }
 
-    /// `true` or `false`.
+    /// Returns `true` or `false`.
     pub(super) fn switch(&self) -> Option<bool> {
         match self.node.value {
             Value::Switch(value) => Some(value),
@@ -123,7 +123,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Text; `what` describes it.
+    /// Returns text; `what` describes it.
     pub(super) fn text(&self, what: &str) -> Option<&'a str> {
         match &self.node.value {
             Value::Text(text) => Some(text),
@@ -134,7 +134,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// One of named `choices`; `what` says what they are.
+    /// Returns one of the named `choices`; `what` describes them.
     pub(super) fn choice<T: Clone>(&self, what: &str, choices: &[(&str, T)]) -> Option<T> {
         let Value::Text(text) = &self.node.value else { return self.expected(what) };
         match choices.iter().find(|(name, _)| name == text) {
@@ -146,7 +146,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The items of a list that is not empty.
+    /// Returns the items of a list that is not empty.
     pub(super) fn list(&self, what: &str) -> Option<Vec<Field<'a>>> {
         match &self.node.value {
             Value::List(items) if items.is_empty() => {
@@ -163,7 +163,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The entries of a mapping.
+    /// Returns the entries of a mapping.
     pub(super) fn section(&self) -> Option<Section<'a>> {
         match &self.node.value {
             Value::Map(entries) => {
@@ -192,7 +192,7 @@ impl<'a> Layer<'a> {
     }
 }
 
-/// A mapping, or several of which the first that has a key wins.
+/// One mapping, or several layers; the topmost layer with a key has priority.
 #[derive(Clone)]
 pub(super) struct Section<'a> {
     layers: Vec<Layer<'a>>,
@@ -200,19 +200,19 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// A mapping without entries where `key` of this one would be.
+    /// Returns an empty mapping for a missing `key` of this one.
     pub(super) fn empty(&self, key: &str) -> Section<'a> {
         let layers = self.layers.last().map(|base| Layer { entries: &[], path: base.path_of(key), at: base.at });
         Section { layers: layers.into_iter().collect(), issues: self.issues }
     }
 
-    /// This mapping laid over `base`.
+    /// Returns this mapping laid over `base`.
     pub(super) fn over(mut self, base: &Section<'a>) -> Section<'a> {
         self.layers.extend(base.layers.iter().cloned());
         self
     }
 
-    /// The layers one by one, topmost first.
+    /// Returns the layers one by one, topmost first.
     pub(super) fn layers(&self) -> impl Iterator<Item = Section<'a>> {
         self.layers.iter().map(|layer| Section { layers: vec![layer.clone()], issues: self.issues })
     }
@@ -221,7 +221,7 @@ impl<'a> Section<'a> {
     pub(super) fn only(&self, known: &[&str]) {
         for layer in &self.layers {
             let unknown = layer.entries.iter().filter(|(key, _)| !known.contains(&key.text.as_str()));
-            // Looking for near names takes time, and more than these are not kept.
+            // The search for similar names takes time, and further problems are not kept.
             for (key, _) in unknown.take(MAX_ISSUES) {
                 let message = format!("unknown key {}", quoted(&key.text));
                 self.issues.report(key.at, &layer.path, message, Some(suggestion(&key.text, known.iter().copied())));
@@ -229,7 +229,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// All entries, keys with their places.
+    /// Returns all entries, and the positions of their keys.
     pub(super) fn entries(&self) -> Vec<(&'a Key, Field<'a>)> {
         let field = |layer: &Layer<'a>, key: &Key, node: &'a Node| Field {
             node,
@@ -242,7 +242,7 @@ impl<'a> Section<'a> {
             .collect()
     }
 
-    /// The value of `key`.
+    /// Returns the value of `key`.
     pub(super) fn get(&self, key: &str) -> Option<Field<'a>> {
         self.layers
             .iter()
@@ -265,7 +265,7 @@ impl<'a> Section<'a> {
         None
     }
 
-    /// The value of `key`, which must be there.
+    /// Returns the value of `key`, which is required.
     pub(super) fn need<T>(&self, key: &str, help: &str, read: impl FnOnce(Field<'a>) -> Option<T>) -> Option<T> {
         match self.get(key) {
             Some(field) => read(field),
@@ -273,18 +273,18 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The value of `key`, or `default` where there is none.
+    /// Returns the value of `key`, or `default` if it is missing.
     pub(super) fn or<T>(&self, key: &str, default: T, read: impl FnOnce(Field<'a>) -> Option<T>) -> Option<T> {
         self.get(key).map_or(Some(default), read)
     }
 
-    /// The value of `key`, or `Some(None)` where there is none.
+    /// Returns the value of `key`, or `Some(None)` if it is missing.
     pub(super) fn optional<T>(&self, key: &str, read: impl FnOnce(Field<'a>) -> Option<T>) -> Option<Option<T>> {
         self.get(key).map_or(Some(None), |field| read(field).map(Some))
     }
 }
 
-/// "did you mean" where a known name is near, else the list of known names.
+/// Returns "did you mean" if a known name is similar, else the list of known names.
 fn suggestion<'n>(text: &str, known: impl Iterator<Item = &'n str>) -> String {
     let known: Vec<&str> = known.collect();
     let plain = |name: &str| name.to_ascii_lowercase().replace(['_', ' '], "-");

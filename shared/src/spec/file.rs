@@ -1,4 +1,4 @@
-//! The file as a whole: which keys it has and which reader takes each.
+//! Reads the whole sweep file: its keys, and the reader of each key.
 
 use super::axes::{self, Axes};
 use super::dataset::{self, Defaults};
@@ -87,10 +87,10 @@ fn validate(root: &Field<'_>) -> Option<Sweep> {
         && let Some(recipe) = sweep.recipes.iter().find(|recipe| loads_a_part(recipe, &sweep.encoder))
         && let Some(field) = file.get("downstream")
     {
-        // The file is that of the whole encoder, and every tensor of it is accounted for.
+        // A weights file is for the whole encoder, and each of its tensors must be used.
         return field.refuse_with(
             format!(
-                "{} cells have no pretext stage: they would load a weights file into the first blocks alone",
+                "{} cells have no pretext stage: they would load a weights file into only the first blocks",
                 recipe.method
             ),
             "remove `block` or `encoder.weights`, or give the method an override without `block`",
@@ -104,18 +104,18 @@ fn validate(root: &Field<'_>) -> Option<Sweep> {
     Some(sweep)
 }
 
-/// Whether a recipe would load the weights of `encoder` into a part of it.
+/// Returns whether a recipe would load the weights of `encoder` into a part of it.
 fn loads_a_part(recipe: &Recipe, encoder: &EncoderSpec) -> bool {
     recipe.pretext.is_none() && recipe.method.starts_from_weights() && recipe.downstream.encoder != *encoder
 }
 
-/// A name that the user chooses; it becomes a folder's name.
+/// Reads a name that the user chooses; it becomes a folder's name.
 pub(super) fn chosen_name(field: &Field<'_>) -> Option<String> {
     let text = field.text("a name")?;
     if is_valid_name(text) { Some(text.to_owned()) } else { field.refuse(NAME_RULE) }
 }
 
-/// What [`is_valid_name`] allows, in words.
+/// The rule of [`is_valid_name`], for messages.
 pub(super) const NAME_RULE: &str =
     "a name has 1 to 64 of the characters A-Z a-z 0-9 . _ - and does not begin with a dot";
 const _: () = assert!(MAX_NAME == 64);
@@ -124,12 +124,12 @@ fn checkpoint(section: &Section<'_>) -> Option<CheckpointPolicy> {
     section.only(&["every", "keep"]);
     let default = CheckpointPolicy::default();
     let every_seconds = section.or("every", default.every_seconds, |field| seconds(&field));
-    // A damaged checkpoint needs a predecessor.
+    // At least two: a damaged checkpoint needs a predecessor.
     let keep = section.or("keep", default.keep, |field| field.small(2..=100));
     Some(CheckpointPolicy { every_seconds: every_seconds?, keep: keep? })
 }
 
-/// A duration: `30s`, `500ms`, `5m`, `1h`, or a number of seconds.
+/// Reads a duration: `30s`, `500ms`, `5m`, `1h`, or a number of seconds.
 fn seconds(field: &Field<'_>) -> Option<f64> {
     const EXPECTED: &str = "a duration from 100ms to 24h, such as 30s or 5m";
     let allowed = |seconds: &f64| (0.1..=86_400.0).contains(seconds);

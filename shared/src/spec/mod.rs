@@ -1,10 +1,9 @@
-//! The sweep file: YAML text in, a [`Sweep`] with every default filled in out, or every problem that
-//! the file has, each with its line and column.
+//! The sweep file: turns YAML text into a [`Sweep`] with every default filled in, or into all problems of the file,
+//! each with its line and column.
 //!
-//! The text becomes a tree of nodes that know their positions (`node`), and each section of the
-//! file has a reader (`dataset`, `encoder`, `weights`, `schedule`, `training`, `axes`) that takes its
-//! keys from the tree (`field`). Reading by hand instead of by derived structs is what lets one run
-//! report all problems at once.
+//! The text becomes a tree of nodes that know their positions (`node`). Each section of the file has a reader
+//! (`dataset`, `encoder`, `weights`, `schedule`, `training`, `axes`), which takes its keys from the tree (`field`). The
+//! readers are written by hand, because derived ones stop at the first problem.
 
 mod axes;
 mod dataset;
@@ -31,8 +30,8 @@ pub use sweep::{
 /// Reads and validates the text of a sweep file.
 ///
 /// # Errors
-/// All problems that the text has. Where the text is not YAML, or is beyond the limits of a sweep
-/// file (1 MiB, depth 32, a few aliases), there is one.
+/// All problems of the text. If the text is not YAML, or exceeds the limits of a sweep file (1 MiB, depth 32, a few
+/// aliases), there is only one problem.
 pub fn parse(text: &str) -> Result<Sweep, SpecErrors> {
     file::read(text)
 }

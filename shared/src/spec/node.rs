@@ -1,4 +1,4 @@
-//! The YAML text as a tree of values that know where they stand.
+//! The YAML text as a tree of values that know their positions.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 
 use super::error::{Issue, SpecErrors};
 
-/// The largest sweep file that is read: 1 MiB.
+/// Size of the largest sweep file that is read: 1 MiB.
 pub const MAX_BYTES: usize = 1 << 20;
-/// No sweep file nests deeper than a few levels.
+/// Most levels of nesting; sweep files need only a few.
 const MAX_DEPTH: usize = 32;
-/// Enough for axes of [`super::MAX_CELLS`] values.
+/// Most nodes of the tree: enough for axes of [`super::MAX_CELLS`] values.
 const MAX_NODES: usize = 200_000;
-/// Anchors are allowed for a block that is written once and used twice, not as a language.
+/// Most aliases: enough to write a block once and use it a few times.
 const MAX_ALIASES: usize = 16;
 
 /// Line and column in characters, from 1.
@@ -30,7 +30,7 @@ impl From<Location> for Position {
     }
 }
 
-/// A value and where it begins (for an alias: where it is used).
+/// A value and the position where it begins (for an alias: where it is used).
 #[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) at: Position,
@@ -44,7 +44,7 @@ pub(super) struct Key {
     pub(super) text: String,
 }
 
-/// What YAML's core schema makes of a node.
+/// The value of a node in YAML's core schema.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     Nothing,
@@ -56,7 +56,7 @@ pub(super) enum Value {
     Map(Vec<(Key, Node)>),
 }
 
-/// The tree of `text`, or the one problem that keeps it from being YAML.
+/// Returns the tree of `text`, or the problem that makes it invalid YAML.
 pub(super) fn read(text: &str) -> Result<Node, SpecErrors> {
     if text.len() > MAX_BYTES {
         let message = format!("the file has {} bytes; a sweep file has at most {MAX_BYTES}", text.len());
@@ -78,7 +78,7 @@ pub(super) fn read(text: &str) -> Result<Node, SpecErrors> {
         },
         merge_keys: MergeKeyPolicy::Error,
         strict_booleans: true,
-        // Passed on so that the reader of the key refuses it with the key's range.
+        // Kept in the tree, so that the reader of the key can report it with the key's range.
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
     };
     serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {

@@ -1,4 +1,4 @@
-//! `pretext`, `downstream` and `overrides`: how each method is trained under each policy.
+//! Reads `pretext`, `downstream` and `overrides`: the training of each method under each policy.
 
 use super::axes::Axes;
 use super::dataset::Defaults;
@@ -11,7 +11,7 @@ use crate::stage::{
     PretextTask, ResizedFlip, StageKind,
 };
 
-/// Keys of `pretext` beyond the common ones that a method reads; `None` where it has no pretext.
+/// Returns the keys of `pretext` that a method reads besides the common ones; `None` if it has no pretext stage.
 fn task_keys(method: Method) -> Option<&'static [&'static str]> {
     match method {
         Method::Supervised | Method::RandomInit => None,
@@ -27,12 +27,12 @@ const SIMCLR_KEYS: [&str; 10] =
     ["data", "flip", "strength", "temperature", "projection", "min_crop", "jitter", "grayscale", "blur", "knn"];
 const DOWNSTREAM_KEYS: [&str; 6] = ["mode", "head", "block", "padding", "min_crop", "flip"];
 
-/// A method's training before a policy gives it rates.
+/// The training of a method, before a policy sets its rates.
 struct Draft<'a> {
     method: Method,
     pretext: Option<PretextDraft<'a>>,
     downstream: DownstreamDraft<'a>,
-    /// Own base rates, aligned with the policies.
+    /// The method's own base rates, in the order of the policies.
     rates: Vec<Base>,
 }
 
@@ -53,8 +53,8 @@ struct DownstreamDraft<'a> {
     training: Training,
 }
 
-/// All recipes, policy by policy; those that could not be read are left out after a report.
-/// Without an encoder, which has been reported, there are none, but their problems are found.
+/// Returns all recipes, policy by policy, without those that have problems. If the encoder has problems, there are no
+/// recipes, but their problems are still reported.
 pub(super) fn read(
     file: &Section<'_>,
     axes: &Axes<'_>,
@@ -79,7 +79,7 @@ pub(super) fn read(
     axes.policies.iter().enumerate().flat_map(of_policy).collect()
 }
 
-/// Overrides must be of methods of this sweep: a misspelt one would silently change nothing.
+/// Refuses overrides of methods that the sweep does not have: a misspelt one would silently change nothing.
 fn check_methods(overrides: &Section<'_>, axes: &Axes<'_>) {
     overrides.only(&Method::ALL.map(Method::as_str));
     for (key, field) in overrides.entries() {
@@ -104,7 +104,7 @@ struct Reader<'a, 'd> {
 impl<'a> Reader<'a, '_> {
     fn draft(&self, method: Method, policies: &[Policy<'a>]) -> Option<Draft<'a>> {
         let own = self.overrides.as_ref().and_then(|section| section.get(method.as_str()));
-        // An override that is no mapping has been reported: the rest of the method is read without it.
+        // An override that is not a mapping was reported already: the rest of the method is read without it.
         let own = own.and_then(|field| field.section());
         own.iter().for_each(|section| section.only(&["lr", "pretext", "downstream"]));
         let part = |key: &str| own.as_ref().and_then(|section| section.get(key));
@@ -114,7 +114,7 @@ impl<'a> Reader<'a, '_> {
         Some(Draft { method, pretext: pretext?, downstream: downstream?, rates })
     }
 
-    /// `Some(None)` for a method without pretext.
+    /// Reads the pretext training of a method; `Some(None)` if it has none.
     fn pretext(&self, method: Method, own: Option<Field<'a>>) -> Option<Option<PretextDraft<'a>>> {
         let Some(task_keys) = task_keys(method) else {
             return match own {
@@ -131,15 +131,15 @@ impl<'a> Reader<'a, '_> {
             && data == Some(PretextData::Fraction)
             && self.pretext.get("dataset").is_some()
         {
-            // The fraction is of the labels that downstream training has: there is no such share of other images.
+            // A label fraction is a share of the sweep's own images: other images have no such share.
             return field.refuse_with(
-                "another data set is read whole: a label fraction is a share of `dataset`",
+                "a separate data set is used whole: a label fraction is a share of `dataset`",
                 "write `data: all`, or remove `pretext.dataset`",
             );
         }
         let task = self.task(method, &section);
         let knn = section.optional("knn", |field| knn(&field));
-        // A contrast needs another image to contrast with.
+        // A contrastive loss needs at least two images.
         let training = training::read(&section, if method == Method::Simclr { 2 } else { 1 });
         Some(Some(PretextDraft { data: data?, task: task?, knn: knn?, training: training?, section }))
     }
@@ -147,12 +147,12 @@ impl<'a> Reader<'a, '_> {
     fn task(&self, method: Method, section: &Section<'a>) -> Option<PretextTask> {
         let strength = || {
             section.or("strength", self.defaults.strength, |field| {
-                // The hue moves by 0.2 · strength, and half a turn is all there is.
+                // The hue changes by 0.2 · strength, and by at most half a turn.
                 field.number("a number above 0 and at most 2.5", |strength| strength > 0.0 && strength <= 2.5)
             })
         };
         match method {
-            // Have no task keys, so they are not asked for a task.
+            // This function is never called for these methods: they have no task keys.
             Method::Supervised | Method::RandomInit => None,
             Method::Rotation | Method::RotationNoise | Method::RotationPreRotated => {
                 crop_flip(section, self.defaults).map(|augment| PretextTask::Rotation { augment })
@@ -202,7 +202,8 @@ impl<'a> Reader<'a, '_> {
         let augment = labelled_view(&section, self.defaults);
         let training = training::read(&section, 1);
         let mode = match (method, mode?, own_mode) {
-            // Training from scratch has nothing to freeze: the baseline of a frozen sweep trains all.
+            // Training from scratch has nothing to freeze: the supervised method of a frozen sweep trains the whole
+            // network.
             (Method::Supervised, DownstreamMode::Frozen, Some(field)) => {
                 return field.refuse_with(
                     "supervised trains from scratch: there is no learned encoder to freeze",
@@ -210,7 +211,7 @@ impl<'a> Reader<'a, '_> {
                 );
             }
             (Method::Supervised, ..) => DownstreamMode::FineTune,
-            // The other way round: initial weights that train are the supervised baseline.
+            // Conversely, initial weights that are trained are the supervised baseline.
             (Method::RandomInit, DownstreamMode::FineTune, Some(field)) => {
                 return field.refuse_with(
                     "random-init freezes the encoder's initial weights",
@@ -228,7 +229,7 @@ impl<'a> Reader<'a, '_> {
     }
 }
 
-/// The encoder that ends after the block that `field` names.
+/// Returns the encoder that ends after the block that `field` names.
 fn until(field: &Field<'_>, encoder: &EncoderSpec) -> Option<EncoderSpec> {
     let block = field.small(1..=1000)?;
     encoder.until(block).or_else(|| match encoder {
@@ -242,9 +243,9 @@ fn until(field: &Field<'_>, encoder: &EncoderSpec) -> Option<EncoderSpec> {
     })
 }
 
-/// `knn: {k, temperature, every}`; `knn: {}` has the defaults.
+/// Reads `knn: {k, temperature, every}`; `knn: {}` uses the defaults.
 fn knn(field: &Field<'_>) -> Option<KnnSpec> {
-    // k and temperature as in Wu et al. 2018 and lightly's benchmark.
+    // Defaults of k and temperature as in Wu et al. 2018 and lightly's benchmark.
     let default = KnnSpec { k: 200, temperature: 0.1, every: 1 };
     let section = field.section()?;
     section.only(&["k", "temperature", "every"]);
@@ -256,7 +257,7 @@ fn knn(field: &Field<'_>) -> Option<KnnSpec> {
     Some(KnnSpec { k: k?, temperature: temperature? as f32, every: every? })
 }
 
-/// `own` (keys of the method alone) laid over `base`.
+/// Returns `own` (keys that only the method has) laid over `base`.
 fn layered<'a>(own: Option<Field<'a>>, base: &Section<'a>, known: &[&str]) -> Option<Section<'a>> {
     let Some(field) = own else { return Some(base.clone()) };
     let own = field.section()?;
@@ -264,7 +265,7 @@ fn layered<'a>(own: Option<Field<'a>>, base: &Section<'a>, known: &[&str]) -> Op
     Some(own.over(base))
 }
 
-/// `padding` or `min_crop`; an override of one replaces the other.
+/// Reads `padding` or `min_crop`; an override of one replaces the other.
 fn labelled_view(section: &Section<'_>, defaults: &Defaults) -> Option<LabelledView> {
     let given = section.layers().find_map(|layer| match (layer.get("padding"), layer.get("min_crop")) {
         (None, None) => None,
@@ -283,7 +284,7 @@ fn labelled_view(section: &Section<'_>, defaults: &Defaults) -> Option<LabelledV
     }
 }
 
-/// The smallest area of a random resized crop.
+/// Reads the smallest area of a random resized crop.
 fn min_crop(field: &Field<'_>) -> Option<f64> {
     field.number("a share of the image from 0.001 to 1", |share| (0.001..=1.0).contains(&share))
 }
@@ -318,7 +319,7 @@ impl Draft<'_> {
     }
 }
 
-/// The schedule of a stage: the policy's where it applies, else the section's own.
+/// Returns the schedule of a stage: the policy's if it applies, else the section's own.
 fn rate(
     policy: &Policy<'_>,
     stage: StageKind,

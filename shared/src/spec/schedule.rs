@@ -1,4 +1,4 @@
-//! `lr`: learning-rate policies, which stages they apply to, and a method's own rates in them.
+//! Reads `lr`: learning-rate policies, the stages that they apply to, and the rates that a method overrides.
 
 use super::error::quoted;
 use super::field::{Field, Section};
@@ -7,24 +7,24 @@ use super::node::Value;
 use crate::ids::is_valid_name;
 use crate::stage::{CycleShape, LrSpec, Method, StageKind};
 
-/// Each is a table of the report.
+/// Most policies: each becomes a table of the report.
 const MAX_POLICIES: usize = 1000;
 
-/// A policy as the file gives it.
+/// A policy as written in the file.
 pub(super) struct Policy<'a> {
     pub(super) name: String,
     field: Field<'a>,
-    /// The schedule, of any peak.
+    /// The schedule, with any peak.
     shape: LrSpec,
     scaling: Scaling,
     base: Base,
     applies: Vec<StageKind>,
 }
 
-/// How the peak follows the batch size.
+/// How the peak depends on the batch size.
 #[derive(Debug, Clone, Copy)]
 enum Scaling {
-    /// Not at all.
+    /// It does not depend on it.
     None,
     /// base · batch / 256 (Goyal et al. 2017; SimCLR's default).
     Linear,
@@ -42,7 +42,7 @@ impl Scaling {
     }
 }
 
-/// Base rates by stage: one number for both, or one for each.
+/// Base rates by stage: one number for both stages, or one for each.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Base {
     pretext: Option<f64>,
@@ -60,12 +60,13 @@ impl Base {
 }
 
 impl Policy<'_> {
-    /// Whether the policy sets the rate of `stage`.
+    /// Returns whether the policy sets the rate of `stage`.
     pub(super) fn applies_to(&self, stage: StageKind) -> bool {
         self.applies.contains(&stage)
     }
 
-    /// The schedule of `stage` in batches of `batch`, where the policy applies to it; `own` is what the method overrides.
+    /// Returns the schedule of `stage` with batches of `batch`, if the policy applies to it; `own` are the rates that
+    /// the method overrides.
     pub(super) fn schedule(&self, stage: StageKind, own: Base, batch: u32) -> Option<LrSpec> {
         match own.of(stage).or(self.base.of(stage)) {
             Some(base) => Some(self.shape.clone().with_base(self.scaling.peak(base, batch))),
@@ -76,7 +77,7 @@ impl Policy<'_> {
         }
     }
 
-    /// Reports that `schedule` warms up for longer than `epochs`, which are all there are.
+    /// Reports that `schedule` warms up for longer than `epochs`, the length of the training.
     pub(super) fn refuse_long_warmup(&self, epochs: u32, stage: StageKind) -> Option<()> {
         match self.shape {
             LrSpec::Cosine { warmup_epochs, .. } if warmup_epochs >= f64::from(epochs) => self.field.refuse_with(
@@ -154,12 +155,12 @@ const KINDS: [(&str, Kind); 5] = [
     ("cyclical", Kind::Cyclical),
 ];
 
-/// The schedule that a section describes, of peak 1. `beside` are the keys that it may have besides.
+/// Returns the schedule of a section, with peak 1. `beside` are other keys that the section may have.
 fn shape(section: &Section<'_>, beside: &[&str]) -> Option<LrSpec> {
     let help = "`constant`, `cosine`, `step`, `one-cycle` or `cyclical`";
     let kind = section.need("kind", help, |field| field.choice("a kind of schedule", &KINDS))?;
     let own: &[&str] = match kind {
-        // `warmup_epochs` is refused below, with its reason.
+        // `warmup_epochs` is accepted here and refused below, with a reason.
         Kind::Constant | Kind::Cosine => &["kind", "warmup_epochs"],
         Kind::Step => &["kind", "milestones", "gamma"],
         Kind::OneCycle => &["kind", "pct_start", "div_factor", "final_div_factor"],
@@ -222,7 +223,7 @@ fn gamma(field: &Field<'_>) -> Option<f64> {
     field.number("a factor above 0 and at most 1", |gamma| gamma > 0.0 && gamma <= 1.0)
 }
 
-/// Epochs, ascending.
+/// Reads epochs in ascending order.
 fn milestones(field: &Field<'_>) -> Option<Vec<u32>> {
     let items = field.list("milestone")?;
     let epochs: Vec<Option<u32>> = items.iter().map(|item| item.small(1..=1_000_000)).collect();
@@ -242,11 +243,11 @@ fn base(field: &Field<'_>) -> Option<Base> {
 }
 
 fn rate(field: &Field<'_>) -> Option<f64> {
-    // Linear scaling with the batch size makes rates above 1 (LARS recipes reach 4.8).
+    // No upper limit: linear scaling with the batch size gives rates above 1 (LARS recipes reach 4.8).
     field.number("a learning rate above 0", |rate| rate > 0.0)
 }
 
-/// What a method overrides of each policy's base rates, aligned with `policies`.
+/// Returns the base rates that a method overrides, in the order of `policies`.
 pub(super) fn overrides(section: Option<Section<'_>>, policies: &[Policy<'_>], method: Method) -> Vec<Base> {
     let Some(section) = section else { return vec![Base::default(); policies.len()] };
     let names: Vec<&str> = policies.iter().map(|policy| policy.name.as_str()).collect();

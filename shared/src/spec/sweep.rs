@@ -1,4 +1,4 @@
-//! The validated sweep: everything resolved, nothing left to default.
+//! The validated sweep, with every default filled in.
 
 use serde::Serialize;
 
@@ -13,24 +13,24 @@ use crate::stage::{
 use crate::sweep::CellKey;
 use crate::trainer::CheckpointPolicy;
 
-/// A sweep file that has been read and found good. The order of keys in the file leaves no trace here;
-/// the order of axis values does, because tables are printed in it.
+/// A validated sweep file. The order of keys in the file has no effect here; the order of axis values is kept, because
+/// tables are printed in it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sweep {
     /// Name.
     pub name: String,
-    /// Where the images are.
+    /// The source of the images.
     pub source: Source,
     /// Height and width of the images that enter the network, in pixels.
     pub image_size: u32,
     /// How pixel values become network inputs.
     pub normalize: Normalize,
-    /// The data set that pretext training reads, where it is another.
+    /// The separate data set for pretext training, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pretext_dataset: Option<PretextDataset>,
     /// Network.
     pub encoder: EncoderSpec,
-    /// The file that encoders start from; `None` for initial weights of the seed.
+    /// The weights file that encoders start from; `None` for initial weights drawn from the seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<InitialWeights>,
     /// Axis: methods.
@@ -41,22 +41,23 @@ pub struct Sweep {
     pub policies: Vec<String>,
     /// Axis: seeds.
     pub seeds: Vec<SeedPair>,
-    /// What is trained and how, for each policy and within it for each method.
+    /// The training of each method under each policy.
     pub recipes: Vec<Recipe>,
-    /// Cells that are left out.
+    /// Cells that are excluded.
     pub exclude: Vec<Exclusion>,
-    /// The most stages of this sweep that run at a time; changes no result.
+    /// Most stages of this sweep that run at a time; changes no result.
     pub max_parallel: Option<u32>,
     /// When checkpoints are written; changes no result.
     pub checkpoint: CheckpointPolicy,
-    /// The numeric class, where the file says it.
+    /// The numeric class, if the file gives it.
     pub numeric: Option<NumericClass>,
 }
 
-/// A data set for pretext training alone: encoders learn from its training images, and are then trained on the sweep's.
+/// A separate data set for pretext training. Encoders learn from its training images, and are then trained on the
+/// sweep's.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PretextDataset {
-    /// Where the images are.
+    /// The source of the images.
     pub source: Source,
     /// Height and width of the images that enter the network, in pixels.
     pub image_size: u32,
@@ -69,7 +70,7 @@ pub struct PretextDataset {
 pub struct InitialWeights {
     /// Relative to the worker's data root; changes no result.
     pub path: String,
-    /// What is in it.
+    /// Hash of its content.
     pub sha256: WeightsHash,
 }
 
@@ -95,39 +96,39 @@ pub struct Recipe {
     pub downstream: DownstreamRecipe,
 }
 
-/// Which images pretext training sees.
+/// The images that pretext training uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PretextData {
-    /// The cell's own images.
+    /// The images of the cell's own fraction.
     Fraction,
-    /// All training images; then all fractions share the stage.
+    /// All training images; all fractions then share the stage.
     All,
 }
 
-/// Pretext training, all but data, network and seed.
+/// Pretext training, without data, network and seed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PretextRecipe {
-    /// Images that it sees.
+    /// The images that it uses.
     pub data: PretextData,
-    /// What is predicted.
+    /// The task that it learns.
     pub task: PretextTask,
     /// The images that it is shown.
     pub images: PretextImages,
-    /// The monitor of its features, where there is one.
+    /// The monitor of its features, if any.
     pub knn: Option<KnnSpec>,
     /// Hyper-parameters.
     pub train: TrainSpec,
 }
 
-/// Downstream training, all but data, network, seed and parent.
+/// Downstream training, without data, network, seed and parent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DownstreamRecipe {
-    /// What is trained.
+    /// The parts that are trained.
     pub mode: DownstreamMode,
     /// The head.
     pub head: DownstreamHead,
-    /// The encoder, which may end after a block of the sweep's.
+    /// The encoder; it may end after a block of the sweep's encoder.
     pub encoder: EncoderSpec,
     /// Augmentation; none for a frozen encoder.
     pub augment: LabelledView,
@@ -135,7 +136,7 @@ pub struct DownstreamRecipe {
     pub train: TrainSpec,
 }
 
-/// Leaves out the cells that have all the given values.
+/// Excludes the cells that have all the given values.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Exclusion {
     /// Method.
@@ -153,7 +154,7 @@ pub struct Exclusion {
 }
 
 impl Exclusion {
-    /// Whether `cell` is left out.
+    /// Returns whether `cell` is excluded.
     pub fn matches(&self, cell: &CellKey) -> bool {
         self.method.is_none_or(|method| method == cell.method)
             && self.fraction.is_none_or(|fraction| fraction == cell.fraction)
@@ -163,7 +164,7 @@ impl Exclusion {
 }
 
 impl PretextDataset {
-    /// What pretext stages read, for the data that `facts` describes.
+    /// Returns what pretext stages read, for the data that `facts` describes.
     pub fn data(&self, facts: &DatasetFacts) -> DataSpec {
         DataSpec {
             fingerprint: facts.fingerprint,
@@ -176,7 +177,7 @@ impl PretextDataset {
 }
 
 impl Sweep {
-    /// The sweep's cells that are not excluded, in the order policy, method, fraction, seed.
+    /// Returns the cells that are not excluded, in the order policy, method, fraction, seed.
     pub fn cells(&self) -> impl Iterator<Item = (CellKey, &Recipe, SeedPair)> {
         self.recipes.iter().flat_map(move |recipe| {
             self.fractions.iter().flat_map(move |fraction| {
@@ -190,7 +191,7 @@ impl Sweep {
         })
     }
 
-    /// The source of the stages of a kind.
+    /// Returns the source for stages of a kind.
     pub fn source_of(&self, kind: StageKind) -> &Source {
         match (&self.pretext_dataset, kind) {
             (Some(other), StageKind::Pretext) => &other.source,
@@ -198,12 +199,12 @@ impl Sweep {
         }
     }
 
-    /// All sources, each once.
+    /// Returns all sources, each once.
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
         std::iter::once(&self.source).chain(self.pretext_dataset.iter().map(|other| &other.source))
     }
 
-    /// What the stages of this sweep read, for the data that `facts` describes.
+    /// Returns what the stages of this sweep read, for the data that `facts` describes.
     pub fn data(&self, facts: &DatasetFacts) -> DataSpec {
         DataSpec {
             fingerprint: facts.fingerprint,

@@ -31,7 +31,7 @@ fn replaced(from: &str, to: &str) -> String {
     GOOD.replace(from, to)
 }
 
-/// All problems of a text, `LINE:COL: path: message (help)` each.
+/// Returns all problems of a text, `LINE:COL: path: message (help)` each.
 fn problems(text: &str) -> String {
     match parse(text) {
         Ok(_) => "no problem".to_owned(),
@@ -39,7 +39,7 @@ fn problems(text: &str) -> String {
     }
 }
 
-/// `good` with `from` replaced is refused with a sentence that has `expected`.
+/// Checks that `good` with `from` replaced is refused with a message that contains `expected`.
 #[track_caller]
 pub(super) fn refused_of(good: &str, from: &str, to: &str, expected: &str) {
     assert!(good.contains(from), "{from}");
@@ -153,7 +153,7 @@ fn labelled_images_are_cropped_in_one_of_two_ways() {
     assert_eq!(augment(GOOD), LabelledView::Padded(CropFlip { padding: 4, flip: true }));
     let resized = GOOD.replace(downstream, "downstream: {min_crop: 0.08, ");
     assert_eq!(augment(&resized), LabelledView::Resized(ResizedFlip { min_crop: 0.08, flip: true }));
-    // What a stage's identity is made of: a padded crop has no trace of there being another way.
+    // These bytes are part of a stage's identity: a padded crop must contain nothing about resized ones.
     let json = |augment: LabelledView| serde_json::to_string(&augment).expect("JSON");
     assert_eq!(json(augment(GOOD)), r#"{"padding":4,"flip":true}"#);
     assert_eq!(json(augment(&resized)), r#"{"min_crop":0.08,"flip":true}"#);
@@ -476,7 +476,7 @@ fn hostile_text_is_refused_in_words() {
         let shown = errors.render("s.yaml", text);
         assert!(!errors.issues.is_empty() && shown.starts_with("s.yaml:") && shown.len() < 2000, "{shown}");
     }
-    // What the file holds reaches no terminal as it is.
+    // No control character of the file may reach a terminal.
     let shown = |text: &str| parse(text).expect_err("no sweep").render("s.yaml", text);
     assert!(!shown("\"\\e[31mred\": 1").contains('\u{1b}'));
 }

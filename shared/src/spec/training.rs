@@ -1,11 +1,11 @@
-//! What `pretext` and `downstream` have in common: how long, in what batches, with what optimizer.
+//! Reads the keys that `pretext` and `downstream` share: length, batches and optimizer.
 
 use super::field::{Field, Section};
 use super::node::Value;
 use super::schedule;
 use crate::stage::{Budget, DecayOn, LrSpec, OptimizerSpec, TrainSpec};
 
-/// Keys of a training section that every kind of training has.
+/// Keys that every training section has.
 pub(super) const KEYS: [&str; 5] = ["epochs", "steps", "batch", "optimizer", "lr"];
 
 const DEFAULT_BATCH: u32 = 64;
@@ -25,7 +25,7 @@ pub(super) struct Training {
     pub(super) batch: u32,
     optimizer: OptimizerSpec,
     decay: DecayOn,
-    /// The rate for policies that do not apply.
+    /// The rate under policies that do not apply to this stage.
     pub(super) own_lr: Option<LrSpec>,
 }
 
@@ -36,7 +36,7 @@ impl Training {
     }
 }
 
-/// Reads the common keys. `least_batch` is the smallest batch that the loss is defined for.
+/// Reads the common keys. `least_batch` is the smallest batch for which the loss is defined.
 pub(super) fn read(section: &Section<'_>, least_batch: u32) -> Option<Training> {
     let budget = budget(section);
     let batch = section.or("batch", DEFAULT_BATCH, |field| field.small(least_batch..=MAX_BATCH));
@@ -47,7 +47,7 @@ pub(super) fn read(section: &Section<'_>, least_batch: u32) -> Option<Training> 
     Some(Training { budget: budget?, batch: batch?, optimizer, decay, own_lr: own_lr? })
 }
 
-/// `epochs` or `steps`; an override of one replaces the other.
+/// Reads `epochs` or `steps`; an override of one replaces the other.
 fn budget(section: &Section<'_>) -> Option<Budget> {
     for layer in section.layers() {
         let epochs = |field: &Field<'_>| field.small(1..=MAX_EPOCHS).map(Budget::Epochs);
@@ -75,7 +75,7 @@ enum Kind {
 const KINDS: [(&str, Kind); 4] =
     [("adam", Kind::Adam), ("adamw", Kind::AdamW), ("sgd", Kind::Sgd), ("lars", Kind::Lars)];
 
-/// The optimizer and what its weight decay acts on.
+/// Reads the optimizer, and the parameters that its weight decay acts on.
 fn optimizer(field: &Field<'_>) -> Option<(OptimizerSpec, DecayOn)> {
     if !matches!(field.node.value, Value::Map(_)) {
         let weight_decay = 0.0;

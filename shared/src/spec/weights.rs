@@ -1,4 +1,4 @@
-//! `encoder.weights`: the file that encoders start from.
+//! Reads `encoder.weights`: the file that encoders start from.
 
 use super::dataset::path_below_root;
 use super::error::quoted;
@@ -8,9 +8,9 @@ use super::sweep::InitialWeights;
 
 const ENDINGS: [&str; 3] = [".safetensors", ".pt", ".pth"];
 
-/// Reads the key out of the section `encoder`; `Some(None)` where it is not there.
+/// Reads the key in the section `encoder`; `Some(None)` if it is missing.
 pub(super) fn read(encoder: &Field<'_>) -> Option<Option<InitialWeights>> {
-    // A plain name has no keys; what else is wrong with the section is said by who reads its kind.
+    // A plain name has no keys; the reader of the section's kind reports other problems.
     let Value::Map(_) = encoder.node.value else { return Some(None) };
     encoder.section()?.optional("weights", |field| weights(&field))
 }
@@ -29,13 +29,13 @@ fn weights(field: &Field<'_>) -> Option<InitialWeights> {
             )
         }
     });
-    // The hash and not the path is what results depend on: without it a file that was exchanged would go unseen.
+    // Results depend on the hash, not on the path: without it, a replaced file would go unnoticed.
     let sha256 = section.need("sha256", "what `sha256sum FILE` prints", |field| {
         let text = field.text("64 hexadecimal digits")?;
         text.to_ascii_lowercase().parse().ok().or_else(|| {
             field.refuse_with(
                 format!("{} is not a SHA-256: it has 64 hexadecimal digits", quoted(text)),
-                "`sha256sum FILE` prints it",
+                "run `sha256sum FILE` to get it",
             )
         })
     });

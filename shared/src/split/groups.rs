@@ -1,33 +1,34 @@
 //! Splits of images that belong together (the images of a slide, of a patient): a group is on one side of every split.
 //!
-//! What is done to images elsewhere is done to whole groups here. A group stands with the class that most of its images have; the
-//! groups of a class have one seeded permutation. A fraction takes the first of them, as many as come nearest to its share of the
-//! images, so smaller fractions are subsets of larger ones. Which groups validate is decided along the permutation, for all
-//! fractions at once: of the first two groups the smaller, then each that brings the validation images nearer to a fifth.
+//! Whole groups are split in the way that single images are split elsewhere. A group belongs to the class that most of
+//! its images have. The groups of a class have one seeded permutation. A fraction takes the first of them, in the
+//! number that comes nearest to its share of the images, so smaller fractions are subsets of larger ones. The
+//! validation groups are chosen along the permutation, for all fractions at once. The smaller of the first two groups
+//! validates. Each later group validates if it brings the number of validation images nearer to a fifth.
 
 use std::ops::Range;
 
 use super::{Fraction, SplitSpec, permutation};
 use crate::draw::Purpose;
 
-/// The share of the images that validates: one of five, as without groups.
+/// Share of the images that validate: one of five, as without groups.
 const VALIDATION_SHARE: f64 = 0.2;
 
 /// The images of each class in each group, `counts[group][class]`; groups in the order of their names.
 pub type GroupCounts = [Vec<u32>];
 
-/// What a split does with a group.
+/// The role of a group in a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// Its images train.
     Train,
     /// Its images validate.
     Validation,
-    /// It is not in the fraction.
+    /// The fraction does not include it.
     Unused,
 }
 
-/// The role of each group.
+/// Returns the role of each group.
 pub fn roles(counts: &GroupCounts, spec: SplitSpec) -> Vec<Role> {
     let mut roles = vec![Role::Unused; counts.len()];
     for stratum in strata(counts, Purpose::Split, spec.seed) {
@@ -40,19 +41,19 @@ pub fn roles(counts: &GroupCounts, spec: SplitSpec) -> Vec<Role> {
     roles
 }
 
-/// A class that has no image on one side of a split of whole groups.
+/// The error for a class that has no image in one part of a split of whole groups.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{fraction} of the groups leave class {class} without {} images", if *.missing == Role::Train { "training" } else { "validation" })]
 pub struct OneSided {
     /// Class index.
     pub class: usize,
-    /// The fraction asked for.
+    /// The requested fraction.
     pub fraction: Fraction,
-    /// What it has no images for.
+    /// The part that has no images of the class.
     pub missing: Role,
 }
 
-/// How many images of each class train and validate: as [`super::class_counts`], for groups.
+/// Returns how many images of each class train and validate: like [`super::class_counts`], for groups.
 pub fn grouped_class_counts(counts: &GroupCounts, spec: SplitSpec) -> Result<Vec<(usize, usize)>, OneSided> {
     let classes = counts.iter().map(Vec::len).max().unwrap_or_default();
     let mut parts = vec![(0, 0); classes];
@@ -76,24 +77,25 @@ pub fn grouped_class_counts(counts: &GroupCounts, spec: SplitSpec) -> Result<Vec
     Ok(parts)
 }
 
-/// Which groups are set apart for testing, where a data set has no test part: depends on nothing but the groups.
+/// Returns which groups are set apart for testing if a data set has no test part: this depends only on the groups.
 pub fn set_test_groups_apart(counts: &GroupCounts, test_fraction: f64) -> Vec<bool> {
     let share = Fraction::new(test_fraction).map_or(0.0, Fraction::value);
     let mut apart = vec![false; counts.len()];
     for stratum in strata(counts, Purpose::TestSplit, 0) {
-        // A class is tested where it can be, and always trained.
+        // Each class is tested if possible, and always trained.
         let taken = nearest(&stratum, share, 1..stratum.len().saturating_sub(1));
         stratum.iter().take(taken).for_each(|(group, _)| apart[*group] = true);
     }
     apart
 }
 
-/// The groups of each class in the order of its permutation, with their numbers of images. Groups without images are in none.
+/// Returns the groups of each class in the order of its permutation, with their numbers of images. Groups without
+/// images belong to no class.
 fn strata(counts: &GroupCounts, purpose: Purpose, seed: u64) -> Vec<Vec<(usize, u64)>> {
     let classes = counts.iter().map(Vec::len).max().unwrap_or_default();
     let mut members = vec![Vec::new(); classes];
     for (group, images) in counts.iter().enumerate() {
-        // Of classes with equally many the first.
+        // Among classes with equally many images, the first.
         let largest = (0..images.len()).rev().max_by_key(|class| images[*class]);
         if let Some(class) = largest.filter(|class| images[*class] > 0) {
             members[class].push(group as u32);
@@ -107,7 +109,7 @@ fn strata(counts: &GroupCounts, purpose: Purpose, seed: u64) -> Vec<Vec<(usize, 
     ordered.collect()
 }
 
-/// Which groups of a stratum validate.
+/// Returns which groups of a stratum validate.
 fn validating(stratum: &[(usize, u64)]) -> Vec<bool> {
     let (mut all, mut validation) = (0, 0);
     let second_validates = match stratum {
@@ -118,7 +120,7 @@ fn validating(stratum: &[(usize, u64)]) -> Vec<bool> {
         let validates = match position {
             0 => stratum.len() > 1 && !second_validates,
             1 => second_validates,
-            // Nearer to the share with it than without it.
+            // Add the group if the number is nearer to the share with it than without it.
             _ => (2 * validation + images) as f64 <= 2.0 * VALIDATION_SHARE * (all + images) as f64,
         };
         all += images;
@@ -128,8 +130,8 @@ fn validating(stratum: &[(usize, u64)]) -> Vec<bool> {
     roles.collect()
 }
 
-/// How many groups of a stratum come nearest to `share` of its images, of equally near ones the fewest; within `bounds`, both
-/// ends included, where the stratum has as many.
+/// Returns how many groups of a stratum come nearest to `share` of its images; of equally near numbers the smallest.
+/// The result is within `bounds`, both ends included, if the stratum has enough groups.
 fn nearest(stratum: &[(usize, u64)], share: f64, bounds: Range<usize>) -> usize {
     let total: u64 = stratum.iter().map(|(_, images)| images).sum();
     let target = share * total as f64;
@@ -173,10 +175,10 @@ mod tests {
             let (small, large) = (roles(&counts, spec(seed, a.min(b))), roles(&counts, spec(seed, a.max(b))));
             let all = roles(&counts, spec(seed, 1_000_000));
             for (group, images) in counts.iter().enumerate() {
-                // Nested: what a smaller fraction takes, a larger one takes in the same role.
+                // Nested: the groups of a smaller fraction have the same roles in a larger one.
                 prop_assert!(small[group] == Role::Unused || small[group] == large[group]);
                 prop_assert!(large[group] == Role::Unused || large[group] == all[group]);
-                // All of it is all of it.
+                // The full fraction includes every group.
                 prop_assert_eq!(all[group] == Role::Unused, images.iter().sum::<u32>() == 0);
             }
         }
@@ -186,7 +188,7 @@ mod tests {
             sizes in prop::collection::vec(prop::collection::vec(1u32..20, 2..40), 1..4),
             seed in any::<u64>(), fraction in 1u32..=1_000_000,
         ) {
-            // Groups of one class each.
+            // Groups that have images of one class each.
             let classes = sizes.len();
             let counts: Vec<Vec<u32>> = sizes.iter().enumerate().flat_map(|(class, sizes)| {
                 sizes.iter().map(move |n| (0..classes).map(|c| if c == class { *n } else { 0 }).collect())

@@ -1,8 +1,8 @@
-//! What pretext training predicts, and how images are augmented.
+//! The tasks of pretext training, and the augmentation of images.
 
 use serde::{Deserialize, Serialize};
 
-/// What a pretext stage predicts.
+/// The task of a pretext stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum PretextTask {
@@ -11,7 +11,7 @@ pub enum PretextTask {
         /// Crop and flip before the rotations.
         augment: CropFlip,
     },
-    /// The same with an own colour jitter for each rotated copy.
+    /// The same, with a separate colour jitter for each rotated copy.
     RotationJitter {
         /// Crop and flip before the rotations.
         augment: CropFlip,
@@ -30,14 +30,14 @@ pub enum PretextTask {
         min_crop: f32,
         /// Whether views are mirrored at random.
         flip: bool,
-        /// How often a view is jittered, grey, blurred.
+        /// Probabilities that a view is jittered, made grey, blurred.
         #[serde(default, skip_serializing_if = "Chances::is_default")]
         chances: Chances,
     },
 }
 
 impl PretextTask {
-    /// Network inputs made of each training image.
+    /// Returns the number of network inputs made of each training image.
     pub fn views(&self) -> u64 {
         match self {
             PretextTask::Rotation { .. } | PretextTask::RotationJitter { .. } => 4,
@@ -45,8 +45,8 @@ impl PretextTask {
         }
     }
 
-    /// Whether a last batch that is not full is left out: the number of negatives is part of
-    /// SimCLR's loss, so its batches are all of one size.
+    /// Returns whether a last batch that is not full is skipped: the number of negatives is part of SimCLR's loss, so
+    /// all batches must have the same size.
     pub fn full_batches_only(&self) -> bool {
         matches!(self, PretextTask::Simclr { .. })
     }
@@ -64,7 +64,7 @@ pub struct Chances {
 }
 
 impl Default for Chances {
-    /// The paper's for small images: no blur.
+    /// Returns the paper's probabilities for small images: no blur.
     fn default() -> Self {
         Self { jitter: 0.8, grayscale: 0.2, blur: 0.0 }
     }
@@ -76,7 +76,7 @@ impl Chances {
     }
 }
 
-/// Geometric augmentation of the labelled images of fine-tuning. Each form is written as its own fields.
+/// Geometric augmentation of the labelled images of fine-tuning. Each form is serialized as its own fields.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum LabelledView {
@@ -109,17 +109,17 @@ pub struct CropFlip {
     pub flip: bool,
 }
 
-/// The images that pretext training is shown. All but the first are controls: nothing about their rotation can be
-/// learned, so validation accuracy above chance is a leak.
+/// The images that pretext training is shown. All but the first are controls: their rotation cannot be learned, so
+/// validation accuracy above chance shows a leak.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PretextImages {
-    /// The data set's.
+    /// The data set's images.
     #[default]
     Given,
-    /// Noise: every byte drawn by itself, uniformly, in place of each image.
+    /// Noise: each byte of each image is drawn independently and uniformly.
     Noise,
-    /// The data set's, each turned once by 0 to 3 quarter turns, drawn per image.
+    /// The data set's images, each rotated once by 0 to 3 quarter turns, drawn per image.
     PreRotated,
 }
 
@@ -129,14 +129,14 @@ impl PretextImages {
     }
 }
 
-/// Weighted k-nearest-neighbour accuracy of the features, measured while pretext trains (Wu et al. 2018). It uses labels to
-/// watch and never to choose: selection is by the pretext's own validation loss.
+/// Weighted k-nearest-neighbour accuracy of the features, measured during pretext training (Wu et al. 2018). It uses
+/// labels only for monitoring: the best epoch is selected by the pretext task's own validation loss.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct KnnSpec {
-    /// Neighbours that vote; at most as many as there are training images.
+    /// Number of neighbours that vote; at most the number of training images.
     pub k: u32,
-    /// A neighbour of cosine similarity s votes with weight exp(s / temperature).
+    /// A neighbour with cosine similarity s votes with weight exp(s / temperature).
     pub temperature: f32,
-    /// It is measured after every epoch whose number this divides.
+    /// Number of epochs between two measurements.
     pub every: u32,
 }

@@ -1,8 +1,8 @@
-//! How a stage trains: budget, batches, optimizer and learning rate.
+//! The training of a stage: budget, batches, optimizer and learning rate.
 
 use serde::{Deserialize, Serialize};
 
-/// How gradients move weights.
+/// The rule by which gradients change weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum OptimizerSpec {
@@ -28,11 +28,11 @@ pub enum OptimizerSpec {
     /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
     #[serde(rename = "adamw")]
     AdamW {
-        /// Share of the weight, times the learning rate, that each step takes off.
+        /// Share of each weight, times the learning rate, that each step subtracts.
         weight_decay: f64,
     },
-    /// LARS in SimCLR's form (You et al. 2017; Chen et al. 2020, `lars_optimizer.py`). Biases and normalisation are
-    /// neither decayed nor adapted.
+    /// LARS as in SimCLR (You et al. 2017; Chen et al. 2020, `lars_optimizer.py`). Biases and normalisation parameters
+    /// have no weight decay and no adaptive rate.
     Lars {
         /// Momentum; 0 for none.
         momentum: f64,
@@ -43,11 +43,11 @@ pub enum OptimizerSpec {
     },
 }
 
-/// Which parameters weight decay acts on.
+/// The parameters that weight decay acts on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DecayOn {
-    /// Weights of convolutions and linear layers; not biases, nor scale and shift of normalisation.
+    /// Weights of convolutions and linear layers, without biases and without scale and shift of normalisation.
     #[default]
     Weights,
     /// Every parameter, as in code that gives all of them to one PyTorch group (RotNet).
@@ -60,7 +60,7 @@ impl DecayOn {
     }
 }
 
-/// The learning rate as a function of the step. `base` is the peak of each.
+/// The learning rate as a function of the step. In each variant `base` is the peak.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum LrSpec {
@@ -85,12 +85,12 @@ pub enum LrSpec {
         /// Epochs after which the rate drops, ascending.
         milestones: Vec<u32>,
     },
-    /// One rise and one fall, both half cosines (Smith and Topin 2018; PyTorch's `OneCycleLR` with two phases). Momentum
-    /// stays as it is.
+    /// One rise and one fall, both half cosines (Smith and Topin 2018; PyTorch's `OneCycleLR` with two phases).
+    /// Momentum stays constant.
     OneCycle {
         /// The peak rate.
         base: f64,
-        /// Share of the steps that rise.
+        /// Share of the steps in which the rate rises.
         pct_start: f64,
         /// The first rate is `base / div_factor`.
         div_factor: f64,
@@ -101,11 +101,11 @@ pub enum LrSpec {
     Cyclical {
         /// The upper rate.
         base: f64,
-        /// The lower rate as a share of the upper.
+        /// The lower rate, as a share of the upper one.
         low: f64,
-        /// Length of the way up, and of the way down, in epochs.
+        /// Length of the rise and of the fall, in epochs each.
         half_cycle_epochs: f64,
-        /// How later cycles shrink.
+        /// How later cycles become smaller.
         shape: CycleShape,
     },
 }
@@ -114,7 +114,7 @@ pub enum LrSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CycleShape {
-    /// It does not.
+    /// It stays the same.
     Triangular,
     /// It halves with each cycle.
     Triangular2,
@@ -126,7 +126,7 @@ pub enum CycleShape {
 }
 
 impl LrSpec {
-    /// The same shape with another peak.
+    /// Returns the same shape with another peak.
     pub fn with_base(mut self, peak: f64) -> Self {
         match &mut self {
             LrSpec::Constant { base }
@@ -139,7 +139,7 @@ impl LrSpec {
     }
 }
 
-/// How long to train.
+/// The length of the training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Budget {
@@ -152,13 +152,13 @@ pub enum Budget {
 /// Training hyper-parameters that pretext and downstream stages share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainSpec {
-    /// How long.
+    /// Length of the training.
     pub budget: Budget,
     /// Images per step (before a method makes several views of each).
     pub batch: u32,
     /// Optimizer.
     pub optimizer: OptimizerSpec,
-    /// What its weight decay acts on.
+    /// The parameters that its weight decay acts on.
     #[serde(default, skip_serializing_if = "DecayOn::is_default")]
     pub decay: DecayOn,
     /// Learning rate.

@@ -55,7 +55,7 @@ async fn read_may_look_at_everything_and_change_nothing() {
     assert!(page(&submit).contains("/cancel\"") && !page(&read).contains("/cancel\""));
     for path in Site::changes(&sweep) {
         let refused = site.ask("POST", &path, &[&site.origin(), &read], "");
-        assert!(refused.status == 403 && refused.body.contains("not change"), "{refused:?}");
+        assert!(refused.status == 403 && refused.body.contains("cannot make changes"), "{refused:?}");
     }
     assert!(!site.is_cancelled(&sweep));
     let [cancel, retry] = Site::changes(&sweep);

@@ -171,7 +171,7 @@ async fn a_page_of_another_site_can_neither_act_nor_look() {
     let rules = format!("--host-resolver-rules=MAP evil.example:80 {cats}, MAP rebound.example 127.0.0.1");
     let Some(mut browser) = Browser::start(&[&rules]) else { return };
     log_in(&mut browser, &site, "submit");
-    let is_out = |browser: &mut Browser| browser.value("document.body.innerText.includes('Not from here')");
+    let is_out = |browser: &mut Browser| browser.value("document.body.innerText.includes('Request from another site')");
 
     for elsewhere in
         ["http://evil.example/".to_owned(), format!("http://{cats}/"), format!("http://localhost:{}/", cats.port())]
@@ -204,7 +204,7 @@ async fn a_page_of_another_site_can_neither_act_nor_look() {
     // A link from another site opens the page without the session, until the user follows a link on our page.
     let port = site.address.rsplit(':').next().expect("a port").to_owned();
     browser.open(&format!("http://rebound.example:{port}/sweeps/{sweep}"));
-    assert!(browser.text().contains("Not a name of this page"), "{}", browser.text());
+    assert!(browser.text().contains("Unknown host name"), "{}", browser.text());
     let change = format!("fetch('/sweeps/{sweep}/cancel', {{method:'POST'}}).then(r => r.status)");
     assert_eq!(browser.value(&change), 421);
     assert!(!site.is_cancelled(&sweep));
@@ -235,7 +235,7 @@ async fn with_tls_a_session_is_its_holders_and_ends_when_the_holder_is_shut_out(
 
     let login = |role: &[&str]| server.ask(&folder, &[&["login", "--json", "--credentials", mine], role].concat());
     let more = login(&["--role", "submit"]).expect(2);
-    assert!(more.stderr.contains("may not make a link"), "{}", more.stderr);
+    assert!(more.stderr.contains("cannot create a link"), "{}", more.stderr);
     let link = login(&[]).expect(0).json();
     assert_eq!(link["role"], "read");
     browser.open(link["url"].as_str().expect("a link"));
@@ -263,7 +263,7 @@ async fn with_tls_a_session_is_its_holders_and_ends_when_the_holder_is_shut_out(
     // A link that was made before opens nothing either.
     browser.open(link["url"].as_str().expect("a link"));
     browser.click("button");
-    browser.wait("document.body.innerText.includes('Log in to look')");
+    browser.wait("document.body.innerText.includes('Log in to see this page')");
     // Plain text gets no page.
     let plain = web.replace("https://", "");
     let port = plain.rsplit(':').next().expect("a port");

@@ -1,4 +1,4 @@
-//! The service for pushed data sets: packs come in as artifacts, then a list of them is made known.
+//! The service for pushed data sets: a client uploads packs as artifacts, then registers a list of them.
 
 use pretext_artifacts::Artifacts;
 use pretext_engine::{Announcement, PushedData, RemovalRefused};
@@ -23,13 +23,13 @@ pub struct DataService {
 }
 
 impl DataService {
-    /// The service over this core and these artifacts.
+    /// Returns the service for this core and these artifacts.
     pub fn new(core: Core, artifacts: Artifacts) -> Self {
         Self { core, artifacts }
     }
 }
 
-/// The facts of a data set that can be kept under its name.
+/// Returns the facts of a data set, if it can be kept under its name.
 fn facts(message: Option<pb::Dataset>) -> Result<DatasetFacts, Status> {
     let announcement = messages::dataset(required(message, "dataset")?)?;
     let facts =
@@ -44,15 +44,17 @@ fn facts(message: Option<pb::Dataset>) -> Result<DatasetFacts, Status> {
     let classes = facts.classes.len();
     let fits = |counts: &Vec<u32>| counts.len() == classes;
     if classes < 2 || !fits(&facts.train) || !(facts.test.is_empty() || fits(&facts.test)) {
-        return Err(Status::invalid_argument("`dataset`: classes and counts of images do not fit"));
+        return Err(Status::invalid_argument(
+            "`dataset`: there must be at least two classes, with one count of images for each",
+        ));
     }
     if !facts.groups.iter().all(fits) {
-        return Err(Status::invalid_argument("`dataset.groups`: classes and counts of images do not fit"));
+        return Err(Status::invalid_argument("`dataset.groups`: there must be one count of groups for each class"));
     }
     Ok(facts)
 }
 
-/// The list of packs `id`, if all packs are there.
+/// Returns the list of packs `id`, if all packs are stored.
 async fn packing(artifacts: &Artifacts, id: ArtifactId) -> Result<Packing, Status> {
     let mut content = artifacts.pieces(id).await.map_err(artifact_failed)?;
     let mut text = Vec::new();
@@ -69,7 +71,7 @@ async fn packing(artifacts: &Artifacts, id: ArtifactId) -> Result<Packing, Statu
     for pack in packing.packs() {
         if !artifacts.has(*pack).await.map_err(artifact_failed)? {
             return Err(Status::failed_precondition(format!(
-                "pack {} was not uploaded, or was collected since: push again",
+                "pack {} was not uploaded, or was removed since: push again",
                 pack.short()
             )));
         }
@@ -82,7 +84,7 @@ impl Data for DataService {
     async fn missing(&self, request: Request<pb::MissingRequest>) -> Result<Response<pb::MissingReply>, Status> {
         let asked = request.into_inner().artifacts;
         if asked.len() > MAX_ASKED {
-            return Err(Status::invalid_argument(format!("at most {MAX_ASKED} artifacts are asked for at once")));
+            return Err(Status::invalid_argument(format!("a request names at most {MAX_ASKED} artifacts")));
         }
         let asked = asked.iter().map(|text| parsed(text, "artifacts")).collect::<Result<Vec<ArtifactId>, _>>()?;
         let mut missing = Vec::new();
@@ -98,7 +100,7 @@ impl Data for DataService {
         let mut parts = request.into_inner();
         let first = parts.message().await?.and_then(|part| part.part);
         let Some(pb::pack_part::Part::Header(header)) = first else {
-            return Err(Status::invalid_argument("an upload begins with its header"));
+            return Err(Status::invalid_argument("an upload must begin with its header"));
         };
         let artifact: ArtifactId = parsed(&header.artifact, "artifact")?;
         if header.length > MAX_PACKING_BYTES {
@@ -163,7 +165,7 @@ impl Data for DataService {
     async fn remove(&self, request: Request<pb::RemoveDataRequest>) -> Result<Response<pb::RemoveDataReply>, Status> {
         let asked = request.into_inner().fingerprint;
         if asked.is_empty() || asked.len() > 64 || !asked.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(Status::invalid_argument("a fingerprint is up to 64 hexadecimal digits"));
+            return Err(Status::invalid_argument("a fingerprint has at most 64 hexadecimal digits"));
         }
         let removed = self.core.call(move |engine, _| engine.remove_data(&asked)).await.map_err(unavailable)?;
         let removed = removed.map_err(|refused| {
@@ -178,7 +180,7 @@ impl Data for DataService {
         let count = match gc::discard(&self.core, &self.artifacts, removed.artifacts).await {
             Ok(gone) => gone.len() as u64,
             Err(error) => {
-                tracing::warn!(%error, "could not remove packs that nothing refers to; collection will");
+                tracing::warn!(%error, "unused packs could not be removed; garbage collection will remove them");
                 0
             }
         };

@@ -1,5 +1,5 @@
-//! The gate in front of every call: who may make it, how often, under which request id. And the question whether an
-//! attempt is the caller's own, which only the services can ask.
+//! The gate in front of every call decides who may make it, and how often, and gives it a request id. The services also
+//! ask it whether an attempt belongs to the caller.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,30 +22,30 @@ use crate::metrics::{Denial, Metrics};
 
 /// The header that carries a request's id from process to process.
 const REQUEST_ID: &str = "x-request-id";
-/// Longest request id that is taken over.
+/// Length of the longest accepted request id.
 const MAX_ID: usize = 64;
 
 /// See the module.
 #[derive(Clone)]
 pub struct Gate {
-    /// Who was shut out; `None` without TLS.
+    /// Register of the revoked identities; `None` without TLS.
     register: Option<Register>,
     rates: Arc<Rates>,
     metrics: Arc<Metrics>,
 }
 
 impl Gate {
-    /// The gate of a server without TLS: everybody may do everything.
+    /// Returns the gate of a server without TLS: every caller may do everything.
     pub fn open(metrics: Arc<Metrics>) -> Self {
         Self { register: None, rates: Arc::default(), metrics }
     }
 
-    /// The gate of a server with TLS.
+    /// Returns the gate of a server with TLS.
     pub fn guarded(register: Register, metrics: Arc<Metrics>) -> Self {
         Self { register: Some(register), rates: Arc::default(), metrics }
     }
 
-    /// Where calls are counted.
+    /// Returns the metrics that count calls.
     pub(super) fn metrics(&self) -> &Metrics {
         &self.metrics
     }
@@ -62,10 +62,10 @@ impl Gate {
             return Ok(());
         }
         self.metrics.denied(Denial::Rate);
-        Err(Status::resource_exhausted("too many calls: wait a moment"))
+        Err(Status::resource_exhausted("too many calls: wait a second and try again"))
     }
 
-    /// A certificate that was good at the handshake may have been revoked since.
+    /// Checks the certificate again: it may have been revoked since the handshake.
     pub(super) fn still_valid(&self, peer: &Peer) -> Result<(), Status> {
         let (Some(register), Peer::Known(identity)) = (&self.register, peer) else { return Ok(()) };
         match register.is_revoked(identity) {
@@ -75,7 +75,7 @@ impl Gate {
                 Err(Status::unauthenticated("the certificate was revoked: join again with a new token"))
             }
             Err(error) => {
-                tracing::error!(%error, "the register of identities cannot be read; nobody is let in");
+                tracing::error!(%error, "the register of identities cannot be read; every call is refused");
                 Err(Status::resource_exhausted("the register of identities cannot be read"))
             }
         }
@@ -94,12 +94,12 @@ impl Gate {
         }
     }
 
-    /// Whether the caller may speak for `worker`.
+    /// Checks that the caller may act as `worker`.
     pub(super) fn speaks_for(&self, peer: &Peer, worker: &WorkerId) -> Result<(), Status> {
         peer.speaks_for(worker).map_err(|forbidden| self.forbid(&forbidden))
     }
 
-    /// Whether `attempt` may be the caller's own: it is nobody else's. Whether it still stands, the engine says.
+    /// Checks that no other worker owns `attempt`. The engine decides whether the attempt is still valid.
     pub(super) async fn owns(&self, peer: &Peer, attempts: Vec<AttemptId>, core: &Core) -> Result<(), Status> {
         let Peer::Known(identity) = peer else {
             return match peer {
@@ -120,12 +120,12 @@ impl Gate {
     }
 }
 
-/// The peer of a call. One that came by no connection of ours is a stranger.
+/// Returns the peer of a call. A call from outside our connections counts as a stranger's.
 pub(super) fn peer<T>(request: &tonic::Request<T>) -> Peer {
     request.extensions().get::<Peer>().cloned().unwrap_or(Peer::Stranger)
 }
 
-/// Lets a call in, or answers it.
+/// Passes a call on, or refuses it.
 pub(super) async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let peer = request.extensions().get::<Peer>().cloned().unwrap_or(Peer::Stranger);
@@ -149,8 +149,8 @@ pub(super) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
     answer
 }
 
-/// The code that an answer begins with: an error before the first message is in the headers. A stream that breaks
-/// later began well.
+/// Returns the code in the headers of an answer: an error before the first message is there. A stream that fails later
+/// has the code of a success.
 fn code(answer: &Response) -> Code {
     answer.headers().get("grpc-status").map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()))
 }

@@ -1,43 +1,43 @@
-//! What a caller may cost: every limit of the wire in one place. `docs/limits.md` lists them for people.
+//! The limits of the gRPC interface: the most that a caller may cost. `docs/limits.md` lists them for people.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Largest message that is accepted of a person: a sweep file fits easily.
+/// Size of the largest message that is accepted from a person: a sweep file fits easily.
 pub const MAX_MESSAGE: usize = 4 << 20;
-/// Largest message that is accepted of a worker: point batches, pieces of artifacts and data sets fit easily, and one that is
-/// full of the smallest things stays below half a GiB when it is decoded.
+/// Size of the largest message that is accepted from a worker: point batches and pieces of artifacts and data sets fit
+/// easily. A message full of the smallest possible elements stays below half a GiB after decoding.
 pub const MAX_WORK_MESSAGE: usize = 2 << 20;
-/// Largest sweep file that is accepted.
+/// Size of the largest accepted sweep file.
 pub const MAX_SPEC: usize = 1 << 20;
-/// Artifacts that one question names.
+/// Most artifacts that one request may name.
 pub const MAX_ASKED: usize = 10_000;
-/// Calls at a time on one connection.
+/// Most simultaneous calls on one connection.
 pub const MAX_STREAMS: u32 = 1024;
-/// Connections at a time, unless `serve` is told otherwise.
+/// Default of the most simultaneous connections.
 pub const MAX_CONNECTIONS: usize = 4096;
-/// Bytes of a call's headers.
+/// Most bytes in a call's headers.
 pub const MAX_HEADERS: u32 = 16 << 10;
-/// Streams that were reset before they were accepted, before a connection is ended ("rapid reset").
+/// Most streams that are reset before they were accepted; after that the connection is closed ("rapid reset").
 pub const MAX_RESETS: usize = 64;
-/// How often a silent connection is asked whether it is there, and how long it may take to say so.
+/// Time of silence after which a connection is probed, and time limit for its answer.
 pub const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
-/// With TLS, a connection is asked to end after this time, so that the next one uses the certificate of then.
+/// Age at which a connection with TLS is asked to close, so that the next one uses the newest certificate.
 pub const CONNECTION_AGE: Duration = Duration::from_secs(3600);
-/// The longest silence of an upload: who says nothing keeps others from their turn.
+/// Longest silence of an upload: a silent upload keeps others waiting.
 pub const UPLOAD_SILENCE: Duration = Duration::from_secs(60);
-/// Calls a second of one identity in the long run, and at once. A worker makes a few.
+/// Calls of one identity per second in the long run, and in a burst. A worker makes a few.
 pub const RATE: Rate = Rate { per_second: 500.0, burst: 1000.0 };
-/// Calls a second of everybody who has no certificate: they can only join.
+/// Calls per second of all callers without a certificate: they can only join.
 pub const STRANGERS: Rate = Rate { per_second: 20.0, burst: 100.0 };
 
-/// Calls that are allowed: a bucket of tokens.
+/// Allowed calls, as a token bucket.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
-    /// In the long run.
+    /// Calls per second in the long run.
     pub per_second: f64,
-    /// At once.
+    /// Calls in a burst.
     pub burst: f64,
 }
 
@@ -47,19 +47,19 @@ struct Bucket {
     at: Instant,
 }
 
-/// Who has called how often lately. As many entries as there are identities: strangers share one.
+/// Recent calls of each identity. Strangers share one entry, so the map has as many entries as there are identities.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
     buckets: Mutex<HashMap<String, Bucket>>,
 }
 
 impl Rates {
-    /// Whether `who` may make one more call.
+    /// Returns whether `who` may make one more call.
     pub(super) fn take(&self, who: &str, rate: Rate, now: Instant) -> bool {
-        // A panic of another holder leaves the map whole.
+        // After a panic of another holder the map is still complete.
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if !buckets.contains_key(who) {
-            // Who has a full bucket is forgotten: it makes no difference.
+            // A full bucket is the same as no bucket, so it is removed.
             buckets.retain(|_, bucket| now.duration_since(bucket.at) < Duration::from_secs(60));
             buckets.insert(who.to_owned(), Bucket { left: rate.burst, at: now });
         }

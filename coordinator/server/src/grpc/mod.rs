@@ -1,5 +1,5 @@
-//! The gRPC services: each RPC turns a message into an engine operation and its answer back. Nothing is
-//! decided here.
+//! The gRPC services: each call turns a message into an operation of the engine, and its answer into a message. No
+//! decision is made here.
 
 mod data;
 mod gate;
@@ -26,7 +26,7 @@ use crate::core::CoreError;
 /// Size of the pieces in which artifacts and views are sent.
 const PIECE: usize = 256 << 10;
 
-/// Answers that come one after the other.
+/// A stream of answers.
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, tonic::Status>> + Send>>;
 
 fn refused(refusal: Refusal) -> tonic::Status {
@@ -49,7 +49,7 @@ fn unavailable(error: CoreError) -> tonic::Status {
 fn artifact_failed(error: ArtifactError) -> tonic::Status {
     let message = error.to_string();
     if error.can_be_retried() {
-        tracing::warn!(code = error.code(), %message, "the artifact store fails; whoever asked will ask again");
+        tracing::warn!(code = error.code(), %message, "the artifact store fails; the caller will try again");
     }
     match error {
         ArtifactError::Missing(_) => tonic::Status::not_found(message),

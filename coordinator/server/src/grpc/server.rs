@@ -1,4 +1,4 @@
-//! The server: services behind the gate, with the limits of the wire.
+//! The gRPC server: all services behind the gate, with the limits of the interface.
 
 use std::future::Future;
 
@@ -24,7 +24,7 @@ use crate::http::{Web, WebService};
 use crate::identity::{IdentityService, Ports, accept};
 use crate::scaler::ScalerService;
 
-/// What the services are made of.
+/// The parts that the services are built from.
 pub struct Parts {
     /// The core.
     pub core: Core,
@@ -38,12 +38,12 @@ pub struct Parts {
     pub web: Option<Web>,
 }
 
-/// The descriptors of this build are damaged: it cannot be.
+/// The protocol descriptors of this build are damaged, which should be impossible.
 #[derive(Debug, thiserror::Error)]
 #[error("the descriptors of this build are damaged: {0}")]
 pub struct DescriptorError(String);
 
-/// The services of a coordinator that leads.
+/// Returns the services of a leading coordinator.
 ///
 /// # Errors
 /// Never in a build that passed its tests.
@@ -68,12 +68,12 @@ pub fn services(parts: Parts, gate: Gate, identity: IdentityService) -> Result<R
     Ok(routes.into_axum_router())
 }
 
-/// `front` behind the gate.
+/// Returns `front` behind the gate.
 pub fn guarded(front: Router, gate: Gate) -> Router {
     front.layer(axum::middleware::from_fn_with_state(gate, gate::pass))
 }
 
-/// Lets what comes in at `listener` through the gate to `front`, until `stopped`.
+/// Passes connections from `listener` through the gate to `front`, until `stopped`.
 pub fn serve(
     listener: TcpListener,
     ports: Ports,

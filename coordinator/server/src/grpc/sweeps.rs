@@ -1,4 +1,4 @@
-//! The service for people and scripts.
+//! The gRPC service for people and scripts.
 
 use std::time::Duration;
 
@@ -35,18 +35,21 @@ pub struct SweepsService {
 }
 
 impl SweepsService {
-    /// The service over this core and these artifacts.
+    /// Returns the service for this core and these artifacts.
     pub fn new(core: Core, artifacts: Artifacts, build: Option<Build>) -> Self {
         Self { core, artifacts, build }
     }
 }
 
-/// A sweep file that is not too long to be read.
+/// Returns a sweep file that is short enough to be read.
 fn bounded(spec: String) -> Result<String, Status> {
     if spec.len() <= MAX_SPEC {
         return Ok(spec);
     }
-    Err(Status::invalid_argument(format!("a sweep file has at most {MAX_SPEC} bytes, this one has {}", spec.len())))
+    Err(Status::invalid_argument(format!(
+        "a sweep file may have at most {MAX_SPEC} bytes, this one has {}",
+        spec.len()
+    )))
 }
 
 fn collect_failed(error: gc::GcError) -> Status {
@@ -61,7 +64,7 @@ fn extent(smoke: bool) -> Extent {
     if smoke { Extent::Smoke } else { Extent::Whole }
 }
 
-/// Sends what is written to it.
+/// A writer that sends its input in pieces.
 struct Pieces(tokio::sync::mpsc::Sender<Result<pb::Chunk, Status>>);
 
 impl std::io::Write for Pieces {
@@ -151,7 +154,7 @@ impl Sweeps for SweepsService {
                 serde_json::to_vec(&view).map_err(|error| Status::internal(error.to_string()))
             })();
             match encoded {
-                // The receiver may have gone away: then nobody wants the rest.
+                // If the receiver has gone away, the rest is dropped.
                 Ok(bytes) => {
                     let _ = bytes
                         .chunks(PIECE)
@@ -297,7 +300,7 @@ impl Sweeps for SweepsService {
         tokio::task::spawn_blocking(move || {
             let mut out = std::io::BufWriter::with_capacity(PIECE, Pieces(pieces.clone()));
             if let Err(error) = backup::write(store.as_ref(), &mut out) {
-                // The receiver may have gone away: then nobody wants to know.
+                // If the receiver has gone away, the result is dropped.
                 let _ = pieces.blocking_send(Err(Status::unavailable(error.to_string())));
             }
         });
@@ -327,7 +330,7 @@ impl Sweeps for SweepsService {
                         tracing::info!(artifact = %held.artifact.short(), bytes = held.bytes, dry_run, "garbage");
                     }
                     if answers.send(Ok(messages::collected(event))).await.is_err() {
-                        // Nobody listens: closing this end stops the collection.
+                        // The receiver has gone away: closing this end stops the collection.
                         told.close();
                     }
                 }

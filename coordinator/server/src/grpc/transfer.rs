@@ -1,4 +1,4 @@
-//! Artifacts on the wire, in chunks.
+//! Transfers artifacts in chunks.
 
 use pretext_artifacts::Artifacts;
 use pretext_proto::v1 as pb;
@@ -9,10 +9,10 @@ use tonic::{Status, Streaming};
 use super::limits::UPLOAD_SILENCE;
 use super::{Answers, PIECE, artifact_failed};
 
-/// Takes in an artifact of `length` bytes whose parts after the header all have a `chunk`.
+/// Receives an artifact of `length` bytes. Every part after the header must have a `chunk`.
 ///
 /// # Errors
-/// When it is not what it is called, when nothing comes for a while, or the store says no.
+/// If the content does not match the artifact's id, if the sender is silent for too long, or if the store fails.
 pub(super) async fn receive_artifact<P>(
     artifacts: &Artifacts,
     artifact: ArtifactId,
@@ -22,16 +22,16 @@ pub(super) async fn receive_artifact<P>(
 ) -> Result<(), Status> {
     let mut incoming = artifacts.receive(artifact, length).await.map_err(artifact_failed)?;
     loop {
-        let silent = |_| Status::deadline_exceeded(format!("nothing came for {} s", UPLOAD_SILENCE.as_secs()));
+        let silent = |_| Status::deadline_exceeded(format!("the upload was silent for {} s", UPLOAD_SILENCE.as_secs()));
         let part = tokio::time::timeout(UPLOAD_SILENCE, parts.message()).await.map_err(silent)??;
         let Some(part) = part else { break };
-        let chunk = chunk(part).ok_or_else(|| Status::invalid_argument("an upload has one header"))?;
+        let chunk = chunk(part).ok_or_else(|| Status::invalid_argument("an upload has only one header"))?;
         incoming.write(&chunk.data).await.map_err(artifact_failed)?;
     }
     incoming.finish().await.map_err(artifact_failed)
 }
 
-/// An artifact in pieces, read ahead by at most a few.
+/// Returns an artifact in pieces, with a few of them read ahead.
 pub(super) async fn send_artifact(artifacts: &Artifacts, artifact: ArtifactId) -> Result<Answers<pb::Chunk>, Status> {
     let mut content = artifacts.pieces(artifact).await.map_err(artifact_failed)?;
     let (pieces, stream) = tokio::sync::mpsc::channel(4);
@@ -41,7 +41,7 @@ pub(super) async fn send_artifact(artifacts: &Artifacts, artifact: ArtifactId) -
                 Ok(None) => return,
                 Ok(Some(piece)) => piece,
                 Err(error) => {
-                    // The receiver may have gone away: then nobody wants to know.
+                    // If the receiver has gone away, the rest is dropped.
                     let _ = pieces.send(Err(artifact_failed(error))).await;
                     return;
                 }

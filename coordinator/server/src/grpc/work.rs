@@ -1,4 +1,4 @@
-//! The service for workers.
+//! The gRPC service for workers.
 
 #[cfg(test)]
 mod tests;
@@ -27,9 +27,9 @@ use crate::identity::Peer;
 use crate::metrics::Outcome;
 use pretext_messages::{self as messages, parsed, required};
 
-/// Longest long poll.
+/// Longest duration of a long poll.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// Points in a batch.
+/// Most points in a batch.
 const MAX_POINTS: usize = 1000;
 
 /// See the module.
@@ -41,13 +41,13 @@ pub struct WorkService {
 }
 
 impl WorkService {
-    /// The service over this core and these artifacts.
+    /// Returns the service for this core and these artifacts.
     pub fn new(core: Core, artifacts: Artifacts, limits: Limits, gate: Gate) -> Self {
         Self { core, artifacts, limits, gate }
     }
 
-    /// What the worker is to do with a grant. `None` for a plan that is not one of this version's: its stage has failed
-    /// by name, and holds up no other. Where the store cannot be asked, the same request gets the same grant again.
+    /// Returns the worker's order for a grant. `None` if this version cannot read the plan: only that stage fails, with
+    /// a reason. If the store cannot be asked, a repeated request gets the same grant again.
     async fn order(&self, grant: Grant) -> Result<Option<pb::Grant>, Status> {
         let (store, attempt) = (self.core.store().clone(), grant.attempt);
         let plan = tokio::task::spawn_blocking(move || view::plan(store.as_ref(), attempt.stage));
@@ -64,7 +64,7 @@ impl WorkService {
         }
     }
 
-    /// How many checkpoints of a stage its sweep keeps.
+    /// Returns how many checkpoints of a stage its sweep keeps.
     async fn keep(&self, stage: StageId) -> Result<u32, Status> {
         let store = self.core.store().clone();
         let plan = tokio::task::spawn_blocking(move || view::plan(store.as_ref(), stage));
@@ -72,8 +72,7 @@ impl WorkService {
         Ok(plan.map_err(|error| Status::unavailable(error.to_string()))?.checkpoint.keep)
     }
 
-    /// Removes checkpoints that nothing refers to any more, while the worker goes on. What is not removed, because this
-    /// process ends for example, `coordinator gc` finds.
+    /// Removes unused checkpoints in the background. If this process ends before that, `coordinator gc` removes them.
     fn discard(&self, surplus: Vec<ArtifactId>) {
         if surplus.is_empty() {
             return;
@@ -124,7 +123,7 @@ impl Work for WorkService {
         let mut changes = self.core.changes();
         loop {
             changes.mark_unchanged();
-            // A worker that was revoked while it waited gets nothing more.
+            // A worker that was revoked while it waited gets no stage.
             self.gate.still_valid(&caller)?;
             let (asker, device, id) = (worker.clone(), request.device.clone(), request.request_id.clone());
             let grant = self
@@ -140,7 +139,7 @@ impl Work for WorkService {
                 self.gate.metrics().attempt(Outcome::Granted);
                 return Ok(Response::new(pb::LeaseReply { grant: Some(order), nothing_waits: false }));
             }
-            // Woken by any change; at most ten times a second, so that waiting slots cost nothing.
+            // Any change wakes this loop, but at most ten times a second, so that waiting slots cost nothing.
             let woken = async {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 changes.changed().await
@@ -209,7 +208,7 @@ impl Work for WorkService {
             return Err(Status::invalid_argument("an upload begins with its header"));
         };
         let attempt = messages::attempt(header.attempt)?;
-        // Before all else of the message is looked at: of a lease that is another's, nothing is said.
+        // Check the owner first: the caller must learn nothing about another worker's lease.
         self.gate.owns(&caller, vec![attempt], &self.core).await?;
         let artifact: ArtifactId = parsed(&header.artifact, "artifact")?;
         if ArtifactKind::parse(&header.kind).is_none() {
@@ -321,7 +320,7 @@ impl Work for WorkService {
     }
 }
 
-/// One batch: acknowledged when durable, refused in words when it never will be.
+/// Handles one batch: acknowledges it when it is durable; refuses it with a reason if it never will be.
 async fn accept(core: &Core, gate: &Gate, caller: &Peer, batch: pb::PointBatch) -> Result<pb::PointAck, Status> {
     let message = required(batch.attempt, "attempt")?;
     let attempt = messages::attempt(Some(message.clone()))?;

@@ -1,4 +1,4 @@
-//! The two changes that the page can make.
+//! The two changes that the web page can make: cancel and retry.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(super) async fn retry(
     .await
 }
 
-/// Makes a change, tells `done` what it did, and shows the sweep to who made it.
+/// Makes a change, calls `done` with its outcome, and shows the sweep to the visitor who made the change.
 async fn change<T: Send + 'static>(
     site: &Site,
     sweep: &str,
@@ -53,7 +53,7 @@ async fn change<T: Send + 'static>(
     };
     match changed.await {
         Ok(id) => {
-            // Who made the change sees it.
+            // The visitor must see the effect at once.
             site.pages.forget();
             see(&format!("/sweeps/{id}"))
         }

@@ -1,4 +1,4 @@
-//! In and out: a login link shows a button, the button uses the link up and begins a session.
+//! Login and logout of the web page: a login link shows a button, and the button uses up the link and begins a session.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -15,14 +15,14 @@ use super::secret::Secret;
 use super::session::SessionError;
 use super::{Site, WebWire};
 
-/// Largest form: a link and its name.
+/// Size of the largest form: a link and its name.
 const MAX_FORM: usize = 1 << 10;
-/// How long a form may take to come in.
+/// Time limit for a form to arrive.
 const FORM_WITHIN: Duration = Duration::from_secs(10);
 
 impl Site {
-    /// The cookie's name. Cookies do not know ports: two coordinators on one machine must not take each other's. The
-    /// prefix keeps other hosts of the domain from setting it; browsers allow it over TLS alone.
+    /// Returns the cookie's name. Cookies do not know ports, so the name keeps two coordinators on one machine apart.
+    /// The prefix keeps other hosts of the domain from setting the cookie; browsers allow it only with TLS.
     fn cookie_name(&self) -> String {
         match self.wire {
             WebWire::Plain => format!("pretext-{}", self.port),
@@ -41,7 +41,7 @@ impl Site {
     }
 }
 
-/// The secret in the request's cookie.
+/// Returns the secret in the request's cookie.
 pub(super) fn cookie(site: &Site, headers: &HeaderMap) -> Option<Secret> {
     let name = site.cookie_name();
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
@@ -49,25 +49,26 @@ pub(super) fn cookie(site: &Site, headers: &HeaderMap) -> Option<Secret> {
     pairs.find(|(found, _)| *found == name).and_then(|(_, value)| Secret::parse(value))
 }
 
-/// What somebody without a session is told.
+/// Returns the page for a visitor without a session.
 pub(super) fn invite(path: &str) -> Response {
     let how = html!(
-        "<p>Ask the coordinator for a link and open it; it is good once, for ten minutes:</p>\n\
+        "<p>To log in, run this command and open the link that it prints. The link works once, within ten minutes.</p>\n\
          <pre>coordinator login</pre>\n\
-         <p class=\"small\">Logged in already, and came here by a link from elsewhere? Browsers keep the session to \
-         themselves then: <a href=\"{path}\">open the page from here</a>.</p>",
+         <p class=\"small\">Are you logged in already and followed a link from another site? Then your browser did not send \
+         your session: <a href=\"{path}\">open the page from here</a>.</p>",
         path = path
     );
-    notice(StatusCode::UNAUTHORIZED, "Log in to look", how)
+    notice(StatusCode::UNAUTHORIZED, "Log in to see this page", how)
 }
 
-/// `GET /login/LINK`: a button. Looking changes nothing, so that whoever checks links in messages does not use them up.
+/// `GET /login/LINK`: a button. Loading this page changes nothing, so that programs that check links in messages do not
+/// use them up.
 pub(super) async fn show(Path(link): Path<String>) -> Response {
     let Some(secret) = Secret::parse(&link) else { return refused() };
     let form = html!(
         "<form method=\"post\" action=\"/login\"><input type=\"hidden\" name=\"link\" value=\"{link}\">\
          <button class=\"primary\" autofocus>Log in on this browser</button></form>\n\
-         <p class=\"small\">The link works once, for ten minutes after it was made.</p>",
+         <p class=\"small\">The link works once, within ten minutes after it was created.</p>",
         link = secret.as_str()
     );
     notice(StatusCode::OK, "Pretext", form)
@@ -75,15 +76,15 @@ pub(super) async fn show(Path(link): Path<String>) -> Response {
 
 fn refused() -> Response {
     let how = html!(
-        "<p>It was used already, or is older than ten minutes. <code>coordinator login</code> makes another.</p>"
+        "<p>It was used already, or is older than ten minutes. Create another with <code>coordinator login</code>.</p>"
     );
-    notice(StatusCode::FORBIDDEN, "This link lets nobody in", how)
+    notice(StatusCode::FORBIDDEN, "This link is not valid", how)
 }
 
-/// `POST /login`: uses the link up, begins a session.
+/// `POST /login`: uses up the link and begins a session.
 pub(super) async fn log_in(State(site): State<Arc<Site>>, body: Body) -> Response {
     let too_large = || notice(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large", html!(""));
-    // What is announced is not waited for.
+    // If the announced length is too large, the body is not awaited.
     if body.size_hint().lower() > MAX_FORM as u64 {
         return too_large();
     }
@@ -107,14 +108,14 @@ pub(super) async fn log_in(State(site): State<Arc<Site>>, body: Body) -> Respons
         }
         Ok(Err(error)) => failed(&error),
         Err(error) => {
-            notice(StatusCode::INTERNAL_SERVER_ERROR, "The login broke off", html!("<p>{}</p>", error.to_string()))
+            notice(StatusCode::INTERNAL_SERVER_ERROR, "The login failed", html!("<p>{}</p>", error.to_string()))
         }
     }
 }
 
 fn failed(error: &SessionError) -> Response {
-    tracing::warn!(%error, "a session could not be kept");
-    notice(StatusCode::SERVICE_UNAVAILABLE, "The session could not be kept", html!("<p>{}</p>", error.to_string()))
+    tracing::warn!(%error, "a session could not be saved");
+    notice(StatusCode::SERVICE_UNAVAILABLE, "The session could not be saved", html!("<p>{}</p>", error.to_string()))
 }
 
 /// `POST /logout`: ends the session here and in the browser.

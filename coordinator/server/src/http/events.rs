@@ -1,5 +1,5 @@
-//! Pages that stay up to date: a stream of server-sent events, each with the parts of the page that changed. A page
-//! that was opened, or comes back after its stream broke, gets all parts first and keeps those that it has.
+//! Streams of server-sent events that keep pages up to date: each event has the parts of the page that changed. A page
+//! that was just opened or reconnects gets all parts first, and skips the parts that it already has.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -21,11 +21,11 @@ use super::reply::notice;
 use super::visitor::Visitor;
 use super::{Site, enter};
 
-/// A silent stream says that it is there this often.
+/// Time after which a silent stream sends a sign of life.
 const ALIVE: Duration = Duration::from_secs(15);
-/// How often it is looked whether the session still stands.
+/// Time between two checks whether the session is still valid.
 const CHECK: Duration = Duration::from_secs(10);
-/// How soon a browser tries again by itself; the page's script waits longer each time.
+/// Time after which a browser reconnects by itself; the page's script waits longer each time.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// `GET /events`.
@@ -73,7 +73,7 @@ async fn stream(
         Err(error) => return error.into_response(),
     };
     let (Ok(place), Some(secret)) = (site.streams.clone().try_acquire_owned(), enter::cookie(&site, &headers)) else {
-        let wait = html!("<p>Pages are up to date again when some are closed; until then, reload.</p>");
+        let wait = html!("<p>This page is not updated. Close other pages, or reload this one.</p>");
         return notice(StatusCode::SERVICE_UNAVAILABLE, "Too many pages are open", wait);
     };
     let (events, stream) = tokio::sync::mpsc::channel::<Result<Event, Infallible>>(2);
@@ -90,7 +90,7 @@ async fn stream(
                 }
                 checked = SystemTime::now();
             }
-            // What cannot be had now may be there in a moment: the page keeps what it shows.
+            // An error may be temporary: the page keeps what it shows.
             if let Ok(page) = site.pages.get(&topic).await {
                 let parts = page.parts(visitor.right).filter(|part| sent.get(part.id) != Some(&part.mark));
                 let changed: Vec<_> =

@@ -1,5 +1,5 @@
-//! The report of a sweep, made when it is asked for. Its files are looked up by name in a folder in memory: no path of
-//! a request ever reaches a disk.
+//! The report of a sweep, generated on request. Its files are looked up by name in a folder in memory: no path of a
+//! request ever reaches a disk.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::pages::PageError;
 use super::reply::notice;
 use super::{Site, page};
 
-/// Reports have their style within; they run nothing, load nothing, and have no origin to act for.
+/// Reports contain their style; they run no scripts, load nothing, and have no origin.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'; sandbox";
 
@@ -34,7 +34,7 @@ async fn send(State(site): State<Arc<Site>>, sweep: String, name: String) -> Res
     let Ok(_place) = site.reports.clone().try_acquire_owned() else {
         return notice(
             StatusCode::TOO_MANY_REQUESTS,
-            "Others are waiting for reports",
+            "Other reports are being made",
             html!("<p>Try again in a moment.</p>"),
         );
     };
@@ -61,7 +61,8 @@ async fn make(site: &Site, sweep: &str) -> Result<Folder, PageError> {
     tokio::task::spawn_blocking(move || {
         let mut view = view::view(store.as_ref(), standing)?;
         view::add_all_points(&mut view, store.as_ref())?;
-        // A report without what cannot be read for a moment would say that it is not stored any more.
+        // If an artifact cannot be read at the moment, the request fails: a report without it would say that it is not
+        // stored any more.
         let failed = Cell::new(None);
         let read = |id: &ArtifactId| match artifacts.blocking_read(*id) {
             Ok(content) => Some(content),

@@ -1,4 +1,4 @@
-//! What every request passes, whatever it asks for, and the headers that every answer carries.
+//! The checks that every request passes, and the headers that every answer carries.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,26 +16,28 @@ use super::origin::{Source, source};
 use super::reply::{add, notice};
 use super::visitor::{Right, Visitor};
 
-/// How long an answer may take to begin; event streams begin at once.
+/// Time limit for an answer to begin; event streams begin at once.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Pages load their own style and script, talk to their own server, and are in no frame.
+/// Pages load their own style and script, talk only to their own server, and cannot be put into a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Refuses what is not spoken to us under our name, with a method that we have, by a page of ours.
+/// Refuses a request that names another host, has another method than ours, or comes from another site.
 pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let mut response = match refusal(&site, &request) {
         Some(response) => response,
         None => match tokio::time::timeout(PATIENCE, next.run(request)).await {
             Ok(response) => response,
-            Err(_) => notice(StatusCode::SERVICE_UNAVAILABLE, "This took too long", html!("<p>Try again later.</p>")),
+            Err(_) => {
+                notice(StatusCode::SERVICE_UNAVAILABLE, "The answer took too long", html!("<p>Try again later.</p>"))
+            }
         },
     };
     add(&mut response, header::CONTENT_SECURITY_POLICY, POLICY);
     add(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     add(&mut response, header::X_FRAME_OPTIONS, "DENY");
-    // Other sites are told nothing. Not `no-referrer`: with it browsers write `Origin: null` into our own forms.
+    // Other sites get no referrer. Not `no-referrer`: with it browsers write `Origin: null` into our own forms.
     add(&mut response, header::REFERRER_POLICY, "same-origin");
     add(&mut response, HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     add(&mut response, HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
@@ -47,36 +49,36 @@ fn refusal(site: &Site, request: &Request) -> Option<Response> {
     let (method, headers) = (request.method(), request.headers());
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = hosts.next().and_then(|host| host.to_str().ok());
-    // A target with a host of its own (`GET http://x/`) is for proxies: there must be no second opinion on the name.
+    // A target with its own host (`GET http://x/`) is for proxies: accepting it would allow two different host names.
     let named = host.is_some_and(|host| site.names.allow(host)) && hosts.next().is_none();
     if !named || request.uri().authority().is_some() {
-        tracing::info!(host = host.unwrap_or(""), "a request under a foreign name was refused");
+        tracing::info!(host = host.unwrap_or(""), "refused a request for another host name");
         let advice = html!(
-            "<p>This coordinator does not know itself by the name in the address bar. If the name is yours, start it \
+            "<p>This coordinator does not know the name in the address bar. If the name is correct, start the coordinator \
              with <code>--web-name NAME</code>.</p>"
         );
-        return Some(notice(StatusCode::MISDIRECTED_REQUEST, "Not a name of this page", advice));
+        return Some(notice(StatusCode::MISDIRECTED_REQUEST, "Unknown host name", advice));
     }
     if !matches!(*method, Method::GET | Method::HEAD | Method::POST) {
-        return Some(notice(StatusCode::METHOD_NOT_ALLOWED, "There is no such method here", html!("")));
+        return Some(notice(StatusCode::METHOD_NOT_ALLOWED, "This method is not supported", html!("")));
     }
     if source(method, site.wire.scheme(), headers) == Source::Foreign {
-        tracing::info!(%method, path = request.uri().path(), "a request from another site was refused");
-        let advice = html!("<p>This request came from another site, or does not say where it came from.</p>");
-        return Some(notice(StatusCode::FORBIDDEN, "Not from here", advice));
+        tracing::info!(%method, path = request.uri().path(), "refused a request from another site");
+        let advice = html!("<p>This request came from another site, or does not say where it comes from.</p>");
+        return Some(notice(StatusCode::FORBIDDEN, "Request from another site", advice));
     }
     None
 }
 
-/// Whose session the request's cookie names.
+/// Returns the visitor whose session the request's cookie names.
 async fn visitor(site: &Arc<Site>, headers: &HeaderMap) -> Option<Visitor> {
     let secret = enter::cookie(site, headers)?;
     let sessions = site.sessions.clone();
-    // Reads a small file or two.
+    // This reads one or two small files.
     tokio::task::spawn_blocking(move || sessions.find(&secret, SystemTime::now())).await.ok()?
 }
 
-/// Lets through who may look.
+/// Passes on requests of visitors who may look.
 pub(super) async fn look(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     match visitor(&site, request.headers()).await {
         Some(visitor) => {
@@ -87,7 +89,7 @@ pub(super) async fn look(State(site): State<Arc<Site>>, mut request: Request, ne
     }
 }
 
-/// Lets through who may change.
+/// Passes on requests of visitors who may make changes.
 pub(super) async fn change(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     match visitor(&site, request.headers()).await {
         Some(visitor) if visitor.right == Right::Submit => {
@@ -96,10 +98,10 @@ pub(super) async fn change(State(site): State<Arc<Site>>, mut request: Request, 
         }
         Some(_) => {
             let advice = html!(
-                "<p>This session may look. <code>coordinator login</code> with a <code>submit</code> \
-                                certificate makes one that may change.</p>"
+                "<p>This session is read-only. To make changes, run <code>coordinator login</code> with a <code>submit</code> \
+                                certificate and log in again.</p>"
             );
-            notice(StatusCode::FORBIDDEN, "You may look, not change", advice)
+            notice(StatusCode::FORBIDDEN, "You cannot make changes", advice)
         }
         None => enter::invite("/"),
     }

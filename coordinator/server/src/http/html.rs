@@ -1,4 +1,4 @@
-//! HTML that cannot be built unescaped: [`html!`] escapes every argument that is not HTML itself.
+//! HTML that is always escaped: [`html!`] escapes every argument that is not HTML itself.
 
 use std::borrow::Cow;
 
@@ -9,17 +9,17 @@ use pretext_shared::text;
 pub(super) struct Html(String);
 
 impl Html {
-    /// Markup that another part of this program made and escaped: a chart, or the output of [`html!`].
+    /// Returns markup that another part of this program made and escaped: a chart, or the output of [`html!`].
     pub(super) fn made(markup: String) -> Self {
         Self(markup)
     }
 
-    /// The markup.
+    /// Returns the markup.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is nothing.
+    /// Returns whether the markup is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -31,9 +31,9 @@ impl FromIterator<Html> for Html {
     }
 }
 
-/// What can stand in HTML: markup as it is, everything else escaped and on one line.
+/// A value that can be put into HTML: markup unchanged, everything else escaped and on one line.
 pub(super) trait Embed {
-    /// As text or as the value of an attribute in double quotes.
+    /// Returns the value as text or as an attribute value in double quotes.
     fn embed(&self) -> Cow<'_, str>;
 }
 
@@ -79,8 +79,8 @@ macro_rules! embed_numbers {
 
 embed_numbers!(u32, u64, usize);
 
-/// `format!` for HTML. Arguments are given by position or as `name = value`; capturing variables in the text is an
-/// error of the compiler (`concat!` sees to that), so that nothing gets in past [`Embed`].
+/// `format!` for HTML. Arguments are given by position or as `name = value`. Capturing variables in the text is a
+/// compiler error (because of `concat!`), so that nothing bypasses [`Embed`].
 macro_rules! html {
     ($format:literal $(, $name:ident = $value:expr)* $(,)?) => {
         $crate::http::html::Html::made(format!(

@@ -1,5 +1,5 @@
-//! Connections of browsers: HTTP/1.1 with limits. A page keeps one stream open while it is looked at, so that the few
-//! connections that a browser grants a host are enough.
+//! Connections of browsers: HTTP/1.1 with limits. A page keeps one stream open while it is visible, so that the few
+//! connections that a browser opens to one host are enough.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,19 +15,19 @@ use tokio_stream::StreamExt;
 use super::WebWire;
 use crate::identity::{Ports, accept};
 
-/// How long a request's head may take to come in, and how long a connection may be idle between two.
+/// Time limit for a request's head to arrive, and longest idle time of a connection between two requests.
 const HEAD_WITHIN: Duration = Duration::from_secs(15);
-/// Bytes of a request's head.
+/// Most bytes in a request's head.
 const MAX_HEAD: usize = 16 << 10;
-/// Lines of it.
+/// Most lines in a request's head.
 const MAX_HEADERS: usize = 64;
-/// A connection is cut after this time: event streams open another by themselves.
+/// Age at which a connection is closed: event streams reconnect by themselves.
 const AGE: Duration = Duration::from_secs(3600);
 
-/// Connections at a time.
+/// Most simultaneous connections.
 const MAX_CONNECTIONS: usize = 512;
 
-/// How browsers are taken, who speak HTTP/1.1, on a server that takes others by `ports`.
+/// Returns the settings for browsers, which speak HTTP/1.1, from the `ports` of a server for other clients.
 pub(super) fn for_browsers(ports: &Ports, wire: WebWire) -> Ports {
     let tls = match wire {
         WebWire::Plain => None,
@@ -40,12 +40,12 @@ pub(super) fn for_browsers(ports: &Ports, wire: WebWire) -> Ports {
     Ports { tls, most: ports.most.min(MAX_CONNECTIONS), metrics: ports.metrics.clone() }
 }
 
-/// Serves what comes in at `listener`, for ever.
+/// Serves connections from `listener` until this future is dropped.
 pub(super) async fn serve(listener: TcpListener, ports: Ports, router: Router) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
     let mut incoming = accept(listener, ports);
-    // Ended with this future: nothing is served after it.
+    // Dropped with this future: nothing is served after it.
     let mut connections = JoinSet::new();
     while let Some(accepted) = incoming.next().await {
         while connections.try_join_next().is_some() {}

@@ -1,5 +1,5 @@
-//! Login links: each lets one browser in, once, within minutes. They are kept in memory: a coordinator that starts
-//! again has none, and another is asked for.
+//! Login links: each lets one browser log in, once, within minutes. They are kept in memory only: after a restart of
+//! the coordinator, users must ask for new links.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use super::secret::{Hashed, NoRandomness, Secret};
 use super::visitor::Visitor;
 
-/// How long a link is good.
+/// Lifetime of a link.
 pub(super) const LINK_LIFE: Duration = Duration::from_secs(600);
-/// Links that are good at a time; the oldest goes.
+/// Most valid links at a time; the oldest is removed.
 const MAX_LINKS: usize = 256;
 
-/// The links that are good.
+/// The valid links.
 #[derive(Debug, Default)]
 pub(super) struct Logins {
     links: Mutex<HashMap<Hashed, Link>>,
@@ -26,10 +26,10 @@ struct Link {
 }
 
 impl Logins {
-    /// The secret of a new link for `visitor`.
+    /// Creates a link for `visitor` and returns its secret.
     pub(super) fn create(&self, visitor: Visitor, now: Instant) -> Result<Secret, NoRandomness> {
         let secret = Secret::draw()?;
-        // A panic of another holder leaves the map whole.
+        // After a panic of another holder the map is still complete.
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         links.retain(|_, link| now < link.until);
         if links.len() >= MAX_LINKS
@@ -41,7 +41,7 @@ impl Logins {
         Ok(secret)
     }
 
-    /// Uses the link up.
+    /// Uses up the link, and returns its visitor if it was valid.
     pub(super) fn redeem(&self, secret: &Secret, now: Instant) -> Option<Visitor> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let link = links.remove(&secret.hashed())?;

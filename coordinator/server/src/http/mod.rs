@@ -1,9 +1,10 @@
-//! The web page: what sweeps and workers do, live, for everybody who was let in; cancel and retry as the only changes.
+//! The web page: shows sweeps and workers live to every visitor who has logged in. Its only changes are cancel and
+//! retry.
 //!
-//! A request passes `guard` (is it spoken to under our name, by a page of ours?), then one of the three routers of
-//! `routes` (open to all, for who may look, for who may change). Pages are made by `page` from what the engine
-//! shows, kept for a moment by `pages`, and sent again in parts by `events` when they change. Scripts use gRPC:
-//! there is nothing here for them.
+//! A request first passes `guard`: does it name our host, and does it come from our own page? Then it passes one of the
+//! three routers of `routes`: open to all, for visitors who may look, for visitors who may make changes. `page`
+//! generates pages from the engine's views, `pages` keeps them for a moment, and `events` sends the parts that change.
+//! Scripts use gRPC: the web page has no interface for them.
 
 mod assets;
 mod change;
@@ -48,26 +49,27 @@ use crate::identity::{Ports, Register};
 pub use self::service::WebService;
 pub use self::session::SessionError;
 
-/// Event streams at a time. Each costs a page a second at most, shared with all who look at the same one.
+/// Most event streams at a time. A stream costs at most one page a second, and streams of the same page share that
+/// cost.
 const MAX_STREAMS: usize = 128;
-/// Reports that are made at a time.
+/// Most reports that are generated at a time.
 const MAX_REPORTS: usize = 2;
 
 /// How the page is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebOptions {
-    /// Where to listen; port 0 lets the system choose.
+    /// The address to listen on; with port 0 the system chooses a free port.
     pub listen: SocketAddr,
-    /// Names by which browsers reach it, beside the address and loopback.
+    /// Names by which browsers reach the page, besides its address and loopback.
     pub names: Vec<String>,
     /// Plain text or TLS.
     pub wire: WebWire,
 }
 
-/// What browsers speak.
+/// The protocol that browsers use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebWire {
-    /// HTTP: on loopback, or where the user said so in words.
+    /// HTTP: on loopback, or elsewhere if a flag allows it.
     Plain,
     /// HTTPS, with the coordinator's certificate.
     Tls,
@@ -82,23 +84,23 @@ impl WebWire {
     }
 }
 
-/// Why there is no page.
+/// The reason why the page cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum WebError {
-    /// The address is taken, or not ours.
+    /// The address is in use, or does not belong to this machine.
     #[error("cannot listen for browsers on {address}: {cause}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why not.
+        /// The cause.
         cause: io::Error,
     },
-    /// Sessions cannot be kept.
+    /// Sessions cannot be saved.
     #[error(transparent)]
     Session(#[from] SessionError),
 }
 
-/// What all requests share.
+/// The state that all requests share.
 struct Site {
     core: Core,
     artifacts: Artifacts,
@@ -112,19 +114,19 @@ struct Site {
     reports: Arc<Semaphore>,
 }
 
-/// What the page is made of.
+/// The parts that the page is built from.
 pub struct WebParts {
     /// The core.
     pub core: Core,
     /// Artifacts, for reports.
     pub artifacts: Artifacts,
-    /// Who was shut out; `None` without TLS.
+    /// Register of the revoked identities; `None` without TLS.
     pub register: Option<Register>,
-    /// How connections are taken.
+    /// Settings of connections.
     pub ports: Ports,
 }
 
-/// A page that is served.
+/// A running web page.
 #[derive(Clone)]
 pub struct Web {
     site: Arc<Site>,
@@ -132,10 +134,10 @@ pub struct Web {
 }
 
 impl Web {
-    /// Serves as long as `beside` is there, with sessions kept below `folder`.
+    /// Serves as long as `beside` runs, and keeps sessions below `folder`.
     ///
     /// # Errors
-    /// When the address is taken or not ours, or sessions cannot be kept.
+    /// If the address is in use or does not belong to this machine, or if sessions cannot be saved.
     pub async fn start(
         options: &WebOptions,
         folder: &Path,
@@ -164,15 +166,15 @@ impl Web {
         Ok(Self { site, address })
     }
 
-    /// Where it is.
+    /// Returns the URL of the page.
     pub fn url(&self) -> String {
         format!("{}://{}:{}", self.site.wire.scheme(), self.site.names.first(), self.address.port())
     }
 
-    /// A login link for whoever starts the coordinator: it may do everything that the page can do.
+    /// Returns a login link for the user who starts the coordinator, with all rights of the page.
     ///
     /// # Errors
-    /// When the system has no randomness.
+    /// If the system provides no random numbers.
     pub fn first_link(&self) -> Result<String, NoRandomness> {
         Ok(self.link(&self.site.logins.create(Visitor { right: Right::Submit, holder: None }, Instant::now())?))
     }

@@ -1,16 +1,16 @@
-//! The names by which a browser may call this page. A page of another site that points its own name at this machine
-//! (DNS rebinding) speaks to us under that name: it is none of these.
+//! The host names by which a browser may call this page. If another site points its own name at this machine (DNS
+//! rebinding), requests arrive under that name, and are refused.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Names and addresses in lower case, as they stand in a `Host` header without the port.
+/// Names and addresses in lower case, as in a `Host` header without the port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostNames {
     names: Vec<String>,
 }
 
 impl HostNames {
-    /// The names of a page on `listen`: those that were `given`, the address itself, and this machine's loopback.
+    /// Returns the names of a page on `listen`: the `given` names, the address itself, and loopback.
     pub(crate) fn new(listen: SocketAddr, given: &[String]) -> Self {
         let mut names: Vec<String> = given.iter().map(|name| name.to_ascii_lowercase()).collect();
         let ip = listen.ip();
@@ -21,7 +21,7 @@ impl HostNames {
         Self { names }
     }
 
-    /// Whether a `Host` header names this page. Its port may be a tunnel's.
+    /// Returns whether a `Host` header names this page. Its port may be a tunnel's.
     pub(crate) fn allow(&self, host: &str) -> bool {
         let name = match host.rsplit_once(':') {
             Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -30,9 +30,9 @@ impl HostNames {
         self.names.contains(&name.to_ascii_lowercase())
     }
 
-    /// The name to put into links.
+    /// Returns the name for links.
     pub(crate) fn first(&self) -> &str {
-        // There are always the three of loopback.
+        // The three names of loopback are always present.
         self.names.first().map_or("localhost", String::as_str)
     }
 }

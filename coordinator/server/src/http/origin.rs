@@ -1,26 +1,26 @@
-//! Whether a request was made by a page of ours. Browsers say where a request comes from in headers that no page can
-//! set: `Sec-Fetch-Site` on connections that they trust, `Origin` on every POST.
+//! Decides whether a request comes from one of our own pages. Browsers state the source of a request in headers that no
+//! page can set: `Sec-Fetch-Site` on trusted connections, `Origin` on every POST.
 
 use axum::http::{HeaderMap, HeaderName, Method, header};
 
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// Where a request comes from.
+/// The source of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
-    /// A page of ours, or (for a request that changes nothing) a person who followed a link or typed the address.
+    /// One of our pages, or (for a request that changes nothing) a person who followed a link or typed the address.
     Own,
-    /// Something else, or something that does not say.
+    /// Another site, or a source that is not stated.
     Foreign,
 }
 
-/// Judges a request to the page at `scheme`, whose `Host` header was allowed. Only GET and HEAD change nothing; of
-/// other methods each header that is there must say that the request is ours, and one of them must be there.
+/// Returns the source of a request to the page at `scheme`, whose `Host` header was allowed. GET and HEAD change
+/// nothing. For other methods at least one of the headers must be present, and each present header must name our page.
 pub(super) fn source(method: &Method, scheme: &str, headers: &HeaderMap) -> Source {
     let site = headers.get(SITE).map(|value| value.as_bytes());
     if matches!(*method, Method::GET | Method::HEAD) {
-        // Pictures, scripts and requests by another site's scripts; a person's navigation is welcome.
+        // Pictures, scripts and requests by another site's scripts are foreign; a person's navigation is not.
         let navigates = headers.get(MODE).is_some_and(|mode| mode == "navigate");
         return match site {
             None | Some(b"same-origin" | b"none") => Source::Own,

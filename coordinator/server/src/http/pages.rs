@@ -1,5 +1,5 @@
-//! Pages, kept for a moment: however many look at a sweep, the engine is asked and the page is made once a second at
-//! most, and less often where that takes long.
+//! A cache of pages. However many visitors look at a sweep, its page is generated at most once a second, and less often
+//! if that takes long.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,16 +17,16 @@ use super::page::{self, Page};
 use super::reply::notice;
 use crate::core::{Core, CoreError};
 
-/// A page is made again after this long, at the earliest.
+/// Shortest time between two generations of a page.
 pub(super) const PACE: Duration = Duration::from_secs(1);
-/// And after this many times what it took to make.
+/// Shortest time between two generations, as a multiple of the time that one takes.
 const SHARE: u32 = 20;
-/// Pages that are kept while nobody looks at them.
+/// Most pages that are kept while nobody looks at them.
 const KEPT: usize = 64;
-/// Running stages whose points are read for a page.
+/// Most running stages whose points are read for a page.
 const MOST_CURVES: usize = 6;
 
-/// What a page is about.
+/// The subject of a page.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Topic {
     /// All sweeps.
@@ -40,7 +40,7 @@ pub(super) enum Topic {
 }
 
 impl Topic {
-    /// The path of its page.
+    /// Returns the path of the topic's page.
     pub(super) fn path(&self) -> String {
         match self {
             Topic::Sweeps => "/".to_owned(),
@@ -51,13 +51,13 @@ impl Topic {
     }
 }
 
-/// Why there is no page.
+/// The reason why a page cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PageError {
     /// Nothing has this name.
-    #[error("there is no such thing")]
+    #[error("this page does not exist")]
     Unknown,
-    /// The coordinator cannot say.
+    /// The coordinator cannot answer.
     #[error("{0}")]
     Unavailable(String),
 }
@@ -79,7 +79,7 @@ impl IntoResponse for PageError {
         match self {
             PageError::Unknown => page::missing(),
             PageError::Unavailable(reason) => {
-                notice(StatusCode::SERVICE_UNAVAILABLE, "The coordinator cannot say", html!("<p>{}</p>", reason))
+                notice(StatusCode::SERVICE_UNAVAILABLE, "The coordinator cannot answer", html!("<p>{}</p>", reason))
             }
         }
     }
@@ -100,12 +100,12 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Pages of what `core` has.
+    /// Returns an empty cache of pages about `core`.
     pub(super) fn new(core: Core) -> Self {
         Self { core, slots: Mutex::default() }
     }
 
-    /// The page, as it was a moment ago.
+    /// Returns the page, at most a moment old.
     pub(super) async fn get(&self, topic: &Topic) -> Result<Arc<Page>, PageError> {
         let slot = self.slot(topic);
         let mut kept = slot.lock().await;
@@ -119,7 +119,7 @@ impl Pages {
         Ok(page)
     }
 
-    /// Makes every page anew when it is next asked for.
+    /// Has every page generated again at its next request.
     pub(super) fn forget(&self) {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }

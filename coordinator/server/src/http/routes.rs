@@ -1,4 +1,4 @@
-//! Every path, by who may ask for it. A path is in one of the three routers or nowhere.
+//! All paths of the web page, in three routers by the right that they need. A path outside of these does not exist.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 
 use super::{Site, assets, change, enter, events, files, guard, page};
 
-/// Everything, behind the guard.
+/// Returns all routes, behind the guard.
 pub(super) fn router(site: Arc<Site>) -> Router {
     open()
         .merge(looks().route_layer(from_fn_with_state(site.clone(), guard::look)))
@@ -18,7 +18,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .with_state(site)
 }
 
-/// For everybody: they say nothing of what is kept here.
+/// Returns the routes for everybody. They show nothing about sweeps or workers.
 fn open() -> Router<Arc<Site>> {
     Router::new()
         .route("/login/{link}", get(enter::show))
@@ -29,7 +29,7 @@ fn open() -> Router<Arc<Site>> {
         .route("/assets/icon.svg", get(assets::icon))
 }
 
-/// For who may look. None of them changes anything.
+/// Returns the routes for visitors who may look. None of them changes anything.
 fn looks() -> Router<Arc<Site>> {
     Router::new()
         .route("/", get(page::sweeps))
@@ -44,7 +44,7 @@ fn looks() -> Router<Arc<Site>> {
         .route("/events/sweeps/{sweep}/cells/{method}/{fraction}/{lr}/{seed}", get(events::cell))
 }
 
-/// For who may change.
+/// Returns the routes for visitors who may make changes.
 fn changes() -> Router<Arc<Site>> {
     Router::new()
         .route("/sweeps/{sweep}/cancel", post(change::cancel))

@@ -1,49 +1,49 @@
-//! Secrets of links and sessions: 256 random bits, kept as hashes.
+//! Secrets of links and sessions: 256 random bits, stored only as hashes.
 
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// The system has no randomness: nobody can be let in.
+/// The system provides no random numbers: nobody can log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the system has no randomness")]
+#[error("the system provides no random numbers")]
 pub struct NoRandomness;
 
-/// A secret as its holder has it: 64 hexadecimal digits. Its `Debug` does not show it.
+/// A secret as its holder has it: 64 hexadecimal digits. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Secret(String);
 
-/// What is kept of a secret. Whoever reads it cannot get in with it. With this many random bits a fast hash is as good
-/// as a slow one, and looking a hash up tells nothing of use about the secret by the time it takes.
+/// The stored hash of a secret. A reader of the hash cannot log in with it. With this many random bits a fast hash is
+/// as safe as a slow one, and the time of a hash lookup reveals nothing useful about the secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Hashed(String);
 
 impl Secret {
-    /// A new one.
+    /// Returns a new secret.
     pub(super) fn draw() -> Result<Self, NoRandomness> {
         let mut bytes = [0; 32];
         SystemRandom::new().fill(&mut bytes).map_err(|_| NoRandomness)?;
         Ok(Self(hex(&bytes)))
     }
 
-    /// What a caller presents, if it has the form of a secret.
+    /// Parses what a caller presents, if it has the form of a secret.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let digit = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
         (text.len() == 64 && text.bytes().all(digit)).then(|| Self(text.to_owned()))
     }
 
-    /// As its holder writes it.
+    /// Returns the secret as text.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What is kept of it.
+    /// Returns the hash to store.
     pub(super) fn hashed(&self) -> Hashed {
         Hashed(hex(digest(&SHA256, self.0.as_bytes()).as_ref()))
     }
 }
 
 impl Hashed {
-    /// 64 hexadecimal digits: fit for a file's name.
+    /// Returns the hash as 64 hexadecimal digits, which can be a file's name.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }

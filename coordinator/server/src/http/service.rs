@@ -1,5 +1,5 @@
-//! The procedure that makes login links. Who may call it is in the table of all procedures; here it is only seen to that
-//! nobody gets a link for more than it may do itself.
+//! The procedure that creates login links. The table of all procedures decides who may call it; this code only prevents
+//! a link with more rights than its creator has.
 
 use std::time::Instant;
 
@@ -14,19 +14,19 @@ use super::login::LINK_LIFE;
 use super::visitor::{Holder, Right, Visitor};
 use crate::identity::Peer;
 
-/// See the module. Without a page it refuses in words.
+/// See the module. If the coordinator serves no page, it refuses with a reason.
 pub struct WebService {
     web: Option<Web>,
 }
 
 impl WebService {
-    /// The service of this page.
+    /// Returns the service of this page.
     pub fn new(web: Option<Web>) -> Self {
         Self { web }
     }
 }
 
-/// The right that was asked for; without a wish, all that the caller may have.
+/// Returns the requested right; without a request, the most that the caller may have.
 fn wanted(text: &str, most: Right) -> Result<Right, Status> {
     if text.is_empty() {
         return Ok(most);
@@ -36,7 +36,7 @@ fn wanted(text: &str, most: Right) -> Result<Right, Status> {
     if right <= most {
         return Ok(right);
     }
-    Err(Status::permission_denied("the role `read` may not make a link for `submit`"))
+    Err(Status::permission_denied("the role `read` cannot create a link for `submit`"))
 }
 
 #[tonic::async_trait]
@@ -49,9 +49,16 @@ impl WebRpc for WebService {
             Some(Peer::Open) => (Right::Submit, None),
             Some(Peer::Known(identity)) => {
                 let right = Right::of(identity.role);
-                (right.ok_or_else(|| Status::permission_denied("workers do not log in"))?, Some(Holder::of(identity)))
+                (
+                    right.ok_or_else(|| {
+                        Status::permission_denied("a worker's certificate cannot create a login link")
+                    })?,
+                    Some(Holder::of(identity)),
+                )
             }
-            Some(Peer::Stranger) | None => return Err(Status::unauthenticated("this needs a certificate")),
+            Some(Peer::Stranger) | None => {
+                return Err(Status::unauthenticated("this call needs a certificate: join first"));
+            }
         };
         let visitor = Visitor { right: wanted(&request.into_inner().role, most)?, holder };
         let label = visitor.label();
@@ -61,7 +68,7 @@ impl WebRpc for WebService {
             .logins
             .create(visitor, Instant::now())
             .map_err(|error| Status::resource_exhausted(error.to_string()))?;
-        tracing::info!(visitor = %label, "a login link was made");
+        tracing::info!(visitor = %label, "a login link was created");
         Ok(Response::new(pb::LoginReply {
             url: web.link(&secret),
             role: right.as_str().to_owned(),

@@ -1,5 +1,5 @@
-//! Sessions: a file each, named by the hash of the secret in the browser's cookie. They outlive the coordinator's
-//! process, and whoever copies them cannot get in with them.
+//! Sessions: one file each, named by the hash of the secret in the browser's cookie. Sessions survive restarts of the
+//! coordinator. A copy of the files is not enough to log in.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -13,24 +13,26 @@ use super::secret::{Hashed, NoRandomness, Secret};
 use super::visitor::Visitor;
 use crate::identity::Register;
 
-/// Sessions at a time: nobody has so many browsers, and files are not free.
+/// Most sessions at a time: more are not needed, and each is a file.
 const MAX_SESSIONS: usize = 1024;
 
-/// Why a session could not be kept.
+/// The reason why a session could not be saved.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The disk said no.
+    /// The disk failed.
     #[error("cannot {action} {path}: {cause}", path = path.display())]
     Io {
-        /// What was tried.
+        /// The failed action.
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         cause: io::Error,
     },
-    /// There are as many as there may be.
-    #[error("there are {MAX_SESSIONS} sessions already: log out somewhere, or wait until some end")]
+    /// There are too many sessions.
+    #[error(
+        "there are {MAX_SESSIONS} sessions already: log out in another browser, or wait until some sessions expire"
+    )]
     TooMany,
     /// No secret can be drawn.
     #[error(transparent)]
@@ -47,7 +49,7 @@ struct Record {
 #[derive(Debug, Clone)]
 pub(super) struct Sessions {
     folder: PathBuf,
-    /// Who was shut out; `None` without TLS.
+    /// Register of the revoked identities; `None` without TLS.
     register: Option<Register>,
 }
 
@@ -61,7 +63,7 @@ fn millis(time: SystemTime) -> u64 {
 }
 
 impl Sessions {
-    /// The sessions below `folder`, which is made if it is not there.
+    /// Opens the sessions below `folder`, which is created if it is missing.
     pub(super) fn open(folder: &Path, register: Option<Register>) -> Result<Self, SessionError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(failed("make", folder))?;
@@ -72,7 +74,7 @@ impl Sessions {
         self.folder.join(format!("{}.json", secret.as_str()))
     }
 
-    /// Begins a session; its secret goes to the browser.
+    /// Begins a session and returns its secret, which goes to the browser.
     pub(super) fn begin(&self, visitor: Visitor, now: SystemTime) -> Result<Secret, SessionError> {
         if self.sweep(now)? >= MAX_SESSIONS {
             return Err(SessionError::TooMany);
@@ -81,14 +83,14 @@ impl Sessions {
         let not_after_ms = millis(now + visitor.right.session_life());
         let text = serde_json::json!({ "visitor": visitor, "not_after_ms": not_after_ms }).to_string();
         let path = self.path(&secret.hashed());
-        // Torn by a crash it is no session; the person logs in again.
+        // If a crash leaves a partial file, it is not a session; the person logs in again.
         let mut file =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed("make", &path))?;
         file.write_all(text.as_bytes()).map_err(failed("write", &path))?;
         Ok(secret)
     }
 
-    /// Whose session it is, if it has not ended and its holder was not shut out.
+    /// Returns the visitor of a session that has not expired and whose holder was not revoked.
     pub(super) fn find(&self, secret: &Secret, now: SystemTime) -> Option<Visitor> {
         let text = fs::read(self.path(&secret.hashed())).ok()?;
         let record: Record = serde_json::from_slice(&text).ok()?;
@@ -96,7 +98,7 @@ impl Sessions {
             return None;
         }
         if let Some(holder) = &record.visitor.holder {
-            // One who got in by a certificate, on a server that has none any more, is let in no further.
+            // A session from a certificate is not valid on a server that no longer uses certificates.
             let revoked = self.register.as_ref()?.is_revoked(&holder.identity());
             if !matches!(revoked, Ok(false)) {
                 return None;
@@ -105,12 +107,12 @@ impl Sessions {
         Some(record.visitor)
     }
 
-    /// Ends a session. One that is not there has ended already.
+    /// Ends a session. A missing session counts as ended.
     pub(super) fn end(&self, secret: &Secret) -> Result<(), SessionError> {
         remove(&self.path(&secret.hashed()))
     }
 
-    /// Removes what has ended; how many are left.
+    /// Removes expired sessions; returns how many are left.
     fn sweep(&self, now: SystemTime) -> Result<usize, SessionError> {
         let mut left = 0;
         for entry in fs::read_dir(&self.folder).map_err(failed("list", &self.folder))? {
@@ -162,7 +164,7 @@ mod tests {
             .collect();
         assert_eq!(names, [format!("{}.json", secret.hashed().as_str())], "the secret itself is nowhere");
         assert!(!fs::read_to_string(root.join(&names[0])).expect("text").contains(secret.as_str()));
-        // The next login removes what has ended.
+        // The next login removes expired sessions.
         let next = again.begin(visitor, end).expect("room");
         assert_eq!(fs::read_dir(&root).expect("a folder").count(), 1);
         again.end(&next).expect("a file");

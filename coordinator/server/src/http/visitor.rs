@@ -1,4 +1,4 @@
-//! Who looks at the page.
+//! Visitors of the web page, and their rights.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::Identity;
 
-/// What a visitor may do.
+/// The right of a visitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Right {
@@ -18,7 +18,8 @@ pub(super) enum Right {
 }
 
 impl Right {
-    /// How long a session with it lasts: who can change nothing may leave a screen on the wall for a week.
+    /// Returns the lifetime of a session: read-only sessions last a week, so that a screen on the wall can show the
+    /// page.
     pub(super) fn session_life(self) -> Duration {
         match self {
             Right::Read => Duration::from_secs(7 * 24 * 3600),
@@ -26,7 +27,7 @@ impl Right {
         }
     }
 
-    /// The right that an identity's role gives; workers get none.
+    /// Returns the right of an identity's role; workers get none.
     pub(super) fn of(role: Role) -> Option<Self> {
         match role {
             Role::Worker => None,
@@ -35,7 +36,7 @@ impl Right {
         }
     }
 
-    /// `read` or `submit`.
+    /// Returns `read` or `submit`.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Right::Read => "read",
@@ -44,16 +45,16 @@ impl Right {
     }
 }
 
-/// A visitor: what it may do, and by whose certificate it got in.
+/// A visitor: a right, and the certificate that it comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Visitor {
-    /// What it may do.
+    /// The visitor's right.
     pub(super) right: Right,
-    /// Whose link it was; `None` for one that was made without TLS.
+    /// The identity that created the link; `None` if it was created without TLS.
     pub(super) holder: Option<Holder>,
 }
 
-/// The identity that asked for a link: a session ends when it is revoked.
+/// The identity that created a link: when it is revoked, the session ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Holder {
     role: Role,
@@ -62,13 +63,13 @@ pub(super) struct Holder {
 }
 
 impl Holder {
-    /// The holder of a certificate.
+    /// Returns the holder of a certificate.
     pub(super) fn of(identity: &Identity) -> Self {
         let since_ms = identity.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
         Self { role: identity.role, name: identity.name.clone(), since_ms }
     }
 
-    /// As the register of identities knows it.
+    /// Returns the identity as the register knows it.
     pub(super) fn identity(&self) -> Identity {
         let since: SystemTime = UNIX_EPOCH + Duration::from_millis(self.since_ms);
         Identity { role: self.role, name: self.name.clone(), serial: String::new(), since, not_after: since }
@@ -76,7 +77,7 @@ impl Holder {
 }
 
 impl Visitor {
-    /// What logs and the page call it.
+    /// Returns the name of the visitor in logs and on the page.
     pub(super) fn label(&self) -> String {
         match &self.holder {
             Some(holder) => format!("{}/{}", self.right.as_str(), holder.name),

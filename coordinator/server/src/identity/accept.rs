@@ -1,5 +1,5 @@
-//! Connections: accepted up to a limit, put through the TLS handshake within a time, and ended with the certificate
-//! that they came with.
+//! Accepts connections: limits their number, runs the TLS handshake within a time limit, and closes a connection when
+//! its certificate expires.
 
 use std::future::Future;
 use std::io;
@@ -22,21 +22,21 @@ use super::Peer;
 use super::authority::peer_of;
 use crate::metrics::{Denial, Metrics};
 
-/// How long a handshake may take.
+/// Time limit of a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Pause after the system refused to accept (no file descriptors are left).
+/// Pause after the system could not accept a connection (no file descriptors are left).
 const PAUSE: Duration = Duration::from_millis(100);
-/// Connections that wait to be served.
+/// Most connections that wait to be served.
 const WAITING: usize = 64;
 
-/// How connections are taken.
+/// Settings of connections.
 #[derive(Clone)]
 pub struct Ports {
     /// TLS, or `None` for plain text.
     pub tls: Option<Arc<ServerConfig>>,
-    /// Connections at a time.
+    /// Most simultaneous connections.
     pub most: usize,
-    /// Where they are counted.
+    /// The metrics that count connections.
     pub metrics: Arc<Metrics>,
 }
 
@@ -49,12 +49,12 @@ enum Io {
 pub struct Connection {
     io: Io,
     peer: Peer,
-    /// When the peer's certificate ends.
+    /// A timer for the time at which the peer's certificate expires.
     end: Option<Pin<Box<Sleep>>>,
     _place: Place,
 }
 
-/// One of the places for connections, free again when this is dropped.
+/// A place for one connection; dropping it frees the place.
 struct Place {
     _permit: OwnedSemaphorePermit,
     ports: Ports,
@@ -74,7 +74,7 @@ impl Drop for Place {
     }
 }
 
-/// The connections that come in at `listener`, until the stream is dropped.
+/// Returns the connections that arrive at `listener`, until the stream is dropped.
 pub fn accept(listener: TcpListener, ports: Ports) -> ReceiverStream<io::Result<Connection>> {
     let (ready, stream) = mpsc::channel(WAITING);
     let places = Arc::new(Semaphore::new(ports.most));
@@ -90,11 +90,11 @@ pub fn accept(listener: TcpListener, ports: Ports) -> ReceiverStream<io::Result<
                         let ready = ready.clone();
                         tokio::spawn(async move {
                             match tokio::time::timeout(HANDSHAKE, open(socket, place)).await {
-                                // A server that is stopping takes no more.
+                                // A server that is stopping takes no more connections.
                                 Ok(Ok(connection)) => drop(ready.send(Ok(connection)).await),
                                 Ok(Err((error, metrics))) => {
                                     metrics.denied(Denial::Handshake);
-                                    tracing::info!(%address, %error, "a connection was refused in the handshake");
+                                    tracing::info!(%address, %error, "refused a connection in the handshake");
                                 }
                                 Err(_) => tracing::info!(%address, "a handshake took too long"),
                             }
@@ -102,7 +102,7 @@ pub fn accept(listener: TcpListener, ports: Ports) -> ReceiverStream<io::Result<
                     }
                     None => {
                         ports.metrics.denied(Denial::Connections);
-                        tracing::warn!(%address, most = ports.most, "a connection was refused: all places are taken");
+                        tracing::warn!(%address, most = ports.most, "refused a connection: the limit of connections is reached");
                     }
                 },
                 Err(error) => {
@@ -127,8 +127,8 @@ async fn open(socket: TcpStream, place: Place) -> Result<Connection, (io::Error,
         .ok_or_else(|| failed(io::Error::new(io::ErrorKind::InvalidData, "the certificate names no identity")))?;
     let end = match &peer {
         Peer::Known(identity) => {
-            // A resumed session is not verified again: its certificate may have ended since.
-            let ended = || io::Error::new(io::ErrorKind::ConnectionAborted, "the peer's certificate has ended");
+            // A resumed session is not verified again: its certificate may have expired since.
+            let ended = || io::Error::new(io::ErrorKind::ConnectionAborted, "the peer's certificate has expired");
             let left = identity.not_after.duration_since(SystemTime::now()).map_err(|_| failed(ended()))?;
             Some(Box::pin(tokio::time::sleep(left)))
         }
@@ -156,7 +156,7 @@ impl AsyncRead for Connection {
         {
             return Poll::Ready(Err(io::Error::new(
                 io::ErrorKind::ConnectionAborted,
-                "the peer's certificate has ended",
+                "the peer's certificate has expired",
             )));
         }
         match &mut self.io {

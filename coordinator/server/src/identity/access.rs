@@ -1,5 +1,5 @@
-//! Who may call what: one table. A procedure that is not in it is refused, and a test compares the table with the
-//! descriptors of everything that is served.
+//! One table of the procedures that each role may call. A procedure that is not in the table is refused. A test
+//! compares the table with the descriptors of everything that is served.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -9,12 +9,13 @@ use pretext_shared::ids::WorkerId;
 
 use super::Peer;
 
-/// Who may call a procedure.
+/// The callers that may call a procedure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody who can connect: it says nothing of what is kept here and changes nothing without a secret of its own.
+    /// Anyone who can connect: the procedure reveals nothing that is kept here, and changes nothing without a secret of
+    /// its own.
     Public,
-    /// Any identity.
+    /// Every identity.
     Known,
     /// Identities of these roles.
     Roles(&'static [Role]),
@@ -25,7 +26,7 @@ pub enum Access {
 pub struct Rpc {
     /// `PACKAGE.SERVICE/METHOD`.
     pub name: &'static str,
-    /// Who may call it.
+    /// The callers that may call it.
     pub access: Access,
 }
 
@@ -79,36 +80,36 @@ pub const TABLE: &[Rpc] = &[
     rpc("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", LOOK),
 ];
 
-/// The procedure of a request's path.
+/// Returns the procedure of a request's path.
 pub fn find(path: &str) -> Option<Rpc> {
     static BY_NAME: LazyLock<HashMap<&str, Rpc>> = LazyLock::new(|| TABLE.iter().map(|rpc| (rpc.name, *rpc)).collect());
     BY_NAME.get(path.strip_prefix('/')?).copied()
 }
 
-/// Why a call is refused.
+/// The reason why a call is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
-    /// It comes without a certificate.
-    #[error("this needs a certificate: `coordinator join` or `worker --token-file` obtains one with a token")]
+    /// The caller has no certificate.
+    #[error("this call needs a certificate: obtain one with a token and `coordinator join` or `worker --token-file`")]
     Unknown,
     /// The role does not allow it.
     #[error("the role `{0}` may not do this")]
     Role(Role),
-    /// A worker speaks for another.
+    /// A worker uses the name of another worker.
     #[error("the certificate is that of `{certified}`, the message speaks for `{claimed}`")]
     Name {
-        /// The certificate's name.
+        /// The name in the certificate.
         certified: String,
-        /// The message's.
+        /// The name in the message.
         claimed: String,
     },
-    /// The lease is another worker's.
+    /// The lease belongs to another worker.
     #[error("the lease is another worker's")]
     ForeignLease,
 }
 
 impl Access {
-    /// Whether `peer` may.
+    /// Checks that `peer` may call the procedure.
     pub fn check(self, peer: &Peer) -> Result<(), Forbidden> {
         match (self, peer) {
             (_, Peer::Open) | (Access::Public, _) | (Access::Known, Peer::Known(_)) => Ok(()),
@@ -120,7 +121,7 @@ impl Access {
 }
 
 impl Peer {
-    /// Whether this peer may speak for `worker`.
+    /// Checks that this peer may act as `worker`.
     pub fn speaks_for(&self, worker: &WorkerId) -> Result<(), Forbidden> {
         match self {
             Peer::Open => Ok(()),

@@ -26,36 +26,36 @@ use base64ct::Encoding;
 
 use super::{Identity, Peer};
 
-/// How long a certificate of a worker, a person or this server lasts, unless `serve` is told otherwise.
+/// Default lifetime of the certificate of a worker, a person or this server.
 pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(24 * 3600);
-/// How long the authority lasts.
+/// Lifetime of the authority's certificate.
 const AUTHORITY_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// Clocks of other machines may be behind by this much.
+/// Largest difference by which the clocks of other machines may be behind.
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
-/// Why there is no authority, or no certificate.
+/// The reason why the authority cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
-    /// The disk said no.
+    /// The disk failed.
     #[error("cannot {action} {path}: {cause}", path = path.display())]
     Io {
-        /// What was tried.
+        /// The failed action.
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         cause: io::Error,
     },
-    /// There is none.
-    #[error("there is no authority in {}: `coordinator init-ca` makes one", .0.display())]
+    /// There is no authority.
+    #[error("there is no authority in {}: create one with `coordinator init-ca`", .0.display())]
     Missing(PathBuf),
-    /// There is one.
-    #[error("there is an authority in {} already; replacing it would shut every worker out", .0.display())]
+    /// There is an authority already.
+    #[error("there is an authority in {} already; replacing it would lock out every worker", .0.display())]
     Exists(PathBuf),
-    /// Keys or certificates cannot be made or read.
+    /// A key or certificate cannot be made or read.
     #[error("certificates cannot be made: {0}")]
     Certificate(String),
-    /// The request to certify a key is not one.
+    /// A request to certify a key is not valid.
     #[error("the certificate request is not valid: {0}")]
     Request(String),
 }
@@ -66,7 +66,7 @@ impl AuthorityError {
     }
 }
 
-/// The authority.
+/// The certificate authority.
 #[derive(Debug)]
 pub struct Authority {
     certificate: CertificateDer<'static>,
@@ -74,14 +74,14 @@ pub struct Authority {
     life: Duration,
 }
 
-/// A certificate for a worker or a person.
+/// An issued certificate of a worker or a person.
 #[derive(Debug, Clone)]
 pub struct Issued {
-    /// DER.
+    /// The certificate, as DER.
     pub certificate: Vec<u8>,
-    /// Its number, in hexadecimal digits.
+    /// Its serial number, in hexadecimal digits.
     pub serial: String,
-    /// When it ends.
+    /// The time at which it expires.
     pub not_after: SystemTime,
 }
 
@@ -100,10 +100,10 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Auth
     move |cause| AuthorityError::Io { action, path, cause }
 }
 
-/// Writes a file that is not there yet, readable by the owner alone, durably.
+/// Creates a file with `text`, readable only by its owner, and makes it durable.
 ///
 /// # Errors
-/// When it is there, or the disk says no.
+/// If the file exists already, or if the disk fails.
 pub fn write_new(path: &Path, text: &str) -> Result<(), AuthorityError> {
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io_error("make", path))?;
@@ -112,7 +112,9 @@ pub fn write_new(path: &Path, text: &str) -> Result<(), AuthorityError> {
 
 fn random<const N: usize>() -> Result<[u8; N], AuthorityError> {
     let mut bytes = [0; N];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| AuthorityError::certificate("the system has no randomness"))?;
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| AuthorityError::certificate("the system provides no random numbers"))?;
     Ok(bytes)
 }
 
@@ -120,7 +122,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A number that no other certificate has: 16 random bytes, positive.
+/// Returns a serial number that no other certificate has: 16 random bytes, positive.
 fn serial() -> Result<[u8; 16], AuthorityError> {
     let mut bytes = random::<16>()?;
     bytes[0] = bytes[0] & 0x7f | 0x40;
@@ -128,10 +130,10 @@ fn serial() -> Result<[u8; 16], AuthorityError> {
 }
 
 impl Authority {
-    /// Makes an authority in `folder`, which is made where it is not there.
+    /// Creates an authority in `folder`, which is created if it is missing.
     ///
     /// # Errors
-    /// When there is one, or it cannot be kept.
+    /// If there is an authority already, or if it cannot be saved.
     pub fn create(folder: &Path) -> Result<Pin, AuthorityError> {
         let (certificate_file, key_file) = (folder.join("ca.pem"), folder.join("ca.key"));
         if certificate_file.exists() || key_file.exists() {
@@ -153,10 +155,10 @@ impl Authority {
         Ok(Pin::of(certificate.der()))
     }
 
-    /// The authority in `folder`, whose certificates last for `life`.
+    /// Opens the authority in `folder`; it issues certificates that last for `life`.
     ///
     /// # Errors
-    /// When there is none, or it is damaged.
+    /// If there is no authority, or if it is damaged.
     pub fn open(folder: &Path, life: Duration) -> Result<Self, AuthorityError> {
         let read = |name: &str| {
             let path = folder.join(name);
@@ -173,26 +175,26 @@ impl Authority {
         Ok(Self { certificate, issuer, life })
     }
 
-    /// The hash that names it.
+    /// Returns the hash that identifies the authority.
     pub fn pin(&self) -> Pin {
         Pin::of(&self.certificate)
     }
 
-    /// Its certificate (DER).
+    /// Returns the authority's certificate, as DER.
     pub fn certificate(&self) -> &[u8] {
         &self.certificate
     }
 
-    /// When it ends.
+    /// Returns the time at which the authority's certificate expires.
     pub fn not_after(&self) -> Option<SystemTime> {
         let (_, certificate) = X509Certificate::from_der(&self.certificate).ok()?;
         Some(time(certificate.validity().not_after.timestamp()))
     }
 
-    /// A key and a certificate in PEM, for a program that cannot join by itself.
+    /// Creates a key and a certificate in PEM, for a program that cannot join by itself.
     ///
     /// # Errors
-    /// When they cannot be made.
+    /// If they cannot be made.
     pub fn key_pair(&self, role: Role, name: &str) -> Result<PemPair, AuthorityError> {
         let key = KeyPair::generate().map_err(AuthorityError::certificate)?;
         let csr = CertificateParams::default().serialize_request(&key).map_err(AuthorityError::certificate)?;
@@ -204,10 +206,10 @@ impl Authority {
         })
     }
 
-    /// Certifies the key of `csr` for `name` in `role`. Of the request nothing but the key is taken.
+    /// Issues a certificate for the key of `csr`, for `name` in `role`. Only the key is taken from the request.
     ///
     /// # Errors
-    /// When the request is not signed by its own key.
+    /// If the request is not signed with its own key.
     pub fn certify(&self, csr: &[u8], role: Role, name: &str) -> Result<Issued, AuthorityError> {
         let csr = CertificateSigningRequestDer::from(csr.to_vec());
         let mut request = CertificateSigningRequestParams::from_der(&csr)
@@ -245,8 +247,8 @@ impl Authority {
         Ok((Arc::new(CertifiedKey::new(chain, key)), not_after))
     }
 
-    /// What identity a certificate of this authority certifies. That it is of this authority and valid was checked
-    /// in the handshake.
+    /// Returns the identity that a certificate of this authority certifies. The handshake has checked that the
+    /// certificate is valid and issued by this authority.
     pub fn identify(certificate: &[u8]) -> Option<Identity> {
         let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
         let subject = certificate.subject();
@@ -259,7 +261,7 @@ impl Authority {
     }
 }
 
-/// A certificate as text.
+/// Returns a certificate as PEM text.
 fn pem(der: &[u8]) -> String {
     let encoded = base64ct::Base64::encode_string(der);
     let lines: Vec<&str> = encoded.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
@@ -270,7 +272,7 @@ fn time(unix_seconds: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(unix_seconds.max(0) as u64)
 }
 
-/// The server's side of TLS, with a certificate that is replaced before it ends.
+/// The server's side of TLS, with a certificate that is replaced before it expires.
 #[derive(Debug)]
 pub struct ServerTls {
     authority: Arc<Authority>,
@@ -279,10 +281,10 @@ pub struct ServerTls {
 }
 
 impl ServerTls {
-    /// A server that `names` (DNS names and addresses) reach.
+    /// Returns a server that clients reach under `names` (DNS names and addresses).
     ///
     /// # Errors
-    /// When a name cannot be in a certificate.
+    /// If a name cannot be in a certificate.
     pub fn new(authority: Arc<Authority>, listen: IpAddr, names: &[String]) -> Result<Arc<Self>, AuthorityError> {
         let mut names = names.to_vec();
         names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
@@ -299,15 +301,15 @@ impl ServerTls {
         Ok(Arc::new(Self { authority, names, current }))
     }
 
-    /// When the present certificate ends.
+    /// Returns the time at which the present certificate expires.
     pub fn not_after(&self) -> SystemTime {
         self.current.read().unwrap_or_else(PoisonError::into_inner).1
     }
 
-    /// Makes a new certificate if two thirds of the present one's life are over.
+    /// Makes a new certificate if two thirds of the present one's lifetime have passed.
     ///
     /// # Errors
-    /// When it cannot be made; the present one stays in use.
+    /// If it cannot be made; the present one stays in use.
     pub fn refresh(&self, now: SystemTime) -> Result<(), AuthorityError> {
         if now + self.authority.life / 3 >= self.not_after() {
             let fresh = self.authority.server_certificate(&self.names)?;
@@ -316,11 +318,11 @@ impl ServerTls {
         Ok(())
     }
 
-    /// The configuration for handshakes. A certificate is asked for and not demanded (who joins has none yet), but
-    /// one that is shown must be valid and of this authority.
+    /// Returns the configuration for handshakes. A client certificate is optional, because a client that joins has none
+    /// yet. If there is one, it must be valid and issued by this authority.
     ///
     /// # Errors
-    /// When the authority's certificate cannot be used.
+    /// If the authority's certificate cannot be used.
     pub fn config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, AuthorityError> {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.certificate.clone()).map_err(AuthorityError::certificate)?;
@@ -345,7 +347,7 @@ impl ResolvesServerCert for ServerTls {
     }
 }
 
-/// The peer behind a handshake.
+/// Returns the peer after a handshake.
 pub(super) fn peer_of(certificates: Option<&[CertificateDer<'_>]>) -> Option<Peer> {
     match certificates.and_then(<[_]>::first) {
         None => Some(Peer::Stranger),

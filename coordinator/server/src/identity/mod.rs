@@ -1,5 +1,5 @@
-//! Identities: the authority that certifies, the register of tokens and names, who may call what, and the
-//! connections that carry a peer's identity.
+//! Identities: the authority that issues certificates, the register of tokens and names, the table of allowed calls,
+//! and connections that carry the identity of their peer.
 
 mod accept;
 pub mod access;

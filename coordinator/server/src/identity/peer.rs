@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection.
+//! The identity of the other end of a connection.
 
 use std::time::SystemTime;
 
@@ -7,9 +7,9 @@ use pretext_identity::Role;
 /// A peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peer {
-    /// Without TLS: somebody on this machine, or anybody where `--insecure` was said. May do everything.
+    /// Without TLS: a program on this machine, or with `--insecure` on any machine. It may do everything.
     Open,
-    /// With TLS and without a certificate.
+    /// With TLS, but without a certificate.
     Stranger,
     /// With a certificate of this coordinator's authority.
     Known(Identity),
@@ -18,20 +18,20 @@ pub enum Peer {
 /// A certified identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// What it may do.
+    /// Its role.
     pub role: Role,
     /// Its name.
     pub name: String,
-    /// Its certificate's number, in hexadecimal digits.
+    /// Serial number of its certificate, in hexadecimal digits.
     pub serial: String,
-    /// When its certificate was made.
+    /// Time at which its certificate was issued.
     pub since: SystemTime,
-    /// When its certificate ends.
+    /// Time at which its certificate expires.
     pub not_after: SystemTime,
 }
 
 impl Peer {
-    /// What logs call it.
+    /// Returns the peer's name in logs.
     pub fn label(&self) -> String {
         match self {
             Peer::Open => "open".to_owned(),

@@ -1,6 +1,6 @@
-//! The register: join tokens, names that are taken, and what was revoked. A file for each, in the identity folder,
-//! so that `coordinator token` works beside a coordinator that serves, and two coordinators share one register.
-//! Of a token only the hash of its secret is kept.
+//! The register of join tokens, names in use and revocations. Each is a file in the identity folder, so that
+//! `coordinator token` works while a coordinator is running, and two coordinators can share one register. Of a token,
+//! only the hash of its secret is stored.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -16,28 +16,28 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::Identity;
 use super::authority::hex;
 
-/// How often a token may be exchanged.
+/// The number of times that a token may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Uses {
-    /// So many times more.
+    /// This many more times.
     Left(u32),
-    /// As often as wanted, until it ends: for replicas that come and go.
+    /// Any number of times until it expires: for replicas that come and go.
     Unlimited,
 }
 
-/// A token as it is kept and listed.
+/// A stored token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenRecord {
-    /// The part before the dot.
+    /// The token's id: the part before the dot.
     pub id: String,
     /// SHA-256 of the secret.
     secret_hash: String,
-    /// What it gives.
+    /// The role that the token gives.
     pub role: Role,
-    /// Milliseconds since the Unix epoch at which it ends.
+    /// Time at which it expires, in milliseconds since the Unix epoch.
     pub not_after_ms: u64,
-    /// How often it may be used still.
+    /// Remaining uses.
     pub uses: Uses,
 }
 
@@ -52,33 +52,33 @@ struct Revocation {
     at_ms: u64,
 }
 
-/// Why the register refused.
+/// The reason why the register refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
-    /// The disk said no.
+    /// The disk failed.
     #[error("cannot {action} {path}: {cause}", path = path.display())]
     Io {
-        /// What was tried.
+        /// The failed action.
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         cause: io::Error,
     },
-    /// A file is not what was written.
+    /// The content of a file is not valid.
     #[error("{path} is damaged: {cause}", path = path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         cause: String,
     },
-    /// No such token, a wrong secret, used up, ended or revoked: a stranger is not told which.
-    #[error("the token is not valid (any more): `coordinator token create` makes another")]
+    /// The token is unknown, used up, expired or revoked, or its secret is wrong: a stranger does not learn which.
+    #[error("the token is not valid, or not any more: create another with `coordinator token create`")]
     Token,
     /// Another key holds the name.
     #[error(
-        "the name `{name}` is another's: choose another, or `coordinator token revoke --role {role} --name {name}` first"
+        "the name `{name}` is in use: choose another, or first run `coordinator token revoke --role {role} --name {name}`"
     )]
     NameTaken {
         /// The role.
@@ -86,14 +86,14 @@ pub enum RegisterError {
         /// The name.
         name: String,
     },
-    /// The identity was revoked within this second, which certificates cannot tell from the next.
-    #[error("the name was revoked a moment ago: ask again")]
+    /// The identity was revoked within this second. Certificates cannot tell the times apart.
+    #[error("the name was revoked a moment ago: try again in a second")]
     JustRevoked,
-    /// Not a name.
-    #[error("a name has at most 64 of A-Z a-z 0-9 . _ -, and no leading dot")]
+    /// The text is not a valid name.
+    #[error("use at most 64 of A-Z a-z 0-9 . _ - in a name, without a leading dot")]
     Name,
-    /// No such token to revoke.
-    #[error("there is no token `{0}`: `coordinator token list` shows what there is")]
+    /// There is no such token to revoke.
+    #[error("there is no token `{0}`: list the tokens with `coordinator token list`")]
     NoSuchToken(String),
 }
 
@@ -108,7 +108,7 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Regist
     move |cause| RegisterError::Io { action, path, cause }
 }
 
-/// As certificates count.
+/// Rounds a time down to whole seconds, as certificates do.
 fn whole_second(time: SystemTime) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
 }
@@ -118,10 +118,10 @@ fn millis(time: SystemTime) -> u64 {
 }
 
 impl Register {
-    /// The register in `root`.
+    /// Opens the register in `root`.
     ///
     /// # Errors
-    /// When its folders cannot be made.
+    /// If its folders cannot be made.
     pub fn open(root: &Path) -> Result<Self, RegisterError> {
         for name in ["tokens", "names", "revoked"] {
             let folder = root.join(name);
@@ -130,17 +130,17 @@ impl Register {
         Ok(Self { root: root.to_owned() })
     }
 
-    /// Makes a token. The secret is in the returned text and nowhere else.
+    /// Creates a token. Its secret is in the returned text and nowhere else.
     ///
     /// # Errors
-    /// When it cannot be kept.
+    /// If the token cannot be saved.
     pub fn create(&self, pin: Pin, role: Role, life: Duration, uses: Uses) -> Result<JoinToken, RegisterError> {
         let (mut id, mut secret) = ([0; 8], [0; 32]);
         let random = SystemRandom::new();
         random.fill(&mut id).and_then(|()| random.fill(&mut secret)).map_err(|_| RegisterError::Io {
-            action: "draw randomness for",
+            action: "draw random numbers for",
             path: self.root.clone(),
-            cause: io::Error::other("the system has none"),
+            cause: io::Error::other("the system provides none"),
         })?;
         let (id, secret) = (hex(&id), hex(&secret));
         let not_after_ms = millis(SystemTime::now() + life);
@@ -150,10 +150,10 @@ impl Register {
         Ok(JoinToken { pin, credentials: format!("{id}.{secret}") })
     }
 
-    /// All tokens, whether they are good still or not.
+    /// Returns all tokens, valid or not.
     ///
     /// # Errors
-    /// When a file cannot be read.
+    /// If a file cannot be read.
     pub fn tokens(&self) -> Result<Vec<TokenRecord>, RegisterError> {
         let folder = self.root.join("tokens");
         let mut records = Vec::new();
@@ -167,10 +167,10 @@ impl Register {
         Ok(records)
     }
 
-    /// Forgets a token: nobody can join with it any more. Who has joined stays.
+    /// Removes a token: no program can join with it any more. Identities that have joined stay valid.
     ///
     /// # Errors
-    /// When there is none.
+    /// If there is no such token.
     pub fn revoke_token(&self, id: &str) -> Result<(), RegisterError> {
         let _lock = self.lock()?;
         let unknown = || RegisterError::NoSuchToken(id.to_owned());
@@ -185,11 +185,11 @@ impl Register {
         }
     }
 
-    /// Shuts an identity out: its certificates of up to now are refused from this moment on, and the name is free
-    /// for another to join with.
+    /// Revokes an identity: its present certificates are refused from now on, and its name is free for another program
+    /// to join with.
     ///
     /// # Errors
-    /// When it is not a name, or cannot be kept.
+    /// If the name is not valid, or if the revocation cannot be saved.
     pub fn revoke_name(&self, role: Role, name: &str, now: SystemTime) -> Result<(), RegisterError> {
         let _lock = self.lock()?;
         let taken = self.name_file(role, name)?;
@@ -203,10 +203,10 @@ impl Register {
         }
     }
 
-    /// Whether an identity was shut out after its certificate was made.
+    /// Returns whether an identity was revoked after its certificate was issued.
     ///
     /// # Errors
-    /// When the register cannot be read: then nobody is let in.
+    /// If the register cannot be read; the caller must then refuse the peer.
     pub fn is_revoked(&self, identity: &Identity) -> Result<bool, RegisterError> {
         if !is_valid_name(&identity.name) {
             return Ok(true);
@@ -214,17 +214,17 @@ impl Register {
         self.is_shut_out(identity.role, &identity.name, identity.since)
     }
 
-    /// Whether a certificate of `since` is older than the last revocation. Certificates count in whole seconds, rounded
-    /// down: one that was made in the second of the revocation counts as made before it.
+    /// Returns whether a certificate issued at `since` is older than the last revocation. Certificates count whole
+    /// seconds, rounded down: a certificate issued in the second of the revocation counts as issued before it.
     fn is_shut_out(&self, role: Role, name: &str, since: SystemTime) -> Result<bool, RegisterError> {
         let path = self.root.join("revoked").join(format!("{role}-{name}.json"));
         Ok(self.read::<Revocation>(&path)?.is_some_and(|revocation| millis(since) <= revocation.at_ms))
     }
 
-    /// Takes one use of a token for `name` and a key; returns the role that it gives.
+    /// Uses a token once, for `name` and a key; returns the role that it gives.
     ///
     /// # Errors
-    /// When the token is not good, or the name is another key's.
+    /// If the token is not valid, or if another key holds the name.
     pub fn redeem(
         &self,
         credentials: &str,
@@ -261,10 +261,10 @@ impl Register {
         Ok(token.role)
     }
 
-    /// Notes the next key of an identity that renews.
+    /// Saves the next key of an identity that renews its certificate.
     ///
     /// # Errors
-    /// When it cannot be kept.
+    /// If it cannot be saved.
     pub fn renew(
         &self,
         identity: &Identity,
@@ -311,7 +311,7 @@ impl Register {
         Ok(self.root.join("names").join(format!("{role}-{name}.json")))
     }
 
-    /// One writer at a time, over all processes. Released when the file is closed.
+    /// Locks the register for one writer among all processes. Closing the file releases the lock.
     fn lock(&self) -> Result<File, RegisterError> {
         let path = self.root.join("lock");
         let file =
@@ -356,7 +356,7 @@ enum Claim {
     Next,
 }
 
-/// The secret has 256 random bits: a fast hash keeps it as well as a slow one.
+/// Hashes a secret of 256 random bits: a fast hash is as safe for it as a slow one.
 fn hash(secret: &str) -> String {
     hex(ring::digest::digest(&ring::digest::SHA256, secret.as_bytes()).as_ref())
 }

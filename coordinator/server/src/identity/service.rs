@@ -1,4 +1,4 @@
-//! The service that certifies.
+//! The gRPC service that issues certificates.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,10 +11,10 @@ use tonic::{Request, Response, Status};
 use super::authority::Issued;
 use super::{Authority, AuthorityError, Peer, Register, RegisterError};
 
-/// Largest request to certify.
+/// Size of the largest certificate request.
 const MAX_CSR: usize = 8 << 10;
 
-/// See the module. Without an authority (on a server without TLS) it refuses in words.
+/// See the module. If there is no authority (on a server without TLS), it refuses with a reason.
 #[derive(Clone)]
 pub struct IdentityService {
     issuer: Option<(Arc<Authority>, Register)>,
@@ -22,18 +22,20 @@ pub struct IdentityService {
 }
 
 impl IdentityService {
-    /// The service of a server without TLS: nobody joins.
+    /// Returns the service of a server without TLS: no program can join.
     pub fn closed() -> Self {
         Self { issuer: None, life: Duration::ZERO }
     }
 
-    /// The service over this authority, whose certificates last for `life`.
+    /// Returns the service of this authority; its certificates last for `life`.
     pub fn new(authority: Arc<Authority>, register: Register, life: Duration) -> Self {
         Self { issuer: Some((authority, register)), life }
     }
 
     fn issuer(&self) -> Result<(Arc<Authority>, Register), Status> {
-        self.issuer.clone().ok_or_else(|| Status::failed_precondition("this coordinator serves without TLS"))
+        self.issuer.clone().ok_or_else(|| {
+            Status::failed_precondition("this coordinator serves without TLS, so there is nothing to join")
+        })
     }
 }
 
@@ -71,7 +73,7 @@ fn bounded(csr: Vec<u8>) -> Result<Vec<u8>, Status> {
     if csr.len() <= MAX_CSR {
         return Ok(csr);
     }
-    Err(Status::invalid_argument(format!("a certificate request has at most {MAX_CSR} bytes")))
+    Err(Status::invalid_argument(format!("a certificate request may have at most {MAX_CSR} bytes")))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Status> + Send + 'static) -> Result<T, Status> {
@@ -97,7 +99,7 @@ impl IdentityRpc for IdentityService {
     async fn renew(&self, request: Request<pb::RenewRequest>) -> Result<Response<pb::JoinReply>, Status> {
         let (authority, register) = self.issuer()?;
         let Some(Peer::Known(identity)) = request.extensions().get::<Peer>().cloned() else {
-            return Err(Status::unauthenticated("only a valid certificate is renewed"));
+            return Err(Status::unauthenticated("only a valid certificate can be renewed: join again with a token"));
         };
         let (csr, life) = (bounded(request.into_inner().csr)?, self.life);
         blocking(move || {

@@ -81,7 +81,7 @@ fn endpoint(url: &str) -> Endpoint {
     Endpoint::from_shared(url.to_owned()).expect("a URL").timeout(Duration::from_secs(20))
 }
 
-/// Calls a procedure with an empty message, and returns how the answer begins.
+/// Calls a procedure with an empty message, and returns the first answer.
 async fn call(channel: &Channel, rpc: &str) -> Result<(), Status> {
     let mut client = tonic::client::Grpc::new(channel.clone());
     client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
@@ -91,10 +91,10 @@ async fn call(channel: &Channel, rpc: &str) -> Result<(), Status> {
     client.server_streaming(Request::new(()), path, codec).await.map(drop)
 }
 
-/// Whether a call came through the gate. What the service then says of an empty message is its own business.
+/// Returns whether a call passed the gate. The service's answer to an empty message does not matter.
 fn passed(answer: &Result<(), Status>) -> bool {
     !answer.as_ref().is_err_and(|status| {
-        // A connection that is cut or not made has no answer: the status is the client's own, and has a cause.
+        // If a connection fails, there is no answer: the status is made by the client, and has a cause.
         let cut = std::error::Error::source(status).is_some();
         cut || matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
     })
@@ -188,7 +188,7 @@ async fn a_token_is_for_its_authority_its_uses_its_time_and_one_holder_of_a_name
     }
     // Another key in the same name.
     let many = cluster.token(Role::Worker, Uses::Unlimited);
-    assert!(refused(cluster.join(many.clone(), "gpu-1").await).contains("another's"));
+    assert!(refused(cluster.join(many.clone(), "gpu-1").await).contains("is in use"));
     assert!(refused(cluster.join(many.clone(), "../x").await).contains("name"));
     // A changed secret, an id that is a path, a token that has ended.
     let changed = JoinToken { credentials: format!("{}0", many.credentials), ..many.clone() };

@@ -1,5 +1,5 @@
-//! What is counted and measured, for Prometheus. Every label has a closed set of values: nothing that a caller
-//! chooses (a name, a path, a sweep) becomes one.
+//! The metrics of a coordinator, for Prometheus. Every label has a closed set of values: nothing that a caller chooses
+//! (a name, a path, a sweep) becomes a label.
 
 mod monitor;
 
@@ -18,10 +18,10 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub(crate) use monitor::serve as serve_monitor;
 
-/// Labels of a metric: names and values that are written in this program.
+/// Labels of a metric: their names and values are constants of this program.
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It began.
@@ -34,18 +34,18 @@ pub enum Outcome {
     Released,
 }
 
-/// Why a connection or a call was turned away.
+/// The reason why a connection or a call was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denial {
-    /// As many connections as are allowed are open.
+    /// The limit of connections is reached.
     Connections,
-    /// The TLS handshake failed: plain text, a stranger's certificate, one that has ended.
+    /// The TLS handshake failed: plain text, a foreign certificate, an expired one.
     Handshake,
-    /// No certificate where one is needed.
+    /// A certificate is needed and missing.
     Unauthenticated,
-    /// The role, the name or the lease is another's.
+    /// The role, the name or the lease is not the caller's.
     Forbidden,
-    /// More calls than one identity may make.
+    /// The identity makes too many calls.
     Rate,
 }
 
@@ -89,7 +89,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// Returns metrics that are all zero.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("pretext");
         let seconds = Family::<Labels<1>, Histogram>::new_with_constructor(|| {
@@ -123,25 +123,29 @@ impl Metrics {
             Unit::Seconds,
             metrics.seconds.clone(),
         );
-        registry.register("attempts", "Attempts by what became of them", metrics.attempts.clone());
+        registry.register("attempts", "Attempts by outcome", metrics.attempts.clone());
         registry.register("attempt_failures", "Failed attempts by code", metrics.failures.clone());
         registry.register("points", "Points of curves that were made durable", metrics.points.clone());
         registry.register("refused_batches", "Batches of points that were refused", metrics.refused_batches.clone());
         registry.register("uploaded_bytes", "Bytes of artifacts that workers sent", metrics.uploaded.clone());
-        registry.register("denials", "Connections and calls that were turned away", metrics.denials.clone());
+        registry.register("denials", "Connections and calls that were refused", metrics.denials.clone());
         registry.register("connections", "Open connections", metrics.connections.clone());
         registry.register("stages", "Stages by device class and state", metrics.stages.clone());
         registry.register("slots", "Slots of connected workers", metrics.slots.clone());
-        registry.register("workers", "Workers by whether they were heard of lately", metrics.workers.clone());
-        registry.register("open_sweeps", "Sweeps with cells whose outcome is open", metrics.open_sweeps.clone());
-        registry.register("leading", "1 where this coordinator leads, 0 where it stands by", metrics.leading.clone());
+        registry.register(
+            "workers",
+            "Workers by whether they were heard of within the lease time",
+            metrics.workers.clone(),
+        );
+        registry.register("open_sweeps", "Sweeps with cells that are not final", metrics.open_sweeps.clone());
+        registry.register("leading", "1 if this coordinator leads, 0 if it is a standby", metrics.leading.clone());
         registry.register(
             "certificate_end",
-            "Unix time at which a certificate of this coordinator ends",
+            "Unix time at which a certificate of this coordinator expires",
             metrics.certificates.clone(),
         );
         metrics.registry = registry;
-        // Seen before the first event, so that the first one is a rise from 0 and not the beginning of a series.
+        // Create all series now, so that the first event is a rise from 0 and not the start of a series.
         for outcome in ["granted", "succeeded", "failed", "released"] {
             metrics.attempts.get_or_create(&[("outcome", outcome)]).inc_by(0);
         }
@@ -152,13 +156,13 @@ impl Metrics {
         metrics
     }
 
-    /// A call was answered.
+    /// Counts an answered call.
     pub fn call(&self, rpc: &'static str, code: tonic::Code, took: Duration) {
         self.calls.get_or_create(&[("rpc", rpc), ("code", code_name(code))]).inc();
         self.seconds.get_or_create(&[("rpc", rpc)]).observe(took.as_secs_f64());
     }
 
-    /// Something became of an attempt.
+    /// Counts the outcome of an attempt.
     pub fn attempt(&self, outcome: Outcome) {
         let name = match outcome {
             Outcome::Granted => "granted",
@@ -172,42 +176,43 @@ impl Metrics {
         self.attempts.get_or_create(&[("outcome", name)]).inc();
     }
 
-    /// A batch of points is durable.
+    /// Counts the points of a durable batch.
     pub fn points(&self, points: usize) {
         self.points.inc_by(points as u64);
     }
 
-    /// A batch of points was refused.
+    /// Counts a refused batch of points.
     pub fn refused_batch(&self) {
         self.refused_batches.inc();
     }
 
-    /// A worker sent a piece of an artifact.
+    /// Counts the bytes of a piece of an artifact.
     pub fn uploaded(&self, bytes: u64) {
         self.uploaded.inc_by(bytes);
     }
 
-    /// Somebody was turned away.
+    /// Counts a refused connection or call.
     pub fn denied(&self, denial: Denial) {
         self.denials.get_or_create(&[("reason", denial.as_str())]).inc();
     }
 
-    /// A connection was opened.
+    /// Counts an opened connection.
     pub fn connection_opened(&self) {
         self.connections.inc();
     }
 
-    /// A connection was closed.
+    /// Counts a closed connection.
     pub fn connection_closed(&self) {
         self.connections.dec();
     }
 
-    /// A certificate of this coordinator ends at this Unix time.
+    /// Sets the Unix time at which a certificate of this coordinator expires.
     pub fn certificate(&self, which: &'static str, end: i64) {
         self.certificates.get_or_create(&[("certificate", which)]).set(end);
     }
 
-    /// This coordinator leads, and has so much to do. One that stands by knows nothing of that, and says nothing.
+    /// Sets the metrics of the leader: that it leads, and its backlog. A standby has no backlog, and does not call
+    /// this.
     pub fn leads(&self, backlog: &Backlog) {
         self.leading.set(1);
         for class in [NumericClass::Cpu, NumericClass::Gpu] {
@@ -229,11 +234,11 @@ impl Metrics {
         self.open_sweeps.set(backlog.open_sweeps as i64);
     }
 
-    /// The text that a scrape gets.
+    /// Returns the text for a scrape.
     pub fn text(&self) -> String {
         let mut text = String::new();
         if encode(&mut text, &self.registry).is_err() {
-            // Writing to a string cannot fail; if it did, an empty page is what a scraper reports best.
+            // Writing to a string cannot fail; if it did, an empty page would be the best report.
             text.clear();
         }
         text

@@ -1,5 +1,6 @@
-//! The monitoring port: health checks and metrics in plain text, and nothing else. It is a port of its own because
-//! neither a kubelet's probe nor most scrapers have a certificate, and because it must change nothing.
+//! The monitoring port: health checks and metrics in plain text, and nothing else. It is a separate port for two
+//! reasons: a kubelet's probe and most scrapers have no certificate, and monitoring must not be able to change
+//! anything.
 
 use std::sync::Arc;
 
@@ -14,11 +15,11 @@ use tokio::task::JoinSet;
 use super::Metrics;
 use crate::turn::Turn;
 
-/// The media type of the text.
+/// The media type of the metrics.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Serves as long as `beside` is there: `GET /metrics`; `GET /ready`, which is 200 where this coordinator leads and 503
-/// where it stands by; and gRPC health checks.
+/// Serves as long as `beside` runs: `GET /metrics`; `GET /ready`, which is 200 if this coordinator leads and 503 if it
+/// is a standby; and gRPC health checks.
 pub(crate) fn serve(listener: TcpListener, turn: Turn, metrics: Arc<Metrics>, beside: &mut JoinSet<()>) {
     let (scraped, asked) = (turn.clone(), turn.clone());
     let pages: Router = Router::new()
@@ -27,7 +28,7 @@ pub(crate) fn serve(listener: TcpListener, turn: Turn, metrics: Arc<Metrics>, be
     let app = pages.merge(turn.health().into_axum_router());
     beside.spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
-            tracing::error!(%error, "the monitoring port is gone");
+            tracing::error!(%error, "the monitoring port has failed");
         }
     });
 }

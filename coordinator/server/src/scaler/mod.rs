@@ -1,4 +1,4 @@
-//! The autoscaler's interface (KEDA's `externalscaler.ExternalScaler`): how many slots of a device class are
+//! The autoscaler's interface (KEDA's `externalscaler.ExternalScaler`): reports how many slots of a device class are
 //! wanted. It reads the backlog and changes nothing.
 
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 
 use crate::core::Core;
 
-/// Shortest time between two looks of a stream.
+/// Shortest time between two values of a stream.
 const PACE: Duration = Duration::from_millis(200);
 
 /// See the module.
@@ -23,7 +23,7 @@ pub struct ScalerService {
 }
 
 impl ScalerService {
-    /// The service over this core.
+    /// Returns the service of this core.
     pub fn new(core: Core) -> Self {
         Self { core }
     }

@@ -1,4 +1,4 @@
-//! Power is lost at any moment of a recorded run: the store opens, and has what was acknowledged.
+//! Tests power loss at every moment of a recorded run: the store opens, and has all acknowledged commits.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use pretext_shared::point::{Metric, Part, Point};
 use super::super::Store;
 use super::*;
 
-/// Everything that can be read of a store.
+/// Everything that can be read from a store.
 #[derive(Debug, Clone, PartialEq)]
 struct Content {
     snapshot: Snapshot,
@@ -35,7 +35,8 @@ fn read_all(store: &RedbStore) -> Result<Content, StoreError> {
     Ok(Content { plans: store.plans(&ids)?, points, grants, snapshot })
 }
 
-/// A sweep that is submitted, trained with points and checkpoints, ended, and cancelled; each group is one commit.
+/// Returns the changes of a sweep that is submitted, trained with points and checkpoints, finished, and cancelled; each
+/// group is one commit.
 fn run() -> Vec<Vec<Change>> {
     let submitted = submission(SWEEP, 1);
     let (sweep, ids) = (submitted.sweep.id.clone(), submitted.stages.iter().map(|(id, _)| *id).collect::<Vec<_>>());
@@ -85,11 +86,11 @@ fn run() -> Vec<Vec<Change>> {
 fn power_may_be_lost_at_any_moment() {
     let disk = Disk::with(Vec::new());
     let mut store = open(disk.clone()).expect("opens");
-    // What the store had after each commit, with the operation by which it was acknowledged.
+    // The store's content after each commit, with the operation that acknowledged it.
     let mut seen = vec![(disk.recorded(), read_all(&store).expect("readable"))];
     for (place, group) in run().into_iter().enumerate() {
         if place == 10 {
-            // In good order, and opened again.
+            // Closed in order, and opened again.
             drop(store);
             store = open(disk.clone()).expect("opens");
         }

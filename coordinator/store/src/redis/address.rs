@@ -1,8 +1,8 @@
-//! Where the server is: `redis://`, `rediss://` (TLS), or sentinels that know it,
+//! The address of the server: `redis://`, `rediss://` (TLS), or sentinels that know the server,
 //! `redis+sentinel://[USER:PASSWORD@]HOST:PORT[,HOST:PORT…]/SERVICE[/DB]` (`rediss+sentinel://`).
 //!
-//! `?namespace=NAME` sets several stores apart on one server. What is secret is never shown: neither
-//! `Display` nor `Debug` of an address has the password in it.
+//! `?namespace=NAME` separates several stores on one server. Secrets are never shown: neither `Display` nor `Debug` of
+//! an address contains the password.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,14 +19,14 @@ pub struct StoreAddress {
     namespace: String,
 }
 
-/// How the server is found.
+/// How to find the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
-    /// It is there.
+    /// The address is the server's.
     Direct(HostPort),
-    /// One of these knows the primary of `service`.
+    /// One of these sentinels knows the primary of `service`.
     Sentinels {
-        /// Asked in turn.
+        /// The sentinels, asked in this order.
         sentinels: Vec<HostPort>,
         /// The name of the primary.
         service: String,
@@ -50,18 +50,18 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// Not an address of a store. The text is not repeated: it may have a password in it.
+/// The error for a text that is not the address of a store. It does not repeat the text, which may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the address of the store cannot be read: {0}")]
 pub struct InvalidAddress(String);
 
 impl StoreAddress {
-    /// The name that sets this store apart from others on the server.
+    /// Returns the name that separates this store from others on the server.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// The same with another password, for example from a file.
+    /// Returns the same address with another password, for example from a file.
     pub fn with_password(mut self, password: &str) -> Self {
         self.access = self.access.set_password(password);
         self
@@ -71,19 +71,19 @@ impl StoreAddress {
         &self.route
     }
 
-    /// How to connect to the server at `at`.
+    /// Returns how to connect to the server at `at`.
     pub(super) fn server(&self, at: &HostPort) -> Result<ConnectionInfo, InvalidAddress> {
         Ok(self.bare(at)?.set_redis_settings(self.access.clone()))
     }
 
-    /// How to connect to the sentinel at `at`: without the credentials of the server.
+    /// Returns how to connect to the sentinel at `at`, without the credentials of the server.
     pub(super) fn bare(&self, at: &HostPort) -> Result<ConnectionInfo, InvalidAddress> {
         let scheme = if self.encrypted { "rediss" } else { "redis" };
         parsed(&format!("{scheme}://{at}"))
     }
 }
 
-/// By way of the client's own parser. Its errors name no part of what they are about.
+/// Parses with the client's own parser. Its errors do not repeat any part of the text.
 fn parsed(url: &str) -> Result<ConnectionInfo, InvalidAddress> {
     url.into_connection_info().map_err(|error| InvalidAddress(error.to_string()))
 }
@@ -94,17 +94,19 @@ impl FromStr for StoreAddress {
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
         let invalid = |message: &str| InvalidAddress(message.to_owned());
         let (scheme, rest) = text.split_once("://").ok_or_else(|| {
-            invalid("write redis://HOST:PORT, rediss://HOST:PORT or redis+sentinel://HOST:PORT,…/SERVICE")
+            invalid("give redis://HOST:PORT, rediss://HOST:PORT or redis+sentinel://HOST:PORT,…/SERVICE")
         })?;
         let (encrypted, sentinel) = match scheme {
             "redis" => (false, false),
             "rediss" => (true, false),
             "redis+sentinel" => (false, true),
             "rediss+sentinel" => (true, true),
-            _ => return Err(invalid("it begins with redis://, rediss://, redis+sentinel:// or rediss+sentinel://")),
+            _ => {
+                return Err(invalid("it must begin with redis://, rediss://, redis+sentinel:// or rediss+sentinel://"));
+            }
         };
         if rest.contains('#') {
-            return Err(invalid("`#` has no meaning here; in a password write it as %23"));
+            return Err(invalid("`#` is not allowed; write it as %23 in a password"));
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -118,12 +120,12 @@ impl FromStr for StoreAddress {
                 let default = if sentinel { 26379 } else { 6379 };
                 let info = parsed(&format!("redis://{host}"))?;
                 match info.addr() {
-                    // The client's own default port is that of a server.
+                    // The client's default port is that of a server, not that of a sentinel.
                     redis::ConnectionAddr::Tcp(name, 6379) if !host.ends_with(":6379") => {
                         Ok(HostPort { host: name.clone(), port: default })
                     }
                     redis::ConnectionAddr::Tcp(name, port) => Ok(HostPort { host: name.clone(), port: *port }),
-                    _ => Err(invalid("a host and a port are expected")),
+                    _ => Err(invalid("give a host and a port")),
                 }
             })
             .collect::<Result<_, InvalidAddress>>()?;
@@ -134,13 +136,11 @@ impl FromStr for StoreAddress {
         };
         let route = match (sentinel, hosts.as_slice()) {
             (true, _) if service.is_empty() => {
-                return Err(invalid(
-                    "after the sentinels comes the name of the service: redis+sentinel://HOST/SERVICE",
-                ));
+                return Err(invalid("give the name of the service after the sentinels: redis+sentinel://HOST/SERVICE"));
             }
             (true, _) => Route::Sentinels { sentinels: hosts, service: service.to_owned() },
             (false, [one]) => Route::Direct(one.clone()),
-            (false, _) => return Err(invalid("redis:// has one host; several are for redis+sentinel://")),
+            (false, _) => return Err(invalid("redis:// takes one host; use redis+sentinel:// for several")),
         };
         let access = parsed(&format!("redis://{user}localhost/{database}"))?.redis_settings().clone();
         let mut namespace = "pretext".to_owned();
@@ -148,7 +148,7 @@ impl FromStr for StoreAddress {
             match pair.split_once('=') {
                 Some(("namespace", name)) if is_valid_name(name) => namespace = name.to_owned(),
                 Some(("namespace", _)) => {
-                    return Err(invalid("a namespace has letters, digits, `.`, `_` and `-`, at most 64"));
+                    return Err(invalid("use at most 64 letters, digits, `.`, `_` and `-` in a namespace"));
                 }
                 _ => return Err(invalid("the only parameter is ?namespace=NAME")),
             }

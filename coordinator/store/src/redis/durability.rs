@@ -1,4 +1,5 @@
-//! What a server can and cannot promise, in words: asked once, before anything is written.
+//! Finds out what a server guarantees, and says it in readable sentences. The server is asked once, before anything is
+//! written.
 
 use std::collections::HashMap;
 
@@ -7,22 +8,22 @@ use serde::Serialize;
 
 use super::link::Trouble;
 
-/// The oldest server whose scripts can refuse before they begin.
+/// The oldest supported version: its scripts can refuse before they begin.
 const OLDEST: (u32, u32) = (7, 0);
 
-/// What survives what.
+/// What acknowledged data survive: the end of the process, or power loss too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
-    /// What was acknowledged survives power loss.
+    /// They survive power loss.
     EveryCommit,
-    /// The last second or two may be lost with the power; nothing with the process alone.
+    /// They survive the end of the process; power loss may take the last second or two.
     EverySecond,
-    /// Minutes may be lost.
+    /// Minutes of work may be lost.
     Snapshots,
-    /// Everything is lost when the server ends.
+    /// All is lost when the server process ends.
     Nothing,
-    /// The server does not say.
+    /// The server does not tell.
     Unknown,
 }
 
@@ -31,18 +32,18 @@ pub enum Level {
 pub struct Durability {
     /// The server's version.
     pub version: String,
-    /// What survives what.
+    /// What acknowledged data survive.
     pub level: Level,
-    /// The same for people, with what follows from replicas and eviction.
+    /// The guarantees as sentences for people, with the effects of replicas and eviction.
     pub sentences: Vec<String>,
 }
 
-/// What the server said about itself.
+/// The server's answers about itself.
 #[derive(Debug, Default)]
 struct Facts {
     info: HashMap<String, String>,
     config: HashMap<String, String>,
-    /// Why its configuration cannot be read.
+    /// The reason why its configuration cannot be read.
     closed: Option<String>,
 }
 
@@ -53,7 +54,7 @@ impl Facts {
         let info = info.lines().filter_map(pair).collect();
         let mut command = redis::cmd("CONFIG");
         command.arg("GET").arg(&["appendonly", "appendfsync", "maxmemory-policy", "save", "min-replicas-to-write"][..]);
-        // Managed services and strict ACLs forbid it, each in its own way.
+        // Managed services and strict ACLs forbid this command, each in its own way.
         let (config, closed) = match command.query(connection) {
             Ok(config) => (config, None),
             Err(error) if error.is_io_error() => return Err(error.into()),
@@ -72,7 +73,7 @@ impl Facts {
 }
 
 impl Durability {
-    /// Asks the server, and refuses one on which a store would lose what it should keep.
+    /// Asks the server, and refuses one that could lose job state.
     pub(super) fn check(connection: &mut Connection) -> Result<Self, Trouble> {
         judge(&Facts::ask(connection)?).map_err(Trouble::last)
     }
@@ -83,35 +84,34 @@ fn judge(facts: &Facts) -> Result<Durability, String> {
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
     if found < OLDEST {
-        return Err(format!("it is Redis {version}, and a store needs {}.{} or newer", OLDEST.0, OLDEST.1));
+        return Err(format!("it is Redis {version}, but a store needs {}.{} or newer", OLDEST.0, OLDEST.1));
     }
     let policy = facts.config("maxmemory-policy").unwrap_or(facts.info("maxmemory_policy"));
     if !policy.is_empty() && policy != "noeviction" {
         return Err(format!(
-            "its maxmemory-policy is {policy}, so it would throw job state away when memory is short: \
+            "its maxmemory-policy is {policy}, so it would delete job state when its memory is full: \
              set `maxmemory-policy noeviction`"
         ));
     }
     let (level, promise) = promise(facts);
     let mut sentences = vec![promise.to_owned()];
     if let Some(cause) = &facts.closed {
-        sentences
-            .push(format!("its configuration cannot be read ({cause}), so what it promises is taken from INFO alone"));
+        sentences.push(format!("its configuration cannot be read ({cause}), so these statements come from INFO alone"));
     }
     if policy.is_empty() {
-        sentences.push("its eviction policy cannot be read: make sure that it is noeviction".to_owned());
+        sentences.push("its eviction policy cannot be read: make sure that the policy is noeviction".to_owned());
     }
     let replicas: u32 = facts.info("connected_slaves").parse().unwrap_or(0);
     if replicas > 0 {
         let least = facts.config("min-replicas-to-write").and_then(|least| least.parse::<u32>().ok()).unwrap_or(0);
         sentences.push(format!(
-            "{replicas} replicas follow it asynchronously: a fail-over may go back to a state without the last \
-             commits, which is noticed and not repaired; --store-replicas N makes a commit wait for N of them"
+            "it has {replicas} asynchronous replicas: a fail-over may go back to a state without the last \
+             commits, which is detected, but not repaired; with --store-replicas N a commit waits for N of them"
         ));
         if least == 0 {
             sentences.push(
-                "min-replicas-to-write is 0: cut off from its replicas it goes on taking commits that a fail-over \
-                 throws away"
+                "min-replicas-to-write is 0: while it is cut off from its replicas, it accepts commits that a fail-over \
+                 loses"
                     .to_owned(),
             );
         }
@@ -126,21 +126,21 @@ fn promise(facts: &Facts) -> (Level, &'static str) {
     };
     match (append, facts.config("appendfsync"), facts.config("save")) {
         (Some(true), Some("always"), _) => {
-            (Level::EveryCommit, "what is acknowledged is on its disk (appendfsync always): it survives power loss")
+            (Level::EveryCommit, "acknowledged data are on its disk (appendfsync always): they survive power loss")
         }
         (Some(true), Some("everysec"), _) => (
             Level::EverySecond,
-            "what is acknowledged survives the end of its process, but power loss may take the last second or two \
-             (appendfsync everysec): set `appendfsync always` to keep all",
+            "acknowledged data survive the end of its process, but power loss may take the last second or two \
+             (appendfsync everysec): set `appendfsync always` to keep all data",
         ),
         (Some(true), Some(_), _) => (
             Level::Snapshots,
-            "what is acknowledged survives the end of its process, but power loss may take half a minute or more \
-             (appendfsync no): set `appendfsync always` to keep all",
+            "acknowledged data survive the end of its process, but power loss may take half a minute or more \
+             (appendfsync no): set `appendfsync always` to keep all data",
         ),
         (Some(true), None, _) => (
             Level::Unknown,
-            "it appends to a file, but does not say how often it syncs it: make sure that it is `appendfsync always`",
+            "it appends to a file, but does not tell how often it syncs the file: make sure that `appendfsync always` is set",
         ),
         (Some(false), _, Some("")) => (
             Level::Nothing,
@@ -152,7 +152,7 @@ fn promise(facts: &Facts) -> (Level, &'static str) {
             "it writes snapshots only: minutes of acknowledged work are lost when its process is killed; set \
              `appendonly yes` and `appendfsync always`",
         ),
-        (None, ..) => (Level::Unknown, "it does not say what it writes to disk: nothing can be promised"),
+        (None, ..) => (Level::Unknown, "it does not tell what it writes to disk: nothing is guaranteed"),
     }
 }
 

@@ -1,5 +1,5 @@
-//! The layout of keys. All are under one hash tag, so that on a cluster they are on one node and one script
-//! may touch any of them.
+//! The layout of keys. All have one hash tag, so that in a cluster they are on one node, and one script may use any of
+//! them.
 //!
 //! | key `{NAMESPACE}:…` | type | content |
 //! |---|---|---|
@@ -7,8 +7,8 @@
 //! | `leader` | string, expires | holder of the lead |
 //! | `sweeps`, `marks` | hash | by sweep id: JSON |
 //! | `stages`, `progress` | hash | by the stage's 32 bytes: JSON |
-//! | `outlines` | hash | by the stage's 32 bytes: what of a plan decides, derived from `stages` |
-//! | `data` | hash | by the 32 bytes of a data set's fingerprint: JSON, `null` for one that is kept no longer |
+//! | `outlines` | hash | by the stage's 32 bytes: the part of a plan that the scheduler needs, derived from `stages` |
+//! | `data` | hash | by the 32 bytes of a data set's fingerprint: JSON, `null` for a removed data set |
 //! | `fences` | hash | by the stage's 32 bytes: the highest fence, decimal |
 //! | `points:STAGE` | hash | by fence and sequence (big-endian): a batch of points, JSON |
 //! | `grants:STAGE` | hash | by fence (big-endian): JSON |

@@ -1,5 +1,5 @@
-//! Connections to the server: found, made, and made again. What may pass is tried again with back-off
-//! within a budget; what will not pass, or has not passed by then, is said in words.
+//! Connections to the server: finds it, connects, and reconnects. Transient failures are retried with back-off within a
+//! time limit. Permanent failures, and failures at the time limit, are reported in a readable message.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -9,14 +9,14 @@ use redis::{Connection, ErrorKind, RedisError, ServerError};
 use super::address::{HostPort, Route, StoreAddress};
 use crate::StoreError;
 
-/// How long to wait, and how often to try.
+/// Time limits.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// For a connection.
     pub connect: Duration,
     /// For the reply to a command.
     pub response: Duration,
-    /// For the same thing tried again and again, before the coordinator gives up.
+    /// For all retries of one operation, before the coordinator gives up.
     pub budget: Duration,
 }
 
@@ -26,24 +26,24 @@ impl Default for Patience {
     }
 }
 
-/// Between two tries, at first and at most.
+/// Pause between two attempts: the first and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
 
-/// Why a try did not succeed.
+/// The reason why an attempt failed.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// It may pass.
+    /// The failure is transient.
     Passing {
-        /// In words.
+        /// A readable message.
         cause: String,
-        /// The connection is of no more use.
+        /// Whether the connection is broken.
         reconnect: bool,
     },
-    /// A node of a cluster says that another one has the keys.
+    /// A node of a cluster answers that another node has the keys.
     Moved(HostPort),
-    /// The user or the password is refused.
+    /// The server refuses the user or the password.
     Access(String),
-    /// It will not.
+    /// The failure is permanent.
     Last(String),
 }
 
@@ -52,7 +52,7 @@ impl Trouble {
         Trouble::Last(cause)
     }
 
-    /// It may pass on the same connection.
+    /// Returns a transient failure that leaves the connection usable.
     pub(super) fn passing_still(cause: String) -> Self {
         Trouble::Passing { cause, reconnect: false }
     }
@@ -74,7 +74,7 @@ impl From<RedisError> for Trouble {
         if error.kind() == ErrorKind::AuthenticationFailed {
             return refused_access(&error);
         }
-        // Of a transaction the first command that was refused says why.
+        // In a transaction, the first refused command has the reason.
         let answers = error.clone().into_server_errors();
         if let Some((_, answer)) = answers.as_ref().and_then(|answers| answers.first()) {
             return answer.into();
@@ -82,7 +82,7 @@ impl From<RedisError> for Trouble {
         match error.kind() {
             ErrorKind::Io if error.is_timeout() => Trouble::passing("it did not answer in time"),
             ErrorKind::Io => Trouble::passing(format!("the connection failed: {error}")),
-            ErrorKind::Parse => Trouble::passing(format!("what it answered is not Redis protocol: {error}")),
+            ErrorKind::Parse => Trouble::passing(format!("its answer is not Redis protocol: {error}")),
             _ => Trouble::Last(error.to_string()),
         }
     }
@@ -95,22 +95,26 @@ impl From<&ServerError> for Trouble {
         match error.code() {
             "MOVED" => match moved_to(detail) {
                 Some(to) => Trouble::Moved(to),
-                None => Trouble::Last(format!("it says where the keys are, and that cannot be read: {detail}")),
+                None => Trouble::Last(format!("it names the node of the keys in a form that cannot be read: {detail}")),
             },
             "ASK" | "TRYAGAIN" | "CLUSTERDOWN" => Trouble::passing(format!("the cluster is not ready: {detail}")),
             "LOADING" => still("it is loading its data"),
             "READONLY" => Trouble::passing("it is a read-only replica: no fail-over has made it the primary"),
             "MASTERDOWN" => Trouble::passing("it is a replica that has lost its primary"),
             "UNBLOCKED" => Trouble::passing("its role changed"),
-            "OOM" => still("it has no memory left (maxmemory is reached): give it more, or remove what else is in it"),
-            "MISCONF" => still(&format!("it cannot write to its disk and takes no more: {detail}")),
-            "NOREPLICAS" => still("too few of its replicas are there (min-replicas-to-write), so it takes no more"),
-            "BUSY" => still("a script of someone else keeps it busy"),
-            "NOAUTH" | "WRONGPASS" => refused_access(error),
-            "NOPERM" => {
-                Trouble::Last(format!("its user may not do what a store needs: {detail} (docs/store.md has the rules)"))
+            "OOM" => {
+                still("it has no memory left (maxmemory is reached): give it more memory, or remove other data from it")
             }
-            _ => Trouble::Last(format!("it says: {error}")),
+            "MISCONF" => still(&format!("it cannot write to its disk and refuses writes: {detail}")),
+            "NOREPLICAS" => {
+                still("too few of its replicas are connected (min-replicas-to-write), so it refuses writes")
+            }
+            "BUSY" => still("a script of another program keeps it busy"),
+            "NOAUTH" | "WRONGPASS" => refused_access(error),
+            "NOPERM" => Trouble::Last(format!(
+                "its user may not do what a store needs: {detail} (docs/store.md lists the ACL rules)"
+            )),
+            _ => Trouble::Last(format!("it answers: {error}")),
         }
     }
 }
@@ -121,14 +125,14 @@ fn refused_access(error: &dyn std::fmt::Display) -> Trouble {
     ))
 }
 
-/// The node in the detail of `MOVED`: slot, then host and port.
+/// Returns the node in the detail of `MOVED`: slot, then host and port.
 fn moved_to(detail: &str) -> Option<HostPort> {
     let (host, port) = detail.split_ascii_whitespace().nth(1)?.rsplit_once(':')?;
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     Some(HostPort { host, port: port.parse().ok()? })
 }
 
-/// The way to the server.
+/// A connection to the server, with what is needed to renew it.
 pub(super) struct Link {
     address: StoreAddress,
     patience: Patience,
@@ -140,8 +144,8 @@ impl Link {
         Self { address, patience, password_file }
     }
 
-    /// Tries `operation` until it succeeds, says that it never will, or the budget is spent. The connection
-    /// in `slot` is used, replaced where it broke, and left there.
+    /// Tries `operation` until it succeeds, fails permanently, or the time limit is exceeded. Uses the connection in
+    /// `slot`; replaces it if it is broken.
     pub(super) fn persist<T>(
         &self,
         slot: &mut Option<Connection>,
@@ -174,7 +178,7 @@ impl Link {
                 },
                 Err(trouble) => trouble,
             };
-            // A file may be about to get the password that the server has already.
+            // The file may be about to get the new password that the server has already.
             let refused = matches!(trouble, Trouble::Access(_)) && self.password_file.is_none();
             if refused || matches!(trouble, Trouble::Last(_)) {
                 let cause = trouble.cause();
@@ -191,7 +195,7 @@ impl Link {
                 cause => {
                     if !told {
                         let seconds = self.patience.budget.as_secs();
-                        tracing::warn!(store = %self.address, %cause, seconds, "the store fails; trying again for so long");
+                        tracing::warn!(store = %self.address, %cause, seconds, "the store fails; retrying until the time limit");
                         told = true;
                     }
                     std::thread::sleep(pause);
@@ -201,7 +205,7 @@ impl Link {
         }
     }
 
-    /// One try to connect to the server that is the primary now, or to the node that was named.
+    /// Tries once to connect to the present primary, or to the named node.
     fn connect(&self, redirect: Option<HostPort>) -> Result<Connection, Trouble> {
         let at = match (redirect, self.address.route()) {
             (Some(at), _) => at,
@@ -219,7 +223,7 @@ impl Link {
         Ok(connection)
     }
 
-    /// The address with the password of the file, if there is one.
+    /// Returns the address with the password of the file, if there is a file.
     fn address(&self) -> Result<StoreAddress, Trouble> {
         let Some(file) = &self.password_file else { return Ok(self.address.clone()) };
         let password = std::fs::read_to_string(file)
@@ -231,7 +235,7 @@ impl Link {
         let info = info.map_err(|error| Trouble::Last(error.to_string()))?;
         let client = redis::Client::open(info)?;
         let connection = client.get_connection_with_timeout(self.patience.connect)?;
-        // Set here: without it a blocking connection waits for ever, and an asynchronous one 500 ms.
+        // Set here: by default a blocking connection waits without limit, and an asynchronous one 500 ms.
         connection.set_read_timeout(Some(self.patience.response))?;
         connection.set_write_timeout(Some(self.patience.response))?;
         Ok(connection)

@@ -1,9 +1,9 @@
-//! The home on a Redis server (7.0 or newer). A commit is one script: it checks the leader's term, the
-//! sequence and the stages' fences, then writes. A commit too large for one script is put aside in pieces
-//! and published by one small script; until its pieces are folded into the tables, readers lay them over.
+//! The store on a Redis server (7.0 or newer). A commit is one script: it checks the leader's term, the sequence and
+//! the stages' fences, then writes. A commit that is too large for one script is first stored in pieces, then published
+//! by one small script. Until its pieces are folded into the tables, readers combine both.
 //!
-//! Only the leader writes. The lead is a lease that commits and signs of life renew; taking it raises the
-//! term, and every script compares the term, so a leader that was paused and comes back cannot write.
+//! Only the leader writes. The lead is a lease that commits and signs of life renew. Taking the lead raises the term,
+//! and every script compares the term, so a leader that was paused and comes back cannot write.
 
 mod address;
 mod durability;
@@ -36,28 +36,28 @@ use super::{Store, StoreError, outline};
 
 /// Raised when the meaning of a stored record changes.
 const FORMAT: u64 = 1;
-/// Plans in one answer: a kilobyte each.
+/// Number of plans in one answer: each has about a kilobyte.
 const PLANS_AT_A_TIME: usize = 1_000;
 
 /// How to use a server.
 #[derive(Debug, Clone)]
 pub struct RedisOptions {
-    /// Where it is.
+    /// The address of the server.
     pub address: StoreAddress,
-    /// What this coordinator is called by those that stand by.
+    /// The name of this coordinator for standbys.
     pub name: String,
-    /// The lead ends this long after its last renewal.
+    /// Duration of the lead after its last renewal.
     pub lease: Duration,
-    /// Time-outs and retries.
+    /// Time limits of connections and retries.
     pub patience: Patience,
-    /// Replicas that must have a commit before it is acknowledged.
+    /// Number of replicas that must have a commit before it is acknowledged.
     pub replicas: u32,
-    /// A file with the password, read at every connection: it may be another one by then.
+    /// A file with the password. It is read for every connection, because the password may change.
     pub password_file: Option<PathBuf>,
 }
 
 impl RedisOptions {
-    /// The usual ones.
+    /// Returns options with the defaults.
     pub fn new(address: StoreAddress) -> Self {
         let name = "unnamed".to_owned();
         let (lease, patience) = (Duration::from_secs(10), Patience::default());
@@ -65,34 +65,34 @@ impl RedisOptions {
     }
 }
 
-/// A server that was found good, and on which this process does not lead.
+/// A checked server, on which this process does not lead.
 pub struct RedisHome {
     link: Link,
     keys: Keys,
     scripts: Scripts,
     options: RedisOptions,
     durability: Durability,
-    /// Identifies this process among all that ever led.
+    /// Identifies this process among all that have ever led.
     holder: Uuid,
 }
 
-/// Who leads.
+/// The outcome of an attempt to lead.
 pub enum Lead {
-    /// This process.
+    /// This process leads.
     Leads(Box<RedisStore>),
-    /// Another one, whose lease lasts so long unless it is renewed.
+    /// Another coordinator leads; its lease lasts for `left` unless it is renewed.
     Held {
         /// Its name.
         by: String,
-        /// What is left of its lease.
+        /// The rest of its lease.
         left: Duration,
     },
 }
 
-/// The store on a server on which this process took the lead.
+/// The store on a server on which this process leads.
 pub struct RedisStore {
     home: Arc<RedisHome>,
-    /// Drawn when the store was made: a store that was emptied and made anew is another one.
+    /// Drawn when the store was created: a store that was emptied and created again is another one.
     store: String,
     term: u64,
     writer: Mutex<Writer>,
@@ -101,14 +101,14 @@ pub struct RedisStore {
 
 struct Writer {
     connection: Option<Connection>,
-    /// Of the last commit.
+    /// The number of the last commit.
     sequence: u64,
     /// When the last script was sent that proved the lead.
     confirmed: Instant,
 }
 
 impl RedisHome {
-    /// Connects, and checks that the server can be a store's home.
+    /// Connects, and checks that the server can hold a store.
     pub fn open(options: RedisOptions) -> Result<Self, StoreError> {
         let link = Link::new(options.address.clone(), options.patience, options.password_file.clone());
         let durability = link.persist(&mut None, Durability::check)?;
@@ -116,17 +116,17 @@ impl RedisHome {
         Ok(Self { link, keys, scripts: Scripts::new(), options, durability, holder: Uuid::now_v7() })
     }
 
-    /// What the server can and cannot promise.
+    /// Returns what the server guarantees.
     pub fn durability(&self) -> &Durability {
         &self.durability
     }
 
-    /// Its address, without secrets.
+    /// Returns its address, without secrets.
     pub fn address(&self) -> String {
         self.options.address.to_string()
     }
 
-    /// How long the lead lasts without a sign of life.
+    /// Returns how long the lead lasts without a sign of life.
     pub fn lease(&self) -> Duration {
         self.options.lease
     }
@@ -172,17 +172,17 @@ impl RedisHome {
 }
 
 impl RedisStore {
-    /// The term under which this process leads: higher than all before.
+    /// Returns the term under which this process leads: it is higher than all before.
     pub fn term(&self) -> u64 {
         self.term
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
-        // A writer that panicked left a connection in an unknown state at worst: every script checks anew.
+        // A panicking writer leaves at worst a connection in an unknown state: every script checks everything again.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call with what every script of a leader begins with.
+    /// Returns a call with the arguments that every script of a leader begins with.
     fn call(&self) -> Call {
         let home = &self.home;
         Call::default()
@@ -194,8 +194,8 @@ impl RedisStore {
             .arg(home.options.lease.as_millis().to_string())
     }
 
-    /// Runs a script until it answers, and says what its answer means. The same call again, after a reply
-    /// that was lost, changes nothing more.
+    /// Runs a script until it answers, and interprets the answer. If a reply is lost, the repeated call changes nothing
+    /// more.
     fn run(&self, writer: &mut Writer, script: &Script, call: &Call, replicas: u32) -> Result<(), StoreError> {
         let home = &self.home;
         let mut sent = Instant::now();
@@ -210,7 +210,7 @@ impl RedisStore {
         Ok(())
     }
 
-    /// What an answer means, when the last commit that is known had `sequence`.
+    /// Interprets an answer; `sequence` is the number of the last known commit.
     fn judge(&self, answer: &[Vec<u8>], sequence: u64) -> Result<(), StoreError> {
         let store = || self.home.address();
         let rolled_back = |found| StoreError::RolledBack { store: store(), known: sequence, found };
@@ -266,7 +266,7 @@ impl RedisStore {
         self.fold_all(writer)
     }
 
-    /// Brings what was published into the tables.
+    /// Folds published pieces into the tables.
     fn fold_all(&self, writer: &mut Writer) -> Result<(), StoreError> {
         let redo = self.home.keys.redo();
         let places: Vec<String> = self
@@ -297,7 +297,7 @@ impl RedisStore {
         call
     }
 
-    /// Commits rows as one.
+    /// Commits rows all together.
     fn write(&self, writer: &mut Writer, rows: Rows) -> Result<(), StoreError> {
         let pieces = split(rows);
         let sequence = writer.sequence + 1;
@@ -309,7 +309,7 @@ impl RedisStore {
         Ok(())
     }
 
-    /// Gives outlines to the stages of a version that kept none.
+    /// Adds outlines to the stages that an older version stored without them.
     fn outline_all(&self, writer: &mut Writer) -> Result<(), StoreError> {
         let [stages, outlines] = [Table::Stages, Table::Outlines].map(|table| self.home.keys.table(table));
         let mut count = redis::pipe();
@@ -333,7 +333,7 @@ impl RedisStore {
     }
 }
 
-/// Adds what the stages' fences must not be above.
+/// Adds the highest allowed fences of the stages.
 fn with_guards(mut call: Call, guards: &[Guard]) -> Call {
     call.args.push(guards.len().to_string().into_bytes());
     for guard in guards {
@@ -342,7 +342,7 @@ fn with_guards(mut call: Call, guards: &[Guard]) -> Call {
     call
 }
 
-/// The rows of a piece, and those of the fences that it raises.
+/// Returns the rows of a piece, and rows for the fences that it raises.
 fn fenced(piece: &Piece) -> Vec<Row> {
     let granted = piece.guards.iter().filter(|guard| guard.highest > Fence(0));
     let fences = granted.map(|guard| Row {
@@ -409,11 +409,11 @@ impl Store for RedisStore {
 
     fn close(&self) {
         let mut writer = self.writer();
-        // One try on the connection that is there: the lease ends by itself too.
+        // One attempt on the open connection: the lease ends by itself too.
         if let Some(connection) = &mut writer.connection
             && let Err(trouble) = self.home.scripts.resign.run(connection, &self.call())
         {
-            tracing::warn!(?trouble, "could not give the lead up; it ends with its lease");
+            tracing::warn!(?trouble, "could not give up the lead; it ends with its lease");
         }
     }
 }

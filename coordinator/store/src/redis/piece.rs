@@ -1,13 +1,13 @@
-//! Large commits in pieces: rows packed into one value each. Numbers are big-endian:
-//! table (1 byte), stage (32 bytes, where the table is of one stage), then length (4 bytes) and bytes of
-//! the key, and of the value.
+//! Pieces of large commits: rows packed into one value each. Numbers are big-endian. A row begins with its table (1
+//! byte) and its stage (32 bytes, if the table belongs to one stage). Then length (4 bytes) and bytes of the key
+//! follow, and the same for the value.
 
 use pretext_shared::ids::{ContentHash, StageId};
 
 use super::super::StoreError;
 use super::super::row::{Guard, Row, Rows, Table};
 
-/// Above these a commit goes in pieces, so that no script keeps the server from others for long.
+/// Commits above these limits are sent in pieces, so that no script blocks the server for long.
 const MAX_ROWS: usize = 4096;
 const MAX_BYTES: usize = 8 << 20;
 
@@ -18,7 +18,7 @@ pub(super) struct Piece {
     pub(super) guards: Vec<Guard>,
 }
 
-/// The commit in pieces of bounded size: one, unless it is large.
+/// Splits a commit into pieces of bounded size: one piece, unless it is large.
 pub(super) fn split(all: Rows) -> Vec<Piece> {
     let mut pieces = vec![Piece::default()];
     let mut bytes = 0;
@@ -33,7 +33,7 @@ pub(super) fn split(all: Rows) -> Vec<Piece> {
             piece.rows.push(row);
         }
     }
-    // Nobody else writes between the pieces, so a guard may stand in any of them.
+    // No other coordinator writes between the pieces, so a guard may be in any of them.
     for (place, guards) in all.guards.chunks(MAX_ROWS).enumerate() {
         match pieces.get_mut(place) {
             Some(piece) => piece.guards = guards.to_vec(),
@@ -43,7 +43,7 @@ pub(super) fn split(all: Rows) -> Vec<Piece> {
     pieces
 }
 
-/// The rows as one value.
+/// Packs the rows into one value.
 pub(super) fn pack(rows: &[Row]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(rows.iter().map(|row| row.size() + 41).sum());
     for row in rows {
@@ -70,7 +70,7 @@ pub(super) fn pack(rows: &[Row]) -> Vec<u8> {
     bytes
 }
 
-/// What [`pack`] made of some rows, back.
+/// Unpacks the rows that [`pack`] packed.
 pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<Row>, StoreError> {
     let mut rest = bytes;
     let mut rows = Vec::new();

@@ -1,4 +1,4 @@
-//! What readers see: the tables, with the pieces of a commit that is being folded in laid over them.
+//! Reads the tables of the store, combined with the pieces of a commit that is not folded in yet.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::PoisonError;
@@ -13,15 +13,15 @@ use super::piece::unpack;
 use crate::row::{Row, Table, decode};
 use crate::{StoreError, load, outline};
 
-/// Connections for readers that are kept.
+/// Most connections that are kept for readers.
 const READERS: usize = 4;
 
 type Hash = HashMap<Vec<u8>, Vec<u8>>;
-/// A hash as it comes: in no order.
+/// The content of a hash, in no order.
 pub(super) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 impl RedisStore {
-    /// Reads with a connection that no writer waits for.
+    /// Reads with a connection of its own, so that no writer waits for it.
     pub(super) fn read<T>(
         &self,
         operation: impl FnMut(&mut Connection) -> Result<T, Trouble>,
@@ -35,7 +35,7 @@ impl RedisStore {
         answer
     }
 
-    /// The values of `keys` in `table`, those of a commit that is being folded in included.
+    /// Returns the values of `keys` in `table`, including those of a commit that is not folded in yet.
     pub(super) fn fields_of(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         let (key, redo) = (self.home.keys.table(table), self.home.keys.redo());
         let mut pipe = redis::pipe();
@@ -46,7 +46,7 @@ impl RedisStore {
         Ok(keys.iter().zip(values).map(|(key, value)| newer.remove(*key).or(value)).collect())
     }
 
-    /// The rows of one stage in `table`, those of a commit that is being folded in included.
+    /// Returns the rows of one stage in `table`, including those of a commit that is not folded in yet.
     pub(super) fn rows_of(&self, table: Table) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StoreError> {
         let (key, redo) = (self.home.keys.table(table), self.home.keys.redo());
         let read = |command: &str| {
@@ -68,7 +68,7 @@ impl RedisStore {
         Ok(all)
     }
 
-    /// What the engine needs of all tables, as they were at one moment.
+    /// Returns what the engine needs of all tables, as of one moment.
     pub(super) fn read_all(&self) -> Result<Snapshot, StoreError> {
         let keys = &self.home.keys;
         let tables = [Table::Sweeps, Table::Marks, Table::Outlines, Table::Progress, Table::Data];
@@ -117,7 +117,7 @@ fn snapshot([mut sweeps, marks, outlines, progress, data]: [Pairs; 5]) -> Result
     load::snapshot(sweeps, data, outlines, [standings])
 }
 
-/// The rows of a table with a row for each stage, decoded, in order.
+/// Returns the decoded rows of a table that has a row for each stage, in order.
 fn by_stage<T>(
     table: &'static str,
     rows: &Pairs,
@@ -129,7 +129,7 @@ fn by_stage<T>(
     Ok(rows)
 }
 
-/// A key that is a hash.
+/// Parses a key that is a hash.
 fn hash(table: &'static str, key: &[u8]) -> Result<ContentHash, StoreError> {
     let damaged = |_| StoreError::Damaged { table, cause: format!("a key has {} bytes and is no hash", key.len()) };
     Ok(ContentHash::from_bytes(key.try_into().map_err(damaged)?))

@@ -1,5 +1,5 @@
-//! The scripts, and what they may answer. Each begins with `#!lua`: then the server itself refuses a script
-//! that may write before it has run at all, when it is out of memory, a replica, or may not write.
+//! The scripts, and their answers. Each script begins with `#!lua`. So a server that has no memory left, is a replica,
+//! or may not write refuses the script before it starts.
 
 use redis::{Connection, ErrorKind, FromRedisValue, ServerErrorKind};
 
@@ -11,17 +11,16 @@ macro_rules! script {
     };
 }
 
-/// A script: called by its hash, and sent whole where the server does not know it (after a restart or a
-/// fail-over).
+/// A script: called by its hash, and sent in full if the server does not know it (after a restart or a fail-over).
 pub(super) struct Script(redis::Script, &'static str);
 
-/// All of them.
+/// All scripts.
 pub(super) struct Scripts {
     pub(super) lead: Script,
     pub(super) commit: Script,
     pub(super) stage: Script,
     pub(super) publish: Script,
-    /// Takes as much memory as it gives back, so it runs where there is none left too.
+    /// It frees as much memory as it uses, so it runs even if there is no memory left.
     pub(super) fold: Script,
     pub(super) renew: Script,
     pub(super) resign: Script,
@@ -41,7 +40,7 @@ impl Scripts {
     }
 }
 
-/// What a script is called with.
+/// The keys and arguments of a call.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Call {
     pub(super) keys: Vec<Vec<u8>>,
@@ -65,7 +64,7 @@ impl Script {
         Self(redis::Script::new(code), code)
     }
 
-    /// Runs it. Its answer is a list of texts, the first of which says what happened.
+    /// Runs the script. Its answer is a list of texts; the first one names the outcome.
     pub(super) fn run(&self, connection: &mut Connection, call: &Call) -> Result<Vec<Vec<u8>>, Trouble> {
         let command = |name: &str, script: &str| {
             let mut command = redis::cmd(name);
@@ -82,12 +81,12 @@ impl Script {
     }
 }
 
-/// Part `at` of an answer, as text.
+/// Returns part `at` of an answer, as text.
 pub(super) fn text(answer: &[Vec<u8>], at: usize) -> String {
     answer.get(at).map(|part| String::from_utf8_lossy(part).into_owned()).unwrap_or_default()
 }
 
-/// Part `at` of an answer, as a number; 0 where it is none.
+/// Returns part `at` of an answer, as a number; 0 if it is not a number.
 pub(super) fn number(answer: &[Vec<u8>], at: usize) -> u64 {
     text(answer, at).parse().unwrap_or_default()
 }

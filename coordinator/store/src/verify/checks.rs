@@ -1,4 +1,4 @@
-//! The checks, one function for each subject.
+//! The checks of `verify`, one function for each subject.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -13,8 +13,8 @@ use pretext_shared::verification::{Checked, Finding, Harm};
 
 use super::{Evidence, StageEvidence};
 
-/// Whether a result that was made on `ran` is of the device `held`: results name it alone, or with what its numbers
-/// depend on, as in `cpu (x86-64 with AVX-512)`.
+/// Returns whether a result that ran on `ran` is from the device `held`: results name the device alone, or with the
+/// features that its numbers depend on, as in `cpu (x86-64 with AVX-512)`.
 fn is_on(held: &str, ran: &str) -> bool {
     ran.strip_prefix(held).is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
 }
@@ -50,25 +50,25 @@ impl<'a> Inspection<'a> {
         self.states.get(&stage).copied()
     }
 
-    /// I1, I11, I12: every cell is in one state that follows from its stages, and people are shown that one.
+    /// I1, I11, I12: every cell has one state that follows from its stages, and the view shows that state.
     pub(super) fn cells(&mut self, view: &SweepView) {
         let mut keys = BTreeSet::new();
         for (place, cell) in self.evidence.sweep.cells.iter().enumerate() {
             let id = cell.id(&self.evidence.sweep.id);
             if !keys.insert(&cell.key) {
-                self.found("I10", Harm::Doubled, format!("cell {id} is there twice"));
+                self.found("I10", Harm::Doubled, format!("cell {id} occurs twice"));
             }
             for stage in cell.stages().filter(|stage| self.state(*stage).is_none()).collect::<Vec<_>>() {
-                self.found("I10", Harm::Lost, format!("stage {} of cell {id} is not there", stage.short()));
+                self.found("I10", Harm::Lost, format!("stage {} of cell {id} is missing", stage.short()));
             }
             let folded = self.fold(place, cell);
             match view.cells.get(place) {
                 Some(shown) if shown == cell => {
                     let shown = view.state(shown);
-                    // The view may be older or newer than the store: only what is final must agree.
+                    // The view may be older or newer than the store: only final states must agree.
                     if shown != folded && shown.is_final() && folded.is_final() {
                         let (shown, folded) = (shown.as_str(), folded.as_str());
-                        self.found("I12", Harm::Wrong, format!("cell {id} is shown as {shown} and is {folded}"));
+                        self.found("I12", Harm::Wrong, format!("cell {id} is shown as {shown}, but is {folded}"));
                     }
                 }
                 _ => self.found("I12", Harm::Lost, format!("cell {id} is not shown")),
@@ -80,12 +80,16 @@ impl<'a> Inspection<'a> {
                 (&stage.status, stored)
                 && shown != stored
             {
-                self.found("I12", Harm::Wrong, format!("the result of stage {} is shown as another", id.short()));
+                self.found(
+                    "I12",
+                    Harm::Wrong,
+                    format!("the shown result of stage {} differs from the stored one", id.short()),
+                );
             }
         }
     }
 
-    /// The state of a cell, from its stages alone.
+    /// Returns the state of a cell, from its stages alone.
     fn fold(&self, place: usize, cell: &Cell) -> CellState {
         if let SweepMark::Cancelled(ended) = &self.evidence.mark
             && !ended.contains(&(place as u32))
@@ -111,7 +115,7 @@ impl<'a> Inspection<'a> {
     pub(super) fn stage(&mut self, stage: &StageEvidence, artifact: &dyn Fn(ArtifactId) -> Result<(), String>) {
         let name = stage.id.short();
         if stage.record.stage.id() != stage.id {
-            self.found("I10", Harm::Wrong, format!("stage {name} is not the hash of its inputs"));
+            self.found("I10", Harm::Wrong, format!("the id of stage {name} is not the hash of its inputs"));
         }
         let has_run = !stage.grants.is_empty();
         if let Some(parent) = stage.record.stage.spec.parent()
@@ -119,10 +123,10 @@ impl<'a> Inspection<'a> {
             && !matches!(self.state(parent), Some(State::Succeeded(_)))
         {
             let parent = parent.short();
-            self.found("I1", Harm::Lost, format!("stage {name} ran, and its parent {parent} has no result"));
+            self.found("I1", Harm::Lost, format!("stage {name} ran, but its parent {parent} has no result"));
         }
         if stage.progress.state == State::Cancelled && stage.is_needed {
-            self.found("I11", Harm::Wrong, format!("stage {name} is cancelled, and a sweep needs it"));
+            self.found("I11", Harm::Wrong, format!("stage {name} is cancelled, but a sweep needs it"));
         }
         self.grants(stage);
         self.points(stage);
@@ -153,23 +157,31 @@ impl<'a> Inspection<'a> {
                 if *fence == progress.fence && grant.holder == *holder => {}
             (State::Leased(holder) | State::Waiting(Waiting::Expired(holder)), _) => {
                 let worker = &holder.worker;
-                self.found("I2", Harm::Wrong, format!("stage {name} is held by {worker}, and the log does not say so"));
+                self.found(
+                    "I2",
+                    Harm::Wrong,
+                    format!("stage {name} is held by {worker}, but the grant log does not list this"),
+                );
             }
             (State::Succeeded(result), Some((fence, grant))) => {
                 if *fence != progress.fence {
-                    self.found("I3", Harm::Wrong, format!("stage {name} has a result that is not of its last grant"));
+                    self.found(
+                        "I3",
+                        Harm::Wrong,
+                        format!("the result of stage {name} does not belong to its last grant"),
+                    );
                 }
                 if !is_on(&grant.holder.device, &result.device) {
                     let (held, ran) = (&grant.holder.device, &result.device);
                     self.found(
                         "I3",
                         Harm::Wrong,
-                        format!("stage {name} was granted to {held}, its result is of {ran}"),
+                        format!("stage {name} was granted to {held}, but its result is from {ran}"),
                     );
                 }
             }
             (State::Succeeded(_), None) => {
-                self.found("I2", Harm::Lost, format!("stage {name} has a result and was never granted"));
+                self.found("I2", Harm::Lost, format!("stage {name} has a result, but was never granted"));
             }
             _ => {}
         }
@@ -180,12 +192,12 @@ impl<'a> Inspection<'a> {
             self.found(
                 "I3",
                 Harm::Doubled,
-                format!("stage {name} has points of attempt {fence}, which nobody was granted"),
+                format!("stage {name} has points of attempt {fence}, which was never granted"),
             );
         }
     }
 
-    /// I4: what was acknowledged is there, once, and the curve goes forward.
+    /// I4: acknowledged points are stored, once, and the steps of a curve rise.
     fn points(&mut self, stage: &StageEvidence) {
         let name = stage.id.short();
         let mut streams: BTreeMap<Fence, BTreeSet<u64>> = BTreeMap::new();
@@ -193,7 +205,7 @@ impl<'a> Inspection<'a> {
             self.checked.points += batch.points.len() as u64;
             if !streams.entry(batch.fence).or_default().insert(batch.sequence) {
                 let at = format!("{}@{} #{}", name, batch.fence, batch.sequence);
-                self.found("I4", Harm::Doubled, format!("batch {at} is there twice"));
+                self.found("I4", Harm::Doubled, format!("batch {at} occurs twice"));
             }
         }
         let newest = (stage.progress.fence, stage.progress.batches);
@@ -203,7 +215,7 @@ impl<'a> Inspection<'a> {
             due.insert(newest.0, newest.1);
         }
         for (fence, due) in due {
-            // Never one by one: a damaged number may be any.
+            // Do not count one by one: a damaged number may have any value.
             let there = streams.get(&fence).map_or(0, |there| there.range(..due).count() as u64);
             let missing = due.saturating_sub(there);
             if missing > 0 {
@@ -221,7 +233,7 @@ impl<'a> Inspection<'a> {
         }
     }
 
-    /// I6: what is listed loads, and is what its name says.
+    /// I6: listed artifacts can be read, and their content matches their name.
     fn artifacts(&mut self, stage: &StageEvidence, artifact: &dyn Fn(ArtifactId) -> Result<(), String>) {
         let name = stage.id.short();
         let checkpoint = stage.progress.checkpoint.iter().map(|checkpoint| ("checkpoint", checkpoint.artifact));
@@ -237,7 +249,7 @@ impl<'a> Inspection<'a> {
         }
     }
 
-    /// I9: no device has more leases than slots, and no request two stages.
+    /// I9: no device has more leases than slots, and no request holds two stages.
     pub(super) fn leases(&mut self, slots: &dyn Fn(&Holder) -> Option<u32>) {
         let mut held: BTreeMap<(&str, u128, &str), (u32, &Holder)> = BTreeMap::new();
         let mut requests = BTreeSet::new();
@@ -270,7 +282,7 @@ impl<'a> Inspection<'a> {
             return;
         }
         let planned = spec::parse(&provenance.spec)
-            .map_err(|_| "its file is no good sweep any more".to_owned())
+            .map_err(|_| "its file is not a valid sweep any more".to_owned())
             .and_then(|sweep| {
                 let facts = SweepFacts { dataset: &provenance.dataset, pretext: provenance.pretext_dataset.as_ref() };
                 plan::expand(&sweep, facts, provenance.class, provenance.extent).map_err(|errors| errors.to_string())
@@ -280,7 +292,7 @@ impl<'a> Inspection<'a> {
             Ok(planned) => {
                 if planned.sweep != *id || planned.cells != self.evidence.sweep.cells {
                     let again = planned.sweep;
-                    self.found("I10", Harm::Wrong, format!("{id}, planned again, is {again} with other cells"));
+                    self.found("I10", Harm::Wrong, format!("{id}, planned again, gives {again} with other cells"));
                 }
             }
         }

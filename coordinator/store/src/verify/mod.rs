@@ -1,5 +1,5 @@
-//! Checks the promises of a sweep from what the store has: its records, its grant log, its points, and the artifacts
-//! that it lists. Nothing here changes anything; the checks share no code with the engine that they check.
+//! Checks the promises of a sweep from the store's content: its records, its grant log, its points, and the artifacts
+//! that it lists. Nothing is changed. The checks share no code with the engine that they check.
 
 mod checks;
 #[cfg(test)]
@@ -14,14 +14,14 @@ use pretext_shared::verification::{Finding, Harm, Verification};
 
 use crate::{Store, StoreError};
 
-/// What the store has of a sweep.
+/// The store's content about a sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
     /// The sweep.
     pub sweep: SweepRecord,
     /// Whether it was cancelled.
     pub mark: SweepMark,
-    /// Its stages, as far as they are there.
+    /// Its stages, as far as they are stored.
     pub stages: Vec<StageEvidence>,
 }
 
@@ -32,14 +32,14 @@ impl Evidence {
     }
 }
 
-/// What the store has of a stage.
+/// The store's content about a stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageEvidence {
     /// Id.
     pub id: StageId,
-    /// As planned.
+    /// Its plan.
     pub record: StageRecord,
-    /// Where it stands.
+    /// Its progress.
     pub progress: Progress,
     /// Its points.
     pub batches: Vec<Batch>,
@@ -49,8 +49,8 @@ pub struct StageEvidence {
     pub is_needed: bool,
 }
 
-/// Reads what the store has of a sweep; `None` if it has no such sweep. What was committed after the first read is left
-/// out, so that a store that is written meanwhile is seen at one moment.
+/// Reads the store's content about a sweep; `None` if there is no such sweep. Commits after the first read are left
+/// out, so that the content is that of one moment even if the store is written meanwhile.
 pub fn collect(store: &dyn Store, sweep: &SweepId) -> Result<Option<Evidence>, StoreError> {
     let snapshot = store.load()?;
     let Some((record, mark)) = snapshot.sweeps.iter().find(|(record, _)| record.id == *sweep).cloned() else {
@@ -81,8 +81,8 @@ pub fn collect(store: &dyn Store, sweep: &SweepId) -> Result<Option<Evidence>, S
     Ok(Some(Evidence { sweep: record, mark, stages }))
 }
 
-/// Checks the evidence. `view` is the sweep as people are shown it; `artifact` reads an artifact and says what is wrong
-/// with it; `slots` knows how many slots a device of a worker has, where that worker is connected.
+/// Checks the evidence. `view` is the sweep as readers see it. `artifact` reads an artifact and returns its problem.
+/// `slots` returns the number of slots of a worker's device, if the worker is connected.
 pub fn verify(
     evidence: &Evidence,
     view: &SweepView,

@@ -1,4 +1,4 @@
-//! Every kind of damage is found, and a sound sweep has no finding.
+//! Tests that every kind of damage is found, and that a sound sweep has no finding.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,8 @@ fn result() -> StageResult {
     }
 }
 
-/// A sweep of three stages: the first has a result after two attempts, the second runs with a checkpoint.
+/// Returns a sweep of three stages: the first has a result after two attempts, the second is running and has a
+/// checkpoint.
 fn evidence() -> (Evidence, SweepView) {
     let folder = tempfile::tempdir().expect("a folder");
     let store = RedbStore::open(&folder.path().join("state.redb")).expect("opens");
@@ -92,7 +93,7 @@ fn check(evidence: &Evidence, view: &SweepView) -> Verification {
     verify(evidence, view, &|_| Ok(()), &|_| Some(1))
 }
 
-/// The invariants that a change to a sound sweep breaks.
+/// Returns the invariants that a change to a sound sweep breaks.
 fn broken(damage: impl FnOnce(&mut Evidence)) -> Vec<(String, Harm)> {
     let (mut evidence, view) = evidence();
     damage(&mut evidence);
@@ -126,7 +127,7 @@ fn damage_is_found() {
     let found = |invariant: &str, harm| vec![(invariant.to_owned(), harm)];
     let lost_batch = broken(|evidence| drop(stage(evidence, done).batches.pop()));
     assert_eq!(lost_batch, found("I4", Harm::Lost));
-    // A damaged number may be any: it is not counted up to.
+    // A damaged number may have any value: the check must not count up to it.
     let far = broken(|evidence| stage(evidence, done).batches[0].sequence = u64::MAX);
     assert_eq!(far, found("I4", Harm::Lost));
     let doubled = broken(|evidence| {

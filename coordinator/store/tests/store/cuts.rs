@@ -1,4 +1,4 @@
-//! Replies that are lost after the server has done what it was asked, at every place where one can be.
+//! Tests replies that are lost after the server has done its work, at every possible place.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::proxy::{Cut, Proxy};
 use super::records::{batch, large, progress, submitted};
 use super::server::{RedisServer, Sync, leads, options};
 
-/// A small commit, and one that goes in pieces.
+/// Returns a small commit, and one that is sent in pieces.
 fn commits() -> [Vec<Change>; 2] {
     let (mut small, ids) = submitted();
     small.push(progress(ids[0], 3));
@@ -33,12 +33,12 @@ impl Course {
 
     fn options(&self, port: u16) -> RedisOptions {
         let mut options = options(&format!("redis://127.0.0.1:{port}?namespace=run-{}", self.run));
-        // Whoever looks at the outcome waits for its end.
+        // The caller waits for the end of the commit before it looks at the outcome.
         options.lease = Duration::from_millis(300);
         options
     }
 
-    /// The leader of a store of its own, behind the proxy.
+    /// Returns the leader of a new store behind the proxy.
     fn next(&mut self, budget: Duration) -> RedisStore {
         self.run += 1;
         self.proxy.allow(u64::MAX);
@@ -47,7 +47,7 @@ impl Course {
         leads(options)
     }
 
-    /// What a commit leaves when nothing goes wrong, and for how many replies it waits.
+    /// Returns the state after a commit without failures, and the number of replies that it waits for.
     fn measure(&mut self, changes: &[Change]) -> (Snapshot, u64) {
         let mut run = || {
             let store = self.next(Duration::from_secs(30));
@@ -61,7 +61,7 @@ impl Course {
         run()
     }
 
-    /// What is there, read on another way.
+    /// Returns the state, read without the proxy.
     fn outcome(&self) -> Snapshot {
         leads(self.options(self.server.port)).load().expect("readable")
     }
@@ -89,7 +89,7 @@ fn a_commit_whose_reply_was_lost_is_there_once() {
     }
 }
 
-/// A coordinator that dies, or is cut off, at any place of a commit: the next leader finds all or nothing.
+/// Stops or cuts off a coordinator at every place of a commit: the next leader finds all of the commit or nothing.
 #[test]
 fn a_commit_that_was_cut_off_is_there_whole_or_not_at_all() {
     let mut course = Course::new(Cut::ForGood);

@@ -1,4 +1,4 @@
-//! A primary dies; sentinels make its replica the primary; the store goes on there.
+//! Tests a fail-over: the primary dies, sentinels promote its replica, and the store continues there.
 
 use pretext_engine::Change;
 
@@ -13,7 +13,7 @@ struct Sentinel {
     _folder: tempfile::TempDir,
 }
 
-/// A sentinel of its own for the service `lab`.
+/// Starts a sentinel for the service `lab`.
 fn sentinel(primary: &RedisServer) -> Sentinel {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let port = free_port();
@@ -55,7 +55,7 @@ fn what_replicas_have_survives_a_fail_over() {
 
     primary.process.kill();
     until("the replica is the primary", || {
-        // The sentinel cuts the replica's clients off when it changes its role.
+        // The sentinel disconnects the replica's clients when it changes its role.
         let role: String = redis::cmd("INFO").arg("replication").query(&mut connection(replica.port)?).ok()?;
         role.contains("role:master").then_some(())
     });

@@ -1,7 +1,7 @@
-//! Stores as this version wrote them, committed beside the tests: whoever changes a stored format finds that
-//! these do not open any more, and must raise the format and read the old one too.
+//! Stores as this version wrote them, committed beside the tests. If a change of a stored format breaks these tests,
+//! raise the format, and read the old format too.
 //!
-//! They are written anew by `PRETEXT_WRITE_GOLDEN=1 cargo test -p coordinator --test store golden`.
+//! Write them anew with `PRETEXT_WRITE_GOLDEN=1 cargo test -p coordinator --test store golden`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ fn is_to_be_written() -> bool {
     std::env::var_os("PRETEXT_WRITE_GOLDEN").is_some()
 }
 
-/// Every kind of record in every state, one state after the other.
+/// Writes every kind of record in every state, one state after the other.
 fn write(store: &impl Store) {
     let (sweep, stages) = submission();
     let (a, b) = (stages[0].0, stages[1].0);
@@ -76,10 +76,10 @@ fn states() -> Vec<Progress> {
     ]
 }
 
-/// Reads what [`write`] wrote, and goes on with it.
+/// Reads what [`write`] wrote, and continues with it.
 fn check(store: &impl Store) {
     let snapshot = store.load().expect("a format that this version reads");
-    // What was stored names itself: ids move with the algorithm versions and are none of a format's business.
+    // Find the stages by their content: ids change with the algorithm versions and do not matter for the format.
     let [(sweep, mark)] = &snapshot.sweeps[..] else { panic!("one sweep was stored") };
     assert_eq!((sweep.name.as_str(), sweep.submitted_ms, mark), ("stored", 7, &SweepMark::Cancelled(vec![0])));
     let states = states();
@@ -113,7 +113,7 @@ fn this_version_reads_the_embedded_store_of_format_1() {
     check(&RedbStore::open(&copy).expect("opens"));
 }
 
-/// Keys, fields and values in hexadecimal: what a server holds, in a text that can be compared.
+/// Keys, fields and values in hexadecimal: the content of a server as comparable text.
 type Hashes = BTreeMap<String, BTreeMap<String, String>>;
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,4 +1,4 @@
-//! The suite, once for each home.
+//! Runs the suite on each store.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Who may write: one leader at a time, on the store that it took.
+//! Tests that only one leader writes at a time, and only to the store that it took.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,10 +29,10 @@ fn a_leader_that_was_silent_cannot_write_after_another_took_over() {
         let words = error.to_string();
         assert!(words.contains("the second") && words.contains("writes no more"), "{words}");
     }
-    // Not even a commit that goes in pieces leaves anything.
+    // Not even a commit in pieces leaves anything.
     assert!(paused.commit(&super::records::large(3000).0).is_err());
     assert_eq!(server.ask::<u32>(&["EXISTS", "{pretext}:staged"]), 0);
-    // Nor does its orderly end take the lead from the one that has it.
+    // Its close does not take the lead from the present leader.
     paused.close();
     assert_eq!(next.load().expect("readable"), before);
     next.commit(&[progress(ids[0], 1)]).expect("leads");
@@ -69,7 +69,7 @@ fn a_second_coordinator_stands_by_until_the_lead_is_given_up() {
     assert_eq!(store.term(), first.term() + 1);
 }
 
-/// The keys of a server, as they were.
+/// The keys of a server at one moment.
 struct Backup(Vec<(Vec<u8>, Vec<u8>)>);
 
 impl Backup {
@@ -111,22 +111,22 @@ fn a_store_that_went_back_is_noticed_and_left_alone() {
         let error = store.commit(&[progress(ids[0], 2)]).expect_err("gone back");
         assert!(matches!(error, StoreError::RolledBack { known: 2, found, .. } if found == commit), "{error}");
         assert!(error.to_string().contains("gone back to an older state"), "{error}");
-        // Nobody has to write anything for it to be noticed.
+        // It is noticed even if nothing is written.
         let quiet = until("a sign of life was due", || store.commit(&[]).err());
         assert!(matches!(quiet, StoreError::RolledBack { .. }), "{quiet}");
         assert_eq!(store.load().expect("readable"), before);
     }
-    // Emptied altogether.
+    // An emptied store.
     let _: String = server.ask(&["FLUSHALL"]);
     let error = store.commit(&[progress(ids[0], 2)]).expect_err("emptied");
     assert!(matches!(error, StoreError::RolledBack { known: 2, found: 0, .. }), "{error}");
-    // Made anew by another coordinator: still not the store of the first.
+    // A store created again by another coordinator: it is not the first one's store.
     let _other = leads(options);
     let error = store.commit(&[progress(ids[0], 2)]).expect_err("another store");
     assert!(matches!(error, StoreError::RolledBack { .. }), "{error}");
 }
 
-/// The state from before the leader took the lead: another one may have the same term there.
+/// Restores the state from before the leader took the lead: another coordinator may have the same term there.
 #[test]
 fn the_same_term_on_an_older_state_is_not_the_same_leader() {
     let server = RedisServer::start(Sync::Never);

@@ -1,5 +1,5 @@
-//! What every home of the store must do, and what a server's home must do beyond it, against real
-//! `redis-server` processes that the tests start.
+//! Tests of what every store must do, and what a store on a server must do besides, with real `redis-server` processes
+//! that the tests start.
 
 mod cuts;
 mod failover;

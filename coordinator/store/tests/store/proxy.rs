@@ -1,4 +1,4 @@
-//! A network that loses replies: between store and server, on loopback.
+//! A network on loopback, between store and server, that loses replies.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -6,26 +6,26 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-/// What happens to the reply that is counted out.
+/// The fate of the chosen reply.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
-    /// The server has done what it was asked; its reply is lost with the connection. Then all goes on.
+    /// The server has done its work; its reply is lost with the connection. After that everything works.
     Once,
-    /// The same, and from then on nobody gets through.
+    /// The same, and after that no connection works.
     ForGood,
 }
 
 struct Shared {
     server: u16,
     cut: Cut,
-    /// Replies that still pass before the cut.
+    /// Number of replies that still pass before the cut.
     left: AtomicU64,
     seen: AtomicU64,
     closed: AtomicBool,
     streams: Mutex<Vec<TcpStream>>,
 }
 
-/// Passes everything on, but for one reply.
+/// Forwards everything except one reply.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     shared: Arc<Shared>,
@@ -33,8 +33,8 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// In front of the server on a port; after `replies` more comes the cut. Replies are counted by what the
-    /// client asks: one for each time that it waits.
+    /// Starts a proxy for the server on a port; the cut comes after `replies` more replies. One reply counts for each
+    /// time that the client waits.
     pub(crate) fn start(server: u16, replies: u64, cut: Cut) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
@@ -59,13 +59,13 @@ impl Proxy {
         Self { port, shared, accepting: Some(accepting) }
     }
 
-    /// Lets so many replies pass from now on.
+    /// Lets this many more replies pass.
     pub(crate) fn allow(&self, replies: u64) {
         self.shared.left.store(replies, Ordering::SeqCst);
         self.shared.seen.store(0, Ordering::SeqCst);
     }
 
-    /// Replies since then.
+    /// Returns the number of replies since then.
     pub(crate) fn seen(&self) -> u64 {
         self.shared.seen.load(Ordering::SeqCst)
     }
@@ -81,7 +81,7 @@ impl Shared {
         if let Ok(mut streams) = self.streams.lock() {
             streams.extend([client.try_clone(), server.try_clone()].into_iter().flatten());
         }
-        // Set by what the client sends, cleared by the first bytes of what comes back.
+        // Set when the client sends, cleared by the first bytes of the reply.
         let asked = Arc::new(AtomicBool::new(false));
         let waiting = asked.clone();
         std::thread::spawn(move || {
@@ -94,7 +94,7 @@ impl Shared {
         std::thread::spawn(move || copy(server, client, || shared.passes(&asked)));
     }
 
-    /// Whether bytes of a reply pass.
+    /// Returns whether bytes of a reply pass.
     fn passes(&self, asked: &AtomicBool) -> bool {
         if !asked.swap(false, Ordering::SeqCst) {
             return true;
@@ -102,7 +102,7 @@ impl Shared {
         self.seen.fetch_add(1, Ordering::SeqCst);
         let before = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| match (left, self.cut) {
             (0, Cut::ForGood) => None,
-            // Counted out once: from then on far away.
+            // The counter has passed zero: set it far away.
             (0, Cut::Once) => Some(u64::MAX),
             (left, _) => Some(left - 1),
         });
@@ -110,7 +110,7 @@ impl Shared {
     }
 }
 
-/// Copies until one side ends or `passes` says no; then both sides are closed.
+/// Copies until one side ends or `passes` returns false; then closes both sides.
 fn copy(mut from: TcpStream, mut to: TcpStream, mut passes: impl FnMut() -> bool) {
     let mut bytes = vec![0; 1 << 16];
     while let Ok(length @ 1..) = from.read(&mut bytes) {
@@ -128,7 +128,7 @@ impl Drop for Proxy {
         if let Ok(streams) = self.shared.streams.lock() {
             streams.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
         }
-        // Wakes the thread that accepts.
+        // This wakes the accepting thread.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();

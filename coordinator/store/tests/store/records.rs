@@ -1,4 +1,4 @@
-//! Records to store: those of a real submission, and as many as are asked for.
+//! Records for tests: those of a real submission, and any number of others.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub(crate) fn submission() -> (SweepRecord, Vec<(StageId, StageRecord)>) {
     (submission.sweep, submission.stages)
 }
 
-/// A data set that was pushed.
+/// Returns a pushed data set.
 pub(crate) fn pushed(name: &str) -> PushedData {
     let artifact = |part: &str| ArtifactId(ContentHash::of(format!("{name} {part}").as_bytes()));
     let facts = Procedural { train_per_class: 40, test_per_class: 10, seed: 0 }.facts();

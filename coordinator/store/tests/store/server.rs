@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use pretext_store::{Lead, Patience, RedisHome, RedisOptions, RedisStore};
 
-/// The longest that any condition is waited for. A test that gets here has failed.
+/// Longest time that a test waits for a condition. After that the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits until `condition` gives a value.
+/// Waits until `condition` returns a value.
 #[track_caller]
 pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
@@ -31,7 +31,7 @@ pub(crate) enum Sync {
     Never,
 }
 
-/// A process, killed when the test is done with it.
+/// A process that is killed at the end of the test.
 pub(crate) struct Process(Child);
 
 impl Process {
@@ -61,7 +61,7 @@ impl Drop for Process {
     }
 }
 
-/// A server on a port of the system's choice, with its files in a folder that goes with it.
+/// A server on a free port, with its files in a folder that is removed with it.
 pub(crate) struct RedisServer {
     pub(crate) process: Process,
     pub(crate) port: u16,
@@ -69,7 +69,7 @@ pub(crate) struct RedisServer {
     arguments: Vec<String>,
 }
 
-/// A port that nobody has at this moment.
+/// Returns a port that is free at this moment.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("bound").port()
@@ -87,7 +87,7 @@ impl RedisServer {
     pub(crate) fn with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        // Someone else may take the port between its choice and its use.
+        // Another program may take the port between its choice and its use.
         let (process, port) = until("a server has a port of its own", || {
             let port = free_port();
             Some((run(folder.path(), port, &arguments)?, port))
@@ -95,7 +95,7 @@ impl RedisServer {
         Self { process, port, folder, arguments }
     }
 
-    /// SIGKILL, and the same again on the same files and port.
+    /// Kills the server (SIGKILL) and starts it again with the same files and port.
     pub(crate) fn kill_and_start(&mut self) {
         self.process.kill();
         let port = self.port;
@@ -114,7 +114,7 @@ impl RedisServer {
         connection(self.port).expect("it answers")
     }
 
-    /// One command, beside the store.
+    /// Runs one command on a separate connection.
     pub(crate) fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
@@ -143,7 +143,7 @@ pub(crate) fn connection(port: u16) -> Option<redis::Connection> {
     Some(connection)
 }
 
-/// Options with time-outs for a test; the lease is long enough for any test that does not wait for its end.
+/// Returns options with time limits for a test. The lease is long enough for every test that does not wait for its end.
 pub(crate) fn options(url: &str) -> RedisOptions {
     let mut options = RedisOptions::new(url.parse().expect("a good address"));
     options.lease = Duration::from_secs(60);

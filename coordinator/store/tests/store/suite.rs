@@ -1,4 +1,4 @@
-//! What every home must do, as functions over the trait.
+//! The requirements of every store, as test functions for the trait.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use pretext_store::{Store, StoreError};
 
 use super::records::{batch, grant, large, leased, progress, pushed, submitted};
 
-/// A home that can be opened again and again.
+/// A store that can be opened again and again.
 pub(crate) trait Home: Sync {
     type Store: Store;
 
-    /// Opens it, once whoever had it before has closed it.
+    /// Opens the store after its former user has closed it.
     fn open(&self) -> Self::Store;
 
     fn reopen(&self, store: Self::Store) -> Self::Store {
@@ -29,7 +29,7 @@ pub(crate) fn what_was_committed_is_there(home: &impl Home) {
     let (changes, ids) = submitted();
     store.commit(&changes).expect("committed");
     let stage = ids[0];
-    // A value that decimal notation would round, and fences and sequences that text order would misplace.
+    // A value that decimal notation would round, and fences and sequences that text order would put in the wrong order.
     let exact = f64::from_bits(0x3fb9_9999_9999_999b);
     store
         .commit(&[
@@ -40,7 +40,7 @@ pub(crate) fn what_was_committed_is_there(home: &impl Home) {
             Change::LogGrant(stage, Fence(300), grant(2)),
             Change::AppendPoints(stage, batch(300, 1, exact)),
             Change::AppendPoints(stage, batch(300, 0, 0.5)),
-            // The last word of a commit counts.
+            // The last value in a commit counts.
             progress(stage, 300),
         ])
         .expect("committed");
@@ -62,7 +62,7 @@ pub(crate) fn what_was_committed_is_there(home: &impl Home) {
     store.commit(&[progress(stage, 301)]).expect("goes on after it was opened again");
 }
 
-/// What was pushed is there until it is removed, and comes back with another push.
+/// Tests that pushed data sets are stored until they are removed, and again after another push.
 pub(crate) fn pushed_data_are_kept_until_they_are_removed(home: &impl Home) {
     let store = home.open();
     let (one, two) = (pushed("one"), pushed("two"));
@@ -78,7 +78,7 @@ pub(crate) fn pushed_data_are_kept_until_they_are_removed(home: &impl Home) {
     assert_eq!(store.load().expect("readable").data.len(), 2);
 }
 
-/// Readers see a commit whole or not at all, while a writer goes on.
+/// Tests that readers see each commit complete or not at all while a writer continues.
 pub(crate) fn readers_see_whole_commits(home: &impl Home) {
     let store = home.open();
     let (changes, ids) = submitted();
@@ -102,7 +102,7 @@ pub(crate) fn readers_see_whole_commits(home: &impl Home) {
     });
 }
 
-/// Threads that commit at the same time: each commit is there, whole and once.
+/// Tests that concurrent commits are all stored, complete and once.
 pub(crate) fn concurrent_writers_lose_nothing(home: &impl Home) {
     let store = home.open();
     let (changes, ids) = submitted();
@@ -122,7 +122,7 @@ pub(crate) fn concurrent_writers_lose_nothing(home: &impl Home) {
     assert_eq!(sequences, (0..160).collect::<Vec<_>>());
 }
 
-/// A write with a fence below the highest of its stage is refused with all that is in its commit.
+/// Tests that a write with a fence below the highest of its stage is refused, with its whole commit.
 pub(crate) fn stale_fences_are_refused(home: &impl Home) {
     let store = home.open();
     let (changes, ids) = submitted();
@@ -149,14 +149,14 @@ pub(crate) fn stale_fences_are_refused(home: &impl Home) {
     let refused = store.commit(&[progress(stage, 9), Change::AppendPoints(stage, batch(8, 0, 0.5))]);
     assert!(matches!(refused, Err(StoreError::StaleFence { stored: Fence(9), .. })), "{refused:?}");
     store.commit(&[Change::AppendPoints(stage, batch(7, 0, 0.5)), progress(stage, 8)]).expect("its own fence");
-    // Fences next to each other that are one number in floating point.
+    // Neighbouring fences that are equal in floating point.
     let wide = 1 << 59;
     store.commit(&[progress(stage, wide + 1)]).expect("higher");
     let refused = store.commit(&[progress(stage, wide)]);
     assert!(matches!(refused, Err(StoreError::StaleFence { stored, .. }) if stored == Fence(wide + 1)), "{refused:?}");
 }
 
-/// A submission of 10⁵ cells is one commit: readers see none of it or all.
+/// Tests that a submission of 10⁵ cells is one commit: readers see all of it or nothing.
 pub(crate) fn large_sweeps_are_one_commit(home: &impl Home) {
     let store = home.open();
     let (changes, stages) = large(100_000);

@@ -1,4 +1,4 @@
-//! A server that fails: for a while, or for good.
+//! Tests of a server that fails, for a while or permanently.
 
 use std::time::Duration;
 
@@ -62,10 +62,10 @@ fn a_full_server_is_waited_for_and_then_named() {
     });
 }
 
-/// Another coordinator's store, after the first has ended in good order.
+/// Returns another coordinator's store, after the first has closed.
 fn leads_again(server: &RedisServer, store: impl Store) -> impl Store {
     store.close();
-    // The lead is taken with a script that needs memory too.
+    // The script that takes the lead needs memory too.
     let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
     let store = leads(server.options());
     let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
@@ -125,7 +125,7 @@ fn a_server_says_what_it_promises_and_one_that_evicts_is_refused() {
 #[test]
 fn the_least_rights_suffice_and_what_cannot_be_read_is_said() {
     let server = RedisServer::start(Sync::Always);
-    // As docs/store.md has it.
+    // The rules of docs/store.md.
     let rules = "on >geheim ~{lab}:* -@all +@hash +eval +evalsha +multi +exec +exists +type +get +set +del +pttl \
                  +pexpire +persist +rename +info +ping +wait +role +select";
     let words: Vec<&str> = ["ACL", "SETUSER", "lab"].into_iter().chain(rules.split_whitespace()).collect();

@@ -185,7 +185,7 @@ fn round(fault: Fault, runs: u64, draw: &mut Draw, tally: &mut Tally, expected: 
     tally.granted += log.lines().filter(granted).count().saturating_sub(stages.len());
     for name in NAMES {
         let log = read(&folder.path(&format!("{name}.log")));
-        tally.refused += log.lines().filter(|line| line.contains("is over: the stage was granted again")).count();
+        tally.refused += log.lines().filter(|line| line.contains("is superseded: the stage was granted again")).count();
     }
 }
 

@@ -1,4 +1,4 @@
-//! Grants whose plans cannot be read.
+//! Tests of grants whose plans cannot be read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use pretext_store::{RedbStore, Store};
 use super::*;
 use crate::metrics::Metrics;
 
-/// A store in which the plans of pretext stages are another version's.
+/// A store in which a newer version wrote the plans of pretext stages.
 struct Newer(RedbStore);
 
 impl Store for Newer {
@@ -49,7 +49,7 @@ fn local<T>(message: T) -> Request<T> {
     request
 }
 
-/// The longest chain begins with a stage that cannot be read: it is tried first, fails by name, and the others run.
+/// The longest chain begins with an unreadable stage: it is tried first and fails with a reason, and the others run.
 #[tokio::test]
 async fn a_plan_that_cannot_be_read_fails_its_stage_alone() {
     let folder = tempfile::tempdir().expect("a folder");

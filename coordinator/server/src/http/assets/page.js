@@ -1,5 +1,5 @@
-// Keeps the page up to date. The server sends the parts that changed; a stream that breaks is opened again after a
-// while that doubles, up to half a minute, and not at all while nobody looks.
+// Keeps the page up to date. The server sends the parts that changed. If the stream breaks, it is opened again after a
+// time that doubles, up to half a minute; while the page is hidden, it stays closed.
 "use strict";
 
 const LONGEST = 30000;
@@ -24,7 +24,7 @@ function show(parts) {
     const link = focus && part.contains(focus) ? focus.getAttribute("href") : null;
     part.innerHTML = html;
     part.dataset.mark = mark;
-    // Whoever was at a link with the keyboard stays there.
+    // Keep the keyboard focus on the link that had it.
     if (link) part.querySelector(`a[href="${CSS.escape(link)}"]`)?.focus({ preventScroll: true });
   }
 }
@@ -57,7 +57,7 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) close();
   else open();
 });
-// A page that comes back from the browser's memory has lost its stream.
+// When a page comes back from the browser's cache, its stream is closed.
 addEventListener("pagehide", close);
 addEventListener("pageshow", open);
 open();

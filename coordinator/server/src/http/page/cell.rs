@@ -1,4 +1,4 @@
-//! One cell: what is known of it, its stages and its curves.
+//! The page of one cell: its state, its stages, its curves and the explanation of `coordinator explain`.
 
 use pretext_report::{curves, wording};
 use pretext_shared::stage::StageKind;
@@ -9,7 +9,7 @@ use super::super::html::{Html, html};
 use super::layout::Place;
 use super::{Page, Part, shape, words};
 
-/// The page. `lines` is what `coordinator explain` says.
+/// Returns the page. `lines` is the answer of `coordinator explain`.
 pub(in crate::http) fn of_cell(view: &SweepView, cell: &Cell, lines: &[String]) -> Page {
     let parts = vec![
         Part::new("head", head(view, cell)),
@@ -111,5 +111,5 @@ fn charts(view: &SweepView, cell: &Cell) -> Html {
 
 fn explain(lines: &[String]) -> Html {
     let lines: Html = lines.iter().map(|line| html!("{}\n", line)).collect();
-    html!("<h2>In words</h2>\n<pre class=\"wrap\">{}</pre>\n", lines)
+    html!("<h2>Explanation</h2>\n<pre class=\"wrap\">{}</pre>\n", lines)
 }

@@ -1,5 +1,5 @@
-//! The grid of a sweep: a table per learning-rate policy, rows are label fractions, columns are methods; in each field
-//! the mean accuracy so far and the cells behind it, each with its state.
+//! The grid of a sweep: one table per learning-rate policy, with label fractions as rows and methods as columns. Each
+//! field has the mean accuracy so far, and its cells with their states.
 
 use pretext_report::Tables;
 use pretext_report::aggregate::{Entry, PolicyTable, Run};
@@ -10,7 +10,7 @@ use pretext_shared::sweep::{Cell, CellState, StageStatus, SweepView};
 use super::super::html::{Html, html};
 use super::{shape, words};
 
-/// All tables.
+/// Returns all tables.
 pub(super) fn grids(view: &SweepView, tables: &Tables) -> Html {
     tables.policies.iter().map(|table| grid(view, table)).collect()
 }
@@ -48,7 +48,7 @@ fn field(view: &SweepView, entry: &Entry) -> Html {
     html!("<td>{}<ul class=\"cells\">{}</ul></td>", mean, runs)
 }
 
-/// One cell: a link to its page.
+/// Returns one cell: a link to its page.
 fn one(view: &SweepView, run: &Run, of: usize) -> Html {
     let Some(cell) = view.cells.get(run.cell) else { return html!("") };
     let seed = if of > 1 { format!("seed {}", run.seed) } else { String::new() };
@@ -59,7 +59,7 @@ fn one(view: &SweepView, run: &Run, of: usize) -> Html {
             let bar = shape::progress(done, total, &words);
             (words, Some(bar))
         }
-        // A single cell's accuracy stands above it already.
+        // The accuracy of a single cell is shown above it already.
         (CellState::Succeeded, Some(_), _) if of == 1 => (String::new(), None),
         (CellState::Succeeded, Some(score), _) => (format!("{} %", wording::percent(score.accuracy)), None),
         (CellState::Failed, _, Some(code)) => (code.as_str().to_owned(), None),
@@ -76,12 +76,12 @@ fn one(view: &SweepView, run: &Run, of: usize) -> Html {
     )
 }
 
-/// Where the page of a cell is.
+/// Returns the path of a cell's page.
 pub(super) fn path(view: &SweepView, cell: &Cell) -> String {
     format!("/sweeps/{}/cells/{}", view.id, cell.key)
 }
 
-/// Steps of a cell's stages that are taken, and in all.
+/// Returns the finished steps of a cell's stages, and all of their steps.
 pub(super) fn steps(view: &SweepView, cell: &Cell) -> (u64, u64) {
     let stages = cell.stages().filter_map(|id| view.stages.get(&id));
     stages.fold((0, 0), |(done, total), stage| {
@@ -95,7 +95,7 @@ pub(super) fn steps(view: &SweepView, cell: &Cell) -> (u64, u64) {
     })
 }
 
-/// What a running cell does, and how far it is.
+/// Returns what a running cell is doing, and its progress.
 fn running(view: &SweepView, cell: &Cell, done: u64, total: u64) -> String {
     let stages = cell.stages().filter_map(|id| view.stages.get(&id));
     let mut running = stages.filter(|stage| matches!(stage.status, StageStatus::Running { .. }));

@@ -5,10 +5,10 @@ use super::super::pages::Topic;
 use super::super::visitor::Visitor;
 use super::Page;
 
-/// Where in the page's few rooms a page is.
+/// The section of the web page that a page belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum Place {
-    /// Sweeps, and what is below them.
+    /// Sweeps, and the pages below them.
     Sweeps,
     /// Workers.
     Workers,
@@ -25,7 +25,7 @@ fn head(title: &str, live: Html) -> Html {
     )
 }
 
-/// A whole page for `visitor`. Without scripts it loads itself anew now and then.
+/// Returns a complete page for `visitor`. Without scripts the page reloads itself every few seconds.
 pub(in crate::http) fn page(page: &Page, topic: &Topic, visitor: &Visitor) -> Html {
     let live = html!(
         "<script src=\"/assets/page.js\" defer></script>\n\
@@ -61,7 +61,7 @@ pub(in crate::http) fn page(page: &Page, topic: &Topic, visitor: &Visitor) -> Ht
     )
 }
 
-/// A page that says one thing.
+/// Returns a page with a single message.
 pub(in crate::http) fn notice(title: &str, more: &Html) -> Html {
     html!(
         "{head}<body class=\"notice\">\n<main id=\"main\">\n<img src=\"/assets/icon.svg\" alt=\"\" width=\"40\" \

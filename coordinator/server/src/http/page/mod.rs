@@ -1,4 +1,5 @@
-//! The pages. Each is a pure function from what the engine shows to parts, which are sent alone when they change.
+//! The pages. Each is a pure function of the engine's views. A page consists of parts, which are sent separately when
+//! they change.
 
 mod cell;
 mod grid;
@@ -37,31 +38,31 @@ pub(super) struct Page {
     parts: Vec<Part>,
 }
 
-/// A part of a page that changes as a whole.
+/// A part of a page that is replaced as a whole.
 pub(super) struct Part {
-    /// Its element.
+    /// Id of the HTML element.
     pub(super) id: &'static str,
-    /// Changes with what it shows.
+    /// A mark that differs if the content differs.
     pub(super) mark: String,
-    /// What it shows.
+    /// The content.
     pub(super) html: Html,
     least: Right,
 }
 
 impl Part {
-    /// For everybody who may look.
+    /// Returns a part that every visitor sees.
     fn new(id: &'static str, html: Html) -> Self {
         Self { id, mark: ContentHash::of(html.as_str().as_bytes()).short(), html, least: Right::Read }
     }
 
-    /// For who may change something.
+    /// Returns a part that only visitors with the right to make changes see.
     fn controls(id: &'static str, html: Html) -> Self {
         Self { least: Right::Submit, ..Self::new(id, html) }
     }
 }
 
 impl Page {
-    /// What somebody with this right sees.
+    /// Returns the parts that a visitor with this right sees.
     pub(super) fn parts(&self, right: Right) -> impl Iterator<Item = &Part> {
         self.parts.iter().filter(move |part| part.least <= right)
     }
@@ -70,18 +71,18 @@ impl Page {
 /// The five components of a cell's path.
 pub(super) type CellPath = (String, String, String, String, String);
 
-/// The topic of a sweep's page.
+/// Returns the topic of a sweep's page.
 pub(super) fn sweep_topic(sweep: &str) -> Result<Topic, PageError> {
     sweep.parse().map(Topic::Sweep).map_err(|_| PageError::Unknown)
 }
 
-/// The topic of a cell's page.
+/// Returns the topic of a cell's page.
 pub(super) fn cell_topic((sweep, method, fraction, lr, seed): &CellPath) -> Result<Topic, PageError> {
     let sweep = sweep.parse().map_err(|_| PageError::Unknown)?;
     Ok(Topic::Cell(sweep, format!("{method}/{fraction}/{lr}/{seed}")))
 }
 
-/// The answer for what is not there.
+/// Returns the answer for a page that does not exist.
 pub(super) fn missing() -> Response {
     notice(StatusCode::NOT_FOUND, "There is no such page", html!("<p><a href=\"/\">All sweeps</a></p>"))
 }

@@ -1,4 +1,4 @@
-//! What runs now: stage, worker, step, loss, and the curves so far.
+//! The running stages of a sweep: worker, step, loss, and curves so far.
 
 use pretext_engine::{RunningStage, SweepStatus};
 use pretext_report::{curves, wording};
@@ -8,10 +8,10 @@ use pretext_shared::text;
 use super::super::html::{Html, html};
 use super::{grid, shape, words};
 
-/// Stages whose curves are shown.
+/// Most stages whose curves are shown.
 const MOST_CURVES: usize = 3;
 
-/// The table and the curves; nothing where nothing runs.
+/// Returns the table and the curves; empty if no stage is running.
 pub(super) fn stages(view: &SweepView, status: &SweepStatus) -> Html {
     if status.running.is_empty() {
         return html!("");
@@ -25,7 +25,7 @@ pub(super) fn stages(view: &SweepView, status: &SweepStatus) -> Html {
     )
 }
 
-/// The cell that a running stage is named after.
+/// Returns the cell that a running stage is named after.
 fn cell_of<'a>(view: &'a SweepView, running: &RunningStage) -> Option<&'a Cell> {
     view.cells.iter().find(|cell| cell.key.to_string() == running.cell)
 }

@@ -1,10 +1,10 @@
-//! States as shapes, so that nobody needs colours to tell them apart, and as words for those who see neither.
+//! States as shapes that can be told apart without colours, with their names for screen readers.
 
 use pretext_shared::sweep::{CellState, StageStatus};
 
 use super::super::html::{Html, html};
 
-/// The state of a stage, in the words of cells.
+/// Returns the state of a stage as a state of cells.
 pub(super) fn of_stage(status: &StageStatus) -> CellState {
     match status {
         StageStatus::Pending => CellState::Pending,
@@ -15,7 +15,7 @@ pub(super) fn of_stage(status: &StageStatus) -> CellState {
     }
 }
 
-/// Hollow, half, full with a tick, square with a cross, struck through.
+/// Returns the shape of a state: hollow, half, full with a tick, square with a cross, struck through.
 pub(super) fn of(state: CellState) -> Html {
     let drawing = match state {
         CellState::Pending => html!("<circle cx=\"8\" cy=\"8\" r=\"5.6\" class=\"thin\"/>"),
@@ -41,12 +41,12 @@ pub(super) fn of(state: CellState) -> Html {
     )
 }
 
-/// A shape and its word.
+/// Returns a shape with its name.
 pub(super) fn named(state: CellState) -> Html {
     html!("<span class=\"state {state}\">{shape}{state}</span>", state = state.as_str(), shape = of(state))
 }
 
-/// Cells by state: what is settled first.
+/// Returns the number of cells in each state, final states first.
 pub(super) fn counts(counts: &[(CellState, usize)]) -> Html {
     let count = |(state, count): &(CellState, usize)| {
         html!(
@@ -62,7 +62,7 @@ pub(super) fn counts(counts: &[(CellState, usize)]) -> Html {
     )
 }
 
-/// Cells by state as one bar.
+/// Returns the cells of each state as one bar.
 pub(super) fn bar(counts: &[(CellState, usize)]) -> Html {
     let total: usize = counts.iter().map(|(_, count)| count).sum();
     let share = |count: usize| 1000.0 * count as f64 / total.max(1) as f64;
@@ -87,7 +87,7 @@ pub(super) fn bar(counts: &[(CellState, usize)]) -> Html {
     )
 }
 
-/// How far something is, as a bar with its words.
+/// Returns a progress bar with its label.
 pub(super) fn progress(done: u64, total: u64, words: &str) -> Html {
     html!(
         "<progress max=\"{total}\" value=\"{done}\" aria-label=\"{words}\"></progress>",

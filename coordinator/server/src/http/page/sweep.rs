@@ -1,4 +1,4 @@
-//! One sweep: how far it is, its grid, what runs, what failed, and what comes out of it so far.
+//! The page of one sweep: its progress, its grid, running and failed stages, and results so far.
 
 use pretext_engine::SweepStatus;
 use pretext_report::aggregate::PolicyTable;
@@ -10,12 +10,12 @@ use super::super::html::{Html, html};
 use super::layout::Place;
 use super::{Page, Part, grid, running, shape, sweeps, words};
 
-/// Failed cells that are listed; the grid shows the others.
+/// Most failed cells that are listed; the grid shows the others.
 const MOST_FAILURES: usize = 20;
 
-/// The page.
+/// Returns the page.
 pub(in crate::http) fn of_sweep(view: &SweepView, status: &SweepStatus, now_ms: u64) -> Page {
-    // Test predictions are for the report: they are many, and the grid has no use for them.
+    // Test predictions are not needed here: they are large, and only the report uses them.
     let tables = Tables::of(view, &Evaluations::read(view, &|_| None));
     let parts = vec![
         Part::new("head", head(view, status, now_ms)),
@@ -57,13 +57,13 @@ fn head(view: &SweepView, status: &SweepStatus, now_ms: u64) -> Html {
     )
 }
 
-/// Cancel and retry, each behind a fold: a slip of the finger changes nothing.
+/// Returns the controls for cancel and retry. Each is folded, so that an accidental click changes nothing.
 fn controls(view: &SweepView, status: &SweepStatus) -> Html {
     let open = status.cells.pending + status.cells.running;
     let cancel = (!status.mark.is_cancelled() && open > 0).then(|| {
         html!(
             "<details><summary>Cancel…</summary><form method=\"post\" action=\"/sweeps/{id}/cancel\"><p>{cells} will have no \
-             result. Stages that another sweep needs go on; results that are there stay.</p><button class=\"danger\">Cancel \
+             result. Stages that another sweep needs continue; existing results are kept.</p><button class=\"danger\">Cancel \
              this sweep</button></form></details>\n",
             id = view.id.as_str(),
             cells = words::count(open, "cell")
@@ -72,10 +72,10 @@ fn controls(view: &SweepView, status: &SweepStatus) -> Html {
     let again = status.cells.failed + if status.mark.is_cancelled() { status.cells.cancelled } else { 0 };
     let retry = (again > 0).then(|| {
         html!(
-            "<details><summary>Retry…</summary><form method=\"post\" action=\"/sweeps/{id}/retry\"><p>What failed{cancelled} \
-             runs again, for every sweep that needs it.</p><button>Run {cells} again</button></form></details>\n",
+            "<details><summary>Retry…</summary><form method=\"post\" action=\"/sweeps/{id}/retry\"><p>Failed{cancelled} \
+             stages run again, for every sweep that needs them.</p><button>Run {cells} again</button></form></details>\n",
             id = view.id.as_str(),
-            cancelled = if status.mark.is_cancelled() { " or was cancelled" } else { "" },
+            cancelled = if status.mark.is_cancelled() { " and cancelled" } else { "" },
             cells = words::count(again, "cell")
         )
     });
@@ -110,7 +110,7 @@ fn failures(view: &SweepView) -> Html {
     )
 }
 
-/// Accuracy against label fraction, as far as there are results.
+/// Returns charts of accuracy against label fraction, from the results so far.
 fn efficiency(tables: &Tables) -> Html {
     let has_results = |table: &&PolicyTable| table.most_seeds() > 0;
     let charts: Html = tables

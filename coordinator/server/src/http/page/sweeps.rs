@@ -1,4 +1,4 @@
-//! All sweeps, newest first.
+//! The page of all sweeps, newest first.
 
 use pretext_engine::{SweepStatus, WorkerView};
 use pretext_shared::stage::Extent;
@@ -7,7 +7,7 @@ use super::super::html::{Html, html};
 use super::layout::Place;
 use super::{Page, Part, shape, words};
 
-/// The page.
+/// Returns the page.
 pub(in crate::http) fn of_sweeps(sweeps: &[SweepStatus], workers: &[WorkerView], now_ms: u64) -> Page {
     let parts = vec![Part::new("head", head(sweeps, workers)), Part::new("sweeps", list(sweeps, now_ms))];
     Page { title: "Sweeps".to_owned(), place: Place::Sweeps, parts }
@@ -61,7 +61,7 @@ fn card(sweep: &SweepStatus, now_ms: u64) -> Html {
     )
 }
 
-/// A badge for rehearsals.
+/// Returns a badge for rehearsals.
 pub(super) fn smoke(extent: Extent) -> Html {
     match extent {
         Extent::Smoke => html!(" <span class=\"badge\">rehearsal</span>"),
@@ -69,7 +69,7 @@ pub(super) fn smoke(extent: Extent) -> Html {
     }
 }
 
-/// Why stages that could run do not.
+/// Returns why stages that could run are not running.
 pub(super) fn obstacles(sweep: &SweepStatus) -> Html {
     let line = |text: &String| html!("<p class=\"warning\">Cannot run: {}</p>\n", text);
     sweep.obstacles.iter().map(line).collect()

@@ -1,10 +1,10 @@
-//! Numbers and times in words.
+//! Formats numbers and times as text.
 
 use pretext_engine::CellCounts;
 use pretext_shared::point::{Metric, Part, Point};
 use pretext_shared::sweep::CellState;
 
-/// How long ago, roughly: pages change when this does.
+/// Returns roughly how long ago `then_ms` was. The text changes seldom, because every change sends the page again.
 pub(super) fn ago(then_ms: u64, now_ms: u64) -> String {
     let seconds = now_ms.saturating_sub(then_ms) / 1000;
     let plural = |count: u64, unit: &str| format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" });
@@ -16,12 +16,12 @@ pub(super) fn ago(then_ms: u64, now_ms: u64) -> String {
     }
 }
 
-/// `1 cell`, `3 cells`.
+/// Formats a count: `1 cell`, `3 cells`.
 pub(super) fn count(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Whole percent, and never 100 before the end.
+/// Formats whole percent, and never 100 before all is done.
 pub(super) fn percent(done: u64, total: u64) -> String {
     if done >= total {
         return "100 %".to_owned();
@@ -29,7 +29,7 @@ pub(super) fn percent(done: u64, total: u64) -> String {
     format!("{} %", u128::from(done) * 100 / u128::from(total))
 }
 
-/// Counts in the order in which pages show them: what is settled first.
+/// Returns the counts in the order of the pages: final states first.
 pub(super) fn by_state(counts: &CellCounts) -> [(CellState, usize); 5] {
     [
         (CellState::Succeeded, counts.succeeded),
@@ -40,7 +40,7 @@ pub(super) fn by_state(counts: &CellCounts) -> [(CellState, usize); 5] {
     ]
 }
 
-/// The newest training loss: of a step, or of an epoch where steps have none.
+/// Returns the newest training loss: of a step, or of an epoch if steps have none.
 pub(super) fn newest_loss(points: &[Point]) -> Option<f64> {
     let of = |metric: Metric| {
         let mine = points.iter().filter(move |point| point.metric == metric && point.part == Part::Train);

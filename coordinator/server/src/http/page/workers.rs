@@ -1,4 +1,4 @@
-//! All workers: what they offer, what they hold, when they were last heard of.
+//! The page of all workers: their devices and data, their stages, and how long ago they were heard of.
 
 use pretext_engine::WorkerView;
 use pretext_shared::sweep::CellState;
@@ -7,7 +7,7 @@ use super::super::html::{Html, html};
 use super::layout::Place;
 use super::{Page, Part, shape, words};
 
-/// The page.
+/// Returns the page.
 pub(in crate::http) fn of_workers(workers: &[WorkerView]) -> Page {
     let parts = vec![Part::new("head", head(workers)), Part::new("workers", list(workers))];
     Page { title: "Workers".to_owned(), place: Place::Workers, parts }

@@ -1,4 +1,4 @@
-//! Leases and names of others, in every message that can carry one: the messages are made from the descriptors.
+//! Tests that no message can use the lease or the name of another worker. The messages are made from the descriptors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,10 +54,10 @@ impl Decoder for Raw {
     }
 }
 
-/// The messages and procedures that are described.
+/// The described messages and procedures.
 struct Described {
     messages: BTreeMap<String, DescriptorProto>,
-    /// By name, the type of the request.
+    /// Type of each procedure's request, by the procedure's name.
     procedures: BTreeMap<String, String>,
 }
 
@@ -80,13 +80,13 @@ impl Described {
         Self { messages, procedures }
     }
 
-    /// A message of this type with all of `filled` that it can carry, and which of them that is. Other fields are empty,
-    /// but for the protocol's number.
+    /// Returns a message of this type with all fields of `filled` that it can carry, and the names of these fields.
+    /// Other fields are empty, except the protocol number.
     fn message<'a>(&self, name: &str, filled: &BTreeMap<&'a str, Vec<u8>>) -> (Vec<u8>, BTreeSet<&'a str>) {
         let (mut bytes, mut carried) = (Vec::new(), BTreeSet::new());
         for field in self.messages.get(name).into_iter().flat_map(|message| &message.field) {
             if field.name() == "protocol" {
-                // Who speaks another one is told so before anything else.
+                // A caller with another protocol number is refused before any other check.
                 prost::encoding::uint32::encode(field.number() as u32, &pretext_proto::PROTOCOL, &mut bytes);
                 continue;
             }
