@@ -4,15 +4,37 @@ use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use pretext_store::backup::{self, BackupError};
 use pretext_store::{RedbStore, StoreError};
 use serde::Serialize;
 
-use super::Verdict;
-use super::args::{BackupArgs, RestoreArgs};
 use super::console::{Console, Show};
 use super::error::CliError;
-use crate::remote::connect;
+use crate::remote::{Remote, connect};
+use crate::verdict::Verdict;
+
+#[derive(Debug, Args)]
+pub(super) struct BackupArgs {
+    /// The file to write the copy to
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Copy the store in this state directory; no coordinator may be using it
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RestoreArgs {
+    /// A file that `coordinator backup` wrote
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// The new state directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: PathBuf,
+}
 
 #[derive(Debug, Serialize)]
 struct Made {

@@ -1,12 +1,21 @@
 //! `coordinator cancel` and `coordinator retry`.
 
+use clap::Args;
 use serde::Serialize;
 
-use super::Verdict;
-use super::args::{RetryArgs, SweepArgs};
 use super::console::{Console, Show};
 use super::error::CliError;
-use crate::remote::connect;
+use crate::remote::{SweepArgs, connect};
+use crate::verdict::Verdict;
+
+#[derive(Debug, Args)]
+pub(super) struct RetryArgs {
+    #[command(flatten)]
+    pub(super) sweep: SweepArgs,
+    /// Run only failed stages again; refuse a cancelled sweep
+    #[arg(long)]
+    pub(super) failed: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct Cancelled {

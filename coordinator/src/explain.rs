@@ -1,13 +1,22 @@
 //! `coordinator explain`.
 
+use clap::Args;
 use pretext_shared::text;
 use serde::Serialize;
 
-use super::Verdict;
-use super::args::ExplainArgs;
 use super::console::{Console, Show};
 use super::error::CliError;
-use crate::remote::connect;
+use crate::remote::{Remote, connect};
+use crate::verdict::Verdict;
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// The cell: SWEEP/METHOD/FRACTION/LR/SEED
+    #[arg(value_name = "CELL")]
+    pub(super) cell: String,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
 
 #[derive(Debug, Serialize)]
 struct Explanation {

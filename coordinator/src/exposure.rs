@@ -10,15 +10,8 @@ use pretext_server::exposure::{Door, Exposure};
 use pretext_server::grpc::limits::MAX_CONNECTIONS;
 use pretext_server::http::{WebOptions, WebWire};
 
-use super::args::address;
 use super::error::CliError;
-use super::identity::duration;
-
-/// Folder of the authority and the register, below the state directory.
-pub(super) const IDENTITY: &str = "identity";
-
-/// Default address of the web page.
-pub(super) const WEB: &str = "127.0.0.1:7880";
+use crate::values::{IDENTITY, WEB, address, lifetime};
 
 #[derive(Debug, Args)]
 pub(super) struct ExposureArgs {
@@ -35,7 +28,7 @@ pub(super) struct ExposureArgs {
     #[arg(long, value_name = "NAME", requires = "tls")]
     pub(super) tls_name: Vec<String>,
     /// Lifetime of the certificates that are issued; running programs renew theirs
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration, requires = "tls")]
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = lifetime, requires = "tls")]
     pub(super) certificate_life: Duration,
     /// Serve health checks and metrics at this address, in plain text
     #[arg(long, value_name = "IP:PORT", value_parser = address, num_args = 0..=1,
@@ -122,13 +115,23 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::args::{Cli, Command};
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[arg(long, default_value = "127.0.0.1:7878")]
+        listen: SocketAddr,
+        #[arg(long, default_value = ".pretext")]
+        state_dir: std::path::PathBuf,
+        #[command(flatten)]
+        exposure: ExposureArgs,
+    }
+
+    fn line(arguments: &[&str]) -> Result<Line, clap::Error> {
+        Line::try_parse_from(["serve"].iter().chain(arguments))
+    }
 
     fn parsed(arguments: &[&str]) -> Result<Exposure, CliError> {
-        let line = ["coordinator", "serve"].iter().chain(arguments);
-        let Command::Serve(args) = Cli::try_parse_from(line).expect("good arguments").command else {
-            panic!("not serve")
-        };
+        let args = line(arguments).expect("good arguments");
         args.exposure.resolve(args.listen, &args.state_dir)
     }
 
@@ -155,10 +158,10 @@ mod tests {
         let here = parsed(&["--tls", "--tls-name", "lab", "--web", "--web-name", "tunnel"]).expect("loopback").web;
         let listen = WEB.parse().expect("an address");
         assert_eq!(here, Some(WebOptions { listen, names: vec!["tunnel".to_owned()], wire: WebWire::Plain }));
-        assert!(Cli::try_parse_from(["coordinator", "serve", "--web-name", "lab"]).is_err());
+        assert!(line(&["--web-name", "lab"]).is_err());
         assert_eq!(parsed(&["--listen", "[::1]:0"]).expect("loopback"), Exposure::default());
         assert!(parsed(&["--monitor"]).is_ok_and(|it| it.monitor.is_some_and(|address| address.port() == 7879)));
-        assert!(Cli::try_parse_from(["coordinator", "serve", "--tls", "--insecure"]).is_err());
+        assert!(line(&["--tls", "--insecure"]).is_err());
     }
 
     #[test]

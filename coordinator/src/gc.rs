@@ -2,18 +2,31 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::collected::What;
 use pretext_shared::text::grouped;
 use serde::Serialize;
 
-use super::Verdict;
-use super::args::GcArgs;
 use super::columns::{Align, Columns};
 use super::console::{Console, Show};
 use super::error::CliError;
 use super::progress::span;
-use crate::remote::connect;
+use crate::remote::{Remote, connect};
+use crate::values::lifetime;
+use crate::verdict::Verdict;
+
+#[derive(Debug, Args)]
+pub(super) struct GcArgs {
+    /// Remove nothing; show what would be removed
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Keep artifacts that were stored within this time: an upload in progress may still need them
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = lifetime)]
+    pub(super) grace: Duration,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
 
 /// The removed artifacts (with `--dry-run`, those that would be removed), and counts of the others.
 #[derive(Debug, Default, Serialize)]

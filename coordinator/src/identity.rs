@@ -11,11 +11,11 @@ use pretext_server::identity::{
 };
 use serde::Serialize;
 
-use super::Verdict;
 use super::console::{Console, Show};
 use super::error::CliError;
-use super::exposure::IDENTITY;
 use super::remote::folder;
+use crate::values::{IDENTITY, lifetime};
+use crate::verdict::Verdict;
 
 #[derive(Debug, Args)]
 pub(super) struct AuthorityArgs {
@@ -53,7 +53,7 @@ pub(super) struct CertifyArgs {
     #[arg(long)]
     name: String,
     /// Lifetime of the certificate
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = lifetime)]
     life: Duration,
     /// The folder to write ca.crt, tls.crt and tls.key to; these files must not exist yet
     #[arg(long, value_name = "DIR", required_unless_present = "print_secret")]
@@ -79,7 +79,7 @@ enum TokenAction {
         #[arg(long)]
         role: Role,
         /// How long the token can be used
-        #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+        #[arg(long, value_name = "TIME", default_value = "1h", value_parser = lifetime)]
         ttl: Duration,
         /// How often the token can be used: a number, or `unlimited`
         #[arg(long, value_name = "N", default_value = "1", value_parser = uses)]
@@ -120,24 +120,6 @@ pub(super) struct JoinArgs {
     /// The folder for the certificate [default: ~/.config/pretext/identity]
     #[arg(long, env = "PRETEXT_CREDENTIALS", value_name = "DIR")]
     credentials: Option<PathBuf>,
-}
-
-/// Reads `90s`, `15m`, `24h` or `7d`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("give a time such as 90s, 15m, 24h or 7d, not `{}`", text.escape_debug());
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 24 * 3600,
-        _ => return Err(wrong()),
-    };
-    let count: u64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
-    match count.checked_mul(seconds) {
-        Some(total @ 1..=315_360_000) => Ok(Duration::from_secs(total)),
-        _ => Err("give a time between a second and ten years".to_owned()),
-    }
 }
 
 fn uses(text: &str) -> Result<Uses, String> {
@@ -404,11 +386,6 @@ mod tests {
 
     #[test]
     fn times_and_uses_are_read() {
-        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("7d"), Ok(Duration::from_secs(7 * 24 * 3600)));
-        for bad in ["", "h", "0s", "1w", "-1h", "99999d", "1 h", "é"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
         assert_eq!((uses("3"), uses("unlimited")), (Ok(Uses::Left(3)), Ok(Uses::Unlimited)));
         assert!(uses("0").is_err());
     }

@@ -1,10 +1,19 @@
 //! Sets up the log, which goes to stderr, above the progress bars.
 
+use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
-use super::args::LogFormat;
 use super::console::Terminal;
 use super::error::CliError;
+
+/// Format of the log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Readable text.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
 
 /// The environment variable with the log filter.
 const FILTER: &str = "PRETEXT_LOG";

@@ -1,12 +1,21 @@
 //! `coordinator login`.
 
+use clap::Args;
 use serde::Serialize;
 
-use super::Verdict;
-use super::args::LoginArgs;
 use super::console::{Console, Show};
 use super::error::CliError;
-use crate::remote::connect;
+use crate::remote::{Remote, connect};
+use crate::verdict::Verdict;
+
+#[derive(Debug, Args)]
+pub(super) struct LoginArgs {
+    /// Rights of the browser: submit (it can also cancel and retry) or read [default: your own rights]
+    #[arg(long, value_parser = ["submit", "read"])]
+    pub(super) role: Option<String>,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
 
 #[derive(Debug, Serialize)]
 struct Link {

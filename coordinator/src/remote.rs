@@ -9,9 +9,7 @@ use pretext_client::{Address, Client, Place};
 use pretext_identity::{Folder, TlsSession, Wire};
 
 use crate::error::CliError;
-
-/// Default address: `serve` listens on it, and the other commands look for the coordinator there.
-pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:7878";
+use crate::values::DEFAULT_ADDRESS;
 
 /// The coordinator to talk to.
 #[derive(Debug, Args)]
@@ -41,6 +39,16 @@ impl Remote {
         let named = self.named().map(|urls| urls.split(',').map(|url| url.trim().to_owned()).collect());
         named.unwrap_or_else(|| vec![format!("http://{DEFAULT_ADDRESS}")])
     }
+}
+
+/// A sweep at a coordinator.
+#[derive(Debug, Args)]
+pub(super) struct SweepArgs {
+    /// The sweep's id, or an unambiguous beginning of it
+    #[arg(value_name = "SWEEP")]
+    pub(super) sweep: String,
+    #[command(flatten)]
+    pub(super) remote: Remote,
 }
 
 /// Connects to the coordinator that `remote` names; of several, to the one that leads.

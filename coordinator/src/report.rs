@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use pretext_client::Client;
 use pretext_report::{Folder, Rendered};
 use pretext_shared::ids::ArtifactId;
@@ -10,13 +11,21 @@ use pretext_shared::outcome::ArtifactKind;
 use pretext_shared::sweep::{CellState, SweepView};
 use serde::Serialize;
 
-use super::Verdict;
-use super::args::ReportArgs;
 use super::console::{Console, Show};
 use super::error::CliError;
 use super::progress::cells as count;
 use super::status::Counts;
-use crate::remote::connect;
+use crate::remote::{SweepArgs, connect};
+use crate::verdict::Verdict;
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    #[command(flatten)]
+    pub(super) sweep: SweepArgs,
+    /// The folder for the report [default: pretext-report/SWEEP]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+}
 
 /// A written report.
 #[derive(Debug, Serialize)]

@@ -4,13 +4,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use pretext_report::agreement::{Agreement, Difference, Record, Standard};
 use pretext_report::wording::percent;
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::ContentHash;
 use serde::Serialize;
 
-use super::args::{FileArgs, ReproduceArgs, RunArgs};
 use super::console::{Console, Show};
 use super::error::CliError;
 use super::progress::cells;
@@ -19,6 +19,39 @@ use super::run::here;
 use super::sweep_file::SweepFile;
 use super::worker_program::WorkerProgram;
 use super::{Verdict, report};
+use crate::run::RunArgs;
+use crate::sweep_file::FileArgs;
+
+#[derive(Debug, Args)]
+pub(super) struct ReproduceArgs {
+    /// The results.json of a report folder
+    #[arg(value_name = "RESULTS")]
+    pub(super) results: PathBuf,
+    /// The folder for the new state; must be empty at first [default: pretext-reproduce/SWEEP]
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// The folder for the new report [default: report in the state folder]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Number of stages that run at a time on each device [default: fitted to the machine]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(super) workers: Option<u32>,
+    /// The folder that `dataset.path` is relative to
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(super) data_root: PathBuf,
+    /// Devices to train on, as for `run` [default: devices of the record's class]
+    #[arg(long)]
+    pub(super) device: Option<String>,
+    /// Allowed difference of test accuracies in percentage points, if exact numbers are not possible [default: derived
+    /// from the number of test images]
+    #[arg(long, value_name = "POINTS", value_parser = points)]
+    pub(super) band: Option<f64>,
+}
+
+fn points(text: &str) -> Result<f64, String> {
+    let points: f64 = text.parse().map_err(|_| "give a number of percentage points, for example 1.5".to_owned())?;
+    if (0.0..=100.0).contains(&points) { Ok(points) } else { Err("give percentage points from 0 to 100".to_owned()) }
+}
 
 /// Size of the largest file that is read as a record.
 const MAX_BYTES: u64 = 512 << 20;

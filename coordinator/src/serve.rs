@@ -1,22 +1,68 @@
 //! `coordinator serve`.
 
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::Args;
 use pretext_artifacts::{ArtifactLimits, ArtifactOptions, AwsVariables, Place};
 use pretext_engine::Limits;
 use pretext_server::http::Web;
 use pretext_server::serve::{Coordinator, Options};
 use pretext_server::standby::Standby;
+use pretext_shared::quantity;
 use pretext_store::{Durability, Level, RedisOptions, StoreAddress};
 use serde::Serialize;
 
-use super::Verdict;
-use super::args::ServeArgs;
 use super::console::{Console, Show};
 use super::error::CliError;
+use super::exposure::ExposureArgs;
 use super::signals::Signals;
 use crate::build;
+use crate::values::{DEFAULT_ADDRESS, address, patience};
+use crate::verdict::Verdict;
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// The address to listen on; with port 0 the system chooses a free port
+    #[arg(long, value_name = "IP:PORT", default_value = DEFAULT_ADDRESS, value_parser = address)]
+    pub(super) listen: SocketAddr,
+    /// The folder for job state, artifacts and identities. With --store it holds artifacts and identities only, and all
+    /// coordinators must share it
+    #[arg(long, value_name = "DIR", default_value = ".pretext")]
+    pub(super) state_dir: PathBuf,
+    /// Keep artifacts in this folder instead, or in S3-compatible storage as s3://BUCKET/PREFIX. The usual AWS_*
+    /// variables name the server and the credentials [default: artifacts in the state folder]
+    #[arg(long, env = "PRETEXT_ARTIFACTS", value_name = "DIR|URL")]
+    pub(super) artifacts: Option<String>,
+    /// Size of the largest accepted artifact, for example 512MiB
+    #[arg(long, value_name = "SIZE", default_value = "16GiB", value_parser = quantity::size)]
+    pub(super) artifact_limit: u64,
+    /// Refuse artifacts that would raise the total size above this [default: limited by the storage only]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
+    pub(super) artifact_quota: Option<u64>,
+    #[command(flatten)]
+    pub(super) exposure: ExposureArgs,
+    /// Keep job state on a Redis server (7.0 or newer) instead: `redis://[USER:PASSWORD@]HOST:PORT`, rediss:// for TLS,
+    /// redis+sentinel://HOST:PORT,…/SERVICE. A second coordinator on the same store is a standby
+    #[arg(long, env = "PRETEXT_STORE", hide_env_values = true, value_name = "URL")]
+    pub(super) store: Option<String>,
+    /// A file with the password of the store's user, instead of a password in the URL; read again for every connection
+    #[arg(long, value_name = "FILE", requires = "store")]
+    pub(super) store_password_file: Option<PathBuf>,
+    /// Acknowledge only what at least N replicas have received
+    #[arg(long, value_name = "N", requires = "store", default_value_t = 0)]
+    pub(super) store_replicas: u32,
+    /// How long to retry a failing store before the coordinator exits
+    #[arg(long, value_name = "TIME", requires = "store", default_value = "60s", value_parser = patience)]
+    pub(super) store_patience: Duration,
+    /// How long the lead lasts without a sign of life from the leader
+    #[arg(long, value_name = "MS", hide = true, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    pub(super) lead_ms: Option<u64>,
+    /// How long a lease lasts without a sign of life from the worker
+    #[arg(long, value_name = "MS", hide = true, value_parser = clap::value_parser!(u64).range(50..=3_600_000))]
+    pub(super) lease_ms: Option<u64>,
+}
 
 /// Address that the coordinator listens on: the first line on stdout, for people and for scripts that use port 0.
 #[derive(Debug, Serialize)]
@@ -175,7 +221,7 @@ fn redis(args: &ServeArgs) -> Result<Option<RedisOptions>, CliError> {
         options.password_file = Some(path.clone());
     }
     options.replicas = args.store_replicas;
-    options.patience.budget = Duration::from_secs(args.store_patience);
+    options.patience.budget = args.store_patience;
     if let Some(ms) = args.lead_ms {
         options.lease = Duration::from_millis(ms);
     }
@@ -223,25 +269,26 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::args::{Cli, Command};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    fn line(arguments: &[&str]) -> ServeArgs {
+        Line::try_parse_from(["serve"].iter().chain(arguments)).expect("good arguments").args
+    }
 
     #[test]
     fn a_bad_address_of_a_store_is_refused_without_its_secret() {
-        let line = ["coordinator", "serve", "--store", "redis://lab:geheim@h/not-a-number"];
-        let Command::Serve(args) = Cli::try_parse_from(line).expect("good arguments").command else {
-            panic!("not serve")
-        };
-        let error = redis(&args).expect_err("a bad address");
+        let error = redis(&line(&["--store", "redis://lab:geheim@h/not-a-number"])).expect_err("a bad address");
         assert_eq!(error.exit_code(), 2);
         assert!(!error.to_string().contains("geheim"), "{error}");
     }
 
     fn parsed(arguments: &[&str]) -> Result<Options, CliError> {
-        let line = ["coordinator", "serve"].iter().chain(arguments);
-        let Command::Serve(args) = Cli::try_parse_from(line).expect("good arguments").command else {
-            panic!("not serve")
-        };
-        options(&args)
+        options(&line(arguments))
     }
 
     #[test]

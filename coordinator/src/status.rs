@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use clap::Args;
 use pretext_proto::v1 as pb;
 use pretext_report::wording;
 use pretext_shared::outcome::{FailureCode, Score};
@@ -10,13 +11,21 @@ use pretext_shared::stage::Extent;
 use pretext_shared::sweep::{Cell, CellState, StageStatus, SweepView};
 use serde::Serialize;
 
-use super::Verdict;
-use super::args::StatusArgs;
 use super::columns::{Align, Columns};
 use super::console::{Console, Show};
 use super::error::CliError;
 use super::progress::span;
-use crate::remote::connect;
+use crate::remote::{Remote, connect};
+use crate::verdict::Verdict;
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// The sweep's id, or an unambiguous beginning of it; without it, all sweeps are listed
+    #[arg(value_name = "SWEEP")]
+    pub(super) sweep: Option<String>,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
 
 /// All sweeps.
 #[derive(Debug, Serialize)]

@@ -1,16 +1,28 @@
 //! `coordinator submit`.
 
+use clap::Args;
 use pretext_proto::v1 as pb;
 use pretext_shared::stage::Extent;
 use pretext_shared::text;
 use serde::Serialize;
 
-use super::args::SubmitArgs;
 use super::console::{Console, Show};
 use super::error::CliError;
 use super::sweep_file::SweepFile;
 use super::{Verdict, watch};
-use crate::remote::connect;
+use crate::remote::{Remote, connect};
+use crate::sweep_file::FileArgs;
+
+#[derive(Debug, Args)]
+pub(super) struct SubmitArgs {
+    #[command(flatten)]
+    pub(super) file: FileArgs,
+    /// Follow the sweep until all of its cells are final
+    #[arg(long)]
+    pub(super) watch: bool,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
 
 /// The outcome of a submission.
 #[derive(Debug, Serialize)]

@@ -2,11 +2,31 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use pretext_shared::spec::{self, MAX_BYTES, Sweep};
+use pretext_shared::stage::Extent;
 
 use super::error::CliError;
+
+/// A sweep file and how much of it to run.
+#[derive(Debug, Args)]
+pub(super) struct FileArgs {
+    /// The sweep file; `-` reads it from stdin
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Run two steps of every stage instead of all, to find mistakes early
+    #[arg(long)]
+    pub(super) smoke: bool,
+}
+
+impl FileArgs {
+    /// Returns `--smoke` as the plan's type.
+    pub(super) fn extent(&self) -> Extent {
+        if self.smoke { Extent::Smoke } else { Extent::Whole }
+    }
+}
 
 /// A valid sweep file.
 #[derive(Debug)]

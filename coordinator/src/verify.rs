@@ -1,7 +1,8 @@
 //! `coordinator verify`: checks the guarantees of a sweep against the store.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use pretext_artifacts::{ArtifactLimits, Artifacts, Place};
 use pretext_engine::{Engine, Limits};
 use pretext_shared::text;
@@ -11,13 +12,27 @@ use pretext_store::verify;
 use pretext_store::view;
 use serde::Serialize;
 
-use super::Verdict;
-use super::args::VerifyArgs;
 use super::backup::open_store;
 use super::console::{Console, Show};
 use super::error::CliError;
 use super::serve;
-use crate::remote::connect;
+use crate::remote::{Remote, connect};
+use crate::verdict::Verdict;
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The sweep's id, or an unambiguous beginning of it
+    #[arg(value_name = "SWEEP")]
+    pub(super) sweep: String,
+    /// Check the store in this state directory; no coordinator may be using it
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// The folder or URL of the artifacts, as for `serve` [default: artifacts in the state folder]
+    #[arg(long, value_name = "DIR|URL", requires = "state_dir")]
+    pub(super) artifacts: Option<String>,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
 
 #[derive(Debug, Serialize)]
 struct Verified(Verification);

@@ -9,14 +9,13 @@ use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tonic::Streaming;
 
-use super::Verdict;
-use super::args::SweepArgs;
 use super::console::{Console, Format, Show, Terminal};
 use super::error::CliError;
 use super::progress::{Progress, TICK};
 use super::signals::Signals;
 use super::status::Counts;
-use crate::remote::connect;
+use crate::remote::{SweepArgs, connect};
+use crate::verdict::Verdict;
 
 /// Time limit for a coordinator that was reachable to come back: it may be restarting.
 const PATIENCE: Duration = Duration::from_secs(60);

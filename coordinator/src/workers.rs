@@ -2,17 +2,23 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use pretext_proto::v1 as pb;
 use pretext_shared::text;
 use serde::Serialize;
 
-use super::Verdict;
-use super::args::WorkersArgs;
 use super::columns::{Align, Columns};
 use super::console::{Console, Show};
 use super::error::CliError;
 use super::progress::span;
-use crate::remote::connect;
+use crate::remote::{Remote, connect};
+use crate::verdict::Verdict;
+
+#[derive(Debug, Args)]
+pub(super) struct WorkersArgs {
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
 
 /// All workers.
 #[derive(Debug, Serialize)]

@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod packing;
 pub mod plan;
 pub mod point;
+pub mod quantity;
 pub mod spec;
 pub mod split;
 pub mod stage;

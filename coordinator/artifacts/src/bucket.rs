@@ -207,9 +207,9 @@ async fn connect(address: &BucketAddress, variables: &AwsVariables) -> Result<Am
 fn plain_text(variables: &AwsVariables) -> Result<bool, ArtifactError> {
     let endpoints = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"];
     let Some(endpoint) = endpoints.iter().find_map(|name| variables.get(name)) else { return Ok(false) };
-    let url: http::Uri = endpoint
-        .parse()
-        .map_err(|_| ArtifactError::Settings(format!("AWS_ENDPOINT_URL is not a URL: `{}`", endpoint.escape_debug())))?;
+    let url: http::Uri = endpoint.parse().map_err(|_| {
+        ArtifactError::Settings(format!("AWS_ENDPOINT_URL is not a URL: `{}`", endpoint.escape_debug()))
+    })?;
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
     match url.scheme_str() {
         Some("https") => Ok(false),

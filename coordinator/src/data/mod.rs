@@ -10,11 +10,11 @@ use pretext_shared::text::{grouped, line};
 use serde::Serialize;
 
 use self::push::PushArgs;
-use super::Verdict;
 use super::columns::{Align, Columns};
 use super::console::{Console, Show};
 use super::error::CliError;
 use crate::remote::{Remote, connect};
+use crate::verdict::Verdict;
 
 #[derive(Debug, Args)]
 pub(super) struct DataArgs {

@@ -16,10 +16,10 @@ use pretext_shared::text::grouped;
 use serde::Serialize;
 
 use super::packs::{PackError, PackReader};
-use crate::Verdict;
 use crate::console::{Console, Show, Terminal};
 use crate::error::CliError;
 use crate::remote::{Remote, connect};
+use crate::verdict::Verdict;
 use crate::worker_program::WorkerProgram;
 
 #[derive(Debug, Args)]

@@ -3,20 +3,37 @@
 mod table;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
+use clap::Args;
 use pretext_engine::submission::{self, Announced};
 use pretext_shared::dataset::Source;
 use pretext_shared::ids::StageId;
 use pretext_shared::plan::Plan;
 use serde::Serialize;
 
-use super::Verdict;
-use super::args::PlanArgs;
 use super::console::{Console, Show};
 use super::error::CliError;
 use super::sweep_file::SweepFile;
 use super::worker_program::WorkerProgram;
-use crate::remote::connect;
+use crate::remote::{Remote, connect};
+use crate::sweep_file::FileArgs;
+use crate::verdict::Verdict;
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    pub(super) file: FileArgs,
+    /// The folder that `dataset.path` is relative to; used if no coordinator is named
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(super) data_root: PathBuf,
+    /// Also show the chain of stages of each cell
+    #[arg(long)]
+    pub(super) cells: bool,
+    /// Plan for the devices and data that this coordinator's workers announce; without it, plan for this machine
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
 
 /// A plan, and which of its stages have a result.
 #[derive(Debug, Serialize)]

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::{Child, ChildStdin};
 use tokio::time::timeout;
 
-use crate::args::RunArgs;
+use super::arguments::RunArgs;
 use crate::console::Terminal;
 use crate::error::CliError;
 use crate::worker_program::WorkerProgram;
@@ -235,12 +235,16 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::args::{Cli, Command};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: RunArgs,
+    }
 
     fn started_with(arguments_of_run: &[&str], source: &Source) -> String {
-        let line = ["coordinator", "run", "s.yaml"].iter().chain(arguments_of_run);
-        let Command::Run(args) = Cli::try_parse_from(line).expect("good arguments").command else { panic!("not run") };
-        let list = arguments(&args, std::iter::once(source), 1, "http://127.0.0.1:1");
+        let line = Line::try_parse_from(["run", "s.yaml"].iter().chain(arguments_of_run)).expect("good arguments");
+        let list = arguments(&line.args, std::iter::once(source), 1, "http://127.0.0.1:1");
         list.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 

@@ -1,6 +1,9 @@
 //! `coordinator run`: runs one sweep on this machine, with a real coordinator and a real worker.
 
+mod arguments;
 mod daemon;
+
+pub(super) use arguments::RunArgs;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -20,8 +23,6 @@ use pretext_shared::stage::Extent;
 use tokio::time::sleep;
 
 use self::daemon::{Launch, Supervisor};
-use super::Verdict;
-use super::args::RunArgs;
 use super::console::{Console, Show};
 use super::error::CliError;
 use super::progress::{cells as count, span};
@@ -35,6 +36,7 @@ use super::watch::{Events, Go, follow};
 use super::worker_program::WorkerProgram;
 use crate::build;
 use crate::remote::connect_here;
+use crate::verdict::Verdict;
 
 /// Time between two checks whether the worker has registered.
 const ASK: Duration = Duration::from_millis(100);
