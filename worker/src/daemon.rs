@@ -97,20 +97,6 @@ fn host_name() -> String {
     if is_valid_name(&name) { name } else { "worker".to_owned() }
 }
 
-/// Parses a number of bytes from the command line.
-pub(crate) fn size(text: &str) -> Result<u64, String> {
-    let wrong = || "write a number of bytes, or one with K, M, G or T (powers of 1024), for example 10G".to_owned();
-    let (digits, shift) = match text.char_indices().last() {
-        Some((at, unit)) if unit.is_ascii_alphabetic() => {
-            let unit = "KMGT".find(unit.to_ascii_uppercase()).ok_or_else(wrong)?;
-            (&text[..at], 10 * (unit as u32 + 1))
-        }
-        _ => (text, 0),
-    };
-    let number: u64 = digits.parse().map_err(|_| wrong())?;
-    number.checked_mul(1 << shift).ok_or_else(wrong)
-}
-
 /// Runs the daemon and returns the exit code.
 pub(crate) fn run(args: DaemonArgs) -> ExitCode {
     start_logging(&args.log_format);
@@ -164,8 +150,8 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         data_root,
         datasets,
         state_dir,
-        spool_limit: args.spool_limit << 20,
-        until_idle: args.until_idle.map(Duration::from_secs),
+        spool_limit: args.spool_limit,
+        until_idle: args.until_idle,
         data_cache,
     };
     // A caller that waits for a worker with `--until-idle` must see that the worker was stopped.
@@ -195,7 +181,7 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         };
         match pretext_daemon::serve(options, stopping).await {
             Ok(End::Idle) => {
-                let seconds = args.until_idle;
+                let seconds = args.until_idle.map(|patience| patience.as_secs());
                 tracing::info!(seconds, "no stage that this worker can run has waited: shutting down");
                 ExitCode::SUCCESS
             }
@@ -283,19 +269,5 @@ pub(crate) fn start_logging(format: &str) {
     match format {
         "json" => logs.json().init(),
         _ => logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_read_with_their_unit() {
-        let sizes = ["0", "1000", "3K", "2m", "10G", "1T"].map(|text| size(text).ok());
-        assert_eq!(sizes, [0, 1000, 3 << 10, 2 << 20, 10 << 30, 1 << 40].map(Some));
-        for wrong in ["", "G", "-1", "1.5G", "1X", "1 G", "99999999T"] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
     }
 }

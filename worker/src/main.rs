@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use pretext_shared::dataset::GroupPattern;
+use pretext_shared::quantity;
 
 mod daemon;
 mod export;
@@ -113,20 +115,34 @@ struct DaemonArgs {
     /// Folder for pushed data sets that this worker fetches [default: data in the state directory].
     #[arg(long, value_name = "DIR")]
     data_cache: Option<PathBuf>,
-    /// Size limit of all fetched data sets: bytes, or a number with K, M, G or T. 0: fetch none.
-    #[arg(long, value_name = "BYTES", default_value = "10G", value_parser = daemon::size)]
+    /// Size limit of all fetched data sets, for example 500M or 10G. 0: fetch none.
+    #[arg(long, value_name = "SIZE", default_value = "10G", value_parser = quantity::size)]
     data_cache_limit: u64,
-    /// Size limit, in MiB, of the points that wait on the disk for the coordinator. At the limit, trainers wait.
-    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    /// Size limit of the points that wait on the disk for the coordinator, at least 1M. At the limit, trainers wait.
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = spool_size)]
     spool_limit: u64,
-    /// Exit with 0 after SECONDS [60 if no number is given] without a stage that this worker can run. A worker that is
-    /// told to stop before that exits with 130.
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "60",
-        value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    until_idle: Option<u64>,
+    /// Exit with 0 after TIME [60s if none is given] without a stage that this worker can run. A worker that is told to
+    /// stop before that exits with 130.
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "60s",
+        value_parser = idle_time)]
+    until_idle: Option<Duration>,
     /// Format of log lines.
     #[arg(long, default_value = "text", value_parser = ["text", "json"])]
     log_format: String,
+}
+
+/// Parses the size limit of the spool.
+fn spool_size(text: &str) -> Result<u64, String> {
+    let size = quantity::size(text).map_err(|error| error.to_string())?;
+    let allowed = 1 << 20..=1 << 40;
+    allowed.contains(&size).then_some(size).ok_or_else(|| "give a size from 1M to 1T, with its unit".to_owned())
+}
+
+/// Parses the time after which an idle worker exits.
+fn idle_time(text: &str) -> Result<Duration, String> {
+    let time = quantity::time(text).map_err(|error| error.to_string())?;
+    let allowed = Duration::from_secs(1)..=Duration::from_secs(86_400);
+    allowed.contains(&time).then_some(time).ok_or_else(|| "give a time between a second and a day".to_owned())
 }
 
 fn main() -> ExitCode {

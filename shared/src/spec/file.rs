@@ -9,6 +9,7 @@ use super::node;
 use super::recipes;
 use super::sweep::{Recipe, Sweep};
 use super::weights;
+use crate::quantity;
 use crate::device::NumericClass;
 use crate::ids::{MAX_NAME, is_valid_name};
 use crate::stage::EncoderSpec;
@@ -136,14 +137,6 @@ fn seconds(field: &Field<'_>) -> Option<f64> {
     let node::Value::Text(text) = &field.node.value else {
         return field.number(EXPECTED, |seconds| allowed(&seconds));
     };
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let scale = match &text[digits.len()..] {
-        "ms" => Some(0.001),
-        "s" => Some(1.0),
-        "m" => Some(60.0),
-        "h" => Some(3600.0),
-        _ => None,
-    };
-    let value = digits.trim_end().parse::<f64>().ok().zip(scale).map(|(value, scale)| value * scale);
+    let value = quantity::time(text).ok().map(|time| time.as_secs_f64());
     value.filter(allowed).or_else(|| field.refuse(format!("expected {EXPECTED}")))
 }
