@@ -3,7 +3,7 @@
 use pretext_client::ClientError;
 use pretext_engine::submission::SubmissionError;
 use pretext_report::WriteError;
-use pretext_server::serve::StartError;
+use pretext_server::start::StartError;
 use pretext_shared::spec::SpecErrors;
 use serde::Serialize;
 

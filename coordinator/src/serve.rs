@@ -8,15 +8,16 @@ use clap::Args;
 use pretext_artifacts::{ArtifactLimits, ArtifactOptions, AwsVariables, Place};
 use pretext_engine::Limits;
 use pretext_server::http::Web;
-use pretext_server::serve::{Coordinator, Options};
+use pretext_server::serve::Coordinator;
 use pretext_server::standby::Standby;
+use pretext_server::start::Options;
 use pretext_shared::quantity;
-use pretext_store::{Durability, Level, RedisOptions, StoreAddress};
+use pretext_store::{Durability, Level, RedisHome, RedisOptions, StoreAddress};
 use serde::Serialize;
 
 use super::console::{Console, Show};
 use super::error::CliError;
-use super::exposure::ExposureArgs;
+use super::listen::ListenArgs;
 use super::signals::Signals;
 use crate::build;
 use crate::values::{DEFAULT_ADDRESS, address, patience};
@@ -42,7 +43,7 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     pub(super) artifact_quota: Option<u64>,
     #[command(flatten)]
-    pub(super) exposure: ExposureArgs,
+    pub(super) security: ListenArgs,
     /// Keep job state on a Redis server (7.0 or newer) instead: `redis://[USER:PASSWORD@]HOST:PORT`, rediss:// for TLS,
     /// redis+sentinel://HOST:PORT,…/SERVICE. A second coordinator on the same store is a standby
     #[arg(long, env = "PRETEXT_STORE", hide_env_values = true, value_name = "URL")]
@@ -135,7 +136,7 @@ pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict,
     let mut signals = Signals::catch()?;
     let coordinator = match redis {
         None => {
-            let scheme = options.exposure.scheme();
+            let scheme = options.listen.scheme();
             let coordinator = Coordinator::start(options).await?;
             console.show(&Listening {
                 listening: format!("{scheme}://{}", coordinator.address()),
@@ -148,7 +149,7 @@ pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict,
         }
         Some(redis) => {
             let standby = tokio::select! {
-                standby = Standby::start(options, redis) => standby?,
+                standby = Standby::start(options, move |name| RedisHome::open(RedisOptions { name, ..redis })) => standby?,
                 () = signals.next() => return Ok(Verdict::Good),
             };
             announce(&standby, artifacts, console)?;
@@ -257,11 +258,11 @@ fn options(args: &ServeArgs) -> Result<Options, CliError> {
     if let Some(lease_ms) = args.lease_ms {
         limits.lease_ms = lease_ms;
     }
-    let exposure = args.exposure.resolve(args.listen, &args.state_dir)?;
+    let listen = args.security.resolve(args.listen, &args.state_dir)?;
     let taken = ArtifactLimits { artifact: args.artifact_limit, quota: args.artifact_quota };
     let artifacts = artifacts(args.artifacts.as_deref(), &args.state_dir, taken)?;
     let build = Some(build::this());
-    Ok(Options { listen: args.listen, state_dir: args.state_dir.clone(), artifacts, limits, exposure, build })
+    Ok(Options { listen, state_dir: args.state_dir.clone(), artifacts, limits, build })
 }
 
 #[cfg(test)]
@@ -295,7 +296,7 @@ mod tests {
     fn options_are_taken_over() {
         let options = parsed(&["--lease-ms", "500", "--monitor", "127.0.0.1:0"]).expect("loopback");
         assert_eq!(options.limits.lease_ms, 500);
-        assert!(options.exposure.monitor.is_some());
+        assert!(options.listen.monitor.is_some());
         assert_eq!(options.artifacts.place.to_string(), ".pretext/artifacts");
         let options = parsed(&["--artifacts", "s3://lab/a", "--artifact-quota", "2TiB"]).expect("a bucket");
         assert_eq!(

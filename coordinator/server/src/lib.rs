@@ -1,14 +1,16 @@
 //! A coordinator that serves: the core thread around the engine, and gRPC, the web page and metrics around the core.
 
+pub mod authorization;
 pub mod core;
-mod entrance;
-pub mod exposure;
+mod frontend;
 pub mod gc;
 pub mod grpc;
 pub mod http;
 pub mod identity;
+pub mod leadership;
+pub mod listen;
 pub mod metrics;
 pub mod scaler;
 pub mod serve;
 pub mod standby;
-pub mod turn;
+pub mod start;

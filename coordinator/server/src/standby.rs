@@ -1,51 +1,55 @@
-//! A coordinator on a server's store. It is a standby until it leads, and answers on its ports in both states
-//! (`turn.rs`).
+//! A coordinator on a shared store: a standby until it leads. It answers on its ports all the while
+//! ([`crate::leadership`]).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pretext_artifacts::Artifacts;
-use pretext_store::{Durability, Lead, RedisHome, RedisOptions, RedisStore, Store};
+use pretext_store::{Durability, Lead, Led, SharedStore, StoreError};
 
-use crate::entrance::{Entrance, Open};
-use crate::serve::{Coordinator, Options, StartError, Work};
+use crate::frontend::{BoundFrontend, Frontend};
+use crate::serve::{Coordinator, Work};
+use crate::start::{Options, StartError};
 
 /// A coordinator that does not lead, or not yet.
 pub struct Standby {
-    open: Open,
-    home: Arc<RedisHome>,
+    frontend: Frontend,
+    home: Arc<dyn SharedStore>,
     artifacts: Artifacts,
     options: Options,
 }
 
 impl Standby {
-    /// Listens and refuses calls until [`Standby::lead`] has the lead; checks the store's server and the artifact
-    /// store.
-    pub async fn start(options: Options, mut redis: RedisOptions) -> Result<Self, StartError> {
-        let entrance = Entrance::bind(&options).await?;
-        redis.name = name(entrance.address());
-        // Open the ports before asking the store: health checks of the process do not depend on the store.
-        let open = entrance.open()?;
-        let home = Arc::new(blocking(move || RedisHome::open(redis)).await??);
+    /// Listens, refuses calls until [`Standby::lead`] has the lead, and checks the store and the artifacts. `open` opens
+    /// the store in the name of this coordinator; it may block.
+    pub async fn start<H: SharedStore + 'static>(
+        options: Options,
+        open: impl FnOnce(String) -> Result<H, StoreError> + Send + 'static,
+    ) -> Result<Self, StartError> {
+        let bound = BoundFrontend::bind(&options.listen).await?;
+        let name = name(bound.address());
+        // Open the ports first: that the process lives does not depend on the store.
+        let frontend = bound.open()?;
+        let home = Arc::new(blocking(move || open(name)).await??);
         let artifacts = Artifacts::open(&options.artifacts).await?;
         artifacts.probe().await?;
-        Ok(Self { open, home, artifacts, options })
+        Ok(Self { frontend, home, artifacts, options })
     }
 
     /// Returns the address that the coordinator listens on.
     pub fn address(&self) -> SocketAddr {
-        self.open.address
+        self.frontend.address
     }
 
     /// Returns the address of health checks and metrics, if any.
     pub fn monitor(&self) -> Option<SocketAddr> {
-        self.open.monitor
+        self.frontend.monitor
     }
 
     /// Returns `http` or `https`.
     pub fn scheme(&self) -> &'static str {
-        self.options.exposure.scheme()
+        self.options.listen.scheme()
     }
 
     /// Returns the store's address, without secrets.
@@ -58,25 +62,23 @@ impl Standby {
         self.home.durability()
     }
 
-    /// Waits for the lead, then serves. Returns the coordinator and its term.
+    /// Waits for the lead, then serves. Returns the term too.
     pub async fn lead(self) -> Result<(Coordinator, u64), StartError> {
-        let Self { open, home, artifacts, options } = self;
+        let Self { frontend, home, artifacts, options } = self;
         let pace = home.lease() / 5;
-        let store: RedisStore = loop {
+        let Led { store, term } = loop {
             let home = home.clone();
             match blocking(move || home.lead()).await?? {
-                Lead::Leads(store) => break *store,
+                Lead::Leads(led) => break led,
                 Lead::Held { by, left } => {
-                    open.desk.turn.led_by(by);
+                    frontend.context.leadership.led_by(by);
                     tokio::time::sleep(pace.min(left + Duration::from_millis(1))).await;
                 }
             }
         };
-        let term = store.term();
         tracing::info!(term, "leads");
-        let store: Arc<dyn Store> = Arc::new(store);
-        let work = Work::begin(&open.desk, store, artifacts, &options).await?;
-        Ok((Coordinator::serving(open, work, &options), term))
+        let work = Work::begin(&frontend.context, store, artifacts, &options).await?;
+        Ok((Coordinator::serving(frontend, work, &options), term))
     }
 }
 

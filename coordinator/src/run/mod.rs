@@ -13,9 +13,9 @@ use pretext_client::Client;
 use pretext_engine::Limits;
 use pretext_engine::submission::SubmissionError;
 use pretext_proto::v1 as pb;
-use pretext_server::exposure::Exposure;
-use pretext_server::http::{WebOptions, WebWire};
-use pretext_server::serve::{Coordinator, Options};
+use pretext_server::listen::{Listen, WebOptions, WebWire};
+use pretext_server::serve::Coordinator;
+use pretext_server::start::Options;
 use pretext_shared::dataset::{Source, SweepFacts};
 use pretext_shared::device::NumericClass;
 use pretext_shared::plan;
@@ -67,13 +67,11 @@ pub(super) async fn here<T>(
     finish: impl AsyncFnOnce(&Client, &str) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
     let mut signals = Signals::catch()?;
-    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let web = args.web.map(|listen| WebOptions { listen, names: Vec::new(), wire: WebWire::Plain });
-    let exposure = Exposure { web, ..Exposure::default() };
+    let listen = Listen { web, ..Listen::plaintext(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))) };
     let state_dir = args.state_dir.clone();
     let artifacts = ArtifactOptions::in_folder(state_dir.join("artifacts"));
-    let options =
-        Options { listen, state_dir, artifacts, limits: Limits::default(), exposure, build: Some(build::this()) };
+    let options = Options { listen, state_dir, artifacts, limits: Limits::default(), build: Some(build::this()) };
     let coordinator = Coordinator::start(options).await?;
     offer_link(&coordinator, console)?;
     let url = format!("http://{}", coordinator.address());

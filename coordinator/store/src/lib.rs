@@ -12,6 +12,7 @@ mod outline;
 mod redb;
 mod redis;
 mod row;
+mod shared;
 pub mod verify;
 pub mod view;
 
@@ -22,9 +23,8 @@ use pretext_engine::{Batch, Change, GrantRecord, Snapshot, StageRecord};
 use pretext_shared::ids::{Fence, StageId};
 
 pub use self::redb::RedbStore;
-pub use self::redis::{
-    Durability, InvalidAddress, Lead, Level, Patience, RedisHome, RedisOptions, RedisStore, StoreAddress,
-};
+pub use self::redis::{Durability, InvalidAddress, Level, Patience, RedisHome, RedisOptions, RedisStore, StoreAddress};
+pub use self::shared::{Lead, Led, SharedStore};
 
 /// A store of job state.
 pub trait Store: Send + Sync {

@@ -9,9 +9,9 @@ use super::node;
 use super::recipes;
 use super::sweep::{Recipe, Sweep};
 use super::weights;
-use crate::quantity;
 use crate::device::NumericClass;
 use crate::ids::{MAX_NAME, is_valid_name};
+use crate::quantity;
 use crate::stage::EncoderSpec;
 use crate::trainer::CheckpointPolicy;
 

@@ -22,6 +22,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cache::Cache;
+use idle::Idle;
 use pretext_identity::Wire;
 use pretext_proto::v1 as pb;
 use pretext_shared::device::DeviceFacts;
@@ -30,11 +32,10 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::spool::{Left, Spool, SpoolError};
-use cache::Cache;
 pub use cache::{CacheError, CacheOptions};
-use idle::Idle;
 pub use link::{Link, LinkError};
+
+use crate::spool::{Left, Spool, SpoolError};
 
 /// Longest time that a daemon that was told to stop waits for the last steps and checkpoints of its trainers.
 const TRAINERS_STOP_WITHIN: Duration = Duration::from_secs(6);

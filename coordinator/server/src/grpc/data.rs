@@ -2,6 +2,7 @@
 
 use pretext_artifacts::Artifacts;
 use pretext_engine::{Announcement, PushedData, RemovalRefused};
+use pretext_messages::{self as messages, parsed, required};
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::data_server::Data;
 use pretext_shared::dataset::{DatasetFacts, Source};
@@ -14,7 +15,6 @@ use super::transfer::receive_artifact;
 use super::{artifact_failed, unavailable};
 use crate::core::Core;
 use crate::gc;
-use pretext_messages::{self as messages, parsed, required};
 
 /// See the module.
 pub struct DataService {

@@ -2,7 +2,6 @@
 //! decision is made here.
 
 mod data;
-mod gate;
 pub mod limits;
 mod server;
 mod sweeps;
@@ -10,7 +9,6 @@ mod transfer;
 mod work;
 
 pub use data::DataService;
-pub use gate::Gate;
 pub use server::{DescriptorError, Parts, guarded, serve, services};
 pub use sweeps::SweepsService;
 pub use work::WorkService;

@@ -1,4 +1,4 @@
-//! The gRPC server: all services behind the gate, with the limits of the interface.
+//! The gRPC server: all services behind the authorizer, with the limits of the interface.
 
 use std::future::Future;
 
@@ -16,12 +16,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::service::Routes;
 
-use super::gate::{self, Gate};
 use super::limits::{CONNECTION_AGE, KEEP_ALIVE, MAX_HEADERS, MAX_MESSAGE, MAX_RESETS, MAX_STREAMS, MAX_WORK_MESSAGE};
 use super::{DataService, SweepsService, WorkService};
+use crate::authorization::{self, Authorizer};
 use crate::core::Core;
 use crate::http::{Web, WebService};
-use crate::identity::{IdentityService, Ports, accept};
+use crate::identity::IdentityService;
+use crate::listen::Acceptor;
 use crate::scaler::ScalerService;
 
 /// The parts that the services are built from.
@@ -47,7 +48,7 @@ pub struct DescriptorError(String);
 ///
 /// # Errors
 /// Never in a build that passed its tests.
-pub fn services(parts: Parts, gate: Gate, identity: IdentityService) -> Result<Router, DescriptorError> {
+pub fn services(parts: Parts, authorizer: Authorizer, identity: IdentityService) -> Result<Router, DescriptorError> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(pretext_proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -56,7 +57,7 @@ pub fn services(parts: Parts, gate: Gate, identity: IdentityService) -> Result<R
     let Parts { core, artifacts, limits, build, web } = parts;
     let sweeps = SweepsService::new(core.clone(), artifacts.clone(), build);
     let data = DataService::new(core.clone(), artifacts.clone());
-    let work = WorkService::new(core.clone(), artifacts, limits, gate);
+    let work = WorkService::new(core.clone(), artifacts, limits, authorizer);
     let scaler = ScalerService::new(core);
     let routes = Routes::new(reflection)
         .add_service(SweepsServer::new(sweeps).max_decoding_message_size(MAX_MESSAGE))
@@ -68,30 +69,30 @@ pub fn services(parts: Parts, gate: Gate, identity: IdentityService) -> Result<R
     Ok(routes.into_axum_router())
 }
 
-/// Returns `front` behind the gate.
-pub fn guarded(front: Router, gate: Gate) -> Router {
-    front.layer(axum::middleware::from_fn_with_state(gate, gate::pass))
+/// Returns `front` behind the authorizer.
+pub fn guarded(front: Router, authorizer: Authorizer) -> Router {
+    front.layer(axum::middleware::from_fn_with_state(authorizer, authorization::authorize))
 }
 
-/// Passes connections from `listener` through the gate to `front`, until `stopped`.
+/// Passes connections from `listener` through the authorizer to `front`, until `stopped`.
 pub fn serve(
     listener: TcpListener,
-    ports: Ports,
-    gate: Gate,
+    acceptor: Acceptor,
+    authorizer: Authorizer,
     front: Router,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) -> JoinHandle<Result<(), tonic::transport::Error>> {
-    let guarded = guarded(front, gate);
+    let guarded = guarded(front, authorizer);
     let mut server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEP_ALIVE.0))
         .http2_keepalive_timeout(Some(KEEP_ALIVE.1))
         .http2_max_header_list_size(MAX_HEADERS)
         .http2_max_pending_accept_reset_streams(Some(MAX_RESETS))
         .max_concurrent_streams(Some(MAX_STREAMS));
-    if ports.tls.is_some() {
+    if acceptor.tls.is_some() {
         server = server.max_connection_age(CONNECTION_AGE);
     }
     let serving =
-        server.add_routes(Routes::from(guarded)).serve_with_incoming_shutdown(accept(listener, ports), stopped);
+        server.add_routes(Routes::from(guarded)).serve_with_incoming_shutdown(acceptor.connections(listener), stopped);
     tokio::spawn(serving)
 }

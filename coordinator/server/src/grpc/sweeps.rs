@@ -6,6 +6,7 @@ use pretext_artifacts::Artifacts;
 use pretext_engine::Collected;
 use pretext_engine::submission;
 use pretext_engine::{Holder, Refusal};
+use pretext_messages::{self as messages, parsed};
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::sweeps_server::Sweeps;
 use pretext_shared::ids::StageId;
@@ -21,7 +22,6 @@ use super::transfer::send_artifact;
 use super::{Answers, PIECE, artifact_failed, refused, unavailable};
 use crate::core::Core;
 use crate::gc;
-use pretext_messages::{self as messages, parsed};
 
 /// Shortest time between two events of a watch.
 const WATCH_PACE: Duration = Duration::from_millis(200);

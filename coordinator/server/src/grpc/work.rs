@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pretext_artifacts::Artifacts;
 use pretext_engine::{Checkpoint, Grant, Limits, Refusal};
+use pretext_messages::{self as messages, parsed, required};
 use pretext_proto::PROTOCOL;
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::work_server::Work;
@@ -18,14 +19,13 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::gate::{Gate, peer};
 use super::transfer::{receive_artifact, send_artifact};
 use super::{Answers, artifact_failed, refused, unavailable};
+use crate::authorization::{Authorizer, peer};
 use crate::core::Core;
 use crate::gc;
 use crate::identity::Peer;
 use crate::metrics::Outcome;
-use pretext_messages::{self as messages, parsed, required};
 
 /// Longest duration of a long poll.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -37,13 +37,13 @@ pub struct WorkService {
     core: Core,
     artifacts: Artifacts,
     limits: Limits,
-    gate: Gate,
+    authorizer: Authorizer,
 }
 
 impl WorkService {
     /// Returns the service for this core and these artifacts.
-    pub fn new(core: Core, artifacts: Artifacts, limits: Limits, gate: Gate) -> Self {
-        Self { core, artifacts, limits, gate }
+    pub fn new(core: Core, artifacts: Artifacts, limits: Limits, authorizer: Authorizer) -> Self {
+        Self { core, artifacts, limits, authorizer }
     }
 
     /// Returns the worker's order for a grant. `None` if this version cannot read the plan: only that stage fails, with
@@ -101,7 +101,7 @@ impl Work for WorkService {
             )));
         }
         let worker = messages::worker(request.worker.clone())?;
-        self.gate.speaks_for(&caller, &worker)?;
+        self.authorizer.speaks_for(&caller, &worker)?;
         let offer = messages::offer(request)?;
         tracing::info!(worker = %worker, devices = offer.devices.len(), datasets = offer.datasets.len(), "worker registered");
         self.core.call(move |engine, now| engine.register(worker, offer, now.mono)).await.map_err(unavailable)?;
@@ -117,14 +117,14 @@ impl Work for WorkService {
         let caller = peer(&request);
         let request = request.into_inner();
         let worker = messages::worker(request.worker)?;
-        self.gate.speaks_for(&caller, &worker)?;
+        self.authorizer.speaks_for(&caller, &worker)?;
         let wait = Duration::from_millis(request.wait_ms).min(MAX_WAIT);
         let deadline = tokio::time::Instant::now() + wait;
         let mut changes = self.core.changes();
         loop {
             changes.mark_unchanged();
             // A worker that was revoked while it waited gets no stage.
-            self.gate.still_valid(&caller)?;
+            self.authorizer.still_valid(&caller)?;
             let (asker, device, id) = (worker.clone(), request.device.clone(), request.request_id.clone());
             let grant = self
                 .core
@@ -136,7 +136,7 @@ impl Work for WorkService {
                 let (AttemptId { stage, fence }, kind) = (grant.attempt, grant.kind.as_str());
                 let Some(order) = self.order(grant).await? else { continue };
                 tracing::info!(%stage, fence = fence.0, kind, worker = %worker, grant_request = %request.request_id, "stage granted");
-                self.gate.metrics().attempt(Outcome::Granted);
+                self.authorizer.metrics().attempt(Outcome::Granted);
                 return Ok(Response::new(pb::LeaseReply { grant: Some(order), nothing_waits: false }));
             }
             // Any change wakes this loop, but at most ten times a second, so that waiting slots cost nothing.
@@ -159,9 +159,9 @@ impl Work for WorkService {
         let caller = peer(&request);
         let request = request.into_inner();
         let worker = messages::worker(request.worker)?;
-        self.gate.speaks_for(&caller, &worker)?;
+        self.authorizer.speaks_for(&caller, &worker)?;
         let held = messages::held(request.held)?;
-        self.gate.owns(&caller, held.iter().map(|(attempt, ..)| *attempt).collect(), &self.core).await?;
+        self.authorizer.owns(&caller, held.iter().map(|(attempt, ..)| *attempt).collect(), &self.core).await?;
         let (directives, known) = self
             .core
             .call(move |engine, now| (engine.heartbeat(&worker, &held, now.mono), engine.knows(&worker)))
@@ -179,7 +179,7 @@ impl Work for WorkService {
     ) -> Result<Response<Self::PointsStream>, Status> {
         let caller = peer(&request);
         let mut batches = request.into_inner();
-        let (core, gate) = (self.core.clone(), self.gate.clone());
+        let (core, authorizer) = (self.core.clone(), self.authorizer.clone());
         let (acks, stream) = tokio::sync::mpsc::channel(64);
         tokio::spawn(async move {
             let ended = core.ended();
@@ -190,7 +190,7 @@ impl Work for WorkService {
                     () = &mut ended => return,
                 };
                 let Some(Ok(batch)) = batch else { return };
-                let ack = accept(&core, &gate, &caller, batch).await;
+                let ack = accept(&core, &authorizer, &caller, batch).await;
                 let over = ack.is_err();
                 if acks.send(ack).await.is_err() || over {
                     return;
@@ -209,7 +209,7 @@ impl Work for WorkService {
         };
         let attempt = messages::attempt(header.attempt)?;
         // Check the owner first: the caller must learn nothing about another worker's lease.
-        self.gate.owns(&caller, vec![attempt], &self.core).await?;
+        self.authorizer.owns(&caller, vec![attempt], &self.core).await?;
         let artifact: ArtifactId = parsed(&header.artifact, "artifact")?;
         if ArtifactKind::parse(&header.kind).is_none() {
             return Err(Status::invalid_argument(format!(
@@ -226,7 +226,7 @@ impl Work for WorkService {
             _ => None,
         };
         receive_artifact(&self.artifacts, artifact, header.length, &mut parts, chunk).await?;
-        self.gate.metrics().uploaded(header.length);
+        self.authorizer.metrics().uploaded(header.length);
         Ok(Response::new(pb::UploadReply { existed: false }))
     }
 
@@ -244,7 +244,7 @@ impl Work for WorkService {
         let caller = peer(&request);
         let request = request.into_inner();
         let attempt = messages::attempt(request.attempt)?;
-        self.gate.owns(&caller, vec![attempt], &self.core).await?;
+        self.authorizer.owns(&caller, vec![attempt], &self.core).await?;
         let artifact: ArtifactId = parsed(&request.artifact, "artifact")?;
         let keep = self.keep(attempt.stage).await?;
         let referring = self.artifacts.referring().await;
@@ -267,7 +267,7 @@ impl Work for WorkService {
         let caller = peer(&request);
         let request = request.into_inner();
         let attempt = messages::attempt(request.attempt)?;
-        self.gate.owns(&caller, vec![attempt], &self.core).await?;
+        self.authorizer.owns(&caller, vec![attempt], &self.core).await?;
         let result = messages::result(&request.result_json)?;
         let referring = self.artifacts.referring().await;
         for (kind, artifact) in &result.artifacts {
@@ -284,7 +284,7 @@ impl Work for WorkService {
             .map_err(unavailable)?
             .map_err(refused)?;
         tracing::info!(stage = %attempt.stage, fence = attempt.fence.0, "stage succeeded");
-        self.gate.metrics().attempt(Outcome::Succeeded);
+        self.authorizer.metrics().attempt(Outcome::Succeeded);
         drop(referring);
         self.discard(surplus);
         Ok(Response::new(pb::CompleteReply {}))
@@ -294,7 +294,7 @@ impl Work for WorkService {
         let caller = peer(&request);
         let request = request.into_inner();
         let attempt = messages::attempt(request.attempt.clone())?;
-        self.gate.owns(&caller, vec![attempt], &self.core).await?;
+        self.authorizer.owns(&caller, vec![attempt], &self.core).await?;
         let failure = messages::failure(request)?;
         let code = failure.code;
         tracing::warn!(
@@ -305,42 +305,47 @@ impl Work for WorkService {
             .await
             .map_err(unavailable)?
             .map_err(refused)?;
-        self.gate.metrics().attempt(Outcome::Failed(code));
+        self.authorizer.metrics().attempt(Outcome::Failed(code));
         Ok(Response::new(pb::FailReply {}))
     }
 
     async fn release(&self, request: Request<pb::ReleaseRequest>) -> Result<Response<pb::ReleaseReply>, Status> {
         let caller = peer(&request);
         let attempt = messages::attempt(request.into_inner().attempt)?;
-        self.gate.owns(&caller, vec![attempt], &self.core).await?;
+        self.authorizer.owns(&caller, vec![attempt], &self.core).await?;
         self.core.call(move |engine, _| engine.release(attempt)).await.map_err(unavailable)?.map_err(refused)?;
         tracing::info!(stage = %attempt.stage, fence = attempt.fence.0, "lease given back");
-        self.gate.metrics().attempt(Outcome::Released);
+        self.authorizer.metrics().attempt(Outcome::Released);
         Ok(Response::new(pb::ReleaseReply {}))
     }
 }
 
 /// Handles one batch: acknowledges it when it is durable; refuses it with a reason if it never will be.
-async fn accept(core: &Core, gate: &Gate, caller: &Peer, batch: pb::PointBatch) -> Result<pb::PointAck, Status> {
+async fn accept(
+    core: &Core,
+    authorizer: &Authorizer,
+    caller: &Peer,
+    batch: pb::PointBatch,
+) -> Result<pb::PointAck, Status> {
     let message = required(batch.attempt, "attempt")?;
     let attempt = messages::attempt(Some(message.clone()))?;
     if batch.points.len() > MAX_POINTS {
         return Err(Status::invalid_argument(format!("a batch has at most {MAX_POINTS} points")));
     }
-    gate.owns(caller, vec![attempt], core).await?;
+    authorizer.owns(caller, vec![attempt], core).await?;
     let count = batch.points.len();
     let points = batch.points.iter().map(messages::point).collect::<Result<Vec<_>, _>>()?;
     let sequence = batch.sequence;
     let accepted =
         core.call(move |engine, now| engine.points(attempt, sequence, points, now.mono)).await.map_err(unavailable)?;
     match &accepted {
-        Ok(()) => gate.metrics().points(count),
+        Ok(()) => authorizer.metrics().points(count),
         Err(refusal @ Refusal::Gap { .. }) => {
-            gate.metrics().refused_batch();
+            authorizer.metrics().refused_batch();
             tracing::warn!(stage = %attempt.stage, fence = attempt.fence.0, sequence, %refusal, "the store has fewer points than the worker was told: was it set back?");
         }
         Err(refusal) => {
-            gate.metrics().refused_batch();
+            authorizer.metrics().refused_batch();
             tracing::info!(stage = %attempt.stage, fence = attempt.fence.0, sequence, %refusal, "batch of points refused");
         }
     }

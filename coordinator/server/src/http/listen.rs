@@ -12,8 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
 
-use super::WebWire;
-use crate::identity::{Ports, accept};
+use crate::listen::{Acceptor, WebWire};
 
 /// Time limit for a request's head to arrive, and longest idle time of a connection between two requests.
 const HEAD_WITHIN: Duration = Duration::from_secs(15);
@@ -27,24 +26,24 @@ const AGE: Duration = Duration::from_secs(3600);
 /// Most simultaneous connections.
 const MAX_CONNECTIONS: usize = 512;
 
-/// Returns the settings for browsers, which speak HTTP/1.1, from the `ports` of a server for other clients.
-pub(super) fn for_browsers(ports: &Ports, wire: WebWire) -> Ports {
+/// Returns the settings for browsers, which speak HTTP/1.1, from the `acceptor` of a server for other clients.
+pub(super) fn for_browsers(acceptor: &Acceptor, wire: WebWire) -> Acceptor {
     let tls = match wire {
         WebWire::Plain => None,
-        WebWire::Tls => ports.tls.as_deref().map(|config| {
+        WebWire::Tls => acceptor.tls.as_deref().map(|config| {
             let mut config = config.clone();
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             Arc::new(config)
         }),
     };
-    Ports { tls, most: ports.most.min(MAX_CONNECTIONS), metrics: ports.metrics.clone() }
+    Acceptor { tls, max_connections: acceptor.max_connections.min(MAX_CONNECTIONS), metrics: acceptor.metrics.clone() }
 }
 
 /// Serves connections from `listener` until this future is dropped.
-pub(super) async fn serve(listener: TcpListener, ports: Ports, router: Router) {
+pub(super) async fn serve(listener: TcpListener, acceptor: Acceptor, router: Router) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
-    let mut incoming = accept(listener, ports);
+    let mut incoming = acceptor.connections(listener);
     // Dropped with this future: nothing is served after it.
     let mut connections = JoinSet::new();
     while let Some(accepted) = incoming.next().await {

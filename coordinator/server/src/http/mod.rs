@@ -37,6 +37,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+pub use self::service::WebService;
+pub use self::session::SessionError;
+
 use self::login::Logins;
 use self::names::HostNames;
 use self::pages::Pages;
@@ -44,45 +47,14 @@ use self::secret::{NoRandomness, Secret};
 use self::session::Sessions;
 use self::visitor::{Right, Visitor};
 use crate::core::Core;
-use crate::identity::{Ports, Register};
-
-pub use self::service::WebService;
-pub use self::session::SessionError;
+use crate::identity::Register;
+use crate::listen::{Acceptor, WebOptions, WebWire};
 
 /// Most event streams at a time. A stream costs at most one page a second, and streams of the same page share that
 /// cost.
 const MAX_STREAMS: usize = 128;
 /// Most reports that are generated at a time.
 const MAX_REPORTS: usize = 2;
-
-/// How the page is served.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WebOptions {
-    /// The address to listen on; with port 0 the system chooses a free port.
-    pub listen: SocketAddr,
-    /// Names by which browsers reach the page, besides its address and loopback.
-    pub names: Vec<String>,
-    /// Plain text or TLS.
-    pub wire: WebWire,
-}
-
-/// The protocol that browsers use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WebWire {
-    /// HTTP: on loopback, or elsewhere if a flag allows it.
-    Plain,
-    /// HTTPS, with the coordinator's certificate.
-    Tls,
-}
-
-impl WebWire {
-    fn scheme(self) -> &'static str {
-        match self {
-            WebWire::Plain => "http",
-            WebWire::Tls => "https",
-        }
-    }
-}
 
 /// The reason why the page cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -123,7 +95,7 @@ pub struct WebParts {
     /// Register of the revoked identities; `None` without TLS.
     pub register: Option<Register>,
     /// Settings of connections.
-    pub ports: Ports,
+    pub acceptor: Acceptor,
 }
 
 /// A running web page.
@@ -147,7 +119,7 @@ impl Web {
         let failed = |cause| WebError::Listen { address: options.listen, cause };
         let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let WebParts { core, artifacts, register, ports } = parts;
+        let WebParts { core, artifacts, register, acceptor } = parts;
         let site = Arc::new(Site {
             pages: Pages::new(core.clone()),
             core,
@@ -160,8 +132,8 @@ impl Web {
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             reports: Arc::new(Semaphore::new(MAX_REPORTS)),
         });
-        let ports = listen::for_browsers(&ports, options.wire);
-        beside.spawn(listen::serve(listener, ports, routes::router(site.clone())));
+        let acceptor = listen::for_browsers(&acceptor, options.wire);
+        beside.spawn(listen::serve(listener, acceptor, routes::router(site.clone())));
         tracing::info!(%address, scheme = options.wire.scheme(), "the web page is served");
         Ok(Self { site, address })
     }

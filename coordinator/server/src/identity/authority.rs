@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use base64ct::Encoding;
 use pretext_identity::{Pin, Role};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -21,8 +22,6 @@ use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert, WebPkiClient
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto};
 use x509_parser::prelude::{FromDer, X509Certificate};
-
-use base64ct::Encoding;
 
 use super::{Identity, Peer};
 
@@ -348,7 +347,7 @@ impl ResolvesServerCert for ServerTls {
 }
 
 /// Returns the peer after a handshake.
-pub(super) fn peer_of(certificates: Option<&[CertificateDer<'_>]>) -> Option<Peer> {
+pub(crate) fn peer_of(certificates: Option<&[CertificateDer<'_>]>) -> Option<Peer> {
     match certificates.and_then(<[_]>::first) {
         None => Some(Peer::Stranger),
         Some(certificate) => Authority::identify(certificate).map(Peer::Known),

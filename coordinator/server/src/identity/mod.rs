@@ -1,8 +1,5 @@
-//! Identities: the authority that issues certificates, the register of tokens and names, the table of allowed calls,
-//! and connections that carry the identity of their peer.
+//! Identities: the authority that issues certificates, and the register of tokens and names.
 
-mod accept;
-pub mod access;
 mod authority;
 mod peer;
 mod register;
@@ -11,7 +8,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-pub use accept::{Connection, Ports, accept};
+pub(crate) use authority::peer_of;
 pub use authority::{Authority, AuthorityError, CERTIFICATE_LIFE, ServerTls, write_new};
 pub use peer::{Identity, Peer};
 pub use register::{Register, RegisterError, TokenRecord, Uses};

@@ -15,10 +15,11 @@ use pretext_proto::v1::work_client::WorkClient;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-use super::access::{Access, TABLE};
 use super::*;
-use crate::exposure::{Door, Exposure};
-use crate::serve::{Coordinator, Options};
+use crate::authorization::table::{Access, TABLE};
+use crate::listen::{Listen, Security};
+use crate::serve::Coordinator;
+use crate::start::Options;
 
 struct Cluster {
     home: tempfile::TempDir,
@@ -38,14 +39,14 @@ impl Cluster {
         let home = tempfile::tempdir().expect("a folder");
         let folder = home.path().join("identity");
         let pin = Authority::create(&folder).expect("a new authority");
-        let door = Door::Tls { folder: folder.clone(), names: vec![], life };
+        let security = Security::Tls { folder: folder.clone(), names: vec![], life };
+        let here = "127.0.0.1:0".parse().expect("an address");
         let options = Options {
             build: None,
-            listen: "127.0.0.1:0".parse().expect("an address"),
+            listen: Listen { security, ..Listen::plaintext(here) },
             state_dir: home.path().join("state"),
             artifacts: ArtifactOptions::in_folder(home.path().join("artifacts")),
             limits: Limits::default(),
-            exposure: Exposure { door, ..Exposure::default() },
         };
         let coordinator = Coordinator::start(options).await.expect("a free port");
         let register = Register::open(&folder).expect("the register");
@@ -91,7 +92,7 @@ async fn call(channel: &Channel, rpc: &str) -> Result<(), Status> {
     client.server_streaming(Request::new(()), path, codec).await.map(drop)
 }
 
-/// Returns whether a call passed the gate. The service's answer to an empty message does not matter.
+/// Returns whether a call passed the authorizer. The service's answer to an empty message does not matter.
 fn passed(answer: &Result<(), Status>) -> bool {
     !answer.as_ref().is_err_and(|status| {
         // If a connection fails, there is no answer: the status is made by the client, and has a cause.

@@ -13,19 +13,19 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::Metrics;
-use crate::turn::Turn;
+use crate::leadership::Leadership;
 
 /// The media type of the metrics.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Serves as long as `beside` runs: `GET /metrics`; `GET /ready`, which is 200 if this coordinator leads and 503 if it
 /// is a standby; and gRPC health checks.
-pub(crate) fn serve(listener: TcpListener, turn: Turn, metrics: Arc<Metrics>, beside: &mut JoinSet<()>) {
-    let (scraped, asked) = (turn.clone(), turn.clone());
+pub(crate) fn serve(listener: TcpListener, leadership: Leadership, metrics: Arc<Metrics>, beside: &mut JoinSet<()>) {
+    let (scraped, asked) = (leadership.clone(), leadership.clone());
     let pages: Router = Router::new()
         .route("/metrics", get(move || scrape(metrics.clone(), scraped.clone())))
         .route("/ready", get(move || async move { ready(&asked) }));
-    let app = pages.merge(turn.health().into_axum_router());
+    let app = pages.merge(leadership.health().into_axum_router());
     beside.spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
             tracing::error!(%error, "the monitoring port has failed");
@@ -33,16 +33,16 @@ pub(crate) fn serve(listener: TcpListener, turn: Turn, metrics: Arc<Metrics>, be
     });
 }
 
-fn ready(turn: &Turn) -> Response {
-    let (status, answer) = match turn.core() {
+fn ready(leadership: &Leadership) -> Response {
+    let (status, answer) = match leadership.core() {
         Ok(_) => (StatusCode::OK, json!({"ready": true})),
-        Err(standing) => (StatusCode::SERVICE_UNAVAILABLE, json!({"ready": false, "reason": standing.to_string()})),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, json!({"ready": false, "reason": reason.to_string()})),
     };
     (status, [(header::CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
 }
 
-async fn scrape(metrics: Arc<Metrics>, turn: Turn) -> Response {
-    if let Ok(core) = turn.core() {
+async fn scrape(metrics: Arc<Metrics>, leadership: Leadership) -> Response {
+    if let Ok(core) = leadership.core() {
         match core.call(|engine, now| engine.backlog(now.mono)).await {
             Ok(backlog) => metrics.leads(&backlog),
             Err(error) => return (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),

@@ -25,14 +25,15 @@ use uuid::Uuid;
 
 pub use self::address::{InvalidAddress, StoreAddress};
 pub use self::durability::{Durability, Level};
-use self::keys::Keys;
 pub use self::link::Patience;
+
+use self::keys::Keys;
 use self::link::{Link, Trouble};
 use self::piece::{Piece, pack, split, unpack};
 use self::read::Pairs;
 use self::scripts::{Call, Script, Scripts, number, text};
 use super::row::{Guard, Row, Rows, Table, decode, number as key_number};
-use super::{Store, StoreError, outline};
+use super::{Lead, Led, SharedStore, Store, StoreError, outline};
 
 /// Raised when the meaning of a stored record changes.
 const FORMAT: u64 = 1;
@@ -76,19 +77,6 @@ pub struct RedisHome {
     holder: Uuid,
 }
 
-/// The outcome of an attempt to lead.
-pub enum Lead {
-    /// This process leads.
-    Leads(Box<RedisStore>),
-    /// Another coordinator leads; its lease lasts for `left` unless it is renewed.
-    Held {
-        /// Its name.
-        by: String,
-        /// The rest of its lease.
-        left: Duration,
-    },
-}
-
 /// The store on a server on which this process leads.
 pub struct RedisStore {
     home: Arc<RedisHome>,
@@ -116,23 +104,8 @@ impl RedisHome {
         Ok(Self { link, keys, scripts: Scripts::new(), options, durability, holder: Uuid::now_v7() })
     }
 
-    /// Returns what the server guarantees.
-    pub fn durability(&self) -> &Durability {
-        &self.durability
-    }
-
-    /// Returns its address, without secrets.
-    pub fn address(&self) -> String {
-        self.options.address.to_string()
-    }
-
-    /// Returns how long the lead lasts without a sign of life.
-    pub fn lease(&self) -> Duration {
-        self.options.lease
-    }
-
     /// Takes the lead, unless another coordinator has it.
-    pub fn lead(self: Arc<Self>) -> Result<Lead, StoreError> {
+    pub fn take_lead(self: Arc<Self>) -> Result<Lead<RedisStore>, StoreError> {
         let call = Call::default()
             .key(self.keys.meta())
             .key(self.keys.leader())
@@ -158,7 +131,7 @@ impl RedisHome {
                 };
                 store.fold_all(&mut store.writer())?;
                 store.outline_all(&mut store.writer())?;
-                Ok(Lead::Leads(Box::new(store)))
+                Ok(Lead::Leads(store))
             }
             "held" => Ok(Lead::Held { by: text(&answer, 1), left: Duration::from_millis(number(&answer, 2)) }),
             "format" => Err(StoreError::Format { store: self.address(), found: number(&answer, 1), known: FORMAT }),
@@ -168,6 +141,27 @@ impl RedisHome {
 
     fn odd(&self, answer: &str) -> StoreError {
         StoreError::Server { store: self.address(), cause: format!("a script answered `{}`", answer.escape_debug()) }
+    }
+}
+
+impl SharedStore for RedisHome {
+    fn address(&self) -> String {
+        self.options.address.to_string()
+    }
+
+    fn durability(&self) -> &Durability {
+        &self.durability
+    }
+
+    fn lease(&self) -> Duration {
+        self.options.lease
+    }
+
+    fn lead(self: Arc<Self>) -> Result<Lead<Led>, StoreError> {
+        Ok(match self.take_lead()? {
+            Lead::Leads(store) => Lead::Leads(Led { term: store.term(), store: Arc::new(store) }),
+            Lead::Held { by, left } => Lead::Held { by, left },
+        })
     }
 }
 

@@ -57,7 +57,7 @@ fn a_second_coordinator_stands_by_until_the_lead_is_given_up() {
     let first = leads(options.clone());
     options.name = "the second".to_owned();
     let second = Arc::new(RedisHome::open(options).expect("a good server"));
-    match second.clone().lead().expect("a good server") {
+    match second.clone().take_lead().expect("a good server") {
         Lead::Held { by, left } => {
             assert_eq!(by, "the first");
             assert!(left > Duration::from_secs(1) && left <= Duration::from_secs(60), "{left:?}");
@@ -65,7 +65,7 @@ fn a_second_coordinator_stands_by_until_the_lead_is_given_up() {
         Lead::Leads(_) => panic!("two lead"),
     }
     first.close();
-    let Lead::Leads(store) = second.lead().expect("a good server") else { panic!("the lead was given up") };
+    let Lead::Leads(store) = second.take_lead().expect("a good server") else { panic!("the lead was given up") };
     assert_eq!(store.term(), first.term() + 1);
 }
 

@@ -158,8 +158,8 @@ pub(crate) fn options(url: &str) -> RedisOptions {
 /// Takes the lead once it is free.
 pub(crate) fn leads(options: RedisOptions) -> RedisStore {
     let home = Arc::new(RedisHome::open(options).expect("a good server"));
-    until("the lead is free", || match home.clone().lead().expect("a good server") {
-        Lead::Leads(store) => Some(*store),
+    until("the lead is free", || match home.clone().take_lead().expect("a good server") {
+        Lead::Leads(store) => Some(store),
         Lead::Held { .. } => None,
     })
 }

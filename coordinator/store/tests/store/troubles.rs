@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pretext_engine::Change;
 
-use pretext_store::{Level, RedisHome, RedisOptions, Store, StoreError};
+use pretext_store::{Level, RedisHome, RedisOptions, SharedStore, Store, StoreError};
 
 use super::records::{batch, progress, submitted};
 use super::server::{RedisServer, Sync, leads, options};
@@ -89,7 +89,7 @@ fn a_replica_is_not_written_to() {
     let mut options = replica.options();
     options.patience.budget = Duration::from_millis(300);
     let home = RedisHome::open(options).expect("it answers");
-    let Err(error) = std::sync::Arc::new(home).lead() else { panic!("a replica has no leader") };
+    let Err(error) = std::sync::Arc::new(home).take_lead() else { panic!("a replica has no leader") };
     assert!(error.to_string().contains("read-only replica"), "{error}");
 }
 
@@ -148,7 +148,7 @@ fn the_least_rights_suffice_and_what_cannot_be_read_is_said() {
         (address("geheim").replace("namespace=lab", "namespace=other"), "may not do what a store needs"),
     ] {
         let error = match RedisHome::open(options(&address)) {
-            Ok(home) => std::sync::Arc::new(home).lead().err().expect("not its keys"),
+            Ok(home) => std::sync::Arc::new(home).take_lead().err().expect("not its keys"),
             Err(error) => error,
         };
         let text = error.to_string();

@@ -123,8 +123,8 @@ pub(crate) fn run(home: Home, cells: u64, runs: u64) -> Row {
         Some(redis) => {
             let options = RedisOptions::new(redis.url().parse().expect("a good address"));
             let home = std::sync::Arc::new(RedisHome::open(options).expect("a good server"));
-            let Lead::Leads(store) = home.lead().expect("a good server") else { panic!("somebody else leads") };
-            fill(store.as_ref(), cells)
+            let Lead::Leads(store) = home.take_lead().expect("a good server") else { panic!("somebody else leads") };
+            fill(&store, cells)
         }
     };
     let runtime = tokio::runtime::Runtime::new().expect("threads");

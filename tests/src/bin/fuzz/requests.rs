@@ -14,12 +14,13 @@ use pretext_engine::Limits;
 use pretext_proto::PROTOCOL;
 use pretext_proto::externalscaler as scaler;
 use pretext_proto::v1 as pb;
+use pretext_server::authorization::Authorizer;
+use pretext_server::authorization::table::TABLE;
 use pretext_server::core::{Core, CoreThread};
-use pretext_server::grpc::{self, Gate, Parts};
-use pretext_server::identity::access::TABLE;
+use pretext_server::grpc::{self, Parts};
 use pretext_server::identity::{IdentityService, Peer};
+use pretext_server::leadership::Leadership;
 use pretext_server::metrics::Metrics;
-use pretext_server::turn::Turn;
 use pretext_shared::ids::{ArtifactId, ContentHash, SweepId};
 use pretext_shared::packing::Packing;
 use prost::Message;
@@ -130,14 +131,14 @@ impl Requests {
             build: None,
             web: None,
         };
-        let gate = Gate::open(Arc::new(Metrics::new()));
-        let services = grpc::services(parts, gate.clone(), IdentityService::closed()).expect("whole descriptors");
+        let authorizer = Authorizer::unrestricted(Arc::new(Metrics::new()));
+        let services = grpc::services(parts, authorizer.clone(), IdentityService::closed()).expect("whole descriptors");
         let front = runtime.block_on(async {
-            let turn = Turn::new().await;
-            turn.begin(core.clone(), services).await;
-            turn.front()
+            let leadership = Leadership::new().await;
+            leadership.begin(core.clone(), services).await;
+            leadership.front()
         });
-        let router = grpc::guarded(front, gate);
+        let router = grpc::guarded(front, authorizer);
         let mut requests = Self {
             runtime,
             router,

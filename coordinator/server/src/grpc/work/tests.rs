@@ -62,7 +62,7 @@ async fn a_plan_that_cannot_be_read_fails_its_stage_alone() {
     core.call(move |engine, _| engine.submit(submitted)).await.expect("durable");
     let artifacts = ArtifactOptions::in_folder(folder.path().join("artifacts"));
     let artifacts = Artifacts::open(&artifacts).await.expect("opens");
-    let service = WorkService::new(core.clone(), artifacts, limits, Gate::open(Arc::new(Metrics::new())));
+    let service = WorkService::new(core.clone(), artifacts, limits, Authorizer::unrestricted(Arc::new(Metrics::new())));
     let worker = Some(pb::Worker { name: "w".to_owned(), boot: uuid::Uuid::from_u128(1).to_string() });
     let device =
         pb::Device { name: "cpu".to_owned(), description: String::new(), numeric_class: "cpu".to_owned(), slots: 1 };

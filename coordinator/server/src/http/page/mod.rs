@@ -19,17 +19,17 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pretext_shared::ids::ContentHash;
 
+pub(super) use self::cell::of_cell;
+pub(super) use self::sweep::of_sweep;
+pub(super) use self::sweeps::of_sweeps;
+pub(super) use self::workers::of_workers;
+
 use self::layout::Place;
 use super::Site;
 use super::html::{Html, html};
 use super::pages::{PageError, Topic};
 use super::reply::{document, notice};
 use super::visitor::{Right, Visitor};
-
-pub(super) use self::cell::of_cell;
-pub(super) use self::sweep::of_sweep;
-pub(super) use self::sweeps::of_sweeps;
-pub(super) use self::workers::of_workers;
 
 /// A page.
 pub(super) struct Page {

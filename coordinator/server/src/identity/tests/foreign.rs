@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use super::Cluster;
-use crate::identity::access::{self, Access};
+use crate::authorization::table::{self, Access};
 
 /// Messages as bytes.
 #[derive(Default)]
@@ -157,7 +157,7 @@ async fn every_message_with_a_lease_or_a_name_of_another_is_refused() {
     let described = Described::new();
     let (mut with_lease, mut with_name) = (Vec::new(), Vec::new());
     for (rpc, input) in &described.procedures {
-        let allowed = access::find(&format!("/{rpc}")).map(|rpc| rpc.access);
+        let allowed = table::find(&format!("/{rpc}")).map(|rpc| rpc.access);
         if !matches!(allowed, Some(Access::Roles(roles)) if roles.contains(&Role::Worker)) {
             continue;
         }

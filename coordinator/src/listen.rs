@@ -6,15 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use pretext_server::exposure::{Door, Exposure};
-use pretext_server::grpc::limits::MAX_CONNECTIONS;
-use pretext_server::http::{WebOptions, WebWire};
+use pretext_server::listen::MAX_CONNECTIONS;
+use pretext_server::listen::{Listen, Security, WebOptions, WebWire};
 
 use super::error::CliError;
 use crate::values::{IDENTITY, WEB, address, lifetime};
 
 #[derive(Debug, Args)]
-pub(super) struct ExposureArgs {
+pub(super) struct ListenArgs {
     /// Serve with TLS, to callers with a certificate (run `coordinator init-ca` first)
     #[arg(long, conflicts_with = "insecure")]
     pub(super) tls: bool,
@@ -48,9 +47,9 @@ pub(super) struct ExposureArgs {
     pub(super) max_connections: usize,
 }
 
-impl ExposureArgs {
-    /// Returns the chosen exposure; an error if it is unsafe and no flag allows it.
-    pub(super) fn resolve(&self, listen: SocketAddr, state_dir: &Path) -> Result<Exposure, CliError> {
+impl ListenArgs {
+    /// Returns where to listen and how; an error if that is unsafe and no flag allows it.
+    pub(super) fn resolve(&self, listen: SocketAddr, state_dir: &Path) -> Result<Listen, CliError> {
         if !listen.ip().is_loopback() && !self.insecure && !self.tls {
             return Err(CliError::Input {
                 message: format!(
@@ -75,14 +74,14 @@ impl ExposureArgs {
                 ),
             });
         }
-        let door = if self.tls {
+        let security = if self.tls {
             let folder = self.identity_dir.clone().unwrap_or_else(|| state_dir.join(IDENTITY));
-            Door::Tls { folder, names: self.tls_name.clone(), life: self.certificate_life }
+            Security::Tls { folder, names: self.tls_name.clone(), life: self.certificate_life }
         } else {
-            Door::Plain
+            Security::Plaintext
         };
         let web = self.web.map(|listen| self.resolve_web(listen)).transpose()?;
-        Ok(Exposure { door, monitor: self.monitor, web, max_connections: self.max_connections })
+        Ok(Listen { address: listen, security, monitor: self.monitor, web, max_connections: self.max_connections })
     }
 
     /// The page is plain HTTP on loopback, for browsers of this machine and for tunnels, and HTTPS elsewhere.
@@ -123,16 +122,16 @@ mod tests {
         #[arg(long, default_value = ".pretext")]
         state_dir: std::path::PathBuf,
         #[command(flatten)]
-        exposure: ExposureArgs,
+        security: ListenArgs,
     }
 
     fn line(arguments: &[&str]) -> Result<Line, clap::Error> {
         Line::try_parse_from(["serve"].iter().chain(arguments))
     }
 
-    fn parsed(arguments: &[&str]) -> Result<Exposure, CliError> {
+    fn parsed(arguments: &[&str]) -> Result<Listen, CliError> {
         let args = line(arguments).expect("good arguments");
-        args.exposure.resolve(args.listen, &args.state_dir)
+        args.security.resolve(args.listen, &args.state_dir)
     }
 
     #[test]
@@ -159,16 +158,17 @@ mod tests {
         let listen = WEB.parse().expect("an address");
         assert_eq!(here, Some(WebOptions { listen, names: vec!["tunnel".to_owned()], wire: WebWire::Plain }));
         assert!(line(&["--web-name", "lab"]).is_err());
-        assert_eq!(parsed(&["--listen", "[::1]:0"]).expect("loopback"), Exposure::default());
+        let here = "[::1]:0".parse().expect("an address");
+        assert_eq!(parsed(&["--listen", "[::1]:0"]).expect("loopback"), Listen::plaintext(here));
         assert!(parsed(&["--monitor"]).is_ok_and(|it| it.monitor.is_some_and(|address| address.port() == 7879)));
         assert!(line(&["--tls", "--insecure"]).is_err());
     }
 
     #[test]
     fn the_authority_is_in_the_state_directory_unless_told_otherwise() {
-        let folder = |arguments: &[&str]| match parsed(arguments).expect("good").door {
-            Door::Tls { folder, .. } => folder,
-            Door::Plain => panic!("no TLS"),
+        let folder = |arguments: &[&str]| match parsed(arguments).expect("good").security {
+            Security::Tls { folder, .. } => folder,
+            Security::Plaintext => panic!("no TLS"),
         };
         assert_eq!(folder(&["--tls", "--state-dir", "s"]), Path::new("s/identity"));
         assert_eq!(folder(&["--tls", "--identity-dir", "i"]), Path::new("i"));

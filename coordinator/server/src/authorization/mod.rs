@@ -1,5 +1,8 @@
-//! The gate in front of every call decides who may make it, and how often, and gives it a request id. The services also
-//! ask it whether an attempt belongs to the caller.
+//! Who may make which call, and how often. Every call passes the [`Authorizer`], which also gives it a request id. The
+//! services ask it whether an attempt belongs to the caller.
+
+mod rates;
+pub mod table;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,10 +16,9 @@ use tonic::{Code, Status};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::limits::{RATE, Rates, STRANGERS};
-use super::unavailable;
+use self::rates::{RATE, Rates, STRANGERS};
+use self::table::{Forbidden, Rpc};
 use crate::core::Core;
-use crate::identity::access::{self, Forbidden};
 use crate::identity::{Peer, Register};
 use crate::metrics::{Denial, Metrics};
 
@@ -25,32 +27,32 @@ const REQUEST_ID: &str = "x-request-id";
 /// Length of the longest accepted request id.
 const MAX_ID: usize = 64;
 
-/// See the module.
+/// Checks calls; see the module. Clones share their counts.
 #[derive(Clone)]
-pub struct Gate {
+pub struct Authorizer {
     /// Register of the revoked identities; `None` without TLS.
     register: Option<Register>,
     rates: Arc<Rates>,
     metrics: Arc<Metrics>,
 }
 
-impl Gate {
-    /// Returns the gate of a server without TLS: every caller may do everything.
-    pub fn open(metrics: Arc<Metrics>) -> Self {
+impl Authorizer {
+    /// Returns the authorizer of a server without TLS: every caller may do everything.
+    pub fn unrestricted(metrics: Arc<Metrics>) -> Self {
         Self { register: None, rates: Arc::default(), metrics }
     }
 
-    /// Returns the gate of a server with TLS.
-    pub fn guarded(register: Register, metrics: Arc<Metrics>) -> Self {
+    /// Returns the authorizer of a server with TLS, whose callers need a certificate.
+    pub fn certified(register: Register, metrics: Arc<Metrics>) -> Self {
         Self { register: Some(register), rates: Arc::default(), metrics }
     }
 
     /// Returns the metrics that count calls.
-    pub(super) fn metrics(&self) -> &Metrics {
+    pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    fn admit(&self, rpc: access::Rpc, peer: &Peer) -> Result<(), Status> {
+    fn admit(&self, rpc: Rpc, peer: &Peer) -> Result<(), Status> {
         rpc.access.check(peer).map_err(|forbidden| self.forbid(&forbidden))?;
         self.still_valid(peer)?;
         let rate = match peer {
@@ -66,7 +68,7 @@ impl Gate {
     }
 
     /// Checks the certificate again: it may have been revoked since the handshake.
-    pub(super) fn still_valid(&self, peer: &Peer) -> Result<(), Status> {
+    pub(crate) fn still_valid(&self, peer: &Peer) -> Result<(), Status> {
         let (Some(register), Peer::Known(identity)) = (&self.register, peer) else { return Ok(()) };
         match register.is_revoked(identity) {
             Ok(false) => Ok(()),
@@ -95,12 +97,12 @@ impl Gate {
     }
 
     /// Checks that the caller may act as `worker`.
-    pub(super) fn speaks_for(&self, peer: &Peer, worker: &WorkerId) -> Result<(), Status> {
-        peer.speaks_for(worker).map_err(|forbidden| self.forbid(&forbidden))
+    pub(crate) fn speaks_for(&self, peer: &Peer, worker: &WorkerId) -> Result<(), Status> {
+        table::speaks_for(peer, worker).map_err(|forbidden| self.forbid(&forbidden))
     }
 
     /// Checks that no other worker owns `attempt`. The engine decides whether the attempt is still valid.
-    pub(super) async fn owns(&self, peer: &Peer, attempts: Vec<AttemptId>, core: &Core) -> Result<(), Status> {
+    pub(crate) async fn owns(&self, peer: &Peer, attempts: Vec<AttemptId>, core: &Core) -> Result<(), Status> {
         let Peer::Known(identity) = peer else {
             return match peer {
                 Peer::Open => Ok(()),
@@ -115,27 +117,27 @@ impl Gate {
                 holders.any(|holder| holder.worker.name != name)
             })
             .await
-            .map_err(unavailable)?;
+            .map_err(|error| Status::unavailable(error.to_string()))?;
         if foreign { Err(self.forbid(&Forbidden::ForeignLease)) } else { Ok(()) }
     }
 }
 
 /// Returns the peer of a call. A call from outside our connections counts as a stranger's.
-pub(super) fn peer<T>(request: &tonic::Request<T>) -> Peer {
+pub(crate) fn peer<T>(request: &tonic::Request<T>) -> Peer {
     request.extensions().get::<Peer>().cloned().unwrap_or(Peer::Stranger)
 }
 
 /// Passes a call on, or refuses it.
-pub(super) async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+pub(crate) async fn authorize(State(authorizer): State<Authorizer>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let peer = request.extensions().get::<Peer>().cloned().unwrap_or(Peer::Stranger);
-    let Some(rpc) = access::find(request.uri().path()) else {
-        gate.metrics.call("other", Code::Unimplemented, begun.elapsed());
+    let Some(rpc) = table::find(request.uri().path()) else {
+        authorizer.metrics.call("other", Code::Unimplemented, begun.elapsed());
         return refusal(&Status::unimplemented("this coordinator does not know this procedure"));
     };
     let span = tracing::info_span!("rpc", rpc = rpc.name, request = %request_id(&request), peer = %peer.label());
     let answer = async {
-        match gate.admit(rpc, &peer) {
+        match authorizer.admit(rpc, &peer) {
             Ok(()) => next.run(request).await,
             Err(status) => {
                 tracing::info!(code = ?status.code(), reason = status.message(), "call refused");
@@ -145,7 +147,7 @@ pub(super) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
     }
     .instrument(span)
     .await;
-    gate.metrics.call(rpc.name, code(&answer), begun.elapsed());
+    authorizer.metrics.call(rpc.name, code(&answer), begun.elapsed());
     answer
 }
 

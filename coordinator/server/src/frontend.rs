@@ -1,5 +1,4 @@
-//! The ports of a coordinator, and the checks of callers. The ports are open as long as the process lives, for a leader
-//! and for a standby.
+//! The ports of a coordinator. They are open as long as the process lives, for a leader and for a standby.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,39 +10,39 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::core::Core;
-use crate::exposure::Guard;
 use crate::grpc::{self, Parts};
 use crate::http::WebParts;
+use crate::leadership::Leadership;
+use crate::listen::{Listen, SecurityLayer};
 use crate::metrics::{Metrics, serve_monitor};
-use crate::serve::{Options, StartError};
-use crate::turn::Turn;
+use crate::start::StartError;
 
 /// Time that streams have to end at a shutdown before they are cut.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// Bound ports: a client that connects waits until they are opened.
-pub(crate) struct Entrance {
+/// BoundFrontend ports: a client that connects waits until they are opened.
+pub(crate) struct BoundFrontend {
     address: SocketAddr,
     listener: TcpListener,
     monitor: Option<TcpListener>,
-    desk: Desk,
+    context: Context,
     beside: JoinSet<()>,
 }
 
-/// The turn and the gate, which decide how calls are answered.
-pub(crate) struct Desk {
-    pub(crate) turn: Turn,
-    guard: Guard,
+/// What decides how calls are answered.
+pub(crate) struct Context {
+    pub(crate) leadership: Leadership,
+    security: SecurityLayer,
     metrics: Arc<Metrics>,
 }
 
 /// Ports at which calls are answered.
-pub(crate) struct Open {
+pub(crate) struct Frontend {
     /// Address that the coordinator listens on.
     pub(crate) address: SocketAddr,
     /// Address of health checks and metrics, if any.
     pub(crate) monitor: Option<SocketAddr>,
-    pub(crate) desk: Desk,
+    pub(crate) context: Context,
     /// Tasks that run beside the server; dropping this ends them.
     _beside: JoinSet<()>,
     stop: oneshot::Sender<()>,
@@ -60,12 +59,12 @@ async fn bind(address: SocketAddr, taken: &'static str) -> Result<(TcpListener, 
     Ok((listener, bound))
 }
 
-impl Entrance {
+impl BoundFrontend {
     /// Binds the ports, and sets up the checks of callers.
-    pub(crate) async fn bind(options: &Options) -> Result<Self, StartError> {
+    pub(crate) async fn bind(listen: &Listen) -> Result<Self, StartError> {
         let taken = ": another program has the port, choose another with --listen";
-        let (listener, address) = bind(options.listen, taken).await?;
-        let monitor = match options.exposure.monitor {
+        let (listener, address) = bind(listen.address, taken).await?;
+        let monitor = match listen.monitor {
             None => None,
             Some(monitor) => {
                 let taken = ": another program has the port, choose another with --monitor";
@@ -73,8 +72,14 @@ impl Entrance {
             }
         };
         let (metrics, mut beside) = (Arc::new(Metrics::new()), JoinSet::new());
-        let guard = options.exposure.guard(address, &metrics, &mut beside)?;
-        Ok(Self { address, listener, monitor, desk: Desk { turn: Turn::new().await, guard, metrics }, beside })
+        let security = listen.layer(address, &metrics, &mut beside)?;
+        Ok(Self {
+            address,
+            listener,
+            monitor,
+            context: Context { leadership: Leadership::new().await, security, metrics },
+            beside,
+        })
     }
 
     /// Returns the address to listen on.
@@ -83,19 +88,19 @@ impl Entrance {
     }
 
     /// Returns what decides how calls are answered.
-    pub(crate) fn desk(&self) -> &Desk {
-        &self.desk
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
     }
 
     /// Starts answering calls.
-    pub(crate) fn open(mut self) -> Result<Open, StartError> {
-        let Desk { turn, guard, metrics } = &self.desk;
+    pub(crate) fn open(mut self) -> Result<Frontend, StartError> {
+        let Context { leadership, security, metrics } = &self.context;
         let monitor = match self.monitor {
             None => None,
             Some(listener) => {
                 let failed = |cause| StartError::Listen { address: self.address, cause, hint: "" };
                 let address = listener.local_addr().map_err(failed)?;
-                serve_monitor(listener, turn.clone(), metrics.clone(), &mut self.beside);
+                serve_monitor(listener, leadership.clone(), metrics.clone(), &mut self.beside);
                 tracing::info!(%address, "health checks and metrics are served");
                 Some(address)
             }
@@ -105,28 +110,34 @@ impl Entrance {
             // A dropped sender means the same as a stop message.
             let _ = stopped.await;
         };
-        let server = grpc::serve(self.listener, guard.ports.clone(), guard.gate.clone(), turn.front(), stopped);
-        Ok(Open { address: self.address, monitor, desk: self.desk, _beside: self.beside, stop, server })
+        let server = grpc::serve(
+            self.listener,
+            security.acceptor.clone(),
+            security.authorizer.clone(),
+            leadership.front(),
+            stopped,
+        );
+        Ok(Frontend { address: self.address, monitor, context: self.context, _beside: self.beside, stop, server })
     }
 }
 
-impl Desk {
+impl Context {
     /// Returns what the web page is built from.
     pub(crate) fn web_parts(&self, core: Core, artifacts: Artifacts) -> WebParts {
-        let (register, ports) = (self.guard.register.clone(), self.guard.ports.clone());
-        WebParts { core, artifacts, register, ports }
+        let (register, acceptor) = (self.security.register.clone(), self.security.acceptor.clone());
+        WebParts { core, artifacts, register, acceptor }
     }
 
     /// Has the services answer calls from now on.
     pub(crate) async fn begin(&self, parts: Parts) -> Result<(), StartError> {
         let core: Core = parts.core.clone();
-        let services = grpc::services(parts, self.guard.gate.clone(), self.guard.identity.clone())?;
-        self.turn.begin(core, services).await;
+        let services = grpc::services(parts, self.security.authorizer.clone(), self.security.identity.clone())?;
+        self.leadership.begin(core, services).await;
         Ok(())
     }
 }
 
-impl Open {
+impl Frontend {
     /// Gives streams a moment to end, then closes the ports.
     pub(crate) async fn close(self) {
         let _ = self.stop.send(());

@@ -8,36 +8,38 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
 use pretext_proto::STANDS_BY;
-use pretext_proto::v1::sweeps_server::SweepsServer;
-use pretext_proto::v1::work_server::WorkServer;
+use pretext_proto::v1::{sweeps_server, work_server};
 use tonic::Status;
 use tonic::codegen::Service;
 use tonic::service::Routes;
+use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::core::Core;
-use crate::grpc::{SweepsService, WorkService};
 
-/// A coordinator that does not lead, or not yet.
+/// The services whose health says whether this coordinator leads.
+const SERVICES: [&str; 2] = [sweeps_server::SERVICE_NAME, work_server::SERVICE_NAME];
+
+/// Why a coordinator does not answer calls: it does not lead, or not yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Standing {
+pub(crate) enum NotLeading {
     /// Another coordinator leads.
     #[error("{STANDS_BY}: the coordinator at {0} leads")]
-    Behind(String),
+    Follows(String),
     /// The leader is not known yet.
     #[error("{STANDS_BY}: it does not know the leader yet")]
-    Alone,
+    Unknown,
 }
 
-/// See the module. Clones share one turn.
+/// See the module. Clones share one state.
 #[derive(Clone)]
-pub struct Turn(Arc<Inner>);
+pub struct Leadership(Arc<Inner>);
 
 struct Inner {
     /// Set once: a coordinator that loses the lead exits.
     leading: OnceLock<Leading>,
-    standing: Mutex<Standing>,
+    reason: Mutex<NotLeading>,
     health: HealthReporter,
 }
 
@@ -46,40 +48,42 @@ struct Leading {
     services: Router,
 }
 
-impl Turn {
-    /// Returns the turn of a standby.
+impl Leadership {
+    /// Returns the leadership of a standby.
     pub async fn new() -> Self {
         let health = HealthReporter::new();
-        health.set_not_serving::<SweepsServer<SweepsService>>().await;
-        health.set_not_serving::<WorkServer<WorkService>>().await;
-        let standing = Mutex::new(Standing::Alone);
-        Self(Arc::new(Inner { leading: OnceLock::new(), standing, health }))
+        for service in SERVICES {
+            health.set_service_status(service, ServingStatus::NotServing).await;
+        }
+        let reason = Mutex::new(NotLeading::Unknown);
+        Self(Arc::new(Inner { leading: OnceLock::new(), reason, health }))
     }
 
     /// Stores the name of the present leader.
     pub(crate) fn led_by(&self, name: String) {
-        let now = Standing::Behind(name);
-        let mut standing = self.0.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        if *standing != now {
+        let now = NotLeading::Follows(name);
+        let mut reason = self.0.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        if *reason != now {
             tracing::info!("{now}");
-            *standing = now;
+            *reason = now;
         }
     }
 
     /// Has `services` answer from here on.
     pub async fn begin(&self, core: Core, services: Router) {
         self.0.leading.get_or_init(|| Leading { core, services });
-        self.0.health.set_serving::<SweepsServer<SweepsService>>().await;
-        self.0.health.set_serving::<WorkServer<WorkService>>().await;
+        for service in SERVICES {
+            self.0.health.set_service_status(service, ServingStatus::Serving).await;
+        }
     }
 
-    fn leading(&self) -> Result<&Leading, Standing> {
-        let standing = || self.0.standing.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.0.leading.get().ok_or_else(standing)
+    fn leading(&self) -> Result<&Leading, NotLeading> {
+        let reason = || self.0.reason.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.0.leading.get().ok_or_else(reason)
     }
 
     /// Returns the core of a coordinator that leads.
-    pub(crate) fn core(&self) -> Result<&Core, Standing> {
+    pub(crate) fn core(&self) -> Result<&Core, NotLeading> {
         self.leading().map(|leading| &leading.core)
     }
 
@@ -91,14 +95,14 @@ impl Turn {
 
     /// Returns the router of the main port: health checks, and the services or a refusal for all else.
     pub fn front(&self) -> Router {
-        let turn = self.clone();
-        self.health().into_axum_router().fallback(move |request: Request| turn.answer(request))
+        let leadership = self.clone();
+        self.health().into_axum_router().fallback(move |request: Request| leadership.answer(request))
     }
 
     async fn answer(self, request: Request) -> Response {
         match self.leading() {
             Ok(leading) => leading.services.clone().call(request).await.unwrap_or_else(|never| match never {}),
-            Err(standing) => Status::unavailable(standing.to_string()).into_http::<axum::body::Body>(),
+            Err(reason) => Status::unavailable(reason.to_string()).into_http::<axum::body::Body>(),
         }
     }
 }

@@ -1,4 +1,7 @@
-//! The exposure of a coordinator: plain text for this machine, or TLS with identities for others.
+//! Where a coordinator listens, and how callers connect: in plain text on this machine, or with TLS and identities.
+
+mod acceptor;
+mod web;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,20 +10,24 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::task::JoinSet;
 
-use crate::grpc::Gate;
-use crate::grpc::limits::MAX_CONNECTIONS;
-use crate::http::WebOptions;
-use crate::identity::{Authority, AuthorityError, IdentityService, Ports, Register, RegisterError, ServerTls};
+pub use self::acceptor::{Acceptor, Connection};
+pub use self::web::{WebOptions, WebWire};
+
+use crate::authorization::Authorizer;
+use crate::identity::{Authority, AuthorityError, IdentityService, Register, RegisterError, ServerTls};
 use crate::metrics::Metrics;
+
+/// Default of the most simultaneous connections.
+pub const MAX_CONNECTIONS: usize = 4096;
 
 /// Time between two checks whether a new certificate is due.
 const LOOK: Duration = Duration::from_secs(60);
 
 /// How callers connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Door {
+pub enum Security {
     /// Without TLS: for this machine alone, or for any machine if a flag allows it.
-    Plain,
+    Plaintext,
     /// With TLS and identities.
     Tls {
         /// Folder of the authority and the register.
@@ -32,11 +39,13 @@ pub enum Door {
     },
 }
 
-/// See the module.
+/// The addresses of a coordinator, and how callers connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exposure {
+pub struct Listen {
+    /// The address of the gRPC services; with port 0 the system chooses a free port.
+    pub address: SocketAddr,
     /// How callers connect.
-    pub door: Door,
+    pub security: Security,
     /// Address at which health checks and metrics are served in plain text, if any.
     pub monitor: Option<SocketAddr>,
     /// The web page, if there is one.
@@ -45,15 +54,9 @@ pub struct Exposure {
     pub max_connections: usize,
 }
 
-impl Default for Exposure {
-    fn default() -> Self {
-        Self { door: Door::Plain, monitor: None, web: None, max_connections: MAX_CONNECTIONS }
-    }
-}
-
 /// The reason why TLS cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum ExposureError {
+pub enum SecurityError {
     /// The authority is missing or damaged.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -63,41 +66,46 @@ pub enum ExposureError {
 }
 
 /// Everything between the network and the services.
-pub struct Guard {
-    /// Settings of connections.
-    pub ports: Ports,
-    /// The gate of calls.
-    pub gate: Gate,
+pub struct SecurityLayer {
+    /// Accepts connections.
+    pub acceptor: Acceptor,
+    /// Checks every call.
+    pub authorizer: Authorizer,
     /// The service that issues certificates.
     pub identity: IdentityService,
     /// Register of the revoked identities; `None` without TLS.
     pub register: Option<Register>,
 }
 
-impl Exposure {
+impl Listen {
+    /// Listens on `address` in plain text, without health checks and without a web page.
+    pub fn plaintext(address: SocketAddr) -> Self {
+        Self { address, security: Security::Plaintext, monitor: None, web: None, max_connections: MAX_CONNECTIONS }
+    }
+
     /// Returns `http` or `https`.
     pub fn scheme(&self) -> &'static str {
-        match self.door {
-            Door::Plain => "http",
-            Door::Tls { .. } => "https",
+        match self.security {
+            Security::Plaintext => "http",
+            Security::Tls { .. } => "https",
         }
     }
 
-    /// Returns the guard of a server on `address`. With TLS, a task in `beside` renews the certificate.
+    /// Returns the security layer of a server that is bound to `address`. With TLS, a task in `beside` renews the certificate.
     ///
     /// # Errors
     /// If there is no authority, or if the register cannot be opened.
-    pub fn guard(
+    pub fn layer(
         &self,
         address: SocketAddr,
         metrics: &Arc<Metrics>,
         beside: &mut JoinSet<()>,
-    ) -> Result<Guard, ExposureError> {
-        let ports = |tls| Ports { tls, most: self.max_connections, metrics: metrics.clone() };
-        let Door::Tls { folder, names, life } = &self.door else {
-            return Ok(Guard {
-                ports: ports(None),
-                gate: Gate::open(metrics.clone()),
+    ) -> Result<SecurityLayer, SecurityError> {
+        let acceptor = |tls| Acceptor { tls, max_connections: self.max_connections, metrics: metrics.clone() };
+        let Security::Tls { folder, names, life } = &self.security else {
+            return Ok(SecurityLayer {
+                acceptor: acceptor(None),
+                authorizer: Authorizer::unrestricted(metrics.clone()),
                 identity: IdentityService::closed(),
                 register: None,
             });
@@ -122,9 +130,9 @@ impl Exposure {
                 }
             }
         });
-        Ok(Guard {
-            ports: ports(Some(config)),
-            gate: Gate::guarded(register.clone(), metrics.clone()),
+        Ok(SecurityLayer {
+            acceptor: acceptor(Some(config)),
+            authorizer: Authorizer::certified(register.clone(), metrics.clone()),
             identity: IdentityService::new(authority, register.clone(), *life),
             register: Some(register),
         })

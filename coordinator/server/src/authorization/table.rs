@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use pretext_identity::Role::{self, Read, Submit, Worker};
 use pretext_shared::ids::WorkerId;
 
-use super::Peer;
+use crate::identity::Peer;
 
 /// The callers that may call a procedure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,16 +120,14 @@ impl Access {
     }
 }
 
-impl Peer {
-    /// Checks that this peer may act as `worker`.
-    pub fn speaks_for(&self, worker: &WorkerId) -> Result<(), Forbidden> {
-        match self {
-            Peer::Open => Ok(()),
-            Peer::Stranger => Err(Forbidden::Unknown),
-            Peer::Known(identity) if identity.role == Worker && identity.name == worker.name => Ok(()),
-            Peer::Known(identity) => {
-                Err(Forbidden::Name { certified: identity.name.clone(), claimed: worker.name.clone() })
-            }
+/// Checks that `peer` may act as `worker`.
+pub fn speaks_for(peer: &Peer, worker: &WorkerId) -> Result<(), Forbidden> {
+    match peer {
+        Peer::Open => Ok(()),
+        Peer::Stranger => Err(Forbidden::Unknown),
+        Peer::Known(identity) if identity.role == Worker && identity.name == worker.name => Ok(()),
+        Peer::Known(identity) => {
+            Err(Forbidden::Name { certified: identity.name.clone(), claimed: worker.name.clone() })
         }
     }
 }

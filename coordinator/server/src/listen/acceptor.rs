@@ -18,8 +18,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
-use super::Peer;
-use super::authority::peer_of;
+use crate::identity::{Peer, peer_of};
 use crate::metrics::{Denial, Metrics};
 
 /// Time limit of a handshake.
@@ -29,13 +28,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Most connections that wait to be served.
 const WAITING: usize = 64;
 
-/// Settings of connections.
+/// Accepts connections.
 #[derive(Clone)]
-pub struct Ports {
+pub struct Acceptor {
     /// TLS, or `None` for plain text.
     pub tls: Option<Arc<ServerConfig>>,
     /// Most simultaneous connections.
-    pub most: usize,
+    pub max_connections: usize,
     /// The metrics that count connections.
     pub metrics: Arc<Metrics>,
 }
@@ -57,69 +56,72 @@ pub struct Connection {
 /// A place for one connection; dropping it frees the place.
 struct Place {
     _permit: OwnedSemaphorePermit,
-    ports: Ports,
+    acceptor: Acceptor,
 }
 
 impl Place {
-    fn take(places: &Arc<Semaphore>, ports: &Ports) -> Option<Self> {
+    fn take(places: &Arc<Semaphore>, acceptor: &Acceptor) -> Option<Self> {
         let permit = places.clone().try_acquire_owned().ok()?;
-        ports.metrics.connection_opened();
-        Some(Self { _permit: permit, ports: ports.clone() })
+        acceptor.metrics.connection_opened();
+        Some(Self { _permit: permit, acceptor: acceptor.clone() })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.ports.metrics.connection_closed();
+        self.acceptor.metrics.connection_closed();
     }
 }
 
-/// Returns the connections that arrive at `listener`, until the stream is dropped.
-pub fn accept(listener: TcpListener, ports: Ports) -> ReceiverStream<io::Result<Connection>> {
-    let (ready, stream) = mpsc::channel(WAITING);
-    let places = Arc::new(Semaphore::new(ports.most));
-    tokio::spawn(async move {
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = ready.closed() => return,
-            };
-            match accepted {
-                Ok((socket, address)) => match Place::take(&places, &ports) {
-                    Some(place) => {
-                        let ready = ready.clone();
-                        tokio::spawn(async move {
-                            match tokio::time::timeout(HANDSHAKE, open(socket, place)).await {
-                                // A server that is stopping takes no more connections.
-                                Ok(Ok(connection)) => drop(ready.send(Ok(connection)).await),
-                                Ok(Err((error, metrics))) => {
-                                    metrics.denied(Denial::Handshake);
-                                    tracing::info!(%address, %error, "refused a connection in the handshake");
+impl Acceptor {
+    /// Returns the connections that arrive at `listener`, until the stream is dropped.
+    pub fn connections(self, listener: TcpListener) -> ReceiverStream<io::Result<Connection>> {
+        let (ready, stream) = mpsc::channel(WAITING);
+        let acceptor = self;
+        let places = Arc::new(Semaphore::new(acceptor.max_connections));
+        tokio::spawn(async move {
+            loop {
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    () = ready.closed() => return,
+                };
+                match accepted {
+                    Ok((socket, address)) => match Place::take(&places, &acceptor) {
+                        Some(place) => {
+                            let ready = ready.clone();
+                            tokio::spawn(async move {
+                                match tokio::time::timeout(HANDSHAKE, open(socket, place)).await {
+                                    // A server that is stopping takes no more connections.
+                                    Ok(Ok(connection)) => drop(ready.send(Ok(connection)).await),
+                                    Ok(Err((error, metrics))) => {
+                                        metrics.denied(Denial::Handshake);
+                                        tracing::info!(%address, %error, "refused a connection in the handshake");
+                                    }
+                                    Err(_) => tracing::info!(%address, "a handshake took too long"),
                                 }
-                                Err(_) => tracing::info!(%address, "a handshake took too long"),
-                            }
-                        });
+                            });
+                        }
+                        None => {
+                            acceptor.metrics.denied(Denial::Connections);
+                            tracing::warn!(%address, most = acceptor.max_connections, "refused a connection: the limit of connections is reached");
+                        }
+                    },
+                    Err(error) => {
+                        tracing::warn!(%error, "could not accept a connection");
+                        tokio::time::sleep(PAUSE).await;
                     }
-                    None => {
-                        ports.metrics.denied(Denial::Connections);
-                        tracing::warn!(%address, most = ports.most, "refused a connection: the limit of connections is reached");
-                    }
-                },
-                Err(error) => {
-                    tracing::warn!(%error, "could not accept a connection");
-                    tokio::time::sleep(PAUSE).await;
                 }
             }
-        }
-    });
-    ReceiverStream::new(stream)
+        });
+        ReceiverStream::new(stream)
+    }
 }
 
 async fn open(socket: TcpStream, place: Place) -> Result<Connection, (io::Error, Arc<Metrics>)> {
-    let metrics = place.ports.metrics.clone();
+    let metrics = place.acceptor.metrics.clone();
     let failed = |error: io::Error| (error, metrics.clone());
     socket.set_nodelay(true).map_err(failed)?;
-    let Some(tls) = place.ports.tls.clone() else {
+    let Some(tls) = place.acceptor.tls.clone() else {
         return Ok(Connection { io: Io::Plain(socket), peer: Peer::Open, end: None, _place: place });
     };
     let stream = TlsAcceptor::from(tls).accept(socket).await.map_err(failed)?;
