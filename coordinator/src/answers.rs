@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::console::{Show, Terminal};
 use super::data::{Gone, Listed};
-use super::progress::{Progress, summary};
+use super::progress::{ProgressBars, summary};
 use super::status::{Counts, Sweeps};
 use super::submit::Submitted;
 use super::watch::EventLine;
@@ -144,7 +144,7 @@ proptest! {
     #[test]
     fn events_are_shown(mut events in vec(event(), 1..4), rate in option::of(any::<f64>())) {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
-        let mut progress = Progress::new(&Terminal { bars, interactive: true, colours: false });
+        let mut progress = ProgressBars::new(&Terminal { bars, interactive: true, colours: false });
         // Failures that become more are reported, and so are obstacles.
         events.sort_by_key(|event| std::cmp::Reverse(Counts::from(event.cells).failed));
         let begin = Instant::now();

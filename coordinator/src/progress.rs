@@ -14,7 +14,7 @@ use super::status::Counts;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Time between two lines if stderr is not a terminal.
 const LINES_EVERY: Duration = Duration::from_secs(10);
-/// Time between two calls of [`Progress::tick`].
+/// Time between two calls of [`ProgressBars::tick`].
 pub(super) const TICK: Duration = Duration::from_secs(1);
 /// Largest number of bars: more would not fit on a terminal.
 const MOST_BARS: usize = 16;
@@ -57,7 +57,7 @@ pub(super) fn span(time: Duration) -> String {
 }
 
 /// The shown progress of a sweep.
-pub(super) struct Progress {
+pub(super) struct ProgressBars {
     terminal: Terminal,
     bars: Bars,
     images: Meter,
@@ -68,7 +68,7 @@ pub(super) struct Progress {
     printed: Option<Instant>,
 }
 
-impl Progress {
+impl ProgressBars {
     /// Returns a progress that has seen no event.
     pub(super) fn new(terminal: &Terminal) -> Self {
         Self {

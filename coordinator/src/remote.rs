@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use clap::Args;
-use pretext_client::{Address, Client, Place};
+use pretext_client::{Address, Client, Target};
 use pretext_identity::{Folder, TlsSession, Wire};
 
 use crate::error::CliError;
@@ -53,16 +53,16 @@ pub(super) struct SweepArgs {
 
 /// Connects to the coordinator that `remote` names; of several, to the one that leads.
 pub(super) async fn connect(remote: &Remote) -> Result<Client, CliError> {
-    let place = |url: String| -> Result<Place, CliError> {
-        Ok(Place { wire: wire(&url, remote.credentials())?, address: address(&url)? })
+    let target = |url: String| -> Result<Target, CliError> {
+        Ok(Target { wire: wire(&url, remote.credentials())?, address: address(&url)? })
     };
-    let places = remote.urls().into_iter().map(place).collect::<Result<_, _>>()?;
-    Ok(Client::connect(places).await?)
+    let targets = remote.urls().into_iter().map(target).collect::<Result<_, _>>()?;
+    Ok(Client::connect(targets).await?)
 }
 
 /// Connects to the coordinator of this process.
 pub(super) async fn connect_here(url: &str) -> Result<Client, CliError> {
-    Ok(Client::connect(vec![Place { address: address(url)?, wire: Wire::Plain }]).await?)
+    Ok(Client::connect(vec![Target { address: address(url)?, wire: Wire::Plain }]).await?)
 }
 
 fn address(url: &str) -> Result<Address, CliError> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use pretext_artifacts::{ArtifactLimits, ArtifactOptions, AwsVariables, Place};
+use pretext_artifacts::{ArtifactLimits, ArtifactOptions, AwsVariables, Location};
 use pretext_engine::Limits;
 use pretext_server::http::Web;
 use pretext_server::serve::Coordinator;
@@ -237,7 +237,7 @@ pub(super) fn artifacts(
 ) -> Result<ArtifactOptions, CliError> {
     let place = match named.filter(|named| !named.is_empty()) {
         Some(named) => named.parse().map_err(|error| CliError::input(format!("--artifacts: {error}")))?,
-        None => Place::Directory(state_dir.join("artifacts")),
+        None => Location::Directory(state_dir.join("artifacts")),
     };
     Ok(ArtifactOptions { place, variables: AwsVariables::of_process(), limits })
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use pretext_artifacts::{ArtifactLimits, Artifacts, Place};
+use pretext_artifacts::{ArtifactLimits, Artifacts, Location};
 use pretext_engine::{Engine, Limits};
 use pretext_shared::text;
 use pretext_shared::verification::{Harm, Verification};
@@ -88,7 +88,7 @@ async fn offline(folder: &Path, artifacts: Option<&str>, sweep: &str) -> Result<
     let view = view::of_plans(standing, evidence.plans()).map_err(failed)?;
     let options = serve::artifacts(artifacts, folder, ArtifactLimits::default())?;
     // Opening a missing folder would create it, and every artifact would count as lost.
-    if let Place::Directory(folder) = &options.place
+    if let Location::Directory(folder) = &options.place
         && !folder.is_dir()
     {
         return Err(CliError::input(format!(

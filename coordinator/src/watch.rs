@@ -11,7 +11,7 @@ use tonic::Streaming;
 
 use super::console::{Console, Format, Show, Terminal};
 use super::error::CliError;
-use super::progress::{Progress, TICK};
+use super::progress::{ProgressBars, TICK};
 use super::signals::Signals;
 use super::status::Counts;
 use crate::remote::{SweepArgs, connect};
@@ -28,10 +28,10 @@ pub(super) struct Events {
     sweep: String,
     terminal: Terminal,
     stream: Option<Streaming<pb::WatchEvent>>,
-    standing: Standing,
+    state: Stream,
 }
 
-enum Standing {
+enum Stream {
     /// No event has come yet.
     New,
     /// The last attempt succeeded.
@@ -43,7 +43,7 @@ enum Standing {
 impl Events {
     /// Returns the events of `sweep` from now on.
     pub(super) fn new(client: Client, sweep: String, terminal: &Terminal) -> Self {
-        Self { client, sweep, terminal: terminal.clone(), stream: None, standing: Standing::New }
+        Self { client, sweep, terminal: terminal.clone(), stream: None, state: Stream::New }
     }
 
     /// Returns the next event. The future may be dropped and called again at any point.
@@ -51,7 +51,7 @@ impl Events {
         loop {
             match self.try_next().await {
                 Ok(event) => {
-                    self.standing = Standing::Connected;
+                    self.state = Stream::Connected;
                     return Ok(event);
                 }
                 Err(error @ CliError::Unreachable { .. }) => {
@@ -73,14 +73,14 @@ impl Events {
     }
 
     async fn wait(&mut self, error: CliError) -> Result<(), CliError> {
-        match self.standing {
-            Standing::New => return Err(error),
-            Standing::Connected => {
+        match self.state {
+            Stream::New => return Err(error),
+            Stream::Connected => {
                 self.terminal.say(&format!("{error}; retrying for {} s", PATIENCE.as_secs()));
-                self.standing = Standing::LostAt(Instant::now());
+                self.state = Stream::LostAt(Instant::now());
             }
-            Standing::LostAt(since) if since.elapsed() > PATIENCE => return Err(error),
-            Standing::LostAt(_) => {}
+            Stream::LostAt(since) if since.elapsed() > PATIENCE => return Err(error),
+            Stream::LostAt(_) => {}
         }
         sleep(AGAIN).await;
         // If no coordinator leads yet, the next attempt reports it.
@@ -153,7 +153,7 @@ pub(super) async fn follow(
     terminal: &Terminal,
     mut each: impl FnMut(&pb::WatchEvent) -> Result<Go, CliError>,
 ) -> Result<Counts, CliError> {
-    let mut progress = Progress::new(terminal);
+    let mut progress = ProgressBars::new(terminal);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -1,5 +1,6 @@
 //! Stages: units of work named by a content hash of everything that determines their output.
 
+mod batching;
 mod task;
 mod train;
 
@@ -10,6 +11,7 @@ use crate::device::NumericClass;
 use crate::ids::{ContentHash, StageId, WeightsHash};
 use crate::split::SplitSpec;
 
+pub use batching::LastBatch;
 pub use task::{Chances, CropFlip, KnnSpec, LabelledView, PretextImages, PretextTask, ResizedFlip};
 pub use train::{Budget, CycleShape, DecayOn, LrSpec, OptimizerSpec, TrainSpec};
 

@@ -1,6 +1,6 @@
 //! The artifact store: one set of promises for both homes, a directory and a bucket of a real S3 server.
 
-use pretext_artifacts::{ArtifactError, ArtifactLimits, ArtifactOptions, Artifacts, AwsVariables, Place};
+use pretext_artifacts::{ArtifactError, ArtifactLimits, ArtifactOptions, Artifacts, AwsVariables, Location};
 use pretext_shared::ids::{ArtifactId, ContentHash};
 use pretext_tests::s3::{BUCKET, S3};
 use pretext_tests::{Scratch, until};
@@ -32,7 +32,7 @@ async fn put(artifacts: &Artifacts, content: &[u8]) -> ArtifactId {
 }
 
 fn bucket(server: &S3, prefix: &str) -> ArtifactOptions {
-    let place: Place = format!("s3://{BUCKET}/{prefix}").parse().expect("a bucket");
+    let place: Location = format!("s3://{BUCKET}/{prefix}").parse().expect("a bucket");
     let variables: AwsVariables = S3::variables(server.address).into_iter().collect();
     ArtifactOptions { place, variables, limits: ArtifactLimits::default() }
 }

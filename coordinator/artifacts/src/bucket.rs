@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
 
 use super::credentials::CredentialsFile;
-use super::place::BucketAddress;
+use super::location::BucketAddress;
 use super::{ArtifactError, AwsVariables, Pieces};
 
 /// Size of the parts of larger artifacts, in bytes: S3 allows no less than 5 MiB, and at most 10,000 parts.
@@ -103,10 +103,10 @@ impl Bucket {
     }
 
     /// Begins an upload. Waits while there are too many others.
-    pub(super) async fn draft(&self, id: ArtifactId) -> Draft {
+    pub(super) async fn draft(&self, id: ArtifactId) -> PendingObject {
         // The semaphore is never closed, so this cannot fail.
         let place = self.uploads.clone().acquire_owned().await.ok();
-        Draft { bucket: self.clone(), id, buffer: Vec::new(), multipart: None, _place: place }
+        PendingObject { bucket: self.clone(), id, buffer: Vec::new(), multipart: None, _place: place }
     }
 
     pub(super) async fn pieces(&self, id: ArtifactId) -> Result<Pieces, ArtifactError> {
@@ -231,7 +231,7 @@ fn plain_text(variables: &AwsVariables) -> Result<bool, ArtifactError> {
 
 /// An upload into the bucket.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(super) struct PendingObject {
     bucket: Bucket,
     id: ArtifactId,
     /// Content that was not sent yet.
@@ -274,7 +274,7 @@ impl Multipart {
     }
 }
 
-impl Draft {
+impl PendingObject {
     pub(super) async fn write(&mut self, mut piece: &[u8]) -> Result<(), ArtifactError> {
         while self.buffer.len() + piece.len() > PART {
             let (fits, rest) = piece.split_at(PART - self.buffer.len());
@@ -326,7 +326,7 @@ impl Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for PendingObject {
     fn drop(&mut self) {
         let Some(multipart) = self.multipart.take() else { return };
         // Outside a runtime the server cannot be told.

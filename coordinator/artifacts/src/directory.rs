@@ -55,10 +55,10 @@ impl Directory {
         }
     }
 
-    pub(super) async fn draft(&self, id: ArtifactId) -> Result<Draft, ArtifactError> {
+    pub(super) async fn draft(&self, id: ArtifactId) -> Result<PendingFile, ArtifactError> {
         let temporary = self.root.join("incoming").join(uuid::Uuid::now_v7().to_string());
         let file = tokio::fs::File::create(&temporary).await.map_err(disk("make", &temporary))?;
-        Ok(Draft { path: self.path(id), temporary, file })
+        Ok(PendingFile { path: self.path(id), temporary, file })
     }
 
     pub(super) async fn pieces(&self, id: ArtifactId) -> Result<Pieces, ArtifactError> {
@@ -116,13 +116,13 @@ fn list(root: &Path) -> Result<Vec<StoredArtifact>, ArtifactError> {
 
 /// A file in `incoming/`.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(super) struct PendingFile {
     path: PathBuf,
     temporary: PathBuf,
     file: tokio::fs::File,
 }
 
-impl Draft {
+impl PendingFile {
     pub(super) async fn write(&mut self, piece: &[u8]) -> Result<(), ArtifactError> {
         self.file.write_all(piece).await.map_err(disk("write", &self.temporary))
     }
@@ -145,7 +145,7 @@ impl Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for PendingFile {
     fn drop(&mut self) {
         // After `finish` the file is gone. Otherwise it must be removed; if that fails, the next start removes it.
         let _ = fs::remove_file(&self.temporary);

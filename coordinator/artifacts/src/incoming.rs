@@ -12,19 +12,19 @@ pub struct Incoming {
     announced: u64,
     found: u64,
     hasher: blake3::Hasher,
-    draft: Draft,
+    draft: Pending,
     promise: Promise,
 }
 
 /// Content that is not visible yet.
 #[derive(Debug)]
-pub(super) enum Draft {
-    File(directory::Draft),
-    Object(bucket::Draft),
+pub(super) enum Pending {
+    File(directory::PendingFile),
+    Object(bucket::PendingObject),
 }
 
 impl Incoming {
-    pub(super) fn new(id: ArtifactId, announced: u64, draft: Draft, promise: Promise) -> Self {
+    pub(super) fn new(id: ArtifactId, announced: u64, draft: Pending, promise: Promise) -> Self {
         Self { id, announced, found: 0, hasher: blake3::Hasher::new(), draft, promise }
     }
 
@@ -39,8 +39,8 @@ impl Incoming {
         }
         self.hasher.update(piece);
         match &mut self.draft {
-            Draft::File(draft) => draft.write(piece).await,
-            Draft::Object(draft) => draft.write(piece).await,
+            Pending::File(draft) => draft.write(piece).await,
+            Pending::Object(draft) => draft.write(piece).await,
         }
     }
 
@@ -58,8 +58,8 @@ impl Incoming {
             return Err(ArtifactError::Mismatch { expected: id, found: hash });
         }
         match draft {
-            Draft::File(draft) => draft.finish().await?,
-            Draft::Object(draft) => draft.finish().await?,
+            Pending::File(draft) => draft.finish().await?,
+            Pending::Object(draft) => draft.finish().await?,
         }
         promise.keep(id);
         Ok(())

@@ -10,8 +10,8 @@ mod credentials;
 mod directory;
 mod error;
 mod incoming;
+mod location;
 mod pieces;
-mod place;
 
 use std::sync::Arc;
 
@@ -24,16 +24,16 @@ pub use self::allowance::ArtifactLimits;
 use self::bucket::Bucket;
 use self::directory::Directory;
 pub use self::error::ArtifactError;
-use self::incoming::Draft;
 pub use self::incoming::Incoming;
+use self::incoming::Pending;
+pub use self::location::{AwsVariables, Location};
 pub use self::pieces::Pieces;
-pub use self::place::{AwsVariables, Place};
 
 /// Location and limits of the artifacts.
 #[derive(Debug, Clone)]
 pub struct ArtifactOptions {
     /// The folder or bucket.
-    pub place: Place,
+    pub place: Location,
     /// Settings of the connection to a bucket.
     pub variables: AwsVariables,
     /// The limits.
@@ -44,7 +44,7 @@ impl ArtifactOptions {
     /// Returns options for a folder, without limits.
     pub fn in_folder(folder: impl Into<std::path::PathBuf>) -> Self {
         let (variables, limits) = (AwsVariables::default(), ArtifactLimits::default());
-        Self { place: Place::Directory(folder.into()), variables, limits }
+        Self { place: Location::Directory(folder.into()), variables, limits }
     }
 }
 
@@ -73,8 +73,8 @@ impl Artifacts {
     /// If the folder cannot be made, or if settings of the bucket are missing.
     pub async fn open(options: &ArtifactOptions) -> Result<Self, ArtifactError> {
         let home = match &options.place {
-            Place::Directory(root) => Home::Directory(Directory::open(root).await?),
-            Place::Bucket(address) => Home::Bucket(Bucket::open(address, &options.variables).await?),
+            Location::Directory(root) => Home::Directory(Directory::open(root).await?),
+            Location::Bucket(address) => Home::Bucket(Bucket::open(address, &options.variables).await?),
         };
         let allowance = Arc::new(Allowance::new(options.limits));
         Ok(Self(Arc::new(Inner { home, allowance, references: RwLock::new(()) })))
@@ -121,8 +121,8 @@ impl Artifacts {
     pub async fn receive(&self, id: ArtifactId, length: u64) -> Result<Incoming, ArtifactError> {
         let promise = self.0.allowance.admit(length)?;
         let draft = match &self.0.home {
-            Home::Directory(directory) => Draft::File(directory.draft(id).await?),
-            Home::Bucket(bucket) => Draft::Object(bucket.draft(id).await),
+            Home::Directory(directory) => Pending::File(directory.draft(id).await?),
+            Home::Bucket(bucket) => Pending::Object(bucket.draft(id).await),
         };
         Ok(Incoming::new(id, length, draft, promise))
     }

@@ -27,7 +27,7 @@ pub struct InvalidAddress {
 
 /// A coordinator's address with the credentials for it.
 #[derive(Clone)]
-pub struct Place {
+pub struct Target {
     /// Where it is.
     pub address: Address,
     /// How it is reached.

@@ -17,7 +17,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 use uuid::Uuid;
 
-use crate::address::Place;
+use crate::address::Target;
 use crate::error::{ClientError, innermost};
 use crate::leader::leads;
 
@@ -34,16 +34,16 @@ pub struct Client {
     data: DataClient<Channel>,
     url: String,
     /// All addresses at which the leading coordinator may be.
-    places: Arc<[Place]>,
+    targets: Arc<[Target]>,
 }
 
 impl Client {
-    /// Connects to the coordinator that leads among `places`.
+    /// Connects to the coordinator that leads among `targets`.
     ///
     /// # Errors
     /// When none leads.
-    pub async fn connect(places: Vec<Place>) -> Result<Self, ClientError> {
-        Self::look(&places.into()).await
+    pub async fn connect(targets: Vec<Target>) -> Result<Self, ClientError> {
+        Self::look(&targets.into()).await
     }
 
     /// Connects again after the coordinator went away: another one may lead now.
@@ -51,19 +51,19 @@ impl Client {
     /// # Errors
     /// If no coordinator leads; the former connection stays.
     pub async fn look_again(&mut self) -> Result<(), ClientError> {
-        if self.places.len() > 1 {
-            *self = Self::look(&self.places).await?;
+        if self.targets.len() > 1 {
+            *self = Self::look(&self.targets).await?;
         }
         Ok(())
     }
 
-    async fn look(places: &Arc<[Place]>) -> Result<Self, ClientError> {
+    async fn look(targets: &Arc<[Target]>) -> Result<Self, ClientError> {
         let mut failed = ClientError::Refused("no coordinator was named".to_owned());
-        for place in places.iter() {
-            let url = place.address.url();
+        for target in targets.iter() {
+            let url = target.address.url();
             let found = async {
-                let channel = Self::dial(place).await?;
-                if places.len() > 1 {
+                let channel = Self::dial(target).await?;
+                if targets.len() > 1 {
                     leads(url, channel.clone(), SILENCE).await?;
                 }
                 Ok(channel)
@@ -73,7 +73,7 @@ impl Client {
                     let web = WebClient::new(channel.clone());
                     let data = DataClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER);
                     let rpc = SweepsClient::new(channel).max_decoding_message_size(MAX_ANSWER);
-                    return Ok(Self { rpc, web, data, url: url.to_owned(), places: places.clone() });
+                    return Ok(Self { rpc, web, data, url: url.to_owned(), targets: targets.clone() });
                 }
                 Err(error @ ClientError::Unreachable { .. }) => failed = error,
                 Err(error) => return Err(error),
@@ -82,7 +82,7 @@ impl Client {
         Err(failed)
     }
 
-    async fn dial(Place { address, wire }: &Place) -> Result<Channel, ClientError> {
+    async fn dial(Target { address, wire }: &Target) -> Result<Channel, ClientError> {
         let endpoint = address.endpoint(SILENCE, SILENCE);
         let channel = wire
             .connect(&endpoint)

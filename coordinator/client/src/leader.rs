@@ -12,7 +12,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::address::Place;
+use crate::address::Target;
 use crate::backoff::Backoff;
 use crate::error::{ClientError, is_retryable};
 
@@ -39,7 +39,7 @@ pub async fn leads(url: &str, channel: Channel, patience: Duration) -> Result<()
 /// Calls to whichever coordinator leads, made with a client `C` of each.
 pub struct Calls<C> {
     /// At least one.
-    coordinators: Arc<[(Place, C)]>,
+    coordinators: Arc<[(Target, C)]>,
     /// The one that answered last.
     current: Arc<AtomicUsize>,
 }
@@ -51,13 +51,13 @@ impl<C> Clone for Calls<C> {
 }
 
 impl<C: Clone> Calls<C> {
-    /// Calls to `places`, through the client that `client` makes of a channel. The first call connects.
-    /// Returns `None` if there are no places.
-    pub fn new(places: Vec<Place>, client: impl Fn(Channel) -> C) -> Option<Self> {
-        let connected = places.into_iter().map(|place| {
-            let endpoint = place.address.endpoint(SILENCE, ANSWER).keep_alive_while_idle(true);
-            let client = client(place.wire.connect_lazy(&endpoint));
-            (place, client)
+    /// Calls to `targets`, through the client that `client` makes of a channel. The first call connects.
+    /// Returns `None` if there are no targets.
+    pub fn new(targets: Vec<Target>, client: impl Fn(Channel) -> C) -> Option<Self> {
+        let connected = targets.into_iter().map(|target| {
+            let endpoint = target.address.endpoint(SILENCE, ANSWER).keep_alive_while_idle(true);
+            let client = client(target.wire.connect_lazy(&endpoint));
+            (target, client)
         });
         let coordinators: Arc<[_]> = connected.collect();
         (!coordinators.is_empty()).then(|| Self { coordinators, current: Arc::new(AtomicUsize::new(0)) })
@@ -92,7 +92,8 @@ impl<C: Clone> Calls<C> {
             match self.call(&call).await {
                 Err(status) if is_retryable(&status) => {
                     if !std::mem::replace(&mut told, true) {
-                        let urls: Vec<&str> = self.coordinators.iter().map(|(place, _)| place.address.url()).collect();
+                        let urls: Vec<&str> =
+                            self.coordinators.iter().map(|(target, _)| target.address.url()).collect();
                         let coordinators = urls.join(", ");
                         tracing::info!(what, %coordinators, error = status.message(), "waiting for the coordinator");
                     }
@@ -122,8 +123,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_coordinator_that_serves_is_kept() {
-        let place = |url: &str| Place { address: url.parse().expect("a URL"), wire: Wire::Plain };
-        let calls = Calls::new(["http://a:1", "http://b:2", "http://c:3"].map(place).to_vec(), |_| ()).expect("three");
+        let target = |url: &str| Target { address: url.parse().expect("a URL"), wire: Wire::Plain };
+        let calls = Calls::new(["http://a:1", "http://b:2", "http://c:3"].map(target).to_vec(), |_| ()).expect("three");
         let current = || calls.current.load(Ordering::Relaxed);
         let answer = |answer: Result<(), Status>| calls.call(|()| async move { answer });
         assert!(answer(Ok(())).await.is_ok() && current() == 0);

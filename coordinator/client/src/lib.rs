@@ -8,7 +8,7 @@ mod data;
 mod error;
 mod leader;
 
-pub use address::{Address, InvalidAddress, Place};
+pub use address::{Address, InvalidAddress, Target};
 pub use backoff::Backoff;
 pub use client::Client;
 pub use data::Sent;

@@ -1,22 +1,10 @@
 //! Computes the cost of a stage from counts alone.
 
 use crate::spec::{DownstreamRecipe, PretextRecipe};
-use crate::stage::{Budget, Extent, TrainSpec};
+use crate::stage::{Budget, Extent, LastBatch, TrainSpec};
 use crate::sweep::Cost;
 
 use super::counts::Parts;
-
-/// Optimizer steps of a rehearsal.
-const SMOKE_STEPS: u64 = 2;
-
-/// The treatment of a last batch that is not full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LastBatch {
-    /// The stage trains on it.
-    Kept,
-    /// The stage skips it.
-    Dropped,
-}
 
 /// Returns the steps of an epoch over `images` images.
 #[derive(Debug, Clone, Copy)]
@@ -28,11 +16,13 @@ pub(super) struct Epoch {
 
 impl Epoch {
     pub(super) fn new(images: u64, batch: u32, last: LastBatch) -> Self {
+        let steps = last.steps_per_epoch(images, batch);
         let batch = u64::from(batch);
-        match last {
-            LastBatch::Kept => Self { steps: images.div_ceil(batch), images, batch },
-            LastBatch::Dropped => Self { steps: images / batch, images: images / batch * batch, batch },
-        }
+        let images = match last {
+            LastBatch::Kept => images,
+            LastBatch::Dropped => steps * batch,
+        };
+        Self { steps, images, batch }
     }
 
     /// Returns the images in the first `steps` steps of training. Only the last step of an epoch may be short, so the
@@ -44,7 +34,7 @@ impl Epoch {
 }
 
 pub(super) fn pretext(parts: Parts, recipe: &PretextRecipe, extent: Extent) -> Cost {
-    training(parts, &recipe.train, last_batch(recipe), recipe.task.views(), extent)
+    training(parts, &recipe.train, recipe.task.last_batch(), recipe.task.views(), extent)
 }
 
 pub(super) fn downstream(parts: Parts, recipe: &DownstreamRecipe, extent: Extent) -> Cost {
@@ -56,19 +46,16 @@ pub(super) fn test(images: u64) -> Cost {
     Cost { train_images: images, validation_images: 0, epochs: 0, steps: 0, images_seen: 0 }
 }
 
-pub(super) fn last_batch(recipe: &PretextRecipe) -> LastBatch {
-    if recipe.task.full_batches_only() { LastBatch::Dropped } else { LastBatch::Kept }
-}
-
 fn training(parts: Parts, train: &TrainSpec, last: LastBatch, views: u64, extent: Extent) -> Cost {
     let epoch = Epoch::new(parts.train, train.batch, last);
     let whole = match train.budget {
         Budget::Epochs(epochs) => u64::from(epochs) * epoch.steps,
         Budget::Steps(steps) => steps,
     };
-    let (steps, validation_images) = match extent {
-        Extent::Whole => (whole, parts.validation),
-        Extent::Smoke => (whole.min(SMOKE_STEPS), parts.validation.min(u64::from(train.batch))),
+    let steps = extent.steps(whole);
+    let validation_images = match extent {
+        Extent::Whole => parts.validation,
+        Extent::Smoke => parts.validation.min(u64::from(train.batch)),
     };
     Cost {
         train_images: parts.train,

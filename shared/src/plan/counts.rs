@@ -7,7 +7,7 @@ use crate::spec::Sweep;
 use crate::split::{Fraction, Role, SplitSpec, class_counts, grouped_class_counts, set_test_groups_apart, test_count};
 use crate::stage::PretextTask;
 
-use super::cost::{Epoch, last_batch};
+use super::cost::Epoch;
 use super::error::{PlanError, PlanErrors};
 use super::pretext_fraction;
 
@@ -89,7 +89,7 @@ impl Counts {
                     errors.push(error);
                 }
             };
-            if Epoch::new(parts.train, batch, last_batch(pretext)).steps == 0 {
+            if Epoch::new(parts.train, batch, pretext.task.last_batch()).steps == 0 {
                 report(PlanError::NoStep { method, fraction, images: parts.train, batch });
             }
             if parts.validation < 2 {

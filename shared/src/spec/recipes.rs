@@ -28,7 +28,7 @@ const SIMCLR_KEYS: [&str; 10] =
 const DOWNSTREAM_KEYS: [&str; 6] = ["mode", "head", "block", "padding", "min_crop", "flip"];
 
 /// The training of a method, before a policy sets its rates.
-struct Draft<'a> {
+struct PartialRecipe<'a> {
     method: Method,
     pretext: Option<PretextDraft<'a>>,
     downstream: DownstreamDraft<'a>,
@@ -73,7 +73,7 @@ pub(super) fn read(
     overrides.iter().for_each(|section| check_methods(section, axes));
     let (Some(pretext), Some(downstream)) = (pretext, downstream) else { return Vec::new() };
     let reader = Reader { pretext, downstream, overrides, defaults, encoder };
-    let drafts: Vec<Draft<'_>> =
+    let drafts: Vec<PartialRecipe<'_>> =
         axes.methods.iter().filter_map(|method| reader.draft(*method, &axes.policies)).collect();
     let of_policy = |(i, policy)| drafts.iter().filter_map(move |draft| draft.recipe(policy, draft.rates[i]));
     axes.policies.iter().enumerate().flat_map(of_policy).collect()
@@ -102,7 +102,7 @@ struct Reader<'a, 'd> {
 }
 
 impl<'a> Reader<'a, '_> {
-    fn draft(&self, method: Method, policies: &[Policy<'a>]) -> Option<Draft<'a>> {
+    fn draft(&self, method: Method, policies: &[Policy<'a>]) -> Option<PartialRecipe<'a>> {
         let own = self.overrides.as_ref().and_then(|section| section.get(method.as_str()));
         // An override that is not a mapping was reported already: the rest of the method is read without it.
         let own = own.and_then(|field| field.section());
@@ -111,7 +111,7 @@ impl<'a> Reader<'a, '_> {
         let rates = schedule::overrides(part("lr").and_then(|field| field.section()), policies, method);
         let pretext = self.pretext(method, part("pretext"));
         let downstream = self.downstream(method, part("downstream"));
-        Some(Draft { method, pretext: pretext?, downstream: downstream?, rates })
+        Some(PartialRecipe { method, pretext: pretext?, downstream: downstream?, rates })
     }
 
     /// Reads the pretext training of a method; `Some(None)` if it has none.
@@ -295,7 +295,7 @@ fn crop_flip(section: &Section<'_>, defaults: &Defaults) -> Option<CropFlip> {
     Some(CropFlip { padding: padding?, flip: flip? })
 }
 
-impl Draft<'_> {
+impl PartialRecipe<'_> {
     fn recipe(&self, policy: &Policy<'_>, own: Base) -> Option<Recipe> {
         let pretext = self.pretext.as_ref().map(|draft| {
             let lr = rate(policy, StageKind::Pretext, own, &draft.training, &draft.section)?;

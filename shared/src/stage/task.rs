@@ -1,5 +1,6 @@
 //! The tasks of pretext training, and the augmentation of images.
 
+use super::LastBatch;
 use serde::{Deserialize, Serialize};
 
 /// The task of a pretext stage.
@@ -45,10 +46,13 @@ impl PretextTask {
         }
     }
 
-    /// Returns whether a last batch that is not full is skipped: the number of negatives is part of SimCLR's loss, so
-    /// all batches must have the same size.
-    pub fn full_batches_only(&self) -> bool {
-        matches!(self, PretextTask::Simclr { .. })
+    /// Returns what becomes of a last batch that is not full. The number of negatives is part of SimCLR's loss, so all
+    /// of its batches must have the same size.
+    pub fn last_batch(&self) -> LastBatch {
+        match self {
+            PretextTask::Rotation { .. } | PretextTask::RotationJitter { .. } => LastBatch::Kept,
+            PretextTask::Simclr { .. } => LastBatch::Dropped,
+        }
     }
 }
 

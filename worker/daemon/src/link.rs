@@ -3,7 +3,7 @@
 
 use std::future::Future;
 
-use pretext_client::{Calls, InvalidAddress, Place};
+use pretext_client::{Calls, InvalidAddress, Target};
 use pretext_proto::PROTOCOL;
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::work_client::WorkClient;
@@ -44,9 +44,9 @@ pub struct Link {
 impl Link {
     /// A link that connects at its first call.
     pub fn new(options: &Options) -> Result<Self, LinkError> {
-        let place = |url: &String| Ok(Place { address: url.parse()?, wire: options.wire.clone() });
-        let places = options.coordinators.iter().map(place).collect::<Result<Vec<_>, LinkError>>()?;
-        let calls = Calls::new(places, WorkClient::new).ok_or(LinkError::Nowhere)?;
+        let target = |url: &String| Ok(Target { address: url.parse()?, wire: options.wire.clone() });
+        let targets = options.coordinators.iter().map(target).collect::<Result<Vec<_>, LinkError>>()?;
+        let calls = Calls::new(targets, WorkClient::new).ok_or(LinkError::Nowhere)?;
         let register = pb::RegisterRequest {
             protocol: PROTOCOL,
             worker: Some(messages::worker(&options.worker)),

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// How far the coordinator has accepted the points.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Standing {
+enum Delivered {
     /// All batches below this sequence number are durable.
     Below(u64),
     /// The attempt is superseded: the coordinator accepts nothing more. Holds its message.
@@ -31,7 +31,7 @@ enum Standing {
 
 /// The coordinator's acknowledgements of an attempt's points, for code that depends on them.
 #[derive(Debug, Clone)]
-pub(super) struct Acknowledged(watch::Receiver<Standing>);
+pub(super) struct Acknowledged(watch::Receiver<Delivered>);
 
 impl Acknowledged {
     /// Waits until every batch below `sequence` is durable.
@@ -39,14 +39,14 @@ impl Acknowledged {
     /// # Errors
     /// The coordinator's message if it refuses the points.
     pub(super) async fn below(&self, sequence: u64) -> Result<(), String> {
-        let done = |standing: &Standing| match standing {
-            Standing::Below(durable) => *durable >= sequence,
-            Standing::Refused(_) => true,
+        let done = |standing: &Delivered| match standing {
+            Delivered::Below(durable) => *durable >= sequence,
+            Delivered::Refused(_) => true,
         };
         let mut standing = self.0.clone();
         match standing.wait_for(done).await.map(|standing| standing.clone()) {
-            Ok(Standing::Below(_)) => Ok(()),
-            Ok(Standing::Refused(reason)) => Err(reason),
+            Ok(Delivered::Below(_)) => Ok(()),
+            Ok(Delivered::Refused(reason)) => Err(reason),
             Err(_) => Err("the sender of points has ended".to_owned()),
         }
     }
@@ -54,10 +54,10 @@ impl Acknowledged {
     /// Waits until the coordinator refuses the points, and returns its message.
     pub(super) async fn refused(&self) -> String {
         let mut standing = self.0.clone();
-        match standing.wait_for(|standing| matches!(standing, Standing::Refused(_))).await.map(|found| found.clone()) {
-            Ok(Standing::Refused(reason)) => reason,
+        match standing.wait_for(|standing| matches!(standing, Delivered::Refused(_))).await.map(|found| found.clone()) {
+            Ok(Delivered::Refused(reason)) => reason,
             // After the sender has ended, no refusal can come.
-            Ok(Standing::Below(_)) | Err(_) => std::future::pending().await,
+            Ok(Delivered::Below(_)) | Err(_) => std::future::pending().await,
         }
     }
 }
@@ -78,7 +78,7 @@ impl Outbox {
     pub(super) fn new(link: Link, spool: Spool, attempt: AttemptId, batches: (u64, u64)) -> Self {
         let (first, next) = batches;
         let (spooled, known) = watch::channel(next);
-        let (acknowledgements, acknowledged) = watch::channel(Standing::Below(first));
+        let (acknowledgements, acknowledged) = watch::channel(Delivered::Below(first));
         let sender = Sender { link, spool: spool.clone(), attempt, spooled: known, acknowledged: acknowledgements };
         let acknowledged = Acknowledged(acknowledged);
         Self { spool, attempt, spooled, acknowledged, sender: tokio::spawn(sender.run()) }
@@ -129,7 +129,7 @@ struct Sender {
     spool: Spool,
     attempt: AttemptId,
     spooled: watch::Receiver<u64>,
-    acknowledged: watch::Sender<Standing>,
+    acknowledged: watch::Sender<Delivered>,
 }
 
 /// Why a stream ended.
@@ -153,8 +153,8 @@ impl Sender {
         loop {
             // There is nothing to send, so no stream is opened.
             let from = match &*self.acknowledged.borrow() {
-                Standing::Below(durable) => *durable,
-                Standing::Refused(_) => return,
+                Delivered::Below(durable) => *durable,
+                Delivered::Refused(_) => return,
             };
             if self.spooled.wait_for(|next| *next > from).await.is_err() {
                 return;
@@ -163,7 +163,7 @@ impl Sender {
                 Broken::Passing => tokio::time::sleep(PAUSE).await,
                 Broken::Refused(reason) => {
                     tracing::warn!(attempt = %self.attempt, %reason, "points were refused");
-                    self.acknowledged.send_replace(Standing::Refused(reason));
+                    self.acknowledged.send_replace(Delivered::Refused(reason));
                 }
                 Broken::Closed => return,
             }
@@ -192,7 +192,7 @@ impl Sender {
                     Ok(below) => {
                         tracing::trace!(attempt = %self.attempt, below, "points acknowledged");
                         self.spool.note(Entry::Acknowledged(self.attempt, below));
-                        self.acknowledged.send_replace(Standing::Below(below));
+                        self.acknowledged.send_replace(Delivered::Below(below));
                     }
                     Err(refused) => return Broken::Refused(refused),
                 },

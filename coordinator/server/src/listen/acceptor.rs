@@ -50,24 +50,24 @@ pub struct Connection {
     peer: Peer,
     /// A timer for the time at which the peer's certificate expires.
     end: Option<Pin<Box<Sleep>>>,
-    _place: Place,
+    _permit: ConnectionPermit,
 }
 
-/// A place for one connection; dropping it frees the place.
-struct Place {
+/// A permit for one connection; dropping it frees the permit.
+struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
     acceptor: Acceptor,
 }
 
-impl Place {
-    fn take(places: &Arc<Semaphore>, acceptor: &Acceptor) -> Option<Self> {
-        let permit = places.clone().try_acquire_owned().ok()?;
+impl ConnectionPermit {
+    fn take(permits: &Arc<Semaphore>, acceptor: &Acceptor) -> Option<Self> {
+        let permit = permits.clone().try_acquire_owned().ok()?;
         acceptor.metrics.connection_opened();
         Some(Self { _permit: permit, acceptor: acceptor.clone() })
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.acceptor.metrics.connection_closed();
     }
@@ -78,7 +78,7 @@ impl Acceptor {
     pub fn connections(self, listener: TcpListener) -> ReceiverStream<io::Result<Connection>> {
         let (ready, stream) = mpsc::channel(WAITING);
         let acceptor = self;
-        let places = Arc::new(Semaphore::new(acceptor.max_connections));
+        let permits = Arc::new(Semaphore::new(acceptor.max_connections));
         tokio::spawn(async move {
             loop {
                 let accepted = tokio::select! {
@@ -86,11 +86,11 @@ impl Acceptor {
                     () = ready.closed() => return,
                 };
                 match accepted {
-                    Ok((socket, address)) => match Place::take(&places, &acceptor) {
-                        Some(place) => {
+                    Ok((socket, address)) => match ConnectionPermit::take(&permits, &acceptor) {
+                        Some(permit) => {
                             let ready = ready.clone();
                             tokio::spawn(async move {
-                                match tokio::time::timeout(HANDSHAKE, open(socket, place)).await {
+                                match tokio::time::timeout(HANDSHAKE, open(socket, permit)).await {
                                     // A server that is stopping takes no more connections.
                                     Ok(Ok(connection)) => drop(ready.send(Ok(connection)).await),
                                     Ok(Err((error, metrics))) => {
@@ -117,12 +117,12 @@ impl Acceptor {
     }
 }
 
-async fn open(socket: TcpStream, place: Place) -> Result<Connection, (io::Error, Arc<Metrics>)> {
-    let metrics = place.acceptor.metrics.clone();
+async fn open(socket: TcpStream, permit: ConnectionPermit) -> Result<Connection, (io::Error, Arc<Metrics>)> {
+    let metrics = permit.acceptor.metrics.clone();
     let failed = |error: io::Error| (error, metrics.clone());
     socket.set_nodelay(true).map_err(failed)?;
-    let Some(tls) = place.acceptor.tls.clone() else {
-        return Ok(Connection { io: Io::Plain(socket), peer: Peer::Open, end: None, _place: place });
+    let Some(tls) = permit.acceptor.tls.clone() else {
+        return Ok(Connection { io: Io::Plain(socket), peer: Peer::Open, end: None, _permit: permit });
     };
     let stream = TlsAcceptor::from(tls).accept(socket).await.map_err(failed)?;
     let peer = peer_of(stream.get_ref().1.peer_certificates())
@@ -136,7 +136,7 @@ async fn open(socket: TcpStream, place: Place) -> Result<Connection, (io::Error,
         }
         Peer::Open | Peer::Stranger => None,
     };
-    Ok(Connection { io: Io::Tls(Box::new(stream)), peer, end, _place: place })
+    Ok(Connection { io: Io::Tls(Box::new(stream)), peer, end, _permit: permit })
 }
 
 impl Connected for Connection {

@@ -43,12 +43,12 @@ checkpoint: {{every: 100ms, keep: 2}}
 
 /// The place of a kill: a stage of the cell, and a step of it.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Cut {
     stage: usize,
     step: u64,
 }
 
-impl Place {
+impl Cut {
     /// Returns any step of a cell's training except the last tenth of a stage, because observations are one heartbeat
     /// old.
     fn draw(method: Method, draw: &mut Draw) -> Self {
@@ -101,7 +101,7 @@ pub(crate) fn run(runs: u64, seed: u64) -> Row {
 
 /// Runs one cell from nothing to its report, with one kill.
 fn one(method: Method, text: &str, expected: &(Value, String), draw: &mut Draw, tally: &mut Tally) {
-    let place = Place::draw(method, draw);
+    let place = Cut::draw(method, draw);
     let folder = Scratch::new();
     let server = Server::start(&folder, &["--lease-ms", "2000"]);
     let worker = start(&folder, &server, NAME);

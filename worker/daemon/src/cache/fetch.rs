@@ -28,7 +28,7 @@ const TRIES: u32 = 3;
 
 /// The progress of a fetch, stored beside the files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Progress {
+pub(super) struct Fetched {
     /// The list of packs that the fetch follows.
     pub(super) packing: ArtifactId,
     /// Bytes of all files.
@@ -37,7 +37,7 @@ pub(super) struct Progress {
     pub(super) done: usize,
 }
 
-impl Progress {
+impl Fetched {
     /// Returns the progress recorded in `folder`, and the time when the data set was last used.
     pub(super) fn read(folder: &Path) -> Option<(Self, SystemTime)> {
         let path = folder.join(PROGRESS);
@@ -100,8 +100,8 @@ pub(super) async fn fetch(
 }
 
 /// Returns the progress of an earlier fetch by the same list, or starts anew.
-fn begin(packing: ArtifactId, list: &Packing, incoming: &Path) -> Result<Progress, CacheError> {
-    let noted = Progress::read(incoming).map(|(noted, _)| noted);
+fn begin(packing: ArtifactId, list: &Packing, incoming: &Path) -> Result<Fetched, CacheError> {
+    let noted = Fetched::read(incoming).map(|(noted, _)| noted);
     if let Some(noted) = noted.filter(|noted| noted.packing == packing && noted.done <= list.packs().len()) {
         tracing::info!(done = noted.done, of = list.packs().len(), "resuming the fetch of a data set");
         remove_packs(incoming)?;
@@ -109,7 +109,7 @@ fn begin(packing: ArtifactId, list: &Packing, incoming: &Path) -> Result<Progres
     }
     remove(incoming)?;
     fs::create_dir_all(incoming.join(DATA)).map_err(disk("make", incoming))?;
-    let progress = Progress { packing, bytes: list.bytes(), done: 0 };
+    let progress = Fetched { packing, bytes: list.bytes(), done: 0 };
     progress.write(incoming)?;
     Ok(progress)
 }

@@ -17,8 +17,8 @@ use pretext_shared::outcome::FailureCode;
 use pretext_shared::packing::{Packing, PackingError};
 use tokio::sync::Notify;
 
-use self::fetch::{DATA, Progress};
-use self::room::{NoRoom, Room, Standing};
+use self::fetch::{DATA, Fetched};
+use self::room::{Completeness, NoRoom, Room};
 use super::link::Link;
 
 /// Suffix of a folder that a data set is being fetched to.
@@ -145,24 +145,24 @@ impl Cache {
     /// Opens the cache in its folder, with the data sets that earlier runs of the daemon left there. Folders with other
     /// names are not touched.
     pub(super) fn open(options: CacheOptions) -> Result<Self, CacheError> {
-        let mut found: Vec<(SystemTime, Fingerprint, Standing, u64)> = Vec::new();
+        let mut found: Vec<(SystemTime, Fingerprint, Completeness, u64)> = Vec::new();
         let entries = match fs::read_dir(&options.folder) {
             Ok(entries) => entries.collect::<Result<Vec<_>, _>>().map_err(disk("list", &options.folder))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(disk("list", &options.folder)(error)),
         };
         for path in entries.into_iter().map(|entry| entry.path()) {
-            let Some((data, standing)) = path.file_name().and_then(|name| name.to_str()).and_then(named) else {
+            let Some((data, completeness)) = path.file_name().and_then(|name| name.to_str()).and_then(named) else {
                 continue;
             };
-            match Progress::read(&path) {
-                Some((progress, used)) => found.push((used, data, standing, progress.bytes)),
+            match Fetched::read(&path) {
+                Some((progress, used)) => found.push((used, data, completeness, progress.bytes)),
                 None => fs::remove_dir_all(&path).map_err(disk("remove", &path))?,
             }
         }
         found.sort_by_key(|(used, ..)| *used);
         let mut room = Room::new(options.limit);
-        found.into_iter().for_each(|(_, data, standing, bytes)| room.found(data, standing, bytes));
+        found.into_iter().for_each(|(_, data, completeness, bytes)| room.found(data, completeness, bytes));
         Ok(Self {
             options,
             room: Arc::new(Mutex::new(room)),
@@ -228,7 +228,7 @@ impl Cache {
             return Ok(None);
         }
         let hold = self.held(data);
-        match Progress::touch(&hold.root) {
+        match Fetched::touch(&hold.root) {
             Ok(()) => Ok(Some(hold)),
             // Someone removed files to make room.
             Err(CacheError::Disk { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
@@ -278,10 +278,10 @@ impl Cache {
 }
 
 /// Returns the data set of a folder of the cache, by the folder's name.
-fn named(name: &str) -> Option<(Fingerprint, Standing)> {
+fn named(name: &str) -> Option<(Fingerprint, Completeness)> {
     match name.strip_suffix(INCOMING) {
-        Some(name) => Some((name.parse().ok()?, Standing::Begun)),
-        None => Some((name.parse().ok()?, Standing::Whole)),
+        Some(name) => Some((name.parse().ok()?, Completeness::Begun)),
+        None => Some((name.parse().ok()?, Completeness::Whole)),
     }
 }
 
@@ -334,7 +334,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let data = |name: &str| Fingerprint(ContentHash::of(name.as_bytes()));
         let at = |name: String| folder.path().join(name);
-        let progress = Progress { packing: ArtifactId(ContentHash::of(b"list")), bytes: 60, done: 1 };
+        let progress = Fetched { packing: ArtifactId(ContentHash::of(b"list")), bytes: 60, done: 1 };
         for name in [data("whole").to_string(), format!("{}{INCOMING}", data("begun"))] {
             fs::create_dir(at(name.clone())).expect("a folder");
             progress.write(&at(name)).expect("writable");

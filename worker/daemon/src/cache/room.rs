@@ -7,7 +7,7 @@ use pretext_shared::ids::Fingerprint;
 
 /// How much of a data set is on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Completeness {
     /// A part of it.
     Begun,
     /// All of it.
@@ -16,7 +16,7 @@ pub(super) enum Standing {
 
 #[derive(Debug)]
 struct Entry {
-    standing: Standing,
+    completeness: Completeness,
     bytes: u64,
     /// Time of last use: a larger number is later.
     used: u64,
@@ -47,16 +47,16 @@ impl Room {
     }
 
     /// Adds a data set that was found on the disk. Call it in order of last use, latest last.
-    pub(super) fn found(&mut self, data: Fingerprint, standing: Standing, bytes: u64) {
+    pub(super) fn found(&mut self, data: Fingerprint, completeness: Completeness, bytes: u64) {
         self.clock += 1;
-        self.entries.insert(data, Entry { standing, bytes, used: self.clock, holders: 0 });
+        self.entries.insert(data, Entry { completeness, bytes, used: self.clock, holders: 0 });
     }
 
     /// Takes a data set into use if all of it is there. Returns whether it did.
     pub(super) fn hold(&mut self, data: Fingerprint) -> bool {
         self.clock += 1;
         match self.entries.get_mut(&data) {
-            Some(entry) if entry.standing == Standing::Whole => {
+            Some(entry) if entry.completeness == Completeness::Whole => {
                 (entry.used, entry.holders) = (self.clock, entry.holders + 1);
                 true
             }
@@ -87,7 +87,7 @@ impl Room {
         }
         self.entries.retain(|other, _| !gone.contains(other));
         self.clock += 1;
-        let entry = Entry { standing: Standing::Begun, bytes, used: self.clock, holders: 1 };
+        let entry = Entry { completeness: Completeness::Begun, bytes, used: self.clock, holders: 1 };
         self.entries.insert(data, entry);
         Ok(gone)
     }
@@ -95,7 +95,7 @@ impl Room {
     /// Records that all of a data set is there.
     pub(super) fn complete(&mut self, data: Fingerprint) {
         if let Some(entry) = self.entries.get_mut(&data) {
-            entry.standing = Standing::Whole;
+            entry.completeness = Completeness::Whole;
         }
     }
 
@@ -126,8 +126,8 @@ mod tests {
     fn what_was_used_longest_ago_goes_and_never_what_is_in_use() {
         let (a, b, c, d) = (data("a"), data("b"), data("c"), data("d"));
         let mut room = Room::new(100);
-        room.found(a, Standing::Whole, 40);
-        room.found(b, Standing::Begun, 40);
+        room.found(a, Completeness::Whole, 40);
+        room.found(b, Completeness::Begun, 40);
         assert!(room.hold(a) && !room.hold(b), "one of them is not all there");
         room.release(a);
         assert_eq!(room.reserve(c, 101), Err(NoRoom::Limit));
@@ -149,7 +149,7 @@ mod tests {
     fn a_fetch_that_goes_on_takes_its_own_place() {
         let a = data("a");
         let mut room = Room::new(100);
-        room.found(a, Standing::Begun, 80);
+        room.found(a, Completeness::Begun, 80);
         assert_eq!(room.reserve(a, 80), Ok(vec![]));
     }
 }

@@ -32,16 +32,6 @@ pub use supervised::Supervised;
 /// Batches are made on the host. Every draw is a function of (seed, epoch, sample, view), so an image does not depend
 /// on threads, on resume, or on the rest of the batch. Validation batches have no epoch: they are the same every time.
 pub trait Objective: Sync {
-    /// Returns the number of network inputs that are made of each image.
-    fn views(&self) -> u64 {
-        1
-    }
-
-    /// Returns whether a last training batch that is not full is skipped.
-    fn full_batches_only(&self) -> bool {
-        false
-    }
-
     /// Returns the smallest number of images that can be scored together.
     fn smallest_batch(&self) -> usize {
         1

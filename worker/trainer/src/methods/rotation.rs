@@ -43,10 +43,6 @@ pub(super) fn plain(samples: &Samples<'_>, ids: &[u32]) -> Batch {
 }
 
 impl Objective for Rotation<'_> {
-    fn views(&self) -> u64 {
-        ROTATIONS as u64
-    }
-
     fn training(&self, ids: &[u32], epoch: u32) -> Batch {
         let Samples { images, .. } = self.samples;
         self.samples.batch(ids.len(), ROTATIONS, labels(ids.len()), |i, out| {

@@ -22,10 +22,6 @@ pub struct RotationJitter<'a> {
 }
 
 impl Objective for RotationJitter<'_> {
-    fn views(&self) -> u64 {
-        ROTATIONS as u64
-    }
-
     fn training(&self, ids: &[u32], epoch: u32) -> Batch {
         let (Samples { images, .. }, length) = (self.samples, self.samples.length());
         self.samples.batch(ids.len(), ROTATIONS, labels(ids.len()), |i, out| {

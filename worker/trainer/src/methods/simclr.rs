@@ -37,14 +37,6 @@ impl Simclr<'_> {
 }
 
 impl Objective for Simclr<'_> {
-    fn views(&self) -> u64 {
-        2
-    }
-
-    fn full_batches_only(&self) -> bool {
-        true
-    }
-
     fn smallest_batch(&self) -> usize {
         2
     }

@@ -1,11 +1,8 @@
 //! The number of steps of a stage, with the same arithmetic as the plan's.
 
-use pretext_shared::stage::{Budget, Extent, TrainSpec};
+use pretext_shared::stage::{Budget, Extent, LastBatch, TrainSpec};
 
 use super::StageError;
-
-/// Steps of a smoke run.
-const SMOKE_STEPS: u64 = 2;
 
 /// The steps of a training run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,9 +17,8 @@ pub struct Steps {
 
 impl Steps {
     /// Returns the steps for `images` training images under `spec`.
-    pub fn new(spec: &TrainSpec, images: usize, full_batches_only: bool, extent: Extent) -> Result<Self, StageError> {
-        let (images, batch) = (images as u64, u64::from(spec.batch.max(1)));
-        let per_epoch = if full_batches_only { images / batch } else { images.div_ceil(batch) };
+    pub fn new(spec: &TrainSpec, images: usize, last: LastBatch, extent: Extent) -> Result<Self, StageError> {
+        let per_epoch = last.steps_per_epoch(images as u64, spec.batch);
         let whole = match spec.budget {
             Budget::Epochs(epochs) => per_epoch.saturating_mul(u64::from(epochs)),
             Budget::Steps(steps) if per_epoch > 0 => steps,
@@ -33,13 +29,9 @@ impl Steps {
                 Budget::Epochs(epochs) => format!("{epochs} epochs"),
                 Budget::Steps(steps) => format!("{steps} steps"),
             };
-            return Err(StageError::NoSteps { images: images as usize, batch: spec.batch, full_batches_only, budget });
+            return Err(StageError::NoSteps { images, batch: spec.batch, last, budget });
         }
-        let taken = match extent {
-            Extent::Whole => whole,
-            Extent::Smoke => whole.min(SMOKE_STEPS),
-        };
-        Ok(Self { per_epoch, whole, taken })
+        Ok(Self { per_epoch, whole, taken: extent.steps(whole) })
     }
 }
 
@@ -49,23 +41,24 @@ mod tests {
 
     use super::*;
 
-    fn steps(images: usize, batch: u32, budget: Budget, full: bool, extent: Extent) -> Option<(u64, u64, u64)> {
+    fn steps(images: usize, batch: u32, budget: Budget, last: LastBatch, extent: Extent) -> Option<(u64, u64, u64)> {
         let lr = LrSpec::Constant { base: 0.1 };
         let (optimizer, decay) = (OptimizerSpec::Adam { weight_decay: 0.0 }, DecayOn::Weights);
         let spec = TrainSpec { budget, batch, optimizer, decay, lr };
-        Steps::new(&spec, images, full, extent).ok().map(|steps| (steps.per_epoch, steps.whole, steps.taken))
+        Steps::new(&spec, images, last, extent).ok().map(|steps| (steps.per_epoch, steps.whole, steps.taken))
     }
 
     #[test]
     fn counts() {
         use Extent::{Smoke, Whole};
-        assert_eq!(steps(100, 32, Budget::Epochs(3), false, Whole), Some((4, 12, 12)));
-        assert_eq!(steps(100, 32, Budget::Epochs(3), true, Whole), Some((3, 9, 9)));
-        assert_eq!(steps(100, 32, Budget::Steps(10), true, Whole), Some((3, 10, 10)));
-        assert_eq!(steps(100, 32, Budget::Epochs(3), false, Smoke), Some((4, 12, 2)));
-        assert_eq!(steps(10, 32, Budget::Epochs(1), false, Smoke), Some((1, 1, 1)));
-        assert_eq!(steps(10, 32, Budget::Epochs(3), true, Whole), None);
-        assert_eq!(steps(10, 32, Budget::Steps(3), true, Whole), None);
-        assert_eq!(steps(10, 32, Budget::Epochs(0), false, Whole), None);
+        use LastBatch::{Dropped, Kept};
+        assert_eq!(steps(100, 32, Budget::Epochs(3), Kept, Whole), Some((4, 12, 12)));
+        assert_eq!(steps(100, 32, Budget::Epochs(3), Dropped, Whole), Some((3, 9, 9)));
+        assert_eq!(steps(100, 32, Budget::Steps(10), Dropped, Whole), Some((3, 10, 10)));
+        assert_eq!(steps(100, 32, Budget::Epochs(3), Kept, Smoke), Some((4, 12, 2)));
+        assert_eq!(steps(10, 32, Budget::Epochs(1), Kept, Smoke), Some((1, 1, 1)));
+        assert_eq!(steps(10, 32, Budget::Epochs(3), Dropped, Whole), None);
+        assert_eq!(steps(10, 32, Budget::Steps(3), Dropped, Whole), None);
+        assert_eq!(steps(10, 32, Budget::Epochs(0), Kept, Whole), None);
     }
 }

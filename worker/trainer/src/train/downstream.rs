@@ -6,7 +6,7 @@ use burn::module::Module;
 use pretext_data::augment::Labelled;
 use pretext_shared::ids::ContentHash;
 use pretext_shared::split::Split;
-use pretext_shared::stage::{DownstreamHead, DownstreamMode, DownstreamSpec, Extent};
+use pretext_shared::stage::{DownstreamHead, DownstreamMode, DownstreamSpec, Extent, LastBatch};
 
 use super::fit::{Fit, Fitted, Trained, epoch_order};
 use super::model_file::record;
@@ -127,6 +127,7 @@ fn fit<M: Model, O: Objective>(
     let fit = Fit {
         stage: context.id,
         objective,
+        last: LastBatch::Kept,
         split,
         train: &spec.train,
         seed: spec.seed,

@@ -9,6 +9,7 @@ use pretext_data::DataError;
 use pretext_shared::device::NumericClass;
 use pretext_shared::outcome::{Failure, FailureCode};
 use pretext_shared::split::SplitError;
+use pretext_shared::stage::LastBatch;
 
 use crate::weights::WeightsError;
 
@@ -58,15 +59,15 @@ pub enum StageError {
     #[error(
         "the stage would take no step: {images} training images, batches of {batch}{}, a budget of {budget}; \
          take a smaller batch, a larger fraction or a larger budget",
-        if *full_batches_only { " (full ones only)" } else { "" }
+        match last { LastBatch::Dropped => " (full ones only)", LastBatch::Kept => "" }
     )]
     NoSteps {
         /// Training images.
         images: usize,
         /// Images per step.
         batch: u32,
-        /// Whether only full batches train.
-        full_batches_only: bool,
+        /// What becomes of a last batch that is not full.
+        last: LastBatch,
         /// The budget, as messages show it.
         budget: String,
     },

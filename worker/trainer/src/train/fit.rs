@@ -8,7 +8,7 @@ use pretext_shared::draw::{Draw, Place, Purpose};
 use pretext_shared::ids::StageId;
 use pretext_shared::point::{Metric, Part, Point};
 use pretext_shared::split::Split;
-use pretext_shared::stage::{Extent, TrainSpec};
+use pretext_shared::stage::{Extent, LastBatch, TrainSpec};
 use pretext_shared::trainer::{CheckpointPolicy, Report};
 
 use super::budget::Steps;
@@ -33,6 +33,8 @@ const CHECKPOINT_SHARE: f64 = 0.1;
 pub(super) struct Fit<'a, O> {
     pub(super) stage: StageId,
     pub(super) objective: &'a O,
+    /// What becomes of a last batch that is not full.
+    pub(super) last: LastBatch,
     pub(super) split: &'a Split,
     pub(super) train: &'a TrainSpec,
     pub(super) seed: u64,
@@ -89,7 +91,7 @@ impl<O: Objective> Fit<'_, O> {
     /// Trains `model` (on the training device) from its newest checkpoint, or from the start. Returns the model of
     /// lowest validation loss; of equal ones the earlier.
     pub(super) fn run<M: Model>(&self, model: M, reporter: &mut Reporter<'_>) -> Result<Fitted<M>, StageError> {
-        let steps = Steps::new(self.train, self.split.train.len(), self.objective.full_batches_only(), self.extent)?;
+        let steps = Steps::new(self.train, self.split.train.len(), self.last, self.extent)?;
         if self.split.validation.is_empty() {
             return Err(StageError::NoValidation);
         }
@@ -117,7 +119,9 @@ impl<O: Objective> Fit<'_, O> {
             let ids = &ids[..batch.min(ids.len())];
             let rate = rate(&self.train.lr, step, steps.per_epoch, steps.whole);
 
-            let (inputs, labels) = self.objective.training(ids, epoch).upload(&device);
+            let inputs = self.objective.training(ids, epoch);
+            let images = inputs.labels.len() as u64;
+            let (inputs, labels) = inputs.upload(&device);
             let scores = self.objective.score(state.model.forward(inputs), labels);
             let loss = scores.loss.clone();
             // If reading costs nothing, a diverged loss ends the stage before it changes a weight.
@@ -129,7 +133,7 @@ impl<O: Objective> Fit<'_, O> {
             let position = &mut state.position;
             position.step += 1;
             position.step_in_epoch += 1;
-            position.images += ids.len() as u64 * self.objective.views();
+            position.images += images;
             if position.step_in_epoch == steps.per_epoch || position.step == steps.taken {
                 self.book(position, ledger.settle()?, steps, reporter)?;
                 self.end_epoch(&mut state, rate, reporter)?;

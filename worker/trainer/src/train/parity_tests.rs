@@ -10,7 +10,9 @@ use pretext_data::ImageSet;
 use pretext_data::augment::{Labelled, to_unit};
 use pretext_shared::point::Metric;
 use pretext_shared::split::{Split, split};
-use pretext_shared::stage::{Budget, DecayOn, DownstreamMode, Extent, LabelledView, LrSpec, OptimizerSpec, TrainSpec};
+use pretext_shared::stage::{
+    Budget, DecayOn, DownstreamMode, Extent, LabelledView, LastBatch, LrSpec, OptimizerSpec, TrainSpec,
+};
 use pretext_shared::trainer::{CheckpointPolicy, Report};
 use serde::{Deserialize, Serialize};
 
@@ -157,14 +159,6 @@ impl ModuleMapper for Load<'_> {
 struct Mirrored<'a>(Samples<'a>);
 
 impl Objective for Mirrored<'_> {
-    fn views(&self) -> u64 {
-        2
-    }
-
-    fn full_batches_only(&self) -> bool {
-        true
-    }
-
     fn smallest_batch(&self) -> usize {
         2
     }
@@ -233,6 +227,7 @@ fn train_with<O: Objective>(start: &Start, run: &Run, head: &HeadSpec, objective
     let fit = Fit {
         stage: parent_id(),
         objective,
+        last: LastBatch::Dropped,
         split,
         train: &train,
         seed: SEED,

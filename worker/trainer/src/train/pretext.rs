@@ -45,6 +45,7 @@ fn train<O: Objective>(
     let fit = Fit {
         stage: context.id,
         objective,
+        last: spec.task.last_batch(),
         split: &split,
         train: &spec.train,
         seed: spec.seed,

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 /// The storage of artifacts: a folder, or `s3://BUCKET/PREFIX`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// A folder, on a disk or a volume.
     Directory(PathBuf),
     /// A bucket.
@@ -30,13 +30,13 @@ pub struct PlaceError {
     cause: &'static str,
 }
 
-impl FromStr for Place {
+impl FromStr for Location {
     type Err = PlaceError;
 
     fn from_str(text: &str) -> Result<Self, PlaceError> {
         let refused = |cause| Err(PlaceError { text: text.escape_debug().to_string(), cause });
         let Some((scheme, rest)) = text.split_once("://") else {
-            return if text.is_empty() { refused("it is empty") } else { Ok(Place::Directory(text.into())) };
+            return if text.is_empty() { refused("it is empty") } else { Ok(Location::Directory(text.into())) };
         };
         if scheme != "s3" {
             return refused("only s3:// is supported");
@@ -54,15 +54,15 @@ impl FromStr for Place {
         if !prefix.is_empty() && !prefix.split('/').all(is_good) {
             return refused("use the characters A-Z a-z 0-9 . _ - between the slashes of a prefix");
         }
-        Ok(Place::Bucket(BucketAddress { bucket: bucket.to_owned(), prefix: prefix.to_owned() }))
+        Ok(Location::Bucket(BucketAddress { bucket: bucket.to_owned(), prefix: prefix.to_owned() }))
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Directory(path) => write!(f, "{}", path.display()),
-            Place::Bucket(address) => write!(f, "{address}"),
+            Location::Directory(path) => write!(f, "{}", path.display()),
+            Location::Bucket(address) => write!(f, "{address}"),
         }
     }
 }
@@ -116,11 +116,11 @@ mod tests {
 
     #[test]
     fn a_place_is_a_folder_or_a_bucket() {
-        let place = |text: &str| text.parse::<Place>();
-        assert_eq!(place("/srv/artifacts"), Ok(Place::Directory("/srv/artifacts".into())));
+        let place = |text: &str| text.parse::<Location>();
+        assert_eq!(place("/srv/artifacts"), Ok(Location::Directory("/srv/artifacts".into())));
         for (text, shown) in [("s3://lab-1", "s3://lab-1"), ("s3://lab/a/B_2/", "s3://lab/a/B_2")] {
             let found = place(text).expect("a bucket");
-            assert!(matches!(found, Place::Bucket(_)) && found.to_string() == shown, "{found:?}");
+            assert!(matches!(found, Location::Bucket(_)) && found.to_string() == shown, "{found:?}");
         }
         for bad in ["", "gs://lab", "s3://", "s3://Lab", "s3://lab//a", "s3://lab/../a", "s3://lab/a b", "s3://k:s@lab"]
         {
