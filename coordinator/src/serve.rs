@@ -134,7 +134,7 @@ pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict,
     let artifacts = options.artifacts.place.to_string();
     // Signals are caught before anything is opened: from then on, no signal kills the process.
     let mut signals = Signals::catch()?;
-    let coordinator = match redis {
+    let mut coordinator = match redis {
         None => {
             let scheme = options.listen.scheme();
             let coordinator = Coordinator::start(options).await?;

@@ -1,6 +1,8 @@
 //! The network protocol: code generated from `pretext/v1/*.proto` and from the autoscaler's interface, with the
 //! protocol's version and descriptors.
 
+pub mod refusal;
+
 /// The version of the protocol in this build. Raised when a message changes its meaning. If the versions of worker and
 /// coordinator differ, they refuse each other with a readable message.
 pub const PROTOCOL: u32 = 2;

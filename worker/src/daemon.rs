@@ -241,22 +241,25 @@ fn tell(stop: &watch::Sender<Option<Instant>>) {
     });
 }
 
-/// Stops the daemon on signals. The first SIGTERM or SIGINT asks the trainers to stop. A second one ends the process at
-/// once, and the newest checkpoint stays.
+/// Asks the trainers to stop at the first SIGTERM or SIGINT. Schedulers repeat SIGTERM: all of them are one stop. A
+/// second SIGINT (Ctrl-C) ends the process at once, and the newest checkpoint is kept.
 fn stop_on_signals(stop: watch::Sender<Option<Instant>>) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::spawn(async move {
-        for last in [false, true] {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if last {
+        let mut told = false;
+        loop {
+            let interrupted = tokio::select! {
+                _ = terminate.recv() => false,
+                _ = interrupt.recv() => true,
+            };
+            if told && interrupted {
                 std::process::exit(INTERRUPTED.into());
             }
-            tracing::info!("stopping: each trainer writes a checkpoint at its next step");
-            tell(&stop);
+            if !std::mem::replace(&mut told, true) {
+                tracing::info!("stopping: trainers checkpoint at their next step");
+                tell(&stop);
+            }
         }
     });
     Ok(())

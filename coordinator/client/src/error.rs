@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use pretext_proto::refusal::{self, Kind};
 use pretext_proto::{SHUTTING_DOWN, STANDS_BY};
 use pretext_shared::text;
 use tonic::{Code, Status};
@@ -74,10 +75,7 @@ impl ClientError {
 
 /// Returns whether a call that ended with `status` may succeed later, or at another coordinator.
 pub fn is_retryable(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Cancelled | Code::Internal
-    )
+    matches!(refusal::kind(status), Kind::Retryable(_))
 }
 
 /// Returns the last cause of a chain of errors: the only one that helps a person.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use pretext_proto::refusal::{self, Kind};
 use pretext_proto::v1::sweeps_server::SERVICE_NAME;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -89,18 +90,17 @@ impl<C: Clone> Calls<C> {
     {
         let (mut backoff, mut told) = (Backoff::default(), false);
         loop {
-            match self.call(&call).await {
-                Err(status) if is_retryable(&status) => {
-                    if !std::mem::replace(&mut told, true) {
-                        let urls: Vec<&str> =
-                            self.coordinators.iter().map(|(target, _)| target.address.url()).collect();
-                        let coordinators = urls.join(", ");
-                        tracing::info!(what, %coordinators, error = status.message(), "waiting for the coordinator");
-                    }
-                    tokio::time::sleep(backoff.pause()).await;
-                }
+            let status = match self.call(&call).await {
+                Err(status) => status,
                 answered => return answered,
+            };
+            let Kind::Retryable(after) = refusal::kind(&status) else { return Err(status) };
+            if !std::mem::replace(&mut told, true) {
+                let urls: Vec<&str> = self.coordinators.iter().map(|(target, _)| target.address.url()).collect();
+                let coordinators = urls.join(", ");
+                tracing::info!(what, %coordinators, error = status.message(), "waiting for the coordinator");
             }
+            tokio::time::sleep(after.unwrap_or_default().max(backoff.pause())).await;
         }
     }
 

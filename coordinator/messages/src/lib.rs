@@ -7,7 +7,8 @@ mod work;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use tonic::Status;
+use pretext_proto::refusal::{self, Kind};
+use tonic::{Code, Status};
 
 pub use sweeps::{collected, counts, summary, watch_event, worker_summary};
 pub use work::{
@@ -30,6 +31,11 @@ pub fn words(refusal: &impl Display) -> String {
     cut(&refusal.to_string(), LONGEST_REFUSAL)
 }
 
+/// Returns the status of a request with a defect.
+pub fn invalid(message: impl Into<String>) -> Status {
+    refusal::status(Code::InvalidArgument, Kind::Invalid, message)
+}
+
 fn cut(text: &str, longest: usize) -> String {
     let mut escaped = text.chars().flat_map(char::escape_debug);
     let mut shown: String = escaped.by_ref().take(longest).collect();
@@ -44,7 +50,7 @@ fn cut(text: &str, longest: usize) -> String {
 /// # Errors
 /// If the field is missing.
 pub fn required<T>(field: Option<T>, name: &str) -> Result<T, Status> {
-    field.ok_or_else(|| Status::invalid_argument(format!("`{name}` is missing")))
+    field.ok_or_else(|| invalid(format!("`{name}` is missing")))
 }
 
 /// Parses a field.
@@ -55,6 +61,6 @@ pub fn parsed<T: FromStr>(text: &str, name: &str) -> Result<T, Status>
 where
     T::Err: Display,
 {
-    let refused = |error: T::Err| Status::invalid_argument(format!("`{name}`: {}", shown(&error.to_string())));
+    let refused = |error: T::Err| invalid(format!("`{name}`: {}", shown(&error.to_string())));
     text.parse().map_err(refused)
 }

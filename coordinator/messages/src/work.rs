@@ -9,7 +9,7 @@ use pretext_shared::outcome::{Failure, FailureCode, StageResult};
 use pretext_shared::point::{Metric, Part, Point};
 use tonic::Status;
 
-use super::{parsed, required, shown};
+use super::{invalid, parsed, required, shown};
 
 /// Most log lines of a failure, and most characters of each.
 const MAX_LOG: (usize, usize) = (200, 1000);
@@ -35,7 +35,7 @@ pub fn attempt_message(attempt: AttemptId) -> pb::Attempt {
 pub fn worker(message: Option<pb::Worker>) -> Result<WorkerId, Status> {
     let message = required(message, "worker")?;
     if !is_valid_name(&message.name) {
-        return Err(Status::invalid_argument(format!(
+        return Err(invalid(format!(
             "`{}` is not a worker name: at most 64 of A-Z a-z 0-9 . _ -, no leading dot",
             shown(&message.name)
         )));
@@ -122,7 +122,7 @@ pub fn point(message: &pb::Point) -> Result<Point, Status> {
         "train" => Part::Train,
         "validation" => Part::Validation,
         "test" => Part::Test,
-        other => return Err(Status::invalid_argument(format!("`{}` is not a part", shown(other)))),
+        other => return Err(invalid(format!("`{}` is not a part", shown(other)))),
     };
     let metric = match message.metric.as_str() {
         "loss" => Metric::Loss,
@@ -130,10 +130,10 @@ pub fn point(message: &pb::Point) -> Result<Point, Status> {
         "step-loss" => Metric::StepLoss,
         "learning-rate" => Metric::LearningRate,
         "knn-accuracy" => Metric::KnnAccuracy,
-        other => return Err(Status::invalid_argument(format!("`{}` is not a metric", shown(other)))),
+        other => return Err(invalid(format!("`{}` is not a metric", shown(other)))),
     };
     if !message.value.is_finite() {
-        return Err(Status::invalid_argument("a point's value must be finite"));
+        return Err(invalid("a point's value must be finite"));
     }
     Ok(Point { part, metric, epoch: message.epoch, step: message.step, value: message.value })
 }
@@ -188,8 +188,7 @@ pub fn grant_message(grant: Grant, plan: StageRecord) -> Result<pb::Grant, Statu
 /// # Errors
 /// If it cannot be parsed, for example because its loss is not a number.
 pub fn result(json: &str) -> Result<StageResult, Status> {
-    serde_json::from_str(json)
-        .map_err(|error| Status::invalid_argument(format!("`result_json`: {}", shown(&error.to_string()))))
+    serde_json::from_str(json).map_err(|error| invalid(format!("`result_json`: {}", shown(&error.to_string()))))
 }
 
 /// Converts a failure with its evidence: the last log lines and the message, each shortened.
@@ -198,7 +197,7 @@ pub fn result(json: &str) -> Result<StageResult, Status> {
 /// If its code is unknown.
 pub fn failure(message: pb::FailRequest) -> Result<Failure, Status> {
     let code = FailureCode::parse(&message.code)
-        .ok_or_else(|| Status::invalid_argument(format!("`{}` is not a failure code", shown(&message.code))))?;
+        .ok_or_else(|| invalid(format!("`{}` is not a failure code", shown(&message.code))))?;
     let surplus = message.log.len().saturating_sub(MAX_LOG.0);
     let log = message.log.into_iter().skip(surplus).map(|line| line.chars().take(MAX_LOG.1).collect()).collect();
     Ok(Failure { code, message: message.message.chars().take(4 * MAX_LOG.1).collect(), log })

@@ -4,6 +4,8 @@
 //! in one transaction (group commit: one fsync for many requests), and only then replies. So every reply is durable. If
 //! the store cannot be written, the thread ends, and with it the coordinator: it could no longer keep its promises.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -86,10 +88,19 @@ impl Core {
         let (requests, inbox) = mpsc::sync_channel(4 * GROUP);
         let (version, changes) = watch::channel(0);
         let (failure, broken) = watch::channel(None);
+        let died = failure.clone();
         let writer = Writer { engine, store: store.clone(), clock, version, failure };
         let thread = std::thread::Builder::new()
             .name("core".to_owned())
-            .spawn(move || writer.run(&inbox))
+            .spawn(move || {
+                // After a panic the engine may be half changed. Nothing of it was committed, so the process ends, and
+                // the next one restores what is durable.
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| writer.run(&inbox))) {
+                    let reason = format!("the core panicked: {}", panic_message(panic.as_ref()));
+                    tracing::error!(%reason, "the core has ended; nothing of its last requests was acknowledged");
+                    died.send_replace(Some(reason));
+                }
+            })
             .map_err(|error| StoreError::Read { cause: format!("cannot start a thread: {error}") })?;
         Ok((Self { requests: requests.clone(), changes, broken, store }, CoreThread { requests, thread }))
     }
@@ -151,6 +162,12 @@ impl Core {
     }
 }
 
+/// Returns the message of a panic.
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
 struct Clock {
     start: Instant,
 }
@@ -203,5 +220,26 @@ impl Writer {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretext_store::RedbStore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_the_core_is_reported_and_nothing_is_answered() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Arc::new(RedbStore::open(&folder.path().join("state.redb")).expect("a new store"));
+        let (core, thread) = Core::start(store, Limits::default()).expect("an empty store");
+        assert_eq!(core.call(|_, _| 7).await.expect("it runs"), 7);
+        let answer = core.call(|_, _| -> u8 { panic!("a defect") }).await;
+        assert!(matches!(answer, Err(CoreError::Stopped)), "{answer:?}");
+        assert_eq!(core.broken().await, "the core panicked: a defect");
+        assert!(matches!(core.call(|_, _| 7).await, Err(CoreError::Stopped)));
+        core.ended().await;
+        thread.stop();
     }
 }

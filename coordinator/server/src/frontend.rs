@@ -46,8 +46,10 @@ pub(crate) struct Frontend {
     /// Tasks that run beside the server; dropping this ends them.
     _beside: JoinSet<()>,
     stop: oneshot::Sender<()>,
-    server: JoinHandle<Result<(), tonic::transport::Error>>,
+    server: Server,
 }
+
+type Server = JoinHandle<Result<(), tonic::transport::Error>>;
 
 async fn bind(address: SocketAddr, taken: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {
     let failed = |cause: std::io::Error| {
@@ -138,11 +140,21 @@ impl Context {
 }
 
 impl Frontend {
+    /// Waits until the ports have closed without [`Frontend::close`], and returns the reason.
+    pub(crate) async fn broken(&mut self) -> String {
+        match (&mut self.server).await {
+            Ok(Ok(())) => "the listener has ended".to_owned(),
+            Ok(Err(error)) => format!("the listener has failed: {error}"),
+            Err(error) => format!("the listener has failed: {error}"),
+        }
+    }
+
     /// Gives streams a moment to end, then closes the ports.
     pub(crate) async fn close(self) {
         let _ = self.stop.send(());
         let mut server = self.server;
-        if tokio::time::timeout(DRAIN, &mut server).await.is_err() {
+        // A listener that has failed was awaited before.
+        if !server.is_finished() && tokio::time::timeout(DRAIN, &mut server).await.is_err() {
             server.abort();
         }
     }

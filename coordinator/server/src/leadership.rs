@@ -77,6 +77,13 @@ impl Leadership {
         }
     }
 
+    /// Tells health checks that this coordinator does not serve any more.
+    pub(crate) async fn end(&self) {
+        for service in SERVICES {
+            self.0.health.set_service_status(service, ServingStatus::NotServing).await;
+        }
+    }
+
     fn leading(&self) -> Result<&Leading, NotLeading> {
         let reason = || self.0.reason.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.0.leading.get().ok_or_else(reason)

@@ -95,10 +95,16 @@ impl Coordinator {
         self.work.web.as_ref()
     }
 
-    /// Waits until the store cannot be written any more, and returns the reason. Then the only thing left to do is
-    /// [`Coordinator::stop`].
-    pub async fn broken(&self) -> String {
-        self.work.core.broken().await
+    /// Waits until a part of this coordinator has died, and returns the reason: the store cannot be written, the core
+    /// panicked, or the ports have closed. From then on health checks say that it does not serve. The only thing left to
+    /// do is [`Coordinator::stop`].
+    pub async fn broken(&mut self) -> String {
+        let reason = tokio::select! {
+            reason = self.work.core.broken() => reason,
+            reason = self.frontend.broken() => reason,
+        };
+        self.frontend.context.leadership.end().await;
+        reason
     }
 
     /// Answers pending requests, then ends. Acknowledged data are durable already. The core stops first: this ends

@@ -72,7 +72,7 @@ pub(super) async fn here<T>(
     let state_dir = args.state_dir.clone();
     let artifacts = ArtifactOptions::in_folder(state_dir.join("artifacts"));
     let options = Options { listen, state_dir, artifacts, limits: Limits::default(), build: Some(build::this()) };
-    let coordinator = Coordinator::start(options).await?;
+    let mut coordinator = Coordinator::start(options).await?;
     offer_link(&coordinator, console)?;
     let url = format!("http://{}", coordinator.address());
 

@@ -1,4 +1,5 @@
-//! Computes the cost of a stage from counts alone.
+//! Computes the cost of a stage from counts alone. The counts come from other machines: arithmetic saturates, and never
+//! panics.
 
 use crate::spec::{DownstreamRecipe, PretextRecipe};
 use crate::stage::{Budget, Extent, LastBatch, TrainSpec};
@@ -20,7 +21,7 @@ impl Epoch {
         let batch = u64::from(batch);
         let images = match last {
             LastBatch::Kept => images,
-            LastBatch::Dropped => steps * batch,
+            LastBatch::Dropped => steps.saturating_mul(batch),
         };
         Self { steps, images, batch }
     }
@@ -29,7 +30,7 @@ impl Epoch {
     /// steps of an incomplete epoch are full.
     fn images(&self, steps: u64) -> u64 {
         let (epochs, rest) = (steps / self.steps.max(1), steps % self.steps.max(1));
-        epochs * self.images + rest * self.batch
+        epochs.saturating_mul(self.images).saturating_add(rest.saturating_mul(self.batch))
     }
 }
 
@@ -49,7 +50,7 @@ pub(super) fn test(images: u64) -> Cost {
 fn training(parts: Parts, train: &TrainSpec, last: LastBatch, views: u64, extent: Extent) -> Cost {
     let epoch = Epoch::new(parts.train, train.batch, last);
     let whole = match train.budget {
-        Budget::Epochs(epochs) => u64::from(epochs) * epoch.steps,
+        Budget::Epochs(epochs) => u64::from(epochs).saturating_mul(epoch.steps),
         Budget::Steps(steps) => steps,
     };
     let steps = extent.steps(whole);
@@ -60,8 +61,8 @@ fn training(parts: Parts, train: &TrainSpec, last: LastBatch, views: u64, extent
     Cost {
         train_images: parts.train,
         validation_images,
-        epochs: steps.div_ceil(epoch.steps.max(1)) as u32,
+        epochs: u32::try_from(steps.div_ceil(epoch.steps.max(1))).unwrap_or(u32::MAX),
         steps,
-        images_seen: epoch.images(steps) * views,
+        images_seen: epoch.images(steps).saturating_mul(views),
     }
 }

@@ -1,6 +1,7 @@
 //! One attempt, from grant to end: prepares its files, drives the trainer, and writes the trainer's reports to the
 //! spool, from where they are handed over.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pretext_proto::v1 as pb;
@@ -11,10 +12,11 @@ use tokio::sync::watch;
 use super::cache::Hold;
 use super::handover::Handover;
 use super::messages::{self, Granted};
-use super::process::{Trainer, TrainerError};
+use super::process::{Signal, Trainer, TrainerError};
 use super::slot::SlotPlan;
 use super::transfer::{self, TransferError};
 use super::{HANDED_OVER_WITHIN, Held, Shared, TRAINERS_STOP_WITHIN, Verdict, becomes, stopped};
+use crate::refusal::Refused;
 use crate::spool::{Ending, Entry, Opening};
 
 /// Longest time that the trainer of an ended attempt may take for its last step.
@@ -216,9 +218,13 @@ impl Course<'_> {
                     tell_to_stop(&mut trainer).await;
                     continue;
                 }
-                reason = self.handover.orphaned(), if !orphaned => {
+                refused = self.handover.orphaned(), if !orphaned => {
                     orphaned = true;
-                    tracing::warn!(attempt = %self.granted.attempt, %reason, "this attempt cannot continue; it is stopped");
+                    tracing::warn!(attempt = %self.granted.attempt, reason = %refused, "this attempt cannot continue; it is stopped");
+                    if let Refused::Invalid(reason) = refused {
+                        let failure = self.handover.invalid(&reason, &BTreeMap::new()).await;
+                        return (with_log(failure, trainer).await, None);
+                    }
                     if let Some(held) = self.shared.held().get(&self.granted.attempt) {
                         held.judge(Verdict::Superseded);
                     }
@@ -238,8 +244,12 @@ impl Course<'_> {
                     let next_sequence = self.handover.outbox.next();
                     return (End::Ended(Ending::Finished { finished: *finished, next_sequence }), Some(trainer));
                 }
-                Ok(Report::Stopped { .. }) => return (End::Stopped, Some(trainer)),
+                Ok(Report::Stopped { .. }) if told => return (End::Stopped, Some(trainer)),
+                // A signal stopped the trainer before this daemon asked: the process ends now.
+                Ok(Report::Stopped { .. }) => return (End::Stopped, None),
                 Ok(Report::Failed(failure)) => return (with_log(failure, trainer).await, None),
+                // While this daemon stops, a signal for everyone may be faster than its own order.
+                Err(TrainerError::Killed(_)) if told => return (End::Stopped, None),
                 Err(error) => return (lost(trainer, &error).await, None),
             }
         }
@@ -296,8 +306,15 @@ async fn with_log(mut failure: Failure, trainer: Trainer) -> End {
     End::Ended(Ending::Failed { failure })
 }
 
+/// Returns how an attempt ends whose trainer ended. A signal from outside is a stop or a loss, not a crash of the program.
 async fn lost(trainer: Trainer, error: &TrainerError) -> End {
-    with_log(Failure { code: FailureCode::Crashed, message: error.to_string(), log: Vec::new() }, trainer).await
+    let code = match error {
+        TrainerError::Killed(Signal::Stop(_)) => return End::Stopped,
+        TrainerError::Killed(Signal::Kill) => FailureCode::Lost,
+        TrainerError::Killed(Signal::OutOfMemory) => FailureCode::OutOfMemory,
+        TrainerError::Start(_) | TrainerError::Ended(_) | TrainerError::Garbled(_) => FailureCode::Crashed,
+    };
+    with_log(Failure { code, message: error.to_string(), log: Vec::new() }, trainer).await
 }
 
 fn failed(code: FailureCode, message: String) -> End {

@@ -1,19 +1,24 @@
 //! Hands over what an attempt left: its points, its newest checkpoint and its end. This works the same for an attempt
 //! that ends now and for one that an earlier run of the daemon left in the spool. The coordinator accepts it if the
-//! attempt's fence still holds; what it refuses is dropped.
+//! attempt's fence still holds. Only an attempt that is superseded is dropped: what the coordinator cannot take now is
+//! sent again, and a copy of what it finds invalid stays on this machine.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use pretext_client::Backoff;
+use pretext_proto::refusal::{self, Kind};
 use pretext_shared::ids::{ArtifactId, AttemptId};
 use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, StageResult};
 use pretext_shared::trainer::Finished;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::outbox::Outbox;
 use super::registrar::Registrar;
-use super::transfer::{self, AGAIN};
+use super::transfer::{self, TransferError};
 use super::{Shared, messages};
+use crate::kept::{self, Copy};
+use crate::refusal::Refused;
 use crate::spool::{Ending, Entry, Left, Saved};
 
 /// The handover of one attempt.
@@ -70,10 +75,10 @@ impl<'a> Handover<'a> {
         let told = match ending {
             Ending::Finished { finished, next_sequence } => self.finish(finished, next_sequence).await,
             Ending::Failed { failure } => {
-                // Points that are still to be sent belong to the evidence.
+                // Points that are still to be sent belong to the evidence. Refused points do not hide the failure.
                 match self.outbox.flushed(self.outbox.next()).await {
-                    Ok(()) => self.fail(failure).await,
-                    Err(reason) => Err(reason),
+                    Ok(()) | Err(Refused::Invalid(_)) => self.fail(failure).await,
+                    Err(superseded) => Err(superseded),
                 }
             }
         };
@@ -93,9 +98,9 @@ impl<'a> Handover<'a> {
                 })
                 .await
                 .map(drop)
-                .map_err(|status| status.message().to_owned())
+                .map_err(|status| Refused::of(&status))
             }
-            Err(reason) => Err(reason),
+            Err(refused) => Err(refused),
         };
         self.conclude(told).await;
     }
@@ -111,12 +116,27 @@ impl<'a> Handover<'a> {
     }
 
     /// Waits until the coordinator refuses points of the attempt, or misses some that it had acknowledged, and returns
-    /// its message. The attempt cannot continue then.
-    pub(super) async fn orphaned(&self) -> String {
+    /// the refusal. The attempt cannot continue then.
+    pub(super) async fn orphaned(&self) -> Refused {
         tokio::select! {
-            reason = self.outbox.acknowledged().refused() => reason,
-            reason = self.registrar.orphaned() => reason,
+            refused = self.outbox.acknowledged().refused() => refused,
+            reason = self.registrar.orphaned() => Refused::Superseded(reason),
         }
+    }
+
+    /// Keeps a copy of what the coordinator refused as invalid, and returns the failure of the attempt.
+    pub(super) async fn invalid(&self, reason: &str, files: &BTreeMap<ArtifactKind, PathBuf>) -> Failure {
+        let points = self.shared.spool.read(self.attempt, 0).await.unwrap_or_default();
+        let copy = Copy { attempt: self.attempt, reason: reason.to_owned(), points };
+        let place = match kept::keep(&self.shared.options.state_dir, copy, files).await {
+            Ok(folder) => {
+                format!("a copy is kept in {} on worker {}", folder.display(), self.shared.options.worker.name)
+            }
+            Err(error) => format!("no copy could be kept: {error}"),
+        };
+        tracing::error!(attempt = %self.attempt, reason, place, "the coordinator refused this attempt as invalid");
+        let message = format!("the coordinator refused it as invalid: {reason}; {place}");
+        Failure { code: FailureCode::Invalid, message, log: Vec::new() }
     }
 
     /// Drops the attempt: it is superseded.
@@ -124,42 +144,56 @@ impl<'a> Handover<'a> {
         self.keep(Entry::Forget(self.attempt)).await;
     }
 
-    async fn conclude(self, told: Result<(), String>) {
-        if let Err(reason) = told {
-            let attempt = self.attempt;
-            tracing::warn!(%attempt, %reason, "the coordinator refused the end of this attempt");
+    async fn conclude(self, told: Result<(), Refused>) {
+        let attempt = self.attempt;
+        match told {
+            Ok(()) => {}
+            Err(Refused::Superseded(reason)) => {
+                tracing::warn!(%attempt, %reason, "the attempt is superseded; its end is dropped");
+            }
+            // The failure itself was refused: its lease expires, and the copy is the evidence.
+            Err(Refused::Invalid(reason)) => drop(self.invalid(&reason, &BTreeMap::new()).await),
         }
         self.forget().await;
     }
 
-    /// Uploads the outputs and completes the stage. If the outputs cannot be stored (a full disk at the coordinator),
-    /// the attempt fails: another one may find room.
-    async fn finish(&self, finished: Finished, next_sequence: u64) -> Result<(), String> {
-        let mut again = 0..AGAIN;
+    /// Uploads the outputs and completes the stage. If the coordinator refuses the outputs (they are too large), the
+    /// attempt fails. If they were removed before the stage referred to them, they are uploaded again.
+    async fn finish(&self, finished: Finished, next_sequence: u64) -> Result<(), Refused> {
+        let mut backoff = Backoff::default();
         loop {
             let artifacts = match self.upload(&finished).await {
                 Ok(artifacts) => artifacts,
-                Err(failure) => return self.fail(failure).await,
+                Err((_, TransferError::Refused(refused @ Refused::Superseded(_)))) => return Err(refused),
+                Err((kind, error)) => {
+                    let message = format!("the {} could not be stored: {error}", kind.as_str());
+                    return self.fail(Failure { code: FailureCode::Storage, message, log: Vec::new() }).await;
+                }
             };
             self.outbox.flushed(next_sequence).await?;
-            match self.complete(&finished, artifacts, next_sequence).await {
-                Err(status) if status.code() == Code::FailedPrecondition && again.next().is_some() => {
+            let Err(status) = self.complete(&finished, artifacts, next_sequence).await else { return Ok(()) };
+            match (refusal::kind(&status), Refused::of(&status)) {
+                (Kind::Precondition, _) => {
                     tracing::info!(attempt = %self.attempt, reason = status.message(), "uploading the outputs again");
+                    tokio::time::sleep(backoff.pause()).await;
                 }
-                told => return told.map_err(|status| status.message().to_owned()),
+                (_, Refused::Invalid(reason)) => {
+                    let failure = self.invalid(&reason, &finished.files).await;
+                    return self.fail(failure).await;
+                }
+                (_, superseded) => return Err(superseded),
             }
         }
     }
 
-    async fn upload(&self, finished: &Finished) -> Result<BTreeMap<ArtifactKind, ArtifactId>, Failure> {
+    async fn upload(
+        &self,
+        finished: &Finished,
+    ) -> Result<BTreeMap<ArtifactKind, ArtifactId>, (ArtifactKind, TransferError)> {
         let mut artifacts = BTreeMap::new();
         for (kind, path) in &finished.files {
             let uploaded = transfer::upload(&self.shared.link, self.attempt, *kind, path).await;
-            let artifact = uploaded.map_err(|error| {
-                let message = format!("the {} could not be stored: {error}", kind.as_str());
-                Failure { code: FailureCode::Storage, message, log: Vec::new() }
-            })?;
-            artifacts.insert(*kind, artifact);
+            artifacts.insert(*kind, uploaded.map_err(|error| (*kind, error))?);
         }
         Ok(artifacts)
     }
@@ -197,7 +231,7 @@ impl<'a> Handover<'a> {
         Ok(())
     }
 
-    async fn fail(&self, failure: Failure) -> Result<(), String> {
+    async fn fail(&self, failure: Failure) -> Result<(), Refused> {
         let link = &self.shared.link;
         let request = messages::fail(self.attempt, failure);
         link.persist("fail", |mut client| {
@@ -206,7 +240,7 @@ impl<'a> Handover<'a> {
         })
         .await
         .map(drop)
-        .map_err(|status| status.message().to_owned())
+        .map_err(|status| Refused::of(&status))
     }
 }
 

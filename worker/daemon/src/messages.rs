@@ -13,6 +13,7 @@ use pretext_shared::stage::Stage;
 use pretext_shared::trainer::CheckpointPolicy;
 
 use super::Verdict;
+use crate::refusal::Refused;
 use crate::spool::{Batch, Saved};
 
 /// Shortest and longest time between heartbeats, whatever a coordinator asks for.
@@ -180,9 +181,17 @@ pub fn verdict(directive: i32) -> Verdict {
 /// Returns the sequence number below which every batch is durable.
 ///
 /// # Errors
-/// The coordinator's message if it refuses the batch.
-pub fn durable(ack: pb::PointAck) -> Result<u64, String> {
-    if ack.refused.is_empty() { Ok(ack.sequence.saturating_add(1)) } else { Err(ack.refused) }
+/// The refusal; `None` if the batch must be sent again.
+pub fn durable(ack: pb::PointAck) -> Result<u64, Option<Refused>> {
+    if ack.refused.is_empty() {
+        return Ok(ack.sequence.saturating_add(1));
+    }
+    Err(match pb::RefusalKind::try_from(ack.kind) {
+        // An older coordinator states no kind: it refuses only what is superseded.
+        Ok(pb::RefusalKind::Superseded | pb::RefusalKind::Unspecified) => Some(Refused::Superseded(ack.refused)),
+        Ok(pb::RefusalKind::Invalid) => Some(Refused::Invalid(ack.refused)),
+        Ok(pb::RefusalKind::Retryable) | Err(_) => None,
+    })
 }
 
 /// Returns the time between heartbeats.

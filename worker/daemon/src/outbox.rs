@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pretext_client::is_retryable;
+use pretext_proto::refusal::{self, Kind};
 use pretext_proto::v1 as pb;
 use pretext_shared::ids::AttemptId;
 use pretext_shared::point::Point;
@@ -13,6 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::link::Link;
 use super::messages;
+use crate::refusal::Refused;
 use crate::spool::{Batch, Entry, Spool, SpoolError};
 
 /// Largest number of points in a batch, as the protocol states.
@@ -25,8 +26,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 enum Delivered {
     /// All batches below this sequence number are durable.
     Below(u64),
-    /// The attempt is superseded: the coordinator accepts nothing more. Holds its message.
-    Refused(String),
+    /// The coordinator accepts nothing more of this attempt.
+    Refused(Refused),
 }
 
 /// The coordinator's acknowledgements of an attempt's points, for code that depends on them.
@@ -37,24 +38,29 @@ impl Acknowledged {
     /// Waits until every batch below `sequence` is durable.
     ///
     /// # Errors
-    /// The coordinator's message if it refuses the points.
-    pub(super) async fn below(&self, sequence: u64) -> Result<(), String> {
-        let done = |standing: &Delivered| match standing {
+    /// The refusal of the points.
+    pub(super) async fn below(&self, sequence: u64) -> Result<(), Refused> {
+        let done = |delivered: &Delivered| match delivered {
             Delivered::Below(durable) => *durable >= sequence,
             Delivered::Refused(_) => true,
         };
-        let mut standing = self.0.clone();
-        match standing.wait_for(done).await.map(|standing| standing.clone()) {
+        let mut delivered = self.0.clone();
+        match delivered.wait_for(done).await.map(|delivered| delivered.clone()) {
             Ok(Delivered::Below(_)) => Ok(()),
             Ok(Delivered::Refused(reason)) => Err(reason),
-            Err(_) => Err("the sender of points has ended".to_owned()),
+            // The sender ends only with the daemon, which keeps the points in the spool.
+            Err(_) => std::future::pending().await,
         }
     }
 
-    /// Waits until the coordinator refuses the points, and returns its message.
-    pub(super) async fn refused(&self) -> String {
-        let mut standing = self.0.clone();
-        match standing.wait_for(|standing| matches!(standing, Delivered::Refused(_))).await.map(|found| found.clone()) {
+    /// Waits until the coordinator refuses the points, and returns the refusal.
+    pub(super) async fn refused(&self) -> Refused {
+        let mut delivered = self.0.clone();
+        match delivered
+            .wait_for(|delivered| matches!(delivered, Delivered::Refused(_)))
+            .await
+            .map(|found| found.clone())
+        {
             Ok(Delivered::Refused(reason)) => reason,
             // After the sender has ended, no refusal can come.
             Ok(Delivered::Below(_)) | Err(_) => std::future::pending().await,
@@ -105,8 +111,8 @@ impl Outbox {
     /// Waits until every batch below `sequence` is durable.
     ///
     /// # Errors
-    /// The coordinator's message if it refuses the points.
-    pub(super) async fn flushed(&self, sequence: u64) -> Result<(), String> {
+    /// The refusal of the points.
+    pub(super) async fn flushed(&self, sequence: u64) -> Result<(), Refused> {
         self.acknowledged.below(sequence).await
     }
 
@@ -134,17 +140,20 @@ struct Sender {
 
 /// Why a stream ended.
 enum Broken {
-    /// The connection broke: everything that is not acknowledged is sent again.
+    /// The connection broke, or the coordinator cannot answer now: everything that is not acknowledged is sent again.
     Passing,
-    /// The attempt is superseded.
-    Refused(String),
+    /// The coordinator refused the points.
+    Refused(Refused),
     /// The outbox or the spool is gone.
     Closed,
 }
 
 impl From<tonic::Status> for Broken {
     fn from(status: tonic::Status) -> Self {
-        if is_retryable(&status) { Broken::Passing } else { Broken::Refused(status.message().to_owned()) }
+        match refusal::kind(&status) {
+            Kind::Retryable(_) | Kind::Precondition => Broken::Passing,
+            Kind::Superseded | Kind::Invalid => Broken::Refused(Refused::of(&status)),
+        }
     }
 }
 
@@ -194,7 +203,8 @@ impl Sender {
                         self.spool.note(Entry::Acknowledged(self.attempt, below));
                         self.acknowledged.send_replace(Delivered::Below(below));
                     }
-                    Err(refused) => return Broken::Refused(refused),
+                    Err(Some(refused)) => return Broken::Refused(refused),
+                    Err(None) => return Broken::Passing,
                 },
                 Ok(None) => return Broken::Passing,
                 Err(status) => return status.into(),

@@ -1,6 +1,8 @@
 //! A trainer process as the daemon sees it: sends orders, receives reports, and keeps the last lines of its log.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +12,13 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
+use super::oom::OomKills;
 use super::slot::SlotPlan;
+
+const SIGHUP: i32 = rustix::process::Signal::HUP.as_raw();
+const SIGINT: i32 = rustix::process::Signal::INT.as_raw();
+const SIGTERM: i32 = rustix::process::Signal::TERM.as_raw();
+const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
 
 /// Number of log lines that are kept, and of characters in each.
 const LOG_LINES: usize = 100;
@@ -26,6 +34,29 @@ pub(super) struct Trainer {
     log: Arc<Mutex<VecDeque<String>>>,
     /// Reads the log until the process ends.
     reader: JoinHandle<()>,
+    /// Whether the kernel has killed a process of this machine's work since the trainer started.
+    memory: OomKills,
+}
+
+/// A signal that a trainer does not send to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// A request to stop, which came before the trainer could handle it.
+    Stop(i32),
+    /// SIGKILL.
+    Kill,
+    /// SIGKILL by the kernel, because memory ran out.
+    OutOfMemory,
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Signal::Stop(number) => write!(f, "{number}"),
+            Signal::Kill => f.write_str("9"),
+            Signal::OutOfMemory => f.write_str("9 (out of memory)"),
+        }
+    }
 }
 
 /// Why a trainer can no longer be used.
@@ -37,6 +68,9 @@ pub(super) enum TrainerError {
     /// The process ended.
     #[error("the trainer process ended: {0}")]
     Ended(String),
+    /// A signal from outside ended the process: somebody stops this machine's work, or its memory ran out.
+    #[error("signal {0} ended the trainer process")]
+    Killed(Signal),
     /// The process wrote something that is not a report.
     #[error("the trainer process wrote something that is not a report: {0}")]
     Garbled(String),
@@ -61,7 +95,6 @@ impl Trainer {
             // A step allocates what the step before freed. Pages that stay mapped need not be cleared again.
             .env("MIMALLOC_PURGE_DELAY", "-1")
             .kill_on_drop(true);
-        #[cfg(unix)]
         command.process_group(0);
         let mut child = command.spawn().map_err(TrainerError::Start)?;
         let missing = || TrainerError::Start(std::io::Error::other("its pipes are missing"));
@@ -69,7 +102,7 @@ impl Trainer {
         let reports = BufReader::new(child.stdout.take().ok_or_else(missing)?).lines();
         let log = Arc::new(Mutex::new(VecDeque::new()));
         let reader = keep_log(child.stderr.take().ok_or_else(missing)?, log.clone(), plan.device.clone());
-        Ok(Self { child, orders, reports, log, reader: tokio::spawn(reader) })
+        Ok(Self { child, orders, reports, log, reader: tokio::spawn(reader), memory: OomKills::now() })
     }
 
     /// Sends an order.
@@ -93,11 +126,17 @@ impl Trainer {
     }
 
     async fn ended(&mut self) -> TrainerError {
-        TrainerError::Ended(match tokio::time::timeout(GRACE, self.child.wait()).await {
-            Ok(Ok(status)) => status.to_string(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it closed its output but still runs".to_owned(),
-        })
+        let status = match tokio::time::timeout(GRACE, self.child.wait()).await {
+            Ok(Ok(status)) => status,
+            Ok(Err(error)) => return TrainerError::Ended(error.to_string()),
+            Err(_) => return TrainerError::Ended("it closed its output but still runs".to_owned()),
+        };
+        match status.signal() {
+            Some(number @ (SIGHUP | SIGINT | SIGTERM)) => TrainerError::Killed(Signal::Stop(number)),
+            Some(SIGKILL) if self.memory.has_risen() => TrainerError::Killed(Signal::OutOfMemory),
+            Some(SIGKILL) => TrainerError::Killed(Signal::Kill),
+            _ => TrainerError::Ended(status.to_string()),
+        }
     }
 
     /// Clears the log, before another stage begins.

@@ -14,6 +14,7 @@ use super::link::Link;
 use super::messages;
 use super::outbox::Acknowledged;
 use super::transfer::{self, AGAIN, TransferError};
+use crate::refusal::Refused;
 use crate::spool::{Entry, Saved, Spool};
 
 /// The checkpoints of one attempt.
@@ -39,8 +40,8 @@ impl Registrar {
         let (saved, newest) = watch::channel(saved);
         let (settle, settled) = watch::channel(None);
         let (orphan, orphaned) = watch::channel(None);
-        let desk = Desk { link, spool, attempt, acknowledged, settle, orphan };
-        Self { saved, settled, orphaned, worker: tokio::spawn(desk.run(newest)) }
+        let registration = Registration { link, spool, attempt, acknowledged, settle, orphan };
+        Self { saved, settled, orphaned, worker: tokio::spawn(registration.run(newest)) }
     }
 
     /// Takes a checkpoint that is on the disk and in the spool.
@@ -73,7 +74,7 @@ impl Drop for Registrar {
 }
 
 /// The state of a registrar's task.
-struct Desk {
+struct Registration {
     link: Link,
     spool: Spool,
     attempt: AttemptId,
@@ -82,7 +83,7 @@ struct Desk {
     orphan: watch::Sender<Option<String>>,
 }
 
-impl Desk {
+impl Registration {
     async fn run(self, mut newest: watch::Receiver<Option<Saved>>) {
         let attempt = self.attempt;
         loop {
@@ -127,7 +128,7 @@ impl Desk {
         registered.await.map(drop).map_err(|status| match status.code() {
             tonic::Code::OutOfRange => TransferError::PointsLost(status.message().to_owned()),
             tonic::Code::FailedPrecondition => TransferError::Removed(status.message().to_owned()),
-            _ => TransferError::Refused(status.message().to_owned()),
+            _ => TransferError::Refused(Refused::of(&status)),
         })
     }
 }

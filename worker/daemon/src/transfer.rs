@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use pretext_proto::refusal::{self, Kind};
 use pretext_proto::v1 as pb;
 use pretext_shared::ids::{ArtifactId, AttemptId, ContentHash};
 use pretext_shared::outcome::ArtifactKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::link::Link;
 use super::messages;
+use crate::refusal::Refused;
 
 /// Number of times to upload a file again that was removed before anything referred to it (a garbage collection came
 /// between).
@@ -33,7 +35,7 @@ pub(super) enum TransferError {
     },
     /// The coordinator refused.
     #[error("the coordinator refused it: {0}")]
-    Refused(String),
+    Refused(#[from] Refused),
     /// The coordinator no longer has points that it had acknowledged.
     #[error("the coordinator has lost points that it had acknowledged: {0}")]
     PointsLost(String),
@@ -48,6 +50,11 @@ pub(super) enum TransferError {
 fn disk(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TransferError {
     let path = path.to_owned();
     move |cause| TransferError::Disk { action, path, cause }
+}
+
+/// Returns the status of a call that this machine ended: no retry helps, and the coordinator said nothing.
+fn local(message: String) -> Status {
+    refusal::status(Code::Internal, Kind::Invalid, message)
 }
 
 /// Returns the hash and length of a file's content.
@@ -80,7 +87,7 @@ pub(super) async fn upload(
         let (header, path) = (header.clone(), path.to_owned());
         async move {
             // A file that is gone does not come back: a newer checkpoint replaced it.
-            let failed = |error: std::io::Error| Status::aborted(format!("cannot open {}: {error}", path.display()));
+            let failed = |error: std::io::Error| local(format!("cannot open {}: {error}", path.display()));
             let file = tokio::fs::File::open(&path).await.map_err(failed)?;
             let (parts, stream) = tokio::sync::mpsc::channel(4);
             tokio::spawn(send_file(file, header, parts));
@@ -88,7 +95,7 @@ pub(super) async fn upload(
         }
     })
     .await
-    .map_err(|status| TransferError::Refused(status.message().to_owned()))?;
+    .map_err(|status| Refused::of(&status))?;
     Ok(artifact)
 }
 
@@ -127,8 +134,7 @@ pub(super) async fn download(link: &Link, artifact: ArtifactId, path: &Path) -> 
         let (request, temporary) = (request.clone(), temporary.clone());
         async move {
             let mut pieces = client.download(request).await?.into_inner();
-            let failed =
-                |error: std::io::Error| Status::aborted(format!("cannot write {}: {error}", temporary.display()));
+            let failed = |error: std::io::Error| local(format!("cannot write {}: {error}", temporary.display()));
             let mut file = tokio::fs::File::create(&temporary).await.map_err(failed)?;
             while let Some(piece) = pieces.message().await? {
                 file.write_all(&piece.data).await.map_err(failed)?;
@@ -137,7 +143,7 @@ pub(super) async fn download(link: &Link, artifact: ArtifactId, path: &Path) -> 
         }
     })
     .await
-    .map_err(|status| TransferError::Refused(status.message().to_owned()))?;
+    .map_err(|status| Refused::of(&status))?;
     if identify(&temporary).await?.0 != artifact {
         tokio::fs::remove_file(&temporary).await.map_err(disk("remove", &temporary))?;
         return Err(TransferError::Damaged(artifact));

@@ -9,12 +9,12 @@
 mod datasets;
 mod panics;
 mod pool;
+mod stop;
 
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex};
 
 use pretext_shared::outcome::Failure;
 use pretext_shared::trainer::{Order, Report, Run};
@@ -24,6 +24,7 @@ use crate::train::{End, Events, run_stage};
 
 use datasets::Datasets;
 pub use panics::{classify, panic_message};
+use stop::Stop;
 
 /// Why a trainer process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +75,13 @@ pub fn serve(device: &str, threads: usize, cores: Option<Vec<usize>>) -> Exit {
             return Exit::Environment;
         }
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let orders = listen(Arc::clone(&stop));
+    let stop = Stop::default();
+    // A scheduler that ends a job signals every process of it: the trainer stops as if its daemon had asked.
+    if let Err(error) = stop.on_signals() {
+        tracing::error!(%error, "the trainer cannot handle signals");
+        return Exit::Environment;
+    }
+    let orders = listen(stop.clone());
     let trainer = Trainer { compute, output: Mutex::new(io::stdout()), stop };
     trainer.report(Report::Ready);
     trainer.work(orders)
@@ -83,7 +89,7 @@ pub fn serve(device: &str, threads: usize, cores: Option<Vec<usize>>) -> Exit {
 
 /// Reads orders on a thread of its own. In the middle of a stage, a stop order arrives at once, and the end of input
 /// ends the process.
-fn listen(stop: Arc<AtomicBool>) -> Receiver<Box<Run>> {
+fn listen(stop: Stop) -> Receiver<Box<Run>> {
     let (send, receive) = sync_channel(1);
     std::thread::spawn(move || {
         for line in io::stdin().lock().lines() {
@@ -91,12 +97,12 @@ fn listen(stop: Arc<AtomicBool>) -> Receiver<Box<Run>> {
             match serde_json::from_str(&line) {
                 Ok(Order::Run(run)) => {
                     // Reset here and not where the stage starts: a stop that follows must not be lost.
-                    stop.store(false, Ordering::SeqCst);
+                    stop.reset();
                     if send.send(run).is_err() {
                         break;
                     }
                 }
-                Ok(Order::Stop) => stop.store(true, Ordering::SeqCst),
+                Ok(Order::Stop) => stop.request(),
                 Err(error) => {
                     tracing::error!(%error, "an order cannot be parsed: daemon and trainer have different versions; restart the worker");
                     exit(Exit::BadOrder);
@@ -116,7 +122,7 @@ fn exit(exit: Exit) -> ! {
 struct Trainer<W> {
     compute: Compute,
     output: Mutex<W>,
-    stop: Arc<AtomicBool>,
+    stop: Stop,
 }
 
 impl<W: Write + Send> Trainer<W> {
@@ -126,6 +132,7 @@ impl<W: Write + Send> Trainer<W> {
         for run in orders {
             let caught = panics::caught(|| self.in_pool(|| self.run(&run, &mut datasets)));
             let (failure, exit) = match caught {
+                Ok(Ok(())) if self.stop.is_final() => return Exit::InputEnded,
                 Ok(Ok(())) => continue,
                 Ok(Err(failure)) => (failure, Exit::StageFailed),
                 Err(message) => {
@@ -170,7 +177,7 @@ impl<W: Write + Send> Events for Trainer<W> {
     }
 
     fn stop_requested(&self) -> bool {
-        self.stop.load(Ordering::SeqCst)
+        self.stop.is_requested()
     }
 }
 
@@ -186,8 +193,7 @@ mod tests {
         let (send, receive) = sync_channel(runs.len());
         runs.into_iter().for_each(|run| send.send(Box::new(run)).expect("there is room"));
         drop(send);
-        let stop = Arc::new(AtomicBool::new(false));
-        let trainer = Trainer { compute: Compute::cpu(), output: Mutex::new(Vec::new()), stop };
+        let trainer = Trainer { compute: Compute::cpu(), output: Mutex::new(Vec::new()), stop: Stop::default() };
         let exit = trainer.work(receive);
         let output = trainer.output.into_inner().expect("no report panicked");
         let lines = String::from_utf8(output).expect("JSON is text");

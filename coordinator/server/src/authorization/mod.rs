@@ -5,12 +5,13 @@ mod rates;
 pub mod table;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use pretext_proto::refusal::{self, Kind};
 use pretext_shared::ids::{AttemptId, WorkerId};
 use tonic::{Code, Status};
 use tracing::Instrument;
@@ -24,6 +25,8 @@ use crate::metrics::{Denial, Metrics};
 
 /// The header that carries a request's id from process to process.
 const REQUEST_ID: &str = "x-request-id";
+/// Time after which a call that was refused for now is tried again.
+const MOMENT: Duration = Duration::from_secs(1);
 /// Length of the longest accepted request id.
 const MAX_ID: usize = 64;
 
@@ -64,7 +67,7 @@ impl Authorizer {
             return Ok(());
         }
         self.metrics.denied(Denial::Rate);
-        Err(Status::resource_exhausted("too many calls: wait a second and try again"))
+        Err(later("too many calls: wait a second and try again"))
     }
 
     /// Checks the certificate again: it may have been revoked since the handshake.
@@ -78,7 +81,7 @@ impl Authorizer {
             }
             Err(error) => {
                 tracing::error!(%error, "the register of identities cannot be read; every call is refused");
-                Err(Status::resource_exhausted("the register of identities cannot be read"))
+                Err(later("the register of identities cannot be read"))
             }
         }
     }
@@ -117,9 +120,14 @@ impl Authorizer {
                 holders.any(|holder| holder.worker.name != name)
             })
             .await
-            .map_err(|error| Status::unavailable(error.to_string()))?;
+            .map_err(|error| later(&error.to_string()))?;
         if foreign { Err(self.forbid(&Forbidden::ForeignLease)) } else { Ok(()) }
     }
+}
+
+/// Returns the refusal of a call that may succeed in a moment.
+fn later(message: &str) -> Status {
+    refusal::status(Code::Unavailable, Kind::Retryable(Some(MOMENT)), message)
 }
 
 /// Returns the peer of a call. A call from outside our connections counts as a stranger's.

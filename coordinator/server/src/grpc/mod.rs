@@ -14,34 +14,43 @@ pub use sweeps::SweepsService;
 pub use work::WorkService;
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use pretext_artifacts::ArtifactError;
 use pretext_engine::Refusal;
+use pretext_messages as messages;
+use pretext_proto::refusal::{self, Kind};
 use tokio_stream::Stream;
+use tonic::Code;
 
 use crate::core::CoreError;
 
 /// Size of the pieces in which artifacts and views are sent.
 const PIECE: usize = 256 << 10;
 
+/// Time after which a client tries again to store an artifact for which there was no room.
+const NO_ROOM: Duration = Duration::from_secs(5);
+
 /// A stream of answers.
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, tonic::Status>> + Send>>;
 
+/// Returns the status of an operation that the engine refused.
 fn refused(refusal: Refusal) -> tonic::Status {
-    let message = pretext_messages::words(&refusal);
-    match refusal {
-        Refusal::Superseded { .. } | Refusal::FromTheFuture { .. } => tonic::Status::aborted(message),
-        Refusal::UnknownStage(_) | Refusal::UnknownSweep(_) | Refusal::UnknownCell(_) => {
-            tonic::Status::not_found(message)
-        }
-        Refusal::Gap { .. } => tonic::Status::out_of_range(message),
-        Refusal::AmbiguousSweep { .. } | Refusal::UnknownDevice { .. } => tonic::Status::invalid_argument(message),
-        Refusal::UnknownWorker(_) | Refusal::NothingKnown => tonic::Status::failed_precondition(message),
-    }
+    let message = messages::words(&refusal);
+    let (code, kind) = match refusal {
+        Refusal::Superseded { .. } | Refusal::FromTheFuture { .. } => (Code::Aborted, Kind::Superseded),
+        Refusal::UnknownStage(_) => (Code::NotFound, Kind::Superseded),
+        Refusal::UnknownSweep(_) | Refusal::UnknownCell(_) => (Code::NotFound, Kind::Invalid),
+        // The store lost points that it had acknowledged: the attempt cannot continue.
+        Refusal::Gap { .. } => (Code::OutOfRange, Kind::Superseded),
+        Refusal::AmbiguousSweep { .. } | Refusal::UnknownDevice { .. } => (Code::InvalidArgument, Kind::Invalid),
+        Refusal::UnknownWorker(_) | Refusal::NothingKnown => (Code::FailedPrecondition, Kind::Precondition),
+    };
+    refusal::status(code, kind, message)
 }
 
 fn unavailable(error: CoreError) -> tonic::Status {
-    tonic::Status::unavailable(error.to_string())
+    refusal::status(Code::Unavailable, Kind::Retryable(None), error.to_string())
 }
 
 fn artifact_failed(error: ArtifactError) -> tonic::Status {
@@ -49,14 +58,15 @@ fn artifact_failed(error: ArtifactError) -> tonic::Status {
     if error.can_be_retried() {
         tracing::warn!(code = error.code(), %message, "the artifact store fails; the caller will try again");
     }
-    match error {
-        ArtifactError::Missing(_) => tonic::Status::not_found(message),
-        ArtifactError::Mismatch { .. } => tonic::Status::data_loss(message),
-        ArtifactError::Length { .. } => tonic::Status::invalid_argument(message),
-        ArtifactError::Disk { .. } | ArtifactError::TooLarge { .. } | ArtifactError::Full { .. } => {
-            tonic::Status::resource_exhausted(message)
-        }
-        ArtifactError::Bucket { .. } => tonic::Status::unavailable(message),
-        ArtifactError::Settings(_) => tonic::Status::failed_precondition(message),
-    }
+    let (code, kind) = match error {
+        ArtifactError::Missing(_) => (Code::NotFound, Kind::Invalid),
+        // Damage on the way: the sender sends it again.
+        ArtifactError::Mismatch { .. } => (Code::DataLoss, Kind::Retryable(None)),
+        ArtifactError::Length { .. } => (Code::InvalidArgument, Kind::Invalid),
+        ArtifactError::TooLarge { .. } => (Code::ResourceExhausted, Kind::Invalid),
+        ArtifactError::Disk { .. } | ArtifactError::Full { .. } => (Code::Unavailable, Kind::Retryable(Some(NO_ROOM))),
+        ArtifactError::Bucket { .. } => (Code::Unavailable, Kind::Retryable(None)),
+        ArtifactError::Settings(_) => (Code::FailedPrecondition, Kind::Invalid),
+    };
+    refusal::status(code, kind, message)
 }

@@ -320,7 +320,7 @@ impl Work for WorkService {
     }
 }
 
-/// Handles one batch: acknowledges it when it is durable; refuses it with a reason if it never will be.
+/// Handles one batch: acknowledges it when it is durable, or refuses it with a reason and a kind.
 async fn accept(
     core: &Core,
     authorizer: &Authorizer,
@@ -349,6 +349,10 @@ async fn accept(
             tracing::info!(stage = %attempt.stage, fence = attempt.fence.0, sequence, %refusal, "batch of points refused");
         }
     }
-    let refused = accepted.err().map(|refusal| refusal.to_string()).unwrap_or_default();
-    Ok(pb::PointAck { attempt: Some(message), sequence, refused })
+    let (refused, kind) = match accepted {
+        Ok(()) => (String::new(), pb::RefusalKind::Unspecified),
+        // A gap too: the attempt cannot continue on a store that lost its points.
+        Err(refusal) => (refusal.to_string(), pb::RefusalKind::Superseded),
+    };
+    Ok(pb::PointAck { attempt: Some(message), sequence, refused, kind: kind.into() })
 }

@@ -55,7 +55,7 @@ fn refused(error: RegisterError) -> Status {
         RegisterError::JustRevoked => Status::unavailable(error.to_string()),
         RegisterError::Io { .. } | RegisterError::Damaged { .. } => {
             tracing::error!(%error, "the register of identities cannot be used");
-            Status::resource_exhausted("the register of identities cannot be used")
+            Status::unavailable("the register of identities cannot be used")
         }
     }
 }

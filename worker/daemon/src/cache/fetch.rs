@@ -2,7 +2,7 @@
 //! the pack is recorded as done. An interrupted fetch continues at the first pack that is not recorded.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -49,8 +49,11 @@ impl Fetched {
     pub(super) fn write(&self, folder: &Path) -> Result<(), CacheError> {
         let (path, temporary) = (folder.join(PROGRESS), folder.join("progress.new"));
         let text = serde_json::to_vec(self).map_err(io::Error::other).map_err(disk("write", &temporary))?;
-        fs::write(&temporary, text).map_err(disk("write", &temporary))?;
-        fs::rename(&temporary, &path).map_err(disk("rename", &temporary))
+        // The content must be durable before the name is, and the name before the next pack is fetched.
+        let mut file = File::create(&temporary).map_err(disk("make", &temporary))?;
+        file.write_all(&text).and_then(|()| file.sync_all()).map_err(disk("write", &temporary))?;
+        fs::rename(&temporary, &path).map_err(disk("rename", &temporary))?;
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(disk("sync", folder))
     }
 
     /// Records that the data set in `folder` is used now.
@@ -145,6 +148,8 @@ fn unpack(data: &Dir, list: &Packing, pieces: &[Piece], path: &Path) -> Result<(
         if written != piece.bytes {
             return Err(disk("read", path)(io::ErrorKind::UnexpectedEof.into()));
         }
+        // The progress says that this pack is done: it must not be ahead of the files.
+        out.sync_all().map_err(disk("sync", &shown))?;
     }
     Ok(())
 }
