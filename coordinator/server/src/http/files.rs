@@ -7,11 +7,11 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use pretext_html::html;
 use pretext_report::Folder;
 use pretext_shared::ids::{ArtifactId, SweepId};
 use pretext_store::view;
 
-use super::html::html;
 use super::pages::PageError;
 use super::reply::notice;
 use super::{Site, page};

@@ -1,6 +1,7 @@
 //! The frame around every page.
 
-use super::super::html::{Html, html};
+use pretext_html::{Html, html};
+
 use super::super::pages::Topic;
 use super::super::visitor::Visitor;
 use super::Page;

@@ -17,11 +17,11 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use pretext_html::{Html, html};
 use pretext_shared::ids::ContentHash;
 
 use self::layout::Place;
 use super::Site;
-use super::html::{Html, html};
 use super::pages::{PageError, Topic};
 use super::reply::{document, notice};
 use super::visitor::{Right, Visitor};

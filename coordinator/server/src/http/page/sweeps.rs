@@ -1,9 +1,9 @@
 //! The page of all sweeps, newest first.
 
 use pretext_engine::{SweepStatus, WorkerView};
+use pretext_html::{Html, html};
 use pretext_shared::stage::Extent;
 
-use super::super::html::{Html, html};
 use super::layout::Place;
 use super::{Page, Part, shape, words};
 

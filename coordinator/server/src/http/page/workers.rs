@@ -1,9 +1,9 @@
 //! The page of all workers: their devices and data, their stages, and how long ago they were heard of.
 
 use pretext_engine::WorkerView;
+use pretext_html::{Html, html};
 use pretext_shared::sweep::CellState;
 
-use super::super::html::{Html, html};
 use super::layout::Place;
 use super::{Page, Part, shape, words};
 
