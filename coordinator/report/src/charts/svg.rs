@@ -31,7 +31,7 @@ pub struct Chart {
     pub unit: Unit,
     /// The lines.
     pub series: Vec<Series>,
-    /// A place to point out.
+    /// A position to point out.
     pub mark: Option<Mark>,
     /// A level to compare with.
     pub reference: Option<Reference>,
@@ -150,7 +150,7 @@ impl Chart {
         // The ring and its line lie below the curves, the label above them.
         let marked = self.mark.as_ref().and_then(|mark| {
             let dot = lines.get(mark.series)?.iter().find(|dot| dot.x == mark.x)?;
-            Some((mark, frame.place(dot)))
+            Some((mark, frame.position(dot)))
         });
         let mut pieces = vec![frame.grid(self)];
         pieces.extend(reference.map(|reference| frame.reference(reference)));
@@ -285,7 +285,7 @@ impl Frame {
         self.bottom() - share * (self.bottom() - TOP)
     }
 
-    fn place(&self, dot: &Dot) -> (f64, f64) {
+    fn position(&self, dot: &Dot) -> (f64, f64) {
         (self.at_x(if self.logarithmic { dot.x.log10() } else { dot.x }), self.at_y(dot.y))
     }
 
@@ -345,13 +345,13 @@ impl Frame {
     }
 
     fn line(&self, chart: &Chart, series: &Series, line: &[Dot], dodge: f64) -> Html {
-        let place = |dot: &Dot| {
-            let (x, y) = self.place(dot);
+        let position = |dot: &Dot| {
+            let (x, y) = self.position(dot);
             (x + dodge, y)
         };
         let bars = line.iter().filter_map(|dot| {
             let spread = dot.spread.filter(|spread| spread.is_finite())?;
-            let (x, _) = place(dot);
+            let (x, _) = position(dot);
             Some(html!(
                 "<path class=\"spread {class}\" d=\"M{x} {low}V{high}M{a} {low}H{b}M{a} {high}H{b}\"/>",
                 class = series.class,
@@ -362,11 +362,11 @@ impl Frame {
                 b = px(x + 3.0)
             ))
         });
-        let points = || line.iter().map(place).map(|(x, y)| format!("{x:.1},{y:.1} ")).collect::<String>();
+        let points = || line.iter().map(position).map(|(x, y)| format!("{x:.1},{y:.1} ")).collect::<String>();
         let curve =
             (line.len() > 1).then(|| html!("<polyline class=\"line {}\" points=\"{}\"/>", series.class, points()));
         let dots = line.iter().filter(|_| line.len() <= MOST_DOTS).map(|dot| {
-            let (x, y) = place(dot);
+            let (x, y) = position(dot);
             let value = match chart.unit {
                 Unit::Number => loss(dot.y),
                 Unit::Percent => format!("{} %", percent(dot.y)),

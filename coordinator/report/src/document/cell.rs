@@ -5,8 +5,8 @@ use pretext_shared::stage::StageKind;
 use pretext_shared::sweep::{Cell, CellState, StageStatus, SweepView};
 use pretext_shared::text;
 
+use super::model::{Block, CellDetails, Evidence, Section, Topic};
 use super::table::{Field, Role, Table};
-use super::{Block, CellDetails, Evidence, Section, Topic};
 use crate::charts;
 use crate::notation::{ABSENT, duration, score};
 use crate::numbers::{Evaluations, Tables};

@@ -2,8 +2,8 @@
 
 use pretext_shared::text;
 
+use super::model::{Block, Section, Topic};
 use super::table::{Emphasis, Field, Role, Table, TableRow};
-use super::{Block, Section, Topic};
 use crate::charts;
 use crate::notation::{ABSENT, count, loss, lr, p_value, percent, points, spread};
 use crate::numbers::stats::bootstrap::Interval;

@@ -3,8 +3,8 @@
 use pretext_shared::sweep::SweepView;
 use pretext_shared::text::grouped;
 
+use super::model::{Block, Fact, Folded, Section, Topic};
 use super::table::{Role, Table};
-use super::{Block, Fact, Folded, Section, Topic};
 use crate::notation::ABSENT;
 use crate::numbers::Tables;
 use crate::statements::{Note, Statement};

@@ -1,4 +1,4 @@
-//! Findings: the results of a table in words.
+//! Findings: the results of a table.
 
 use pretext_shared::split::Fraction;
 use pretext_shared::stage::Method;
@@ -90,7 +90,7 @@ impl Finding<'_> {
         match self {
             Finding::Significance(significance) => self::significance(significance),
             Finding::Supervised { entries, .. } if entries.is_empty() => {
-                Wording::of("Supervised line", "There is none: this policy has no supervised cells.")
+                Wording::of("Supervised line", "This policy has no supervised cells.")
             }
             Finding::Supervised { entries, weights } => {
                 let start = match weights {

@@ -34,7 +34,7 @@ pub enum Statement<'a> {
 }
 
 impl Statement<'_> {
-    /// Returns the statement in words.
+    /// Returns the text of the statement.
     pub fn wording(&self) -> Wording {
         match self {
             Statement::Warning(warning) => warning.wording(),

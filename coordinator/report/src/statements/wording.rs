@@ -1,8 +1,8 @@
-//! The words of a statement, in plain text. Renderers escape and lay them out.
+//! The text of a statement, without markup. Renderers escape and lay them out.
 
 use std::fmt;
 
-/// A statement in words.
+/// The text of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wording {
     /// The subject, in a few words.

@@ -31,7 +31,7 @@ pub(super) async fn file(state: State<Arc<Site>>, Path((sweep, file)): Path<(Str
 }
 
 async fn send(State(site): State<Arc<Site>>, sweep: String, name: String) -> Response {
-    let Ok(_place) = site.reports.clone().try_acquire_owned() else {
+    let Ok(_permit) = site.reports.clone().try_acquire_owned() else {
         return notice(
             StatusCode::TOO_MANY_REQUESTS,
             "Other reports are being made",

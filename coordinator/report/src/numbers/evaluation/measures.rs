@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Predictions;
+use super::predictions::Predictions;
 
 /// Bins of the calibration error (Guo et al. 2017).
 pub const BINS: usize = 15;

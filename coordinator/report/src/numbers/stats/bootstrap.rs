@@ -3,13 +3,13 @@
 use pretext_shared::draw::{Draw, Place, Purpose};
 use serde::Serialize;
 
-use super::ALPHA;
+use super::summary::ALPHA;
 
 /// Resamples: the Monte Carlo error of a 2.5 % limit is then about a two-hundredth of the interval.
 const RESAMPLES: usize = 20_000;
 
-/// With fewer values in a stratum the percentiles of a bootstrap are much too narrow (of three values a
-/// ninth of all resamples has no spread at all); the single points say more.
+/// The smallest number of values in a stratum. With fewer, the percentiles of a bootstrap are much too narrow: of three
+/// values, a ninth of all resamples has no spread at all.
 pub const LEAST: usize = 5;
 
 /// A mean over strata and its 95 % percentile interval.
@@ -27,8 +27,8 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// The mean over `strata` of the means in them; each stratum is resampled by itself, with replacement.
-/// `None` where a stratum has fewer than [`LEAST`] values or there is none. Every draw is a function of the
+/// Returns the mean over `strata` of the means in them; each stratum is resampled separately, with replacement.
+/// `None` without strata, and if a stratum has fewer than [`LEAST`] values. Every draw is a function of the
 /// resample and the stratum, so the interval is the same on every machine.
 pub fn stratified(strata: &[Vec<f64>]) -> Option<Interval> {
     let n = strata.iter().map(Vec::len).min().filter(|n| *n >= LEAST)?;
@@ -52,10 +52,10 @@ pub fn stratified(strata: &[Vec<f64>]) -> Option<Interval> {
     })
 }
 
-/// Linear interpolation between the two nearest of the ascending `values` (numpy's default).
+/// Returns the linear interpolation between the two nearest of the ascending `values` (numpy's default).
 fn percentile(values: &[f64], share: f64) -> f64 {
-    let place = share * (values.len() - 1) as f64;
-    let (low, rest) = (place.floor() as usize, place.fract());
+    let rank = share * (values.len() - 1) as f64;
+    let (low, rest) = (rank.floor() as usize, rank.fract());
     let high = (low + 1).min(values.len() - 1);
     values[low] + rest * (values[high] - values[low])
 }

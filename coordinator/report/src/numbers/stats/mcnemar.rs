@@ -9,9 +9,8 @@ pub const LARGE: u64 = 25;
 
 /// Two classifiers on the same images: where one is right and the other is not.
 ///
-/// The test asks about these two trained models on images like these. It says nothing about how much
-/// either method moves with the seed (SimCLR B.8 says so of its own use): it stands beside the paired
-/// t-test and not in its place.
+/// The test compares these two trained models on images like these. It does not know how much either method varies with
+/// the seed (SimCLR, appendix B.8, says so of its own use), so it does not replace the paired t-test.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct McNemar {
     /// Images that only the first classifies correctly.

@@ -1,4 +1,4 @@
-//! What may be said of numbers that came from several seeds or several classifiers.
+//! Statistics of numbers that come from several seeds or several classifiers.
 //!
 //! Everything here is a pure function of its arguments; the one that draws (the bootstrap) draws from
 //! counters. Distributions are [`statrs`]'s; the tests hold every function against scipy and statsmodels.
@@ -12,7 +12,4 @@ pub mod summary;
 
 pub use mcnemar::McNemar;
 pub use paired::Paired;
-pub use summary::Summary;
-
-/// The level of all tests, and one minus that of all intervals: 5 %.
-pub const ALPHA: f64 = 0.05;
+pub use summary::{ALPHA, Summary};

@@ -1,7 +1,7 @@
 //! Many comparisons at once.
 
-/// Holm's step-down adjustment (Holm 1979) of `p`, in the same order: below α, the chance that any of the
-/// comparisons comes out so without a difference is at most α, however they depend on each other.
+/// Returns the p-values `p` after Holm's step-down adjustment (Holm 1979), in the same order. Below α, the chance that
+/// any comparison shows a difference that does not exist is at most α, for any dependence among the comparisons.
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|a, b| p[*a].total_cmp(&p[*b]));

@@ -3,13 +3,12 @@
 use serde::Serialize;
 use statrs::distribution::ContinuousCDF;
 
-use super::Summary;
-use super::summary::students_t;
+use super::summary::{Summary, students_t};
 
 /// Below this share of the mean (or of 1, where that is larger) a spread is the rounding of the subtraction.
 const ROUNDING: f64 = 1e-12;
 
-/// A difference over the seeds that both sides have, with the paired t-test of "there is none".
+/// A difference over the seeds that both sides have. The null hypothesis of its paired t-test is a difference of zero.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Paired {
     /// Pairs.
@@ -18,12 +17,12 @@ pub struct Paired {
     #[serde(flatten)]
     pub difference: Summary,
     /// Two-sided p-value of the paired t-test (Student 1908) with n − 1 degrees of freedom. `None` for a
-    /// single pair, and where all differences are equal: without spread there is no t.
+    /// single pair, and if all differences are equal: without spread there is no t.
     pub p: Option<f64>,
 }
 
 impl Paired {
-    /// Summarises `differences`, one a seed; `None` where there are none.
+    /// Summarises `differences`, one a seed; `None` if there are none.
     pub fn of(differences: &[f64]) -> Option<Self> {
         let difference = Summary::of(differences)?;
         let n = differences.len();

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::ALPHA;
+/// The level of all tests, and one minus that of all intervals: 5 %.
+pub const ALPHA: f64 = 0.05;
 
 /// Values of one quantity over seeds, in three numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -17,7 +18,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Summarises `values`; `None` where there are none.
+    /// Summarises `values`; `None` if there are none.
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
         if n == 0 {

@@ -4,8 +4,9 @@ use pretext_html::{Html, html};
 use pretext_shared::outcome::Score;
 use pretext_shared::sweep::CellState;
 
-use super::table::{anchor, table};
-use super::{confusion, pre};
+use super::confusion;
+use super::piece::{anchor, pre};
+use super::table::table;
 use crate::document::{CellDetails, Evidence};
 use crate::notation::{loss, percent};
 

@@ -3,6 +3,7 @@
 
 mod cell;
 mod confusion;
+mod piece;
 mod scores;
 mod table;
 
@@ -11,9 +12,10 @@ use pretext_shared::stage::Extent;
 use pretext_shared::sweep::CellState;
 use pretext_shared::text::grouped;
 
+use self::piece::{pre, statement};
 use crate::charts::svg;
 use crate::document::{Block, Document, Fact, Folded, Overview, Role, Section, Table, Topic};
-use crate::statements::{Statement, Wording};
+use crate::statements::Statement;
 
 const STYLE: &str = include_str!("report.css");
 
@@ -144,25 +146,7 @@ fn folded(content: &Folded<'_>) -> Html {
     }
 }
 
-/// Returns lines of foreign text as they are.
-fn pre<'a>(lines: impl Iterator<Item = &'a str>) -> Html {
-    html!("<pre>{}</pre>\n", lines.map(|line| html!("{}\n", line)).collect::<Html>())
-}
-
 fn list(statements: &[Statement<'_>]) -> Html {
     let item = |one: &Statement<'_>| html!("<li>{}</li>\n", statement(one));
     html!("<ul class=\"notes\">\n{}</ul>\n", statements.iter().map(item).collect::<Html>())
-}
-
-/// Returns a statement: the verdict, its conditions less prominent after it.
-fn statement(statement: &Statement<'_>) -> Html {
-    let Wording { subject, verdict, conditions } = statement.wording();
-    let conditions = (!conditions.is_empty())
-        .then(|| html!(" <span class=\"conditions\">{}</span>", unbroken(&conditions.join(" "))));
-    html!("<b>{}:</b> {}{}", subject, unbroken(&verdict), conditions)
-}
-
-/// Keeps numbers together with their signs when lines break.
-fn unbroken(words: &str) -> String {
-    words.replace(" %", "\u{a0}%").replace("± ", "±\u{a0}").replace(" /", "\u{a0}/")
 }

@@ -3,7 +3,7 @@
 use pretext_html::{Html, html};
 use pretext_shared::sweep::CellState;
 
-use super::table::anchor;
+use super::piece::anchor;
 use crate::notation::{ABSENT, count, gain, loss, percent};
 use crate::numbers::stats::Summary;
 use crate::numbers::{Basis, Effort, Entry, Run};

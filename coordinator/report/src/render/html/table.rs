@@ -2,13 +2,9 @@
 
 use pretext_html::{Html, html};
 
+use super::piece::anchor;
 use super::scores;
 use crate::document::{Emphasis, Field, Role, Table, TableRow};
-
-/// Returns the anchor of a cell.
-pub(super) fn anchor(index: usize) -> String {
-    format!("cell-{index}")
-}
 
 /// Returns the table, without its title.
 pub(super) fn table(table: &Table<'_>) -> Html {

@@ -20,7 +20,7 @@ use axum::response::{IntoResponse, Response};
 use pretext_html::{Html, html};
 use pretext_shared::ids::ContentHash;
 
-use self::layout::Place;
+use self::layout::Tab;
 use super::Site;
 use super::pages::{PageError, Topic};
 use super::reply::{document, notice};
@@ -34,7 +34,7 @@ pub(super) use self::workers::of_workers;
 /// A page.
 pub(super) struct Page {
     title: String,
-    place: Place,
+    tab: Tab,
     parts: Vec<Part>,
 }
 

@@ -7,7 +7,7 @@ use pretext_report::{Evaluations, Tables, charts};
 use pretext_shared::sweep::{CellState, SweepView};
 use pretext_shared::text;
 
-use super::layout::Place;
+use super::layout::Tab;
 use super::{Page, Part, grid, running, shape, sweeps, words};
 
 /// Most failed cells that are listed; the grid shows the others.
@@ -25,7 +25,7 @@ pub(in crate::http) fn of_sweep(view: &SweepView, status: &SweepStatus, now_ms: 
         Part::new("failures", failures(view)),
         Part::new("curves", efficiency(&tables)),
     ];
-    Page { title: view.name.clone(), place: Place::Sweeps, parts }
+    Page { title: view.name.clone(), tab: Tab::Sweeps, parts }
 }
 
 fn head(view: &SweepView, status: &SweepStatus, now_ms: u64) -> Html {
