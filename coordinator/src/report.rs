@@ -53,7 +53,7 @@ pub(super) struct Made {
     /// Number of cells in each state.
     pub(super) cells: Counts,
     sweep: String,
-    place: PathBuf,
+    destination: PathBuf,
     tables: String,
 }
 
@@ -67,12 +67,18 @@ pub(super) async fn make(client: &Client, sweep: &str, out: Option<&Path>) -> Re
         }
     }
     let Rendered { folder, terminal } = pretext_report::render(&view, &|id| stored.get(id).cloned());
-    Ok(Made { folder, cells: counts(&view), sweep: view.id.to_string(), place: place(&view, out), tables: terminal })
+    Ok(Made {
+        folder,
+        cells: counts(&view),
+        sweep: view.id.to_string(),
+        destination: destination(&view, out),
+        tables: terminal,
+    })
 }
 
 /// Writes the files of a report.
 pub(super) fn write(made: &Made, console: &Console) -> Result<(), CliError> {
-    pretext_report::write(&made.folder, &made.place).map(drop).map_err(|error| {
+    pretext_report::write(&made.folder, &made.destination).map(drop).map_err(|error| {
         // The tables exist already: if the files cannot be written, print at least the tables.
         console.terminal.say(&made.tables);
         error.into()
@@ -89,12 +95,12 @@ pub(super) async fn publish(
     let made = make(client, sweep, out).await?;
     write(&made, console)?;
     let results = client.decode(made.folder.get("results.json").unwrap_or_default())?;
-    let report = made.place.join("report.html");
+    let report = made.destination.join("report.html");
     console.show(&Published { sweep: made.sweep, cells: made.cells, report, results, tables: made.tables })?;
     Ok(made.cells)
 }
 
-fn place(view: &SweepView, out: Option<&Path>) -> PathBuf {
+fn destination(view: &SweepView, out: Option<&Path>) -> PathBuf {
     match out {
         Some(out) => out.to_owned(),
         None => Path::new("pretext-report").join(view.id.as_str()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use pretext_report::agreement::{Agreement, Difference, Record, Standard};
-use pretext_report::wording::percent;
+use pretext_report::notation::percent;
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::ContentHash;
 use serde::Serialize;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use pretext_proto::v1 as pb;
-use pretext_report::wording;
+use pretext_report::notation;
 use pretext_shared::outcome::{FailureCode, Score};
 use pretext_shared::stage::Extent;
 use pretext_shared::sweep::{Cell, CellState, StageStatus, SweepView};
@@ -227,8 +227,7 @@ impl CellLine {
         if let Some(Running { kind, worker, step, steps, .. }) = &self.running {
             return format!("{kind}, step {step} of {steps} on {worker}");
         }
-        let score = |score: &Score| format!("{} / {} %", wording::loss(score.loss), wording::percent(score.accuracy));
-        self.test.as_ref().map(score).unwrap_or_default()
+        self.test.map(notation::score).unwrap_or_default()
     }
 }
 

@@ -93,7 +93,7 @@ fn no_slide_is_on_two_sides_of_a_split() {
     let results: Value = serde_json::from_str(&read(&folder.path("report/results.json"))).expect("JSON");
     assert_eq!(results["test_set"]["images"], results["cells"][0]["test"]["seen"]);
     let report = read(&folder.path("report/report.md"));
-    assert!(report.contains("the images are of 17 groups (read from file names"), "{report}");
+    assert!(report.contains("The images belong to 17 groups (read from file names"), "{report}");
 
     // A list with the same groups is the same data: nothing is trained again.
     let mut list = "path,group\n".to_owned();

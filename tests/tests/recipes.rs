@@ -88,7 +88,7 @@ fn the_original_study() {
     assert_eq!(pretext_stages(&results).len(), 3 * 2);
     // The study started from ImageNet's weights; the report says that this run did not.
     let report = std::fs::read_to_string(folder.path("report/report.md")).expect("a report");
-    assert!(report.contains("Initial weights: random, drawn from the seed; no weights file was loaded."), "{report}");
+    assert!(report.contains("**Initial weights**: Random, drawn from the seed; no weights file was loaded."), "{report}");
     let (stem, hash) = ("{kind: resnet50, stem: 7x7}", "0".repeat(64));
     let weights = format!("{{kind: resnet50, stem: 7x7, weights: {{path: r50.pth, sha256: \"{hash}\"}}}}");
     let with_weights = plan(&folder, &cut(&text, &[(stem, weights.as_str())]));

@@ -37,7 +37,7 @@ fn pretext_reads_other_images_and_the_report_says_so() {
     assert_eq!((pretext.len(), &pretext[0]["stage"]), (2, &pretext[1]["stage"]));
     assert_eq!((&pretext[0]["train_images"], &pretext[0]["validation_images"]), (&24.into(), &6.into()));
     let report = std::fs::read_to_string(folder.path("report/report.md")).expect("a report");
-    assert!(report.contains("Pretext data: image-folder:kidney"), "{report}");
+    assert!(report.contains("**Pretext data**: image-folder:kidney"), "{report}");
     assert!(report.contains("(protocol transfer)"), "{report}");
     // Finished work is found again, and a missing data set is named.
     coordinator(&folder, &arguments).expect(0);

@@ -1,7 +1,7 @@
-//! Whether a sweep that ran again came to the same numbers.
+//! The agreement of a sweep that ran again with its recorded numbers.
 //!
-//! On CPUs of one feature level the same build computes the same bits, so the numbers must be equal. Anywhere
-//! else the order of additions differs, training amplifies that, and the second run is one more draw: then its
+//! On CPUs of one feature level the same build computes the same bits, so the numbers must be equal. Anywhere else the
+//! order of additions differs, and training amplifies the difference. The second run is then one more draw, and its
 //! test accuracies must lie within a band of the recorded ones.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,19 +15,19 @@ use pretext_shared::stage::{Extent, Method};
 use pretext_shared::sweep::{Build, CellKey, CellState};
 use serde::{Deserialize, Serialize};
 
-use super::results::SCHEMA;
-use super::stats::proportion::half_width;
+use super::files::results::SCHEMA;
+use super::numbers::stats::proportion::half_width;
 
 /// The 0.9995 quantile of the normal distribution: one cell in a thousand is outside by chance.
 const Z_9995: f64 = 3.290_526_731_491_696;
 
-/// What is compared of a `results.json`.
+/// The part of a `results.json` that is compared.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Record {
     schema: u32,
     /// Which sweep.
     pub sweep: RecordedSweep,
-    /// Where its numbers come from.
+    /// The origin of its numbers.
     pub provenance: RecordedProvenance,
     cells: Vec<RecordedCell>,
 }
@@ -39,14 +39,14 @@ pub struct RecordedSweep {
     pub id: SweepId,
 }
 
-/// Where the numbers of a record come from.
+/// The origin of the numbers of a record.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct RecordedProvenance {
     /// The sweep file.
     pub spec: String,
     /// The data.
     pub dataset: DatasetFacts,
-    /// The data that pretext training read, where they were others.
+    /// The separate data set for pretext training, if any.
     #[serde(default)]
     pub pretext_dataset: Option<DatasetFacts>,
     version: String,
@@ -117,10 +117,10 @@ pub enum Standard {
     },
 }
 
-/// What became of a comparison.
+/// The result of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Agreement {
-    /// What was asked for.
+    /// The standard that was applied.
     #[serde(flatten)]
     pub standard: Standard,
     /// Whether it holds for every compared cell.
@@ -131,7 +131,7 @@ pub struct Agreement {
     pub equal: usize,
     /// Cells without a recorded result.
     pub without_record: usize,
-    /// What is not equal, cell by cell.
+    /// The cells whose numbers are not all equal.
     pub differences: Vec<Difference>,
 }
 
@@ -144,7 +144,7 @@ pub struct Difference {
     pub fields: Vec<&'static str>,
     /// Recorded test accuracy.
     pub recorded: f64,
-    /// Test accuracy now; `None` where the cell has no result.
+    /// Test accuracy now; `None` if the cell has no result.
     pub reproduced: Option<f64>,
     /// How far it may be off.
     pub band: f64,
@@ -255,8 +255,8 @@ impl Record {
 }
 
 /// How far a test accuracy may be off where numbers cannot be exact: √2 times the half width of the 99.9 % Wilson
-/// interval of the recorded one, in 0–1. That is what two independent sets of that many test images would differ by,
-/// once in a thousand cells; the test images being the same, it leaves room for training noise of that size.
+/// interval of the recorded one, in 0–1. Two independent sets of that many test images differ by more in one of a thousand
+/// cells. The test images are the same here, so the band leaves room for training noise of that size.
 pub fn own_band(recorded: Score) -> f64 {
     std::f64::consts::SQRT_2 * half_width(recorded.accuracy, recorded.seen.max(1) as f64, Z_9995)
 }
@@ -271,7 +271,7 @@ impl RecordedCell {
         CellKey { method: self.method, fraction: self.fraction, lr: self.lr.clone(), seed: self.seed }
     }
 
-    /// What is not equal in every bit.
+    /// Returns the fields that are not equal in every bit.
     fn differences(&self, other: Option<&RecordedCell>) -> Vec<&'static str> {
         let Some(other) = other else { return vec!["cell"] };
         let mut fields = Vec::new();

@@ -1,5 +1,5 @@
-//! A sweep for tests: four methods, two fractions, two policies, cells in all five states, numbers
-//! that are easy to check by hand, and hostile text wherever foreign text may come from.
+//! A sweep for tests: four methods, two fractions, two policies, and cells in all five states. Its numbers are easy to
+//! check by hand, and every foreign text is hostile.
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex};
@@ -16,7 +16,7 @@ use pretext_shared::stage::{
 };
 use pretext_shared::sweep::{Build, Cell, CellKey, Cost, Provenance, StageStatus, StageView, SweepView};
 
-/// What a hostile trainer may write.
+/// The output of a hostile trainer.
 pub(super) const HOSTILE: &str = "<script>alert('1')</script> \u{1b}[31m| \"x\" & `y` *z*";
 
 /// Test accuracies of the middle seed, supervised first, for 5 % and 25 %.
@@ -24,9 +24,9 @@ const ACCURACY: [[f64; 4]; 2] = [[0.43, 0.46, 0.47, 0.50], [0.61, 0.63, 0.62, 0.
 
 const METHODS: [Method; 4] = [Method::Supervised, Method::Rotation, Method::RotationJitter, Method::Simclr];
 
-/// The sweep: policy `scheduler` with seeds 1 to 3 all succeeded (accuracies 0.02 apart, losses 0.1
-/// apart), policy `fixed` with seed 1 and a cell in each of the other states at 25 %, and a failed
-/// one at 5 %. Supervised `fixed` has no cell at 5 %. Both policies share their pretext stages.
+/// Returns the sweep. All cells of policy `scheduler` succeeded, with seeds 1 to 3; their accuracies are 0.02 apart and
+/// their losses 0.1. Policy `fixed` has seed 1, a cell in each of the other states at 25 %, and a failed one at 5 %.
+/// Supervised `fixed` has no cell at 5 %. Both policies share their pretext stages.
 pub(super) fn view() -> SweepView {
     let mut view = SweepView {
         id: SweepId::new("tissue", ContentHash::of(b"spec")),
@@ -90,7 +90,7 @@ pub(super) fn with_floor() -> SweepView {
     view
 }
 
-/// What the stages of the fixture left behind.
+/// The artifacts of the stages of the fixture.
 static STORED: LazyLock<Mutex<BTreeMap<ArtifactId, Vec<u8>>>> = LazyLock::new(Mutex::default);
 
 /// Adds `by` to the test accuracy of a cell of policy `scheduler`.

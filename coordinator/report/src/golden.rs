@@ -3,11 +3,11 @@
 
 use serde::Deserialize;
 
-use super::evaluation::{Evaluation, Predictions};
-use super::stats::mcnemar::{corrected, exact};
-use super::stats::multiple::holm;
-use super::stats::proportion::binomial_half_width;
-use super::stats::{Paired, Summary, bootstrap, summary};
+use super::numbers::evaluation::{Evaluation, Predictions};
+use super::numbers::stats::mcnemar::{corrected, exact};
+use super::numbers::stats::multiple::holm;
+use super::numbers::stats::proportion::binomial_half_width;
+use super::numbers::stats::{Paired, Summary, bootstrap, summary};
 
 #[derive(Deserialize)]
 struct Golden {

@@ -1,34 +1,25 @@
-//! The report: what a sweep found, as files that people read and scripts parse.
+//! The report: the findings of a sweep, as files that people read and scripts parse.
 //!
-//! A report is a pure function of a [`SweepView`] and of the small artifacts (predictions, sample
-//! lists) that its stages left behind. [`render`] makes the whole folder in memory; [`write`](mod@write)
-//! is the one file that touches a disk. Every number that stands in more than one place is computed
-//! once, in [`aggregate`], and worded once, in [`wording`]. Nothing in `results.json`, `report.md` and
-//! `points.csv` depends on who computed it or when, so two runs of the same sweep can be compared
-//! byte for byte.
+//! A report is a pure function of a [`SweepView`] and of the small artifacts (predictions, sample lists) that its stages
+//! left behind. It is made in one direction:
+//!
+//! 1. [`numbers`] computes every number once.
+//! 2. [`statements`] says what the numbers mean, as typed values that are worded once.
+//! 3. [`document`] puts statements, tables and [`charts`] into sections.
+//! 4. [`render`] has one renderer per format; each walks the document once and computes nothing.
+//!
+//! [`files`] has the files for scripts, which are made from the numbers alone. [`render`](fn@render) makes the whole
+//! folder in memory; [`write`](fn@write) is the only code that touches a disk. Nothing in `results.json`, `report.md` and
+//! `points.csv` depends on the time or the machine, so two runs of one sweep can be compared byte for byte.
 
-pub mod aggregate;
 pub mod agreement;
-pub mod attachments;
-pub mod budgets;
-pub mod compare;
-pub mod curves;
-pub mod downstream;
-pub mod evaluation;
-pub mod folder;
-pub mod html;
-pub mod inputs;
-pub mod markdown;
-pub mod points;
-pub mod results;
-pub mod scale;
-pub mod shortcut;
-pub mod stats;
-pub mod svg;
-pub mod tables;
-pub mod verdicts;
-pub mod wording;
-pub mod write;
+pub mod charts;
+pub mod document;
+pub mod files;
+pub mod notation;
+pub mod numbers;
+pub mod render;
+pub mod statements;
 
 #[cfg(test)]
 mod fixture;
@@ -37,17 +28,15 @@ mod golden;
 #[cfg(test)]
 mod tests;
 
-use pretext_shared::ids::ArtifactId;
 use pretext_shared::sweep::SweepView;
 
-pub use aggregate::Tables;
-pub use evaluation::Evaluations;
-pub use folder::Folder;
-pub use results::Results;
-pub use write::{WriteError, write};
+pub use document::Document;
+pub use files::folder::Folder;
+pub use files::results::Results;
+pub use files::write::{WriteError, write};
+pub use numbers::{Artifacts, Evaluations, Tables};
 
-/// Looks up the content of an artifact; `None` where it is not (or no longer) stored.
-pub type Artifacts<'a> = dyn Fn(&ArtifactId) -> Option<Vec<u8>> + 'a;
+use files::{attachments, curves, evaluation, points};
 
 /// A report, in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,16 +51,17 @@ pub struct Rendered {
 pub fn render(view: &SweepView, artifacts: &Artifacts<'_>) -> Rendered {
     let evaluations = Evaluations::read(view, artifacts);
     let tables = Tables::of(view, &evaluations);
+    let document = Document::of(view, &tables, &evaluations);
     let mut folder = Folder::default();
     let predictions = attachments::add_predictions(view, artifacts, &mut folder);
     attachments::add_splits(view, artifacts, &mut folder);
-    curves::add_files(view, &tables, &mut folder);
+    curves::add(view, &tables, &mut folder);
     let results = Results::of(view, &tables, &evaluations, &predictions);
     folder.add("results.json", results.to_json());
-    folder.add("report.md", markdown::render(view, &tables));
-    folder.add("report.html", html::render(view, &tables, &evaluations));
+    folder.add("report.md", render::markdown::render(&document));
+    folder.add("report.html", render::html::render(&document));
     folder.add("points.csv", points::csv(view));
-    folder.add("confusion.csv", evaluation::files::confusion(view, &evaluations));
-    folder.add("classes.csv", evaluation::files::classes(view, &evaluations));
-    Rendered { folder, terminal: tables::render(view, &tables) }
+    folder.add("confusion.csv", evaluation::confusion(view, &evaluations));
+    folder.add("classes.csv", evaluation::classes(view, &evaluations));
+    Rendered { folder, terminal: render::terminal::render(&document) }
 }

@@ -7,9 +7,8 @@ use pretext_shared::stage::{Extent, Method};
 use pretext_shared::sweep::CellState;
 use serde_json::Value;
 
-use super::aggregate::{Entry, Protocol};
-use super::compare::Verdict;
 use super::fixture::{HOSTILE, artifact, shift_accuracy, view, with_floor};
+use super::numbers::{Comparison, Entry, PolicyTable, Protocol, Verdict};
 use super::*;
 
 fn text(folder: &Folder, path: &str) -> String {
@@ -27,7 +26,7 @@ fn tables(view: &SweepView) -> Tables {
 
 fn entry(tables: &Tables, lr: &str, method: Method, fraction: f64) -> Entry {
     let fraction = Fraction::new(fraction).expect("a fraction");
-    let found = |(table, at, entry): &(&aggregate::PolicyTable, Fraction, &Entry)| {
+    let found = |(table, at, entry): &(&PolicyTable, Fraction, &Entry)| {
         table.lr == lr && *at == fraction && entry.method == method
     };
     tables.entries().find(found).expect("the entry is in the tables").2.clone()
@@ -81,13 +80,11 @@ fn every_method_is_compared_with_the_floor_where_there_is_one() {
     assert_eq!(entry(&tables, "scheduler", Method::Simclr, 0.25).above_floor, None);
     let Rendered { folder, terminal } = render(&view, &artifact);
     let report = text(&folder, "report.md");
-    let line = "Accuracy minus the floor in points, paired by seed: Supervised +13.00 ± 0.00 at 5 %";
+    let line = "**Points above the floor**: Supervised +13.00 ± 0.00 at 5 %";
     assert!(report.contains(line), "{report}");
-    assert!(
-        report.contains("Floor (random-init: a head on frozen initial weights, the same labels): 5 %: "),
-        "{report}"
-    );
-    assert!(terminal.contains("Floor (random-init"), "{terminal}");
+    assert!(report.contains("**Floor**: 5 %: "), "{report}");
+    assert!(report.contains("Random-init cells train a head on frozen initial weights, with the same labels."));
+    assert!(terminal.contains("Floor: 5 %: "), "{terminal}");
     assert!(text(&folder, "report.html").contains("+20.00 ± 1.00 points to the floor"));
     let results: Value = serde_json::from_str(&text(&folder, "results.json")).expect("JSON");
     let of = |method: &str| {
@@ -112,7 +109,7 @@ fn differences_are_called_significant_or_not_in_words() {
     let scheduler = &tables.policies[0];
     assert_eq!((scheduler.lr.as_str(), scheduler.comparisons.len()), ("scheduler", 12), "six pairs at two fractions");
     let of = |a: Method, b: Method, row: usize| {
-        let here = |one: &&compare::Comparison| (one.a, one.b, one.fraction) == (a, b, scheduler.rows[row].fraction);
+        let here = |one: &&Comparison| (one.a, one.b, one.fraction) == (a, b, scheduler.rows[row].fraction);
         scheduler.comparisons.iter().find(here).expect("all pairs are compared")
     };
     let clear = of(Method::Simclr, Method::Supervised, 0);
@@ -132,15 +129,17 @@ fn differences_are_called_significant_or_not_in_words() {
 
     let Rendered { folder, terminal } = render(&view, &artifact);
     let (report, html) = (text(&folder, "report.md"), text(&folder, "report.html"));
-    let terminal = terminal.replace("\n    ", " ");
+    let terminal = terminal.replace("\n  ", " ");
     for (output, expected) in [
-        (&report, "Significance: 6 paired t-tests over shared seeds at the 5 % level"),
-        (&report, "Significant: SimCLR over Supervised at 5 %, SimCLR over Rotation at 5 %"),
-        (&report, "The other 3 are not significant."),
+        (
+            &report,
+            "**Significance**: 3 of 6 tested differences are significant: SimCLR over Supervised at 5 %, SimCLR over",
+        ),
         (&report, "6 of 12 pairs could not be tested."),
+        (&report, "Paired t-tests over shared seeds, at the 5 % level, adjusted with Holm's method."),
         (&report, "| 25 % | Rotation − Supervised | 3 | +2.00 ± 7.45 |"),
-        (&report, "no difference between methods can be called significant or not here"),
-        (&report, "it takes at least 5 seeds in every cell"),
+        (&report, "**Significance**: No difference between methods could be tested."),
+        (&report, "It needs at least 5 seeds in every cell"),
         (&html, "<tr class=\"strong\"><td>5 %</td><td>SimCLR − Supervised</td><td>3</td><td>+7.00 ± 0.25</td>"),
         (&html, "n = 1: no interval from one seed"),
         (&terminal, "SimCLR over Supervised at 5 %"),
@@ -155,10 +154,10 @@ fn differences_are_called_significant_or_not_in_words() {
 fn budgets_are_stated_below_each_table() {
     let report = text(&folder(&view()), "report.md");
     for expected in [
-        "Budget: equal: at each label fraction every method takes the same downstream steps and sees the same number",
-        "the same steps for all methods that have it, but not the same number of images",
+        "**Budget**: Equal: at each label fraction every method takes the same downstream steps and sees the same number",
+        "the same steps for all methods that have it. The numbers of images differ",
         "Every fraction takes the same number of steps.",
-        "Budget (some counts are still the plan's): equal",
+        "Some counts are planned, not yet measured.",
     ] {
         assert!(report.contains(expected), "no {expected:?} in\n{report}");
     }
@@ -251,12 +250,13 @@ fn markdown_shows_scores_and_everything_that_is_missing() {
         "| 5 % | — | 0.9000 / 44.00 % | 0.9000 / 45.00 % | failed (diverged) |\n",
         "| 25 % | 0.9000 / 59.00 % | cancelled | running | pending |\n",
         "31 cells, 27 succeeded, 1 failed, 1 cancelled, 1 running, 1 pending",
-        "Supervised line (random initial weights, no pretext, the same labels): 5 %: 1.0000 ± 0.1000",
+        "**Supervised line**: 5 %: 1.0000 ± 0.1000",
+        "Supervised cells start from random initial weights and train on the same labels.",
         "SimCLR +7.00 ± 0.00 at 5 %, +5.00 ± 0.00 at 25 %.",
-        "Test set: 3,782 images; always answering its largest class (ADH \\<\\&\\>) scores 49.60 %",
+        "**Test set**: 3,782 images. Always answering the largest class (ADH \\<\\&\\>) scores 49.60 %",
         "| SimCLR | 5 % | pretext | 368 + 92 | 72 | 8,832 | 0.9000 / 55.00 % | cosine to 3e-4, warm-up 1 ep. |\n",
         "| Rotation | 25 % | downstream | 1,847 + 461 | 72 planned | 22,164 planned | — | constant 5e-6 |\n",
-        "| simclr/0.05/fixed/1 | downstream ",
+        "/simclr/0.05/fixed/1 | downstream ",
         "protocol fraction",
     ] {
         assert!(report.contains(expected), "no {expected:?} in\n{report}");
@@ -358,14 +358,14 @@ fn the_folder_holds_curves_splits_and_predictions_under_safe_names() {
 fn terminal_tables_align() {
     let output = render(&view(), &artifact).terminal;
     let expected = "\
-  labels   Supervised         Rotation           Rotation + jitter   SimCLR
+  Labels   Supervised         Rotation           Rotation + jitter   SimCLR
   ──────   ────────────────   ────────────────   ─────────────────   ─────────────────
   5 %      —                  0.9000 / 44.00 %   0.9000 / 45.00 %    failed (diverged)
   25 %     0.9000 / 59.00 %   cancelled          running             pending
 ";
     assert!(output.contains(expected), "{output}");
     assert!(output.contains("  5 %      1.0000 / 43.00 %   1.0000 / 46.00 %"), "{output}");
-    assert!(output.contains("Failed cells") && output.contains("/simclr/0.05/fixed/1: downstream stage "));
+    assert!(output.contains("Failed cells") && output.contains("/simclr/0.05/fixed/1: downstream "));
     assert!(output.lines().all(|line| line.chars().count() <= 160 || line.contains("the loss is NaN")), "{output}");
 }
 

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use pretext_report::svg;
+use pretext_report::charts::svg;
 
 fn asset(kind: &'static str, text: String) -> Response {
     // Browsers ask again each time, so that a newer coordinator's page never runs with an older script.

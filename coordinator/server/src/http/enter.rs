@@ -8,8 +8,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::response::Response;
+use pretext_html::html;
 
-use super::html::html;
 use super::reply::{notice, see};
 use super::secret::Secret;
 use super::session::SessionError;

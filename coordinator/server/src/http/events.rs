@@ -11,10 +11,10 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use pretext_html::html;
 use serde_json::json;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::html::html;
 use super::page::{self, CellPath};
 use super::pages::{PACE, PageError, Topic};
 use super::reply::notice;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use pretext_html::html;
 use pretext_report::Folder;
 use pretext_shared::ids::{ArtifactId, SweepId};
 use pretext_store::view;
 
-use super::html::html;
 use super::pages::PageError;
 use super::reply::notice;
 use super::{Site, page};
@@ -31,7 +31,7 @@ pub(super) async fn file(state: State<Arc<Site>>, Path((sweep, file)): Path<(Str
 }
 
 async fn send(State(site): State<Arc<Site>>, sweep: String, name: String) -> Response {
-    let Ok(_place) = site.reports.clone().try_acquire_owned() else {
+    let Ok(_permit) = site.reports.clone().try_acquire_owned() else {
         return notice(
             StatusCode::TOO_MANY_REQUESTS,
             "Other reports are being made",

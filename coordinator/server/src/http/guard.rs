@@ -8,10 +8,10 @@ use axum::http::header::{self, HeaderMap, HeaderName};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use pretext_html::html;
 
 use super::Site;
 use super::enter;
-use super::html::html;
 use super::origin::{Source, source};
 use super::reply::{add, notice};
 use super::visitor::{Right, Visitor};

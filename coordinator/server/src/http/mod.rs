@@ -12,7 +12,6 @@ mod enter;
 mod events;
 mod files;
 mod guard;
-mod html;
 mod listen;
 mod login;
 mod names;

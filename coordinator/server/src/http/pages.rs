@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pretext_engine::Refusal;
+use pretext_html::html;
 use pretext_shared::ids::{StageId, SweepId};
 use pretext_store::StoreError;
 use pretext_store::view;
 
-use super::html::html;
 use super::page::{self, Page};
 use super::reply::notice;
 use crate::core::{Core, CoreError};

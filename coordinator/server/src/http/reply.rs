@@ -2,8 +2,8 @@
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use pretext_html::Html;
 
-use super::html::Html;
 use super::page::layout;
 
 /// Returns a complete document.

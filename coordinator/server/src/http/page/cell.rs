@@ -1,12 +1,12 @@
 //! The page of one cell: its state, its stages, its curves and the explanation of `coordinator explain`.
 
-use pretext_report::{curves, wording};
+use pretext_html::{Html, html};
+use pretext_report::{charts, notation};
 use pretext_shared::stage::StageKind;
 use pretext_shared::sweep::{Cell, CellState, StageStatus, SweepView};
 use pretext_shared::text;
 
-use super::super::html::{Html, html};
-use super::layout::Place;
+use super::layout::Tab;
 use super::{Page, Part, shape, words};
 
 /// Returns the page. `lines` is the answer of `coordinator explain`.
@@ -20,7 +20,7 @@ pub(in crate::http) fn of_cell(view: &SweepView, cell: &Cell, lines: &[String]) 
     ];
     let key = &cell.key;
     let title = format!("{} {} seed {}", key.method.title(), key.fraction.percent(), key.seed);
-    Page { title, place: Place::Sweeps, parts }
+    Page { title, tab: Tab::Sweeps, parts }
 }
 
 fn head(view: &SweepView, cell: &Cell) -> Html {
@@ -29,8 +29,8 @@ fn head(view: &SweepView, cell: &Cell) -> Html {
     let score = score.map(|score| {
         html!(
             "<p><span class=\"big\">{} %</span> <span class=\"small\">test accuracy, loss {}</span></p>",
-            wording::percent(score.accuracy),
-            wording::loss(score.loss)
+            notation::percent(score.accuracy),
+            notation::loss(score.loss)
         )
     });
     html!(
@@ -81,7 +81,7 @@ fn stages(view: &SweepView, cell: &Cell) -> Html {
             }
         };
         let score = view.result(id).map(|result| {
-            format!("{} / {} %", wording::loss(result.score.loss), wording::percent(result.score.accuracy))
+            notation::score(result.score)
         });
         Some(html!(
             "<tr><td>{kind} <code>{short}</code></td><td>{state}</td><td>{far}</td><td class=\"number\">{score}</td><td>{on}</td></tr>\n",
@@ -89,7 +89,7 @@ fn stages(view: &SweepView, cell: &Cell) -> Html {
             short = id.short(),
             state = shape::named(shape::of_stage(&stage.status)),
             far = far,
-            score = score.unwrap_or_else(|| wording::NO_CELL.to_owned()),
+            score = score.unwrap_or_else(|| notation::ABSENT.to_owned()),
             on = on
         ))
     });
@@ -101,10 +101,10 @@ fn stages(view: &SweepView, cell: &Cell) -> Html {
 }
 
 fn charts(view: &SweepView, cell: &Cell) -> Html {
-    let charts: Html = curves::of_cell(view, cell)
+    let charts: Html = charts::of_cell(view, cell)
         .into_iter()
-        .filter(curves::Curve::has_values)
-        .map(|curve| html!("<figure>{}</figure>\n", Html::made(curve.chart.inline())))
+        .filter(charts::Curve::has_values)
+        .map(|curve| html!("<figure>{}</figure>\n", curve.chart.inline()))
         .collect();
     if charts.is_empty() { charts } else { html!("<h2>Curves</h2>\n<div class=\"charts\">\n{}</div>\n", charts) }
 }

@@ -1,13 +1,13 @@
 //! The grid of a sweep: one table per learning-rate policy, with label fractions as rows and methods as columns. Each
 //! field has the mean accuracy so far, and its cells with their states.
 
+use pretext_html::{Html, html};
 use pretext_report::Tables;
-use pretext_report::aggregate::{Entry, PolicyTable, Run};
-use pretext_report::wording;
+use pretext_report::notation;
+use pretext_report::numbers::{Entry, PolicyTable, Run};
 use pretext_shared::stage::StageKind;
 use pretext_shared::sweep::{Cell, CellState, StageStatus, SweepView};
 
-use super::super::html::{Html, html};
 use super::{shape, words};
 
 /// Returns all tables.
@@ -38,11 +38,11 @@ fn grid(view: &SweepView, table: &PolicyTable) -> Html {
 
 fn field(view: &SweepView, entry: &Entry) -> Html {
     if entry.runs.is_empty() {
-        return html!("<td class=\"none\" title=\"not in the sweep\">{}</td>", wording::NO_CELL);
+        return html!("<td class=\"none\" title=\"not in the sweep\">{}</td>", notation::ABSENT);
     }
     let mean = entry.accuracy.map(|accuracy| {
-        let spread = accuracy.std.map(|std| html!(" <small>± {}</small>", wording::percent(std)));
-        html!("<div class=\"accuracy\">{}{}<small> %</small></div>", wording::percent(accuracy.mean), spread)
+        let spread = accuracy.std.map(|std| html!(" <small>± {}</small>", notation::percent(std)));
+        html!("<div class=\"accuracy\">{}{}<small> %</small></div>", notation::percent(accuracy.mean), spread)
     });
     let runs: Html = entry.runs.iter().map(|run| one(view, run, entry.runs.len())).collect();
     html!("<td>{}<ul class=\"cells\">{}</ul></td>", mean, runs)
@@ -51,7 +51,7 @@ fn field(view: &SweepView, entry: &Entry) -> Html {
 /// Returns one cell: a link to its page.
 fn one(view: &SweepView, run: &Run, of: usize) -> Html {
     let Some(cell) = view.cells.get(run.cell) else { return html!("") };
-    let seed = if of > 1 { format!("seed {}", run.seed) } else { String::new() };
+    let seed = if of > 1 { format!("seed {}", run.key.seed) } else { String::new() };
     let (done, total) = steps(view, cell);
     let (says, bar) = match (run.state, &run.test, run.failure) {
         (CellState::Running, ..) => {
@@ -61,7 +61,7 @@ fn one(view: &SweepView, run: &Run, of: usize) -> Html {
         }
         // The accuracy of a single cell is shown above it already.
         (CellState::Succeeded, Some(_), _) if of == 1 => (String::new(), None),
-        (CellState::Succeeded, Some(score), _) => (format!("{} %", wording::percent(score.accuracy)), None),
+        (CellState::Succeeded, Some(score), _) => (format!("{} %", notation::percent(score.accuracy)), None),
         (CellState::Failed, _, Some(code)) => (code.as_str().to_owned(), None),
         (state, ..) if of == 1 => (state.as_str().to_owned(), None),
         (state, ..) => (state.as_str().to_owned(), None),

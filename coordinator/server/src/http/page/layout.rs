@@ -1,13 +1,14 @@
 //! The frame around every page.
 
-use super::super::html::{Html, html};
+use pretext_html::{Html, html};
+
 use super::super::pages::Topic;
 use super::super::visitor::Visitor;
 use super::Page;
 
-/// The section of the web page that a page belongs to.
+/// An item of the navigation bar: the one that a page belongs to is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) enum Place {
+pub(in crate::http) enum Tab {
     /// Sweeps, and the pages below them.
     Sweeps,
     /// Workers.
@@ -31,7 +32,7 @@ pub(in crate::http) fn page(page: &Page, topic: &Topic, visitor: &Visitor) -> Ht
         "<script src=\"/assets/page.js\" defer></script>\n\
          <noscript><meta http-equiv=\"refresh\" content=\"20\"></noscript>\n"
     );
-    let here = |place: Place| if page.place == place { html!(" aria-current=\"page\"") } else { html!("") };
+    let here = |tab: Tab| if page.tab == tab { html!(" aria-current=\"page\"") } else { html!("") };
     let parts: Html = page
         .parts(visitor.right)
         .map(|part| {
@@ -54,8 +55,8 @@ pub(in crate::http) fn page(page: &Page, topic: &Topic, visitor: &Visitor) -> Ht
          </div></header>\n<main id=\"main\">\n{parts}</main>\n</body>\n</html>\n",
         head = head(&page.title, live),
         events = path.trim_end_matches('/'),
-        sweeps = here(Place::Sweeps),
-        workers = here(Place::Workers),
+        sweeps = here(Tab::Sweeps),
+        workers = here(Tab::Workers),
         who = format!("this session: {}", visitor.label()),
         parts = parts,
     )

@@ -17,6 +17,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use pretext_html::{Html, html};
 use pretext_shared::ids::ContentHash;
 
 pub(super) use self::cell::of_cell;
@@ -24,9 +25,8 @@ pub(super) use self::sweep::of_sweep;
 pub(super) use self::sweeps::of_sweeps;
 pub(super) use self::workers::of_workers;
 
-use self::layout::Place;
+use self::layout::Tab;
 use super::Site;
-use super::html::{Html, html};
 use super::pages::{PageError, Topic};
 use super::reply::{document, notice};
 use super::visitor::{Right, Visitor};
@@ -34,7 +34,7 @@ use super::visitor::{Right, Visitor};
 /// A page.
 pub(super) struct Page {
     title: String,
-    place: Place,
+    tab: Tab,
     parts: Vec<Part>,
 }
 

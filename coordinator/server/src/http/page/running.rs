@@ -1,11 +1,11 @@
 //! The running stages of a sweep: worker, step, loss, and curves so far.
 
 use pretext_engine::{RunningStage, SweepStatus};
-use pretext_report::{curves, wording};
+use pretext_html::{Html, html};
+use pretext_report::{charts, notation};
 use pretext_shared::sweep::{Cell, SweepView};
 use pretext_shared::text;
 
-use super::super::html::{Html, html};
 use super::{grid, shape, words};
 
 /// Most stages whose curves are shown.
@@ -32,7 +32,7 @@ fn cell_of<'a>(view: &'a SweepView, running: &RunningStage) -> Option<&'a Cell> 
 
 fn row(view: &SweepView, running: &RunningStage) -> Html {
     let points = view.stages.get(&running.attempt.stage).map_or(&[][..], |stage| &stage.points);
-    let loss = words::newest_loss(points).map_or_else(|| wording::NO_CELL.to_owned(), wording::loss);
+    let loss = words::newest_loss(points).map_or_else(|| notation::ABSENT.to_owned(), notation::loss);
     let cell = match cell_of(view, running) {
         Some(cell) => html!("<a href=\"{}\">{}</a>", grid::path(view, cell), running.cell),
         None => html!("{}", running.cell),
@@ -71,9 +71,9 @@ fn charts(view: &SweepView, status: &SweepStatus) -> Html {
         .take(MOST_CURVES)
         .filter_map(|running| Some((running.attempt.stage, cell_of(view, running)?)))
         .flat_map(|(stage, cell)| {
-            curves::of_cell(view, cell).into_iter().filter(move |curve| curve.stage == stage && curve.has_values())
+            charts::of_cell(view, cell).into_iter().filter(move |curve| curve.stage == stage && curve.has_values())
         })
-        .map(|curve| html!("<figure>{}</figure>\n", Html::made(curve.chart.inline())))
+        .map(|curve| html!("<figure>{}</figure>\n", curve.chart.inline()))
         .collect();
     if charts.is_empty() { charts } else { html!("<div class=\"charts\">\n{}</div>\n", charts) }
 }

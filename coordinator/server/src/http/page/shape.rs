@@ -1,8 +1,7 @@
 //! States as shapes that can be told apart without colours, with their names for screen readers.
 
+use pretext_html::{Html, html};
 use pretext_shared::sweep::{CellState, StageStatus};
-
-use super::super::html::{Html, html};
 
 /// Returns the state of a stage as a state of cells.
 pub(super) fn of_stage(status: &StageStatus) -> CellState {

@@ -1,13 +1,13 @@
 //! The page of one sweep: its progress, its grid, running and failed stages, and results so far.
 
 use pretext_engine::SweepStatus;
-use pretext_report::aggregate::PolicyTable;
-use pretext_report::{Evaluations, Tables, curves};
+use pretext_html::{Html, html};
+use pretext_report::numbers::PolicyTable;
+use pretext_report::{Evaluations, Tables, charts};
 use pretext_shared::sweep::{CellState, SweepView};
 use pretext_shared::text;
 
-use super::super::html::{Html, html};
-use super::layout::Place;
+use super::layout::Tab;
 use super::{Page, Part, grid, running, shape, sweeps, words};
 
 /// Most failed cells that are listed; the grid shows the others.
@@ -25,7 +25,7 @@ pub(in crate::http) fn of_sweep(view: &SweepView, status: &SweepStatus, now_ms: 
         Part::new("failures", failures(view)),
         Part::new("curves", efficiency(&tables)),
     ];
-    Page { title: view.name.clone(), place: Place::Sweeps, parts }
+    Page { title: view.name.clone(), tab: Tab::Sweeps, parts }
 }
 
 fn head(view: &SweepView, status: &SweepStatus, now_ms: u64) -> Html {
@@ -117,7 +117,7 @@ fn efficiency(tables: &Tables) -> Html {
         .policies
         .iter()
         .filter(has_results)
-        .map(|table| html!("<figure>{}</figure>\n", Html::made(curves::label_efficiency(table, tables).inline())))
+        .map(|table| html!("<figure>{}</figure>\n", charts::label_efficiency(table, tables).inline()))
         .collect();
     if charts.is_empty() {
         return charts;

@@ -1,16 +1,16 @@
 //! The page of all workers: their devices and data, their stages, and how long ago they were heard of.
 
 use pretext_engine::WorkerView;
+use pretext_html::{Html, html};
 use pretext_shared::sweep::CellState;
 
-use super::super::html::{Html, html};
-use super::layout::Place;
+use super::layout::Tab;
 use super::{Page, Part, shape, words};
 
 /// Returns the page.
 pub(in crate::http) fn of_workers(workers: &[WorkerView]) -> Page {
     let parts = vec![Part::new("head", head(workers)), Part::new("workers", list(workers))];
-    Page { title: "Workers".to_owned(), place: Place::Workers, parts }
+    Page { title: "Workers".to_owned(), tab: Tab::Workers, parts }
 }
 
 fn head(workers: &[WorkerView]) -> Html {
@@ -35,7 +35,7 @@ fn list(workers: &[WorkerView]) -> Html {
 }
 
 fn card(worker: &WorkerView) -> Html {
-    let standing = match (worker.connected, worker.holds.is_empty()) {
+    let state = match (worker.connected, worker.holds.is_empty()) {
         (true, true) => html!("<span class=\"state\">{}idle</span>", shape::of(CellState::Pending)),
         (true, false) => html!("<span class=\"state running\">{}busy</span>", shape::of(CellState::Running)),
         (false, _) => {
@@ -45,10 +45,10 @@ fn card(worker: &WorkerView) -> Html {
         }
     };
     html!(
-        "<li class=\"card\"><div class=\"row\"><h2>{name}</h2>{standing}</div>\n{devices}{data}\
+        "<li class=\"card\"><div class=\"row\"><h2>{name}</h2>{state}</div>\n{devices}{data}\
          <p class=\"small\">version {version} · boot <code>{boot}</code></p></li>\n",
         name = worker.worker.name,
-        standing = standing,
+        state = state,
         devices = devices(worker),
         data = data(worker),
         version = worker.offer.version,

@@ -1,0 +1,9 @@
+//! The files of a report folder for scripts, and the folder itself.
+
+pub mod attachments;
+pub mod curves;
+pub mod evaluation;
+pub mod folder;
+pub mod points;
+pub mod results;
+pub mod write;

@@ -1,0 +1,8 @@
+//! One renderer per format. Each walks a document once and computes nothing.
+
+pub mod html;
+pub mod markdown;
+pub mod terminal;
+
+#[cfg(test)]
+mod tests;
