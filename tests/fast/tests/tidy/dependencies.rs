@@ -6,13 +6,15 @@ use super::workspace::Workspace;
 enum Rule {
     /// Of the workspace's crates it names these and no others.
     OwnAreExactly(&'static [&'static str]),
-    /// It names all of these.
+    /// It names all of these, and maybe others.
     Names(&'static [&'static str]),
     /// None of these is below it, at any depth. `burn*` stands for all names that begin so.
     NotBelow(&'static [&'static str]),
+    /// The same for a crate of tests: nor below what its tests name.
+    NotBelowTests(&'static [&'static str]),
 }
 
-use Rule::{Names, NotBelow, OwnAreExactly};
+use Rule::{Names, NotBelow, NotBelowTests, OwnAreExactly};
 
 struct Wall {
     crates: &'static [&'static str],
@@ -85,12 +87,12 @@ const WALLS: &[Wall] = &[
     },
     Wall {
         crates: &["pretext-tests", "pretext-fast", "pretext-power-loss"],
-        rule: NotBelow(TRAINING),
+        rule: NotBelowTests(TRAINING),
         why: "tests that link burn take minutes to build",
     },
     Wall {
         crates: &["pretext-fast"],
-        rule: NotBelow(&["pretext-server", "pretext-store", "pretext-artifacts", "coordinator"]),
+        rule: NotBelowTests(&["pretext-server", "pretext-store", "pretext-artifacts", "coordinator"]),
         why: "the fast tier is built in a moment",
     },
 ];
@@ -136,8 +138,11 @@ fn broken(workspace: &Workspace, name: &str, rule: &Rule) -> Option<String> {
             Some(format!("it does not name `{missing}`"))
         }
         NotBelow(patterns) => {
-            let way = workspace.way(name, |other| fits(other, patterns))?;
-            Some(format!("below it is {}", way.join(" -> ")))
+            Some(format!("below it is {}", workspace.way(name, &named, |other| fits(other, patterns))?))
+        }
+        NotBelowTests(patterns) => {
+            let named = workspace.named_by_its_tests(name);
+            Some(format!("below it is {}", workspace.way(name, &named, |other| fits(other, patterns))?))
         }
     }
 }

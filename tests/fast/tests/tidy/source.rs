@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 
-/// A path, segment by segment, as it is written. A glob ends with `*`; a keyword such as `async` is a path too.
+/// A path, segment by segment, as it is written. A glob ends with `*`. A keyword such as `async` is a path too, and so
+/// is a method or field: `.commit`.
 pub(crate) type Path = Vec<String>;
 
 /// See the module.
@@ -75,7 +76,10 @@ impl Source {
                 }
                 _ => at + 1,
             },
-            TokenTree::Ident(_) if is_member(tokens, at) => at + 1,
+            TokenTree::Ident(name) if is_member(tokens, at) => {
+                self.paths.push(vec![format!(".{name}")]);
+                at + 1
+            }
             TokenTree::Ident(_) => {
                 let (path, next) = path(tokens, at);
                 self.paths.push(seen_from_file(path, depth));

@@ -5,9 +5,9 @@ use super::workspace::Workspace;
 
 struct Wall {
     crates: &'static [&'static str],
-    /// Paths; everything below them is meant too.
+    /// Paths, with everything below them, or methods.
     words: &'static [&'static str],
-    /// Files that may, until they move.
+    /// The files that may.
     except: &'static [&'static str],
     why: &'static str,
 }
@@ -61,6 +61,18 @@ const WALLS: &[Wall] = &[
         words: &["fastrand", "rand", "getrandom", "uuid::Uuid::new_v4", "burn::tensor::Distribution"],
         except: &[],
         why: "every draw is a function of what it is for: there is no generator state to save",
+    },
+    Wall {
+        crates: &["worker", "pretext-daemon", "pretext-data", "pretext-checkpoint", "pretext-trainer"],
+        words: &["pretext_shared::spec", "pretext_shared::plan", "pretext_shared::sweep"],
+        except: &[],
+        why: "a worker knows nothing of sweeps beyond the stage that it holds",
+    },
+    Wall {
+        crates: &["pretext-server", "coordinator"],
+        words: &[".commit"],
+        except: &["coordinator/server/src/core.rs"],
+        why: "only the core thread writes the store",
     },
 ];
 

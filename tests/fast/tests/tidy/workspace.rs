@@ -1,6 +1,6 @@
 //! The workspace's crates: what their manifests name, and what Cargo.lock links below that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -124,34 +124,36 @@ impl Workspace {
         self.packages.get(name).unwrap_or_else(|| panic!("the workspace has no crate `{name}`"))
     }
 
-    /// Returns the names in a crate's manifest that the program itself links.
+    /// Returns the names in a crate's manifest that it links itself.
     pub(crate) fn named(&self, package: &str) -> BTreeSet<&str> {
         let normal = self.package(package).dependencies.iter().filter(|dependency| dependency.kind.is_none());
         normal.map(|dependency| dependency.name.as_str()).collect()
     }
 
-    /// Returns the way from a crate down to the first dependency that fits, or `None`. Cargo.lock has the features that
+    /// Returns all names in a crate's manifest: those of its tests and build script too.
+    pub(crate) fn named_by_its_tests(&self, package: &str) -> BTreeSet<&str> {
+        self.package(package).dependencies.iter().map(|dependency| dependency.name.as_str()).collect()
+    }
+
+    /// Returns the way from `names` of a crate down to the first dependency that fits, or `None`. Cargo.lock has the features that
     /// any crate asks for, on every machine: a dependency may be found that this crate leaves out, and none is missed.
-    pub(crate) fn way(&self, package: &str, fits: impl Fn(&str) -> bool) -> Option<Vec<String>> {
+    pub(crate) fn way(&self, package: &str, names: &BTreeSet<&str>, fits: impl Fn(&str) -> bool) -> Option<String> {
         let mut seen = BTreeSet::from([package.to_owned()]);
-        let mut open = std::collections::VecDeque::from([vec![package.to_owned()]]);
-        while let Some(way) = open.pop_front() {
-            let last = way.last().expect("a way begins somewhere");
-            let below: Vec<String> = match self.packages.contains_key(last) {
-                // The lock does not tell a crate's tests from itself.
-                true => self.named(last).into_iter().map(str::to_owned).collect(),
-                false => self.locked.get(last).into_iter().flatten().cloned().collect(),
-            };
-            for name in below {
-                if BROWSERS.contains(&name.as_str()) || !seen.insert(name.clone()) {
-                    continue;
-                }
-                let way = [way.clone(), vec![name.clone()]].concat();
-                if fits(&name) {
-                    return Some(way);
-                }
-                open.push_back(way);
+        let mut open: VecDeque<(String, String)> =
+            names.iter().map(|name| ((*name).to_owned(), format!("{package} -> {name}"))).collect();
+        while let Some((name, way)) = open.pop_front() {
+            if BROWSERS.contains(&name.as_str()) || !seen.insert(name.clone()) {
+                continue;
             }
+            if fits(&name) {
+                return Some(way);
+            }
+            let below: Vec<String> = match self.packages.contains_key(&name) {
+                // The lock does not tell a crate's tests from itself.
+                true => self.named(&name).into_iter().map(str::to_owned).collect(),
+                false => self.locked.get(&name).into_iter().flatten().cloned().collect(),
+            };
+            open.extend(below.into_iter().map(|next| (next.clone(), format!("{way} -> {next}"))));
         }
         None
     }
