@@ -12,7 +12,7 @@ pub(crate) type Path = Vec<String>;
 #[derive(Default)]
 pub(crate) struct Source {
     pub(crate) paths: Vec<Path>,
-    /// What `use` brings into the file, by the name that it has here.
+    /// The paths that `use` brings into the file, by their names in it.
     pub(crate) uses: BTreeMap<String, Path>,
     /// Modules with a file of their own.
     pub(crate) modules: Vec<String>,

@@ -92,7 +92,7 @@ struct Locked {
 /// See the module.
 pub(crate) struct Workspace {
     pub(crate) packages: BTreeMap<String, Package>,
-    /// What each locked package names. Versions of one name are taken together.
+    /// The dependencies of each locked package. Versions of one name are taken together.
     locked: BTreeMap<String, BTreeSet<String>>,
 }
 
