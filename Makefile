@@ -13,9 +13,14 @@ BIN := $(CARGO_TARGET_DIR)/release
 # One profile for everything, because a clean build of burn takes many minutes.
 PROFILE := --release --locked --workspace
 
+# Crates below which is neither burn nor a server.
+FAST := pretext-fast pretext-shared pretext-proto pretext-identity pretext-client pretext-engine pretext-messages \
+	pretext-report pretext-checkpoint pretext-data pretext-daemon
+
 VENV := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pretext/venv
 
-.PHONY: demo build test verify fix sbom campaign campaign-processes fuzz bench setup-build setup-test setup-verify setup-sbom claim
+.PHONY: demo build test test-fast mutants verify fix sbom campaign campaign-processes fuzz bench \
+	setup-build setup-test setup-mutants setup-verify setup-sbom claim
 
 ## Build everything and run the demo: four methods, two fractions, two learning-rate policies.
 demo: build
@@ -24,17 +29,26 @@ demo: build
 build: setup-build
 	$(CARGO) build $(PROFILE) --bins
 
-## Install what the tests need, then run all of them.
+## Install what the tests need, then run all of them: the unit tests and every tier.
 test: setup-test
 	$(CARGO) build $(PROFILE) --bins --tests
-	PRETEXT_BIN=$(BIN) $(CARGO) test $(PROFILE)
+	$(CARGO) test $(PROFILE)
 
-## Check formatting, lints, documentation and dependencies; changes nothing.
+## Run the tests of every crate that links neither burn nor a server, and the fast tier. They need no program.
+test-fast: setup-build
+	$(CARGO) test --release --locked $(FAST:%=-p %) --lib --tests
+
+## Apply each deliberate bug to a copy of the code, and check that the tests find it. Takes about an hour.
+mutants: setup-mutants
+	@tests/mutants/run.sh engine; engine=$$?; tests/mutants/run.sh spool && exit $$engine
+
+## Check formatting, lints, documentation, dependencies and the walls between crates; changes nothing.
 verify: setup-verify
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(PROFILE) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(PROFILE) --no-deps --document-private-items
 	$(CARGO) deny --locked check bans licenses sources
+	$(CARGO) test --release --locked -p pretext-fast --test fast tidy::
 
 ## Fix everything that a program can fix.
 fix:
@@ -86,6 +100,9 @@ setup-build: claim
 
 setup-test: claim
 	@tests/setup.sh test
+
+setup-mutants:
+	@tests/setup.sh mutants
 
 setup-sbom:
 	@tests/setup.sh sbom

@@ -14,6 +14,10 @@ case "$1" in
 build | verify | sbom)
     command -v cc >/dev/null || need build-essential
     ;;
+mutants)
+    command -v cc >/dev/null || need build-essential
+    command -v patch >/dev/null || need patch
+    ;;
 test)
     command -v cc >/dev/null || need build-essential
     need mesa-vulkan-drivers

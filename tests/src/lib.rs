@@ -9,8 +9,8 @@ pub mod python;
 pub mod redis;
 pub mod relay;
 pub mod s3;
-pub mod simulation;
 pub mod stub;
+pub mod turn;
 
 pub use processes::{Daemon, Output, Scratch, Server, coordinator, until};
 pub use redis::Redis;

@@ -1,5 +1,5 @@
 //! Artifacts: checkpoints, models and reports, named by the hash of their content. They are stored in a directory or in
-//! a bucket of S3-compatible storage, with the same guarantees (`tests/tests/artifacts.rs`).
+//! a bucket of S3-compatible storage, with the same guarantees (`tests/system/artifacts.rs`).
 //!
 //! Content becomes visible only after its hash was checked, so every visible artifact is complete. Storing it twice is
 //! the same as storing it once. Artifacts never change.

@@ -1,5 +1,5 @@
 //! Conversions of messages to domain types and back: pure functions that accept every input. A message is converted, or
-//! refused with a short, printable reason. `tests/tests/conversions` lists all messages and checks each of them.
+//! refused with a short, printable reason. `tests/fast/tests/conversions` lists all messages and checks each of them.
 
 mod sweeps;
 mod work;

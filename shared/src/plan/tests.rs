@@ -1,3 +1,5 @@
+//! Tests of the expansion of a sweep to cells and stages.
+
 use std::collections::BTreeSet;
 
 use super::{Plan, PlanErrors, Total, expand};

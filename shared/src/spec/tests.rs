@@ -1,3 +1,5 @@
+//! Tests of the sweep file: what is read, and what is refused.
+
 use proptest::prelude::*;
 
 use super::{Exclusion, PretextData, SeedPair, Sweep, parse};

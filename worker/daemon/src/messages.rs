@@ -1,5 +1,5 @@
 //! Converts between domain types and the messages that the daemon exchanges with a coordinator. The functions are pure.
-//! Every incoming message is accepted or refused with a reason; `tests/tests/conversions` checks each.
+//! Every incoming message is accepted or refused with a reason; `tests/fast/tests/conversions` checks each.
 
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Tests of the optimizers against PyTorch's numbers.
+
 use burn::module::{Module, Param};
 use burn::optim::GradientsParams;
 use burn::store::ModuleRecord;

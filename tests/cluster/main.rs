@@ -1,0 +1,15 @@
+//! The tier of coordinators and workers as processes: what happens to a sweep when programs stop, die, lose each other
+//! or their store.
+
+mod campaigns;
+mod data_push;
+mod limits;
+mod monitoring;
+mod outage;
+mod rehearsal;
+mod rollback;
+mod scaler;
+mod standby;
+mod transfer;
+mod until_idle;
+mod workers;

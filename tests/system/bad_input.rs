@@ -1,0 +1,245 @@
+//! Bad input: each case gets a message that names the place, what was expected and what to do, and an exit code. The
+//! messages are snapshots.
+
+use std::net::TcpListener;
+
+use pretext_tests::processes::program;
+use pretext_tests::{Output, Scratch, coordinator, pictures, turn};
+use tokio::net::TcpSocket;
+
+const GOOD: &str = "\
+name: good
+dataset: {kind: procedural, train_per_class: 40, test_per_class: 10, seed: 0, image_size: 16}
+encoder: {kind: small-cnn, width: 4, blocks: 2}
+methods: [supervised, simclr]
+fractions: [50%]
+lr: {fixed: {kind: constant, base: 0.01}}
+seeds: [0]
+pretext: {data: all, epochs: 1, batch: 8}
+downstream: {epochs: 1, batch: 8}
+";
+
+/// Returns the command's messages, with the scratch folder and ports made anonymous, and its exit code.
+fn said(folder: &Scratch, output: &Output) -> String {
+    let text = output.stderr.replace(folder.path("").to_str().expect("text").trim_end_matches('/'), "<folder>");
+    format!("exit code {}\n{}", output.code, text.trim_end())
+}
+
+/// Plans the good sweep with one piece of text replaced.
+fn plan_with(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from}");
+    let folder = Scratch::new();
+    folder.file("sweep.yaml", &GOOD.replace(from, to));
+    said(&folder, &coordinator(&folder, &["plan", "sweep.yaml"]))
+}
+
+#[test]
+fn a_good_sweep_is_planned() {
+    let folder = Scratch::new();
+    folder.file("sweep.yaml", GOOD);
+    coordinator(&folder, &["plan", "sweep.yaml"]).expect(0);
+}
+
+#[test]
+fn unknown_key() {
+    insta::assert_snapshot!(plan_with("seeds: [0]", "seads: [0]"));
+}
+
+#[test]
+fn wrong_type() {
+    insta::assert_snapshot!(plan_with("batch: 8}\ndownstream", "batch: many}\ndownstream"));
+}
+
+#[test]
+fn empty_axis() {
+    insta::assert_snapshot!(plan_with("fractions: [50%]", "fractions: []"));
+}
+
+#[test]
+fn unknown_method() {
+    insta::assert_snapshot!(plan_with("simclr]", "simcrl]"));
+}
+
+#[test]
+fn fraction_outside_its_range() {
+    insta::assert_snapshot!(plan_with("fractions: [50%]", "fractions: [0, 50%, 1.5]"));
+}
+
+#[test]
+fn fraction_too_small_for_a_class() {
+    insta::assert_snapshot!(plan_with("fractions: [50%]", "fractions: [2%]"));
+}
+
+#[test]
+fn simclr_of_fewer_images_than_a_batch() {
+    insta::assert_snapshot!(plan_with("epochs: 1, batch: 8}\ndownstream", "epochs: 1, batch: 512}\ndownstream"));
+}
+
+#[test]
+fn a_product_of_axes_that_explodes() {
+    let seeds: Vec<String> = (0..2_000).map(|seed| seed.to_string()).collect();
+    let fractions: Vec<String> = (1..=90).map(|percent| format!("{percent}%")).collect();
+    let text = GOOD
+        .replace("seeds: [0]", &format!("seeds: [{}]", seeds.join(", ")))
+        .replace("fractions: [50%]", &format!("fractions: [{}]", fractions.join(", ")));
+    let folder = Scratch::new();
+    folder.file("sweep.yaml", &text);
+    let output = coordinator(&folder, &["plan", "sweep.yaml"]);
+    // The wrong line has thousands of characters: the first line of the message says what matters.
+    let first = output.stderr.lines().next().unwrap_or_default().to_owned();
+    insta::assert_snapshot!(said(&folder, &Output { stderr: first, ..output }));
+}
+
+#[test]
+fn a_missing_sweep_file() {
+    let folder = Scratch::new();
+    insta::assert_snapshot!(said(&folder, &coordinator(&folder, &["plan", "nowhere.yaml"])));
+}
+
+#[test]
+fn a_missing_data_folder() {
+    let folder = Scratch::new();
+    let text = GOOD.replace(
+        "{kind: procedural, train_per_class: 40, test_per_class: 10, seed: 0, image_size: 16}",
+        "{kind: image-folder, path: nowhere, image_size: 16}",
+    );
+    folder.file("sweep.yaml", &text);
+    insta::assert_snapshot!(said(&folder, &coordinator(&folder, &["run", "sweep.yaml", "--data-root", "."])));
+}
+
+fn discs(folder: &Scratch, test_classes: &[&str]) {
+    pictures::image_folder(&folder.path("discs"), "train", &["left", "right"], 20);
+    pictures::image_folder(&folder.path("discs"), "test", test_classes, 4);
+    let text = GOOD.replace(
+        "{kind: procedural, train_per_class: 40, test_per_class: 10, seed: 0, image_size: 16}",
+        "{kind: image-folder, path: discs, image_size: 16}",
+    );
+    folder.file("sweep.yaml", &text.replace("[supervised, simclr]", "[supervised]"));
+}
+
+#[test]
+fn a_class_that_exists_in_test_only() {
+    let folder = Scratch::new();
+    discs(&folder, &["left", "right", "middle"]);
+    insta::assert_snapshot!(said(&folder, &coordinator(&folder, &["run", "sweep.yaml", "--data-root", "."])));
+}
+
+#[test]
+fn a_corrupt_jpeg_fails_the_stage_by_name() {
+    let _turn = turn::training();
+    let folder = Scratch::new();
+    discs(&folder, &["left", "right"]);
+    std::fs::write(folder.path("discs/train/left/broken.jpg"), b"\xff\xd8\xff\xe0 not a picture").expect("writable");
+    let output = coordinator(&folder, &["run", "sweep.yaml", "--data-root", ".", "--workers", "1", "--json"]).expect(1);
+    let cell = output.json()["results"]["cells"][0].clone();
+    assert_eq!((&cell["state"], &cell["error"]["code"]), (&"failed".into(), &"data".into()));
+    let message = cell["error"]["message"].as_str().expect("a sentence").to_owned();
+    insta::assert_snapshot!(said(&folder, &Output { stderr: message, ..output }));
+}
+
+#[test]
+fn a_rate_that_diverges_fails_the_stage_with_its_step() {
+    let _turn = turn::training();
+    let folder = Scratch::new();
+    let text = GOOD.replace("base: 0.01", "base: 1e30").replace("[supervised, simclr]", "[supervised]");
+    folder.file("sweep.yaml", &text.replace("epochs: 1, batch: 8}\n", "epochs: 4, batch: 8}\n"));
+    let output = coordinator(&folder, &["run", "sweep.yaml", "--workers", "1", "--json"]).expect(1);
+    let error = output.json()["results"]["cells"][0]["error"].clone();
+    assert_eq!(error["code"], "diverged");
+    let message = error["message"].as_str().expect("a sentence");
+    assert!(message.contains("step") && message.contains("1e30"), "{message}");
+}
+
+#[test]
+fn an_unreachable_coordinator() {
+    let folder = Scratch::new();
+    // A port that this test holds without listening, so that no server of another test gets it.
+    let held = TcpSocket::new_v4().expect("a socket");
+    held.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let port = held.local_addr().expect("bound").port();
+    let url = format!("http://127.0.0.1:{port}");
+    let mut output = coordinator(&folder, &["status", "--coordinator", &url]);
+    output.stderr = output.stderr.replace(&port.to_string(), "<port>");
+    insta::assert_snapshot!(said(&folder, &output));
+}
+
+#[test]
+fn a_port_in_use() {
+    let folder = Scratch::new();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let mut output = coordinator(&folder, &["serve", "--listen", &address]);
+    output.stderr = output.stderr.replace(&address, "127.0.0.1:<port>");
+    insta::assert_snapshot!(said(&folder, &output));
+}
+
+#[test]
+fn an_address_beyond_this_machine() {
+    let folder = Scratch::new();
+    insta::assert_snapshot!(said(&folder, &coordinator(&folder, &["serve", "--listen", "0.0.0.0:0"])));
+}
+
+#[test]
+fn a_state_folder_in_use() {
+    let folder = Scratch::new();
+    let _server = pretext_tests::Server::start(&folder, &[]);
+    let state = folder.path("state");
+    let output =
+        coordinator(&folder, &["serve", "--listen", "127.0.0.1:0", "--state-dir", state.to_str().expect("text")]);
+    insta::assert_snapshot!(said(&folder, &output));
+}
+
+/// Runs a sweep with its state on a file system of `size`, and returns its output. Returns `None` and prints the reason
+/// if this machine does not let a test mount one. The mount is in a namespace: it needs no privilege and leaves nothing
+/// behind.
+fn run_on_a_small_disk(folder: &Scratch, size: &str) -> Option<Output> {
+    std::fs::create_dir(folder.path("small")).expect("writable");
+    let script = format!(
+        "mount -t tmpfs -o size={size} tmpfs small && exec {} run sweep.yaml --state-dir small/state --workers 1",
+        program("coordinator").display()
+    );
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", &script]);
+    command.current_dir(folder.path(""));
+    let output: Output = match command.output() {
+        Ok(output) => output.into(),
+        Err(error) => {
+            println!("skipped: unshare cannot be run ({error})");
+            return None;
+        }
+    };
+    if output.stderr.contains("unshare") || output.stderr.contains("mount:") {
+        println!("skipped: this machine does not let a test mount a file system ({})", output.stderr.trim());
+        return None;
+    }
+    Some(output)
+}
+
+#[test]
+fn a_disk_that_is_full() {
+    let folder = Scratch::new();
+    folder.file("sweep.yaml", GOOD);
+    if let Some(output) = run_on_a_small_disk(&folder, "64k") {
+        assert_eq!(output.code, 4, "{output:?}");
+        assert!(
+            output.stderr.contains("small/state") && output.stderr.contains("No space left on device"),
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up() {
+    let _turn = turn::training();
+    let folder = Scratch::new();
+    // Enough cells that their state and artifacts do not fit.
+    folder.file(
+        "sweep.yaml",
+        &GOOD.replace("seeds: [0]", "seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]"),
+    );
+    if let Some(output) = run_on_a_small_disk(&folder, "1800k") {
+        assert_ne!(output.code, 0, "{output:?}");
+        assert!(output.code == 4 || output.code == 1, "{output:?}");
+        assert!(output.stderr.contains("disk full") || output.stderr.contains("No space left"), "{output:?}");
+    }
+}
