@@ -9,6 +9,7 @@ mod fingerprint;
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixtures;
 mod garbage;
+pub mod inspect;
 mod lease;
 mod outline;
 mod placement;

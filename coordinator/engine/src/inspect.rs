@@ -1,0 +1,68 @@
+//! The facts that all decisions follow from, read only and without anything that the engine derives from them. A
+//! simulation judges the engine's decisions by these facts.
+
+use pretext_shared::ids::{StageId, WorkerId};
+
+use super::{Engine, Limits, Millis, Offer, Outline, Progress, SweepMark, SweepRecord};
+
+/// The facts of a stage.
+#[derive(Debug, Clone, Copy)]
+pub struct StageFacts<'a> {
+    /// The stage.
+    pub id: StageId,
+    /// What the scheduler needs of its plan.
+    pub outline: &'a Outline,
+    /// Its progress.
+    pub progress: &'a Progress,
+    /// The end of its lease or of its back-off, on the coordinator's clock.
+    pub until: Millis,
+    /// Steps and images of the running attempt, as last reported.
+    pub step: u64,
+    /// See `step`.
+    pub images: u64,
+}
+
+/// The facts of a worker.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkerFacts<'a> {
+    /// The worker.
+    pub id: &'a WorkerId,
+    /// Its offer.
+    pub offer: &'a Offer,
+    /// The time of its last sign of life, on the coordinator's clock.
+    pub last_seen: Millis,
+}
+
+impl Engine {
+    /// Returns every stage, by id.
+    pub fn all_stages(&self) -> impl Iterator<Item = StageFacts<'_>> {
+        self.stages.iter().map(|(id, entry)| StageFacts {
+            id: *id,
+            outline: &entry.outline,
+            progress: &entry.progress,
+            until: entry.until,
+            step: entry.step,
+            images: entry.images,
+        })
+    }
+
+    /// Returns every sweep, by id.
+    pub fn all_sweeps(&self) -> impl Iterator<Item = (&SweepRecord, &SweepMark)> {
+        self.sweeps.values().map(|sweep| (&sweep.record, &sweep.mark))
+    }
+
+    /// Returns every worker that has registered, by id.
+    pub fn all_workers(&self) -> impl Iterator<Item = WorkerFacts<'_>> {
+        self.workers.iter().map(|(id, entry)| WorkerFacts { id, offer: &entry.offer, last_seen: entry.last_seen })
+    }
+
+    /// Returns whether a request of a worker was answered with a stage before.
+    pub fn was_answered(&self, worker: &WorkerId, request: &str) -> bool {
+        self.workers.get(worker).is_some_and(|entry| entry.was_answered(request))
+    }
+
+    /// Returns the times and limits.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+}
