@@ -36,11 +36,11 @@ pub struct WorkerFacts<'a> {
 impl Engine {
     /// Returns every stage, by id.
     pub fn all_stages(&self) -> impl Iterator<Item = StageFacts<'_>> {
-        self.stages.iter().map(|(id, entry)| StageFacts {
+        self.table.stages().iter().map(|(id, entry)| StageFacts {
             id: *id,
             outline: &entry.outline,
             progress: &entry.progress,
-            until: entry.until,
+            until: self.leased_until(*id).unwrap_or(entry.until),
             step: entry.step,
             images: entry.images,
         })
@@ -48,12 +48,16 @@ impl Engine {
 
     /// Returns every sweep, by id.
     pub fn all_sweeps(&self) -> impl Iterator<Item = (&SweepRecord, &SweepMark)> {
-        self.sweeps.values().map(|sweep| (&sweep.record, &sweep.mark))
+        self.table.sweeps().values().map(|sweep| (&sweep.record, &sweep.mark))
     }
 
     /// Returns every worker that has registered, by id.
     pub fn all_workers(&self) -> impl Iterator<Item = WorkerFacts<'_>> {
-        self.workers.iter().map(|(id, entry)| WorkerFacts { id, offer: &entry.offer, last_seen: entry.last_seen })
+        self.workers.iter().map(|(id, entry)| WorkerFacts {
+            id,
+            offer: &entry.offer,
+            last_seen: entry.last_seen + self.deaf,
+        })
     }
 
     /// Returns whether a request of a worker was answered with a stage before.
