@@ -25,7 +25,7 @@ impl Engine {
             }
             holder.map(|holder| (&holder.worker, &holder.device, &holder.request)).hash(&mut hasher);
             let clock = if matches!(progress.state, State::Leased(_)) { self.listening(now) } else { now };
-            (entry.until.saturating_sub(clock), entry.step).hash(&mut hasher);
+            (entry.until.saturating_sub(clock), entry.step, &entry.made_by).hash(&mut hasher);
         }
         for (id, sweep) in self.table.sweeps() {
             (id, sweep.mark.is_cancelled()).hash(&mut hasher);

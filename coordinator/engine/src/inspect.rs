@@ -20,6 +20,8 @@ pub struct StageFacts<'a> {
     pub step: u64,
     /// See `step`.
     pub images: u64,
+    /// The name of the worker that reported its result, if it did so since the coordinator started.
+    pub made_by: Option<&'a str>,
 }
 
 /// The facts of a worker.
@@ -43,6 +45,7 @@ impl Engine {
             until: self.leased_until(*id).unwrap_or(entry.until),
             step: entry.step,
             images: entry.images,
+            made_by: entry.made_by.as_deref(),
         })
     }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use pretext_shared::device::DeviceFacts;
 use pretext_shared::ids::{StageId, WorkerId};
 
-use super::index::Demand;
-use super::workers::WorkerEntry;
 use super::Engine;
+use super::index::{Demand, Fetch, ModelPlace};
+use super::workers::WorkerEntry;
 
 impl Engine {
     /// Returns a message that says why `device` of `worker` cannot run the stage; `None` if it can.
@@ -51,12 +51,14 @@ impl Engine {
         self.table.index().tallies.prospects().any(|demand| self.unfit(demand, worker, device).is_none())
     }
 
-    /// Returns the stage that a free slot on `device` should run: of the sweep whose turn it is, the first one in the
-    /// order of its rank. `None` if the device has no free slot, or no stage fits.
+    /// Returns the stage that a free slot on `device` should run: of the sweep whose turn it is, the stage of the lowest
+    /// rank, and of several the one for which the worker must fetch the least. `None` if the device has no free slot,
+    /// or no stage fits.
     pub(super) fn choose(&self, id: &WorkerId, worker: &WorkerEntry, device: &DeviceFacts) -> Option<StageId> {
         let index = self.table.index();
         let slots = device.slots as usize;
         let fits = |demand: &Demand| self.unfit(demand, worker, device).is_none();
+        let has = |demand: &Demand| demand.data.as_ref().is_none_or(|(data, _)| worker.dataset(*data).is_some());
         let on_device = index.holdings.on_device(id, &device.name);
         let (held, owed) = on_device.map_or((0, 0), |on_device| (on_device.held.len(), on_device.owed.len()));
         if held >= slots {
@@ -65,20 +67,33 @@ impl Engine {
         // If expired leases occupy the slots of a device, the device gets one of these stages again, or nothing. Their
         // holder may still come back with them, and a further stage would then exceed the slots.
         match on_device {
-            Some(on_device) if held + owed >= slots => self.first_of(&on_device.owed, fits),
-            Some(_) | None => index.queues.first(fits),
+            Some(on_device) if held + owed >= slots => self.first_of(&on_device.owed, fits, has, &id.name),
+            Some(_) | None => index.queues.first(fits, has, &id.name),
         }
     }
 
     /// Returns the stage of a few whose turn it is.
-    fn first_of(&self, stages: &BTreeSet<StageId>, fits: impl Fn(&Demand) -> bool) -> Option<StageId> {
+    fn first_of(
+        &self,
+        stages: &BTreeSet<StageId>,
+        fits: impl Fn(&Demand) -> bool,
+        has: impl Fn(&Demand) -> bool,
+        worker: &str,
+    ) -> Option<StageId> {
         let queues = &self.table.index().queues;
         let entries = stages.iter().filter_map(|id| Some((id, self.table.stages().get(id)?)));
         let candidates = entries.filter(|(_, entry)| entry.is_ready() && fits(&entry.demand));
         let ranked = candidates.filter_map(|(id, entry)| {
-            let sweeps = entry.needs.iter().map(|need| &need.sweep);
-            let turns = sweeps.filter_map(|sweep| Some((queues.of(sweep)?.turn()?, sweep)));
-            Some((turns.min()?, entry.rank(), *id))
+            let turns = entry
+                .needs
+                .iter()
+                .filter_map(|need| Some((queues.of(&need.sweep)?.turn()?, &need.sweep, entry.rank(need))));
+            let model = match &entry.model {
+                ModelPlace::Everywhere => false,
+                ModelPlace::At(maker) => **maker != *worker,
+                ModelPlace::Unknown => true,
+            };
+            Some((turns.min()?, Fetch { data: !has(&entry.demand), model }, *id))
         });
         ranked.min().map(|(.., id)| id)
     }

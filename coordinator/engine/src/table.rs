@@ -12,7 +12,7 @@ use cells::Cells;
 pub(super) use cells::state;
 use pretext_shared::ids::{Fingerprint, StageId, SweepId};
 
-use super::index::{Demand, Index, Keys};
+use super::index::{Demand, Index, Keys, ModelPlace};
 use super::view::CellCounts;
 use super::{Millis, Outline, Progress, PushedData, State, SweepMark, SweepRecord};
 
@@ -33,6 +33,10 @@ pub(super) struct StageEntry {
     /// The stages before it.
     pub(super) before: Before,
     pub(super) demand: Arc<Demand>,
+    /// Where the model is that it starts from.
+    pub(super) model: ModelPlace,
+    /// The name of the worker that reported its result. Not durable.
+    pub(super) made_by: Option<Arc<str>>,
 }
 
 /// A sweep's need of a stage.
@@ -41,6 +45,8 @@ pub(super) struct Need {
     pub(super) sweep: SweepId,
     /// Whether the sweep is active.
     pub(super) is_active: bool,
+    /// The lowest replicate of its cells that share the stage: the place of a seed among the sweep's seeds.
+    pub(super) replicate: u32,
     /// Its cells that share the stage, by position.
     pub(super) cells: Box<[u32]>,
 }
@@ -58,9 +64,13 @@ pub(super) enum Before {
 
 impl StageEntry {
     fn new(outline: Box<Outline>, progress: Box<Progress>, demand: Arc<Demand>) -> Self {
-        let before = if outline.parent.is_some() { Before::Open } else { Before::Done };
+        let (before, model) = match outline.parent {
+            Some(_) => (Before::Open, ModelPlace::Unknown),
+            None => (Before::Done, ModelPlace::Everywhere),
+        };
         let weight = images(&outline);
-        Self { outline, progress, needs: Vec::new(), until: 0, step: 0, images: 0, weight, before, demand }
+        let needs = Vec::new();
+        Self { outline, progress, needs, until: 0, step: 0, images: 0, weight, before, demand, model, made_by: None }
     }
 
     /// Returns what a stage after this one has before it.
@@ -71,6 +81,11 @@ impl StageEntry {
             State::Waiting(_) | State::Leased(_) if self.before == Before::Over => Before::Over,
             State::Waiting(_) | State::Leased(_) => Before::Open,
         }
+    }
+
+    /// Returns where the model of this stage is.
+    fn model_of_next(&self) -> ModelPlace {
+        self.made_by.clone().map_or(ModelPlace::Unknown, ModelPlace::At)
     }
 
     /// Returns whether a sweep that was not cancelled needs the stage.
@@ -163,10 +178,11 @@ impl Table {
 
     /// Lets the stages after `id` know what is before them.
     fn tell_children(&mut self, id: StageId) {
-        let Some(before) = self.stages.get(&id).map(StageEntry::before_next) else { return };
+        let Some(entry) = self.stages.get(&id) else { return };
+        let (before, model) = (entry.before_next(), entry.model_of_next());
         for child in self.index.children(id) {
-            if self.stages.get(&child).is_some_and(|child| child.before != before) {
-                self.amend(child, |child| child.before = before);
+            if self.stages.get(&child).is_some_and(|child| child.before != before || child.model != model) {
+                self.amend(child, |child| (child.before, child.model) = (before, model.clone()));
             }
         }
     }
@@ -200,7 +216,7 @@ impl Table {
         let demand = self.demand(&outline);
         let mut entry = StageEntry::new(outline, Box::default(), demand);
         if let Some(parent) = entry.outline.parent.and_then(|parent| self.stages.get(&parent)) {
-            entry.before = parent.before_next();
+            (entry.before, entry.model) = (parent.before_next(), parent.model_of_next());
         }
         let children = self.index.children(id);
         let longest = children.iter().filter_map(|child| self.stages.get(child)).map(|child| child.weight).max();
@@ -220,16 +236,16 @@ impl Table {
             cells: Cells::new(&record, &SweepMark::Active, &self.stages),
             record,
             mark: SweepMark::Active,
-            stages: cells.iter().map(|(stage, _)| *stage).collect(),
+            stages: cells.iter().map(|(stage, ..)| *stage).collect(),
             steps: 0,
             images: 0,
         };
         entry.sum_costs(&self.stages);
         self.sweeps.insert(id.clone(), entry);
-        for (stage, cells) in cells {
+        for (stage, replicate, cells) in cells {
             self.amend(stage, |entry| {
                 let place = entry.needs.partition_point(|need| need.sweep < id);
-                entry.needs.insert(place, Need { sweep: id.clone(), is_active: true, cells });
+                entry.needs.insert(place, Need { sweep: id.clone(), is_active: true, replicate, cells });
             });
         }
     }

@@ -117,6 +117,8 @@ impl Engine {
         }
         self.check(attempt)?;
         self.all_points_are_here(attempt, batches)?;
+        let maker = self.holder(attempt).map(|holder| holder.worker.name.as_str().into());
+        self.table.amend(attempt.stage, |entry| entry.made_by = maker);
         let mut surplus = Vec::new();
         self.transition(attempt.stage, 0, |progress| {
             surplus = std::mem::take(&mut progress.predecessors);

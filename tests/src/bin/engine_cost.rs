@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pretext_engine::submission::{self, Announced};
 use pretext_engine::{Engine, Limits, Millis, Offer, Snapshot};
@@ -13,6 +13,7 @@ use pretext_shared::ids::{AttemptId, SweepId, WorkerId};
 use pretext_shared::outcome::{Score, StageResult};
 use pretext_shared::point::{Metric, Part, Point};
 use pretext_shared::stage::Extent;
+use rustix::time::{ClockId, clock_gettime};
 
 /// Workers, each with so many slots.
 const WORKERS: u32 = 8;
@@ -154,10 +155,10 @@ fn measure(case: &Case) -> Cost {
     };
     let mut held: VecDeque<(u32, AttemptId)> =
         (0..WORKERS * SLOTS).filter_map(|slot| ask(&mut engine, slot, now)).collect();
-    let begin = Instant::now();
+    let begin = cpu_time();
     let mut completed = 0;
     while completed < MOST.min(case.stages / 2)
-        && begin.elapsed() < LONGEST
+        && (cpu_time() - begin) < LONGEST
         && let Some((slot, attempt)) = held.pop_front()
     {
         now += 1;
@@ -168,7 +169,7 @@ fn measure(case: &Case) -> Cost {
         held.extend(ask(&mut engine, slot, now));
         engine.take_changes();
     }
-    let per_stage = begin.elapsed() / completed.max(1) as u32;
+    let per_stage = (cpu_time() - begin) / completed.max(1) as u32;
     Cost {
         completed,
         per_stage,
@@ -178,15 +179,21 @@ fn measure(case: &Case) -> Cost {
     }
 }
 
+/// Returns the CPU time of this thread: other programs on the machine do not count.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 /// Returns the mean time of a call.
 fn mean(mut call: impl FnMut()) -> Duration {
-    let begin = Instant::now();
+    let begin = cpu_time();
     let mut calls = 0;
-    while calls < 1_000 && begin.elapsed() < Duration::from_secs(1) {
+    while calls < 1_000 && (cpu_time() - begin) < Duration::from_secs(1) {
         call();
         calls += 1;
     }
-    begin.elapsed() / calls
+    (cpu_time() - begin) / calls
 }
 
 fn points() -> Vec<Point> {

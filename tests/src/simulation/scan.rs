@@ -1,6 +1,7 @@
 //! The answers of the engine, computed from its facts by walking all of them: slow, and without anything derived. The
 //! simulation compares the engine's answers with these after every event.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pretext_engine::inspect::{StageFacts, WorkerFacts};
@@ -26,9 +27,12 @@ pub(super) struct Scan<'a> {
 /// The place of a stage among those that a slot could run: the first one runs.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
-    submitted: (u64, SweepId),
-    not_test: bool,
-    lightness: u64,
+    turn: (Reverse<i8>, usize, u64, SweepId),
+    replicate: usize,
+    is_no_test: bool,
+    weight: Reverse<u64>,
+    fetches_data: bool,
+    fetches_model: bool,
 }
 
 impl<'a> Scan<'a> {
@@ -118,16 +122,26 @@ impl<'a> Scan<'a> {
                 && self.is_ready(stage)
                 && self.fits(stage, worker, device)
         });
-        let ranked = candidates.filter_map(|stage| Some((self.rank(stage, &rooms)?, stage.id)));
+        let ranked = candidates.filter_map(|stage| Some((self.rank(stage, worker, &rooms)?, stage.id)));
         ranked.min().map(|(_, id)| id)
     }
 
-    fn rank(&self, stage: &StageFacts<'_>, rooms: &[usize]) -> Option<Rank> {
-        let with_room = self.needing(stage.id).filter(|sweep| rooms[*sweep] > 0).map(|sweep| self.sweeps[sweep].0);
+    fn rank(&self, stage: &StageFacts<'_>, worker: &WorkerFacts<'_>, rooms: &[usize]) -> Option<Rank> {
+        let turns = self.needing(stage.id).filter(|sweep| rooms[*sweep] > 0).map(|sweep| {
+            let record = self.sweeps[sweep].0;
+            let turn = (Reverse(record.priority), self.running(sweep), record.submitted_ms, record.id.clone());
+            (turn, sweep)
+        });
+        let (turn, sweep) = turns.min()?;
+        let parent = stage.outline.parent.map(|parent| self.stages.get(&parent));
+        let made_here = |parent: &StageFacts<'_>| parent.made_by == Some(&worker.id.name);
         Some(Rank {
-            submitted: with_room.map(|sweep| (sweep.submitted_ms, sweep.id.clone())).min()?,
-            not_test: stage.outline.kind != StageKind::Test,
-            lightness: u64::MAX - self.weight(stage),
+            turn,
+            replicate: replicate(self.sweeps[sweep].0, stage.id)?,
+            is_no_test: stage.outline.kind != StageKind::Test,
+            weight: Reverse(self.weight(stage)),
+            fetches_data: stage.outline.place.is_some() && !announces(worker, stage.outline.data),
+            fetches_model: parent.is_some_and(|parent| !parent.is_some_and(made_here)),
         })
     }
 
@@ -172,12 +186,13 @@ impl<'a> Scan<'a> {
 
     /// Returns how many more stages a sweep may start.
     fn room(&self, sweep: usize) -> usize {
-        let runs = |id: &&StageId| {
-            let state = self.stages.get(*id).map(|stage| &stage.progress.state);
-            matches!(state, Some(State::Leased(_)))
-        };
-        let running = self.members[sweep].iter().filter(runs).count();
+        let running = self.running(sweep);
         self.sweeps[sweep].0.max_parallel.map_or(usize::MAX, |most| (most as usize).saturating_sub(running))
+    }
+
+    fn running(&self, sweep: usize) -> usize {
+        let stages = self.members[sweep].iter().filter_map(|id| self.stages.get(id));
+        stages.filter(|stage| matches!(stage.progress.state, State::Leased(_))).count()
     }
 
     /// Returns whether a waiting stage could run on the device.
@@ -355,6 +370,18 @@ fn holder(progress: &Progress) -> Option<&Holder> {
         State::Leased(holder) | State::Waiting(Waiting::Expired(holder)) => Some(holder),
         _ => None,
     }
+}
+
+/// Returns the lowest place of a stage's seeds among the seeds of the sweep.
+fn replicate(sweep: &SweepRecord, stage: StageId) -> Option<usize> {
+    let mut seeds: Vec<u64> = Vec::new();
+    for cell in &sweep.cells {
+        if !seeds.contains(&cell.key.seed) {
+            seeds.push(cell.key.seed);
+        }
+    }
+    let cells = sweep.cells.iter().filter(|cell| cell.stages().any(|id| id == stage));
+    cells.filter_map(|cell| seeds.iter().position(|seed| *seed == cell.key.seed)).min()
 }
 
 fn class(backlog: &mut Backlog, class: NumericClass) -> &mut ClassBacklog {

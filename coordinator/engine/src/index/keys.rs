@@ -7,7 +7,7 @@ use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{ArtifactId, Fingerprint, StageId, SweepId};
 use pretext_shared::stage::StageKind;
 
-use crate::table::{Before, StageEntry};
+use crate::table::{Before, Need, StageEntry};
 use crate::{Holder, Millis, Outline, State, Waiting};
 
 /// What a stage demands of a device and of its worker. Stages share it.
@@ -28,10 +28,23 @@ impl From<&Outline> for Demand {
 /// The order of the ready stages of a sweep: the first one runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
+    /// One replicate after the other, so that every cell has a result early.
+    replicate: u32,
     /// Tests are first, because they are short and give results.
     is_no_test: bool,
     /// Then the stage with the longest chain, so that no long chain starts last.
     weight: Reverse<u64>,
+}
+
+/// Where the model is that a stage starts from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ModelPlace {
+    /// It needs none: every worker has all of it.
+    Everywhere,
+    /// A worker of this name made it.
+    At(Arc<str>),
+    /// It is not known who made it.
+    Unknown,
 }
 
 /// The places of a stage; the default is that of no stage.
@@ -69,7 +82,8 @@ pub(super) enum HoldKind {
 /// The place of a stage in the sweeps that need it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) sweeps: Vec<SweepId>,
+    /// The sweeps, each with the rank that the stage has in it.
+    pub(super) sweeps: Vec<(SweepId, Rank)>,
     pub(super) kind: PlaceKind,
 }
 
@@ -77,7 +91,7 @@ pub(super) struct Place {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum PlaceKind {
     /// It waits only for a slot.
-    Ready { demand: Arc<Demand>, rank: Rank },
+    Ready { demand: Arc<Demand>, model: ModelPlace },
     /// It runs.
     Running,
     /// It has a result, after these steps and images.
@@ -123,17 +137,22 @@ impl StageEntry {
             back_off: (matches!(state, State::Waiting(Waiting::BackOff(_))) && self.until > 0).then_some(self.until),
             parent: self.outline.parent,
             hold: self.hold(),
-            place: self
-                .place_kind()
-                .map(|kind| Place { sweeps: self.needs.iter().map(|need| need.sweep.clone()).collect(), kind }),
+            place: self.place_kind().map(|kind| Place {
+                sweeps: self.needs.iter().map(|need| (need.sweep.clone(), self.rank(need))).collect(),
+                kind,
+            }),
             tally: self.tally_kind().map(|kind| Tally { class: self.outline.class, kind }),
             artifacts: Some(self.progress.artifacts().collect()),
         }
     }
 
-    /// Returns the order of the stage among ready ones.
-    pub(crate) fn rank(&self) -> Rank {
-        Rank { is_no_test: self.outline.kind != StageKind::Test, weight: Reverse(self.weight) }
+    /// Returns the order of the stage among the ready ones of a sweep.
+    pub(crate) fn rank(&self, need: &Need) -> Rank {
+        Rank {
+            replicate: need.replicate,
+            is_no_test: self.outline.kind != StageKind::Test,
+            weight: Reverse(self.weight),
+        }
     }
 
     /// Returns whether the stage waits only for a slot; a back-off counts as ended once it was noticed.
@@ -162,7 +181,7 @@ impl StageEntry {
                 Some(PlaceKind::Finished { steps: cost.steps, images: cost.images_seen })
             }
             State::Waiting(_) if self.is_ready() => {
-                Some(PlaceKind::Ready { demand: self.demand.clone(), rank: self.rank() })
+                Some(PlaceKind::Ready { demand: self.demand.clone(), model: self.model.clone() })
             }
             State::Waiting(_) | State::Failed(_) | State::Cancelled => None,
         }

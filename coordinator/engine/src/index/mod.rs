@@ -12,8 +12,9 @@ mod tallies;
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdings::Holdings;
-pub(super) use keys::{Demand, Keys};
+pub(super) use keys::{Demand, Keys, ModelPlace};
 use pretext_shared::ids::{ArtifactId, ContentHash, StageId};
+pub(super) use queues::Fetch;
 use queues::Queues;
 use tallies::Tallies;
 

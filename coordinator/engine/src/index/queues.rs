@@ -1,11 +1,12 @@
 //! The stages of each sweep that are ready or run, and the turns of the sweeps.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pretext_shared::ids::{StageId, SweepId};
+use pretext_shared::ids::{ContentHash, StageId, SweepId};
 
-use super::keys::{Demand, Place, PlaceKind, Rank};
+use super::keys::{Demand, ModelPlace, Place, PlaceKind, Rank};
 use crate::SweepRecord;
 
 /// See the module.
@@ -19,23 +20,60 @@ pub(crate) struct Queues {
 /// The order of sweeps: the first one gets the free slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Turn {
+    /// A sweep of a higher priority is before all others.
+    priority: Reverse<i8>,
+    /// Sweeps of one priority get equal shares: the one with the fewest running stages is next.
+    running: usize,
+    /// The oldest of those.
     submitted_ms: u64,
 }
 
 /// A sweep's part of the schedule.
 #[derive(Debug, Clone)]
 pub(crate) struct Queue {
+    priority: i8,
     submitted_ms: u64,
     max_parallel: Option<u32>,
     is_active: bool,
-    /// Ready stages, in order.
-    ready: BTreeMap<Arc<Demand>, BTreeSet<(Rank, StageId)>>,
+    ready: BTreeMap<Arc<Demand>, Ready>,
     /// Its stages that run, for whichever sweep.
     pub(crate) running: BTreeSet<StageId>,
     /// Steps of its finished stages.
     pub(crate) steps: u64,
     /// Images of its finished stages.
     pub(crate) images: u64,
+}
+
+/// Ready stages of one demand.
+#[derive(Debug, Clone, Default)]
+struct Ready {
+    /// All, in order.
+    ranked: BTreeSet<(Rank, StageId)>,
+    /// Those whose model is known to be somewhere, by that place.
+    placed: BTreeSet<(ModelPlace, Rank, StageId)>,
+}
+
+impl Ready {
+    /// Returns the first stage of a rank with the model at this place.
+    fn at(&self, place: ModelPlace, rank: Rank) -> Option<StageId> {
+        let lowest = StageId(ContentHash::from_bytes([0; 32]));
+        let (other, other_rank, id) = self.placed.range((place.clone(), rank, lowest)..).next()?;
+        (*other == place && *other_rank == rank).then_some(*id)
+    }
+
+    /// Returns the first stage of a rank.
+    fn of(&self, rank: Rank) -> Option<StageId> {
+        self.ranked.first().filter(|(first, _)| *first == rank).map(|(_, id)| *id)
+    }
+}
+
+/// What a worker must fetch before it can run a stage. Of stages of one rank, the one with the least is first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Fetch {
+    /// The data: the worker does not announce them.
+    pub(crate) data: bool,
+    /// The model: another worker made it.
+    pub(crate) model: bool,
 }
 
 impl Queue {
@@ -50,7 +88,11 @@ impl Queue {
 
     /// Returns the sweep's turn, if it may start a stage.
     pub(crate) fn turn(&self) -> Option<Turn> {
-        (self.room() > 0).then_some(Turn { submitted_ms: self.submitted_ms })
+        (self.room() > 0).then_some(Turn {
+            priority: Reverse(self.priority),
+            running: self.running.len(),
+            submitted_ms: self.submitted_ms,
+        })
     }
 
     /// Returns the demands of its ready stages.
@@ -63,6 +105,7 @@ impl Queues {
     /// Adds a sweep.
     pub(crate) fn open(&mut self, sweep: &SweepRecord, is_active: bool) {
         let queue = Queue {
+            priority: sweep.priority,
             submitted_ms: sweep.submitted_ms,
             max_parallel: sweep.max_parallel,
             is_active,
@@ -80,10 +123,14 @@ impl Queues {
     }
 
     pub(super) fn enter(&mut self, id: StageId, place: &Place) {
-        for sweep in &place.sweeps {
+        for (sweep, rank) in &place.sweeps {
             self.change(sweep, |queue| match &place.kind {
-                PlaceKind::Ready { demand, rank } => {
-                    queue.ready.entry(demand.clone()).or_default().insert((*rank, id));
+                PlaceKind::Ready { demand, model } => {
+                    let ready = queue.ready.entry(demand.clone()).or_default();
+                    ready.ranked.insert((*rank, id));
+                    if *model != ModelPlace::Unknown {
+                        ready.placed.insert((model.clone(), *rank, id));
+                    }
                 }
                 PlaceKind::Running => drop(queue.running.insert(id)),
                 PlaceKind::Finished { steps, images } => {
@@ -95,12 +142,13 @@ impl Queues {
     }
 
     pub(super) fn leave(&mut self, id: StageId, place: &Place) {
-        for sweep in &place.sweeps {
+        for (sweep, rank) in &place.sweeps {
             self.change(sweep, |queue| match &place.kind {
-                PlaceKind::Ready { demand, rank } => {
-                    if let Some(stages) = queue.ready.get_mut(demand) {
-                        stages.remove(&(*rank, id));
-                        if stages.is_empty() {
+                PlaceKind::Ready { demand, model } => {
+                    if let Some(ready) = queue.ready.get_mut(demand) {
+                        ready.ranked.remove(&(*rank, id));
+                        ready.placed.remove(&(model.clone(), *rank, id));
+                        if ready.ranked.is_empty() {
                             queue.ready.remove(demand);
                         }
                     }
@@ -140,12 +188,27 @@ impl Queues {
         self.sweeps.get(sweep)
     }
 
-    /// Returns the ready stage whose turn it is, among those with a demand that `fits`.
-    pub(crate) fn first(&self, fits: impl Fn(&Demand) -> bool) -> Option<StageId> {
+    /// Returns the ready stage whose turn it is, among those with a demand that `fits`. `has` says whether the worker
+    /// of this name has the data of a demand.
+    pub(crate) fn first(
+        &self,
+        fits: impl Fn(&Demand) -> bool,
+        has: impl Fn(&Demand) -> bool,
+        worker: &str,
+    ) -> Option<StageId> {
         let fitting: Vec<_> = self.turns.iter().filter(|(demand, _)| fits(demand)).collect();
         let (_, sweep) = fitting.iter().filter_map(|(_, turns)| turns.first()).min()?;
         let queue = self.sweeps.get(sweep)?;
-        let firsts = fitting.iter().filter_map(|(demand, _)| queue.ready.get(*demand)?.first());
-        firsts.min().map(|(_, id)| *id)
+        let ready: Vec<(&Demand, &Ready)> =
+            fitting.iter().filter_map(|(demand, _)| Some((demand.as_ref(), queue.ready.get(*demand)?))).collect();
+        let rank = ready.iter().filter_map(|(_, ready)| ready.ranked.first()).min()?.0;
+        let here = ModelPlace::At(worker.into());
+        let candidates = ready.iter().flat_map(|(demand, ready)| {
+            let data = !has(demand);
+            let near = ready.at(ModelPlace::Everywhere, rank).into_iter().chain(ready.at(here.clone(), rank));
+            let near = near.map(move |id| (Fetch { data, model: false }, id));
+            near.chain(ready.of(rank).map(|id| (Fetch { data, model: true }, id)))
+        });
+        candidates.min().map(|(_, id)| id)
     }
 }

@@ -1,6 +1,6 @@
 //! The states of a sweep's cells, and the number of cells in each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use pretext_shared::ids::StageId;
 use pretext_shared::sweep::{Cell, CellState};
@@ -97,12 +97,25 @@ pub(crate) fn state(cell: &Cell, stages: &BTreeMap<StageId, StageEntry>) -> Cell
     }
 }
 
-/// Returns the distinct stages of a sweep, sorted, each with the positions of its cells.
-pub(super) fn by_stage(record: &SweepRecord) -> Vec<(StageId, Box<[u32]>)> {
+/// Returns the distinct stages of a sweep, sorted, each with its lowest replicate and the positions of its cells.
+pub(super) fn by_stage(record: &SweepRecord) -> Vec<(StageId, u32, Box<[u32]>)> {
+    let mut replicates: HashMap<u64, u32> = HashMap::new();
+    for cell in &record.cells {
+        let next = replicates.len() as u32;
+        replicates.entry(cell.key.seed).or_insert(next);
+    }
+    let replicate = |place: u32| {
+        let seed = record.cells.get(place as usize).map(|cell| cell.key.seed);
+        seed.and_then(|seed| replicates.get(&seed).copied()).unwrap_or_default()
+    };
     let of = |(place, cell): (u32, &Cell)| cell.stages().map(move |stage| (stage, place)).collect::<Vec<_>>();
     let mut pairs: Vec<(StageId, u32)> = (0..).zip(&record.cells).flat_map(of).collect();
     pairs.sort_unstable();
     pairs.dedup();
     let stages = pairs.chunk_by(|a, b| a.0 == b.0);
-    stages.filter_map(|pairs| Some((pairs.first()?.0, pairs.iter().map(|(_, place)| *place).collect()))).collect()
+    let entry = |pairs: &[(StageId, u32)]| {
+        let first = pairs.iter().map(|(_, place)| replicate(*place)).min()?;
+        Some((pairs.first()?.0, first, pairs.iter().map(|(_, place)| *place).collect()))
+    };
+    stages.filter_map(entry).collect()
 }

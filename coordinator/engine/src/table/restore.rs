@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use pretext_shared::ids::{StageId, SweepId};
+use pretext_shared::ids::StageId;
 use pretext_shared::stage::StageKind;
 
 use super::{Before, Cells, Index, Keys, Need, StageEntry, SweepEntry, Table, cells, images};
@@ -22,17 +22,19 @@ impl Table {
         for (fingerprint, data) in snapshot.data {
             table.set_data(fingerprint, Some(data));
         }
-        let mut needs: Vec<(StageId, SweepId, bool, Box<[u32]>)> = Vec::new();
+        let mut needs: Vec<(StageId, Need)> = Vec::new();
         let mut sweeps = BTreeMap::new();
         for (record, mark) in snapshot.sweeps {
             let is_active = !mark.is_cancelled();
             table.index.queues.open(&record, is_active);
             let cells = cells::by_stage(&record);
-            let stages: Vec<StageId> = cells.iter().map(|(stage, _)| *stage).collect();
-            needs.extend(cells.into_iter().map(|(stage, cells)| (stage, record.id.clone(), is_active, cells)));
+            let stages: Vec<StageId> = cells.iter().map(|(stage, ..)| *stage).collect();
+            needs.extend(cells.into_iter().map(|(stage, replicate, cells)| {
+                (stage, Need { sweep: record.id.clone(), is_active, replicate, cells })
+            }));
             sweeps.insert(record.id.clone(), (record, mark, stages));
         }
-        needs.sort_unstable();
+        needs.sort_unstable_by(|(a, of_a), (b, of_b)| (a, &of_a.sweep).cmp(&(b, &of_b.sweep)));
         // Stages and needs are sorted, so one pass over both is enough.
         let mut needs = needs.into_iter().peekable();
         let mut stages = Vec::with_capacity(snapshot.stages.len());
@@ -44,9 +46,9 @@ impl Table {
                 State::Waiting(Waiting::BackOff(ms)) => now + ms,
                 _ => 0,
             };
-            while needs.next_if(|(stage, ..)| *stage < id).is_some() {}
-            while let Some((_, sweep, is_active, cells)) = needs.next_if(|(stage, ..)| *stage == id) {
-                entry.needs.push(Need { sweep, is_active, cells });
+            while needs.next_if(|(stage, _)| *stage < id).is_some() {}
+            while let Some((_, need)) = needs.next_if(|(stage, _)| *stage == id) {
+                entry.needs.push(need);
             }
             stages.push((id, entry));
         }
