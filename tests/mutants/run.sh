@@ -12,11 +12,12 @@ copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/mutants"
 
-# workspace MEMBERS: writes the copy's manifest, with the versions and the profile of the root's.
+# workspace MEMBERS: writes the copy's manifest, with the versions and the profile of the root's. Crates of the root that
+# are not copied are left out.
 workspace() {
     cp -r "$root/shared" "$copy/shared"
     cp "$root/Cargo.lock" "$root/rust-toolchain.toml" "$copy/"
-    sed 's/^members = .*/members = ['"$1"']/; /^pretext-\(proto\|identity\) = /d' "$root/Cargo.toml" |
+    sed '/^members = \[/,/^\]/c members = ['"$1"']' "$root/Cargo.toml" |
         awk '/^\[profile.release.package/ { exit } { print }' >"$copy/Cargo.toml"
 }
 
@@ -28,20 +29,14 @@ manifest() {
 }
 
 copy_engine() {
-    workspace '"shared", "coordinator", "tests"'
-    mkdir -p "$copy"/{coordinator/src,tests/src/bin}
-    cp -r "$root"/coordinator/src/{engine,build.rs,submission.rs} "$copy/coordinator/src/"
+    workspace '"shared", "coordinator/engine", "tests"'
+    mkdir -p "$copy"/{coordinator,tests/src/bin}
+    cp -r "$root/coordinator/engine" "$copy/coordinator/"
     cp -r "$root/tests/src/simulation" "$copy/tests/src/"
     cp "$root/tests/src/bin/simulate.rs" "$copy/tests/src/bin/"
-    echo '//! The engine alone.
-#![allow(missing_docs, unused, unreachable_patterns)]
-pub mod build;
-pub mod engine;
-pub mod submission;' >"$copy/coordinator/src/lib.rs"
     echo '//! The simulation alone.
 pub mod simulation;' >"$copy/tests/src/lib.rs"
-    manifest coordinator pretext-shared serde thiserror uuid >"$copy/coordinator/Cargo.toml"
-    manifest pretext-tests coordinator pretext-shared fastrand uuid >"$copy/tests/Cargo.toml"
+    manifest pretext-tests pretext-engine pretext-shared fastrand uuid >"$copy/tests/Cargo.toml"
 }
 build_engine() {
     cargo build --quiet --release --offline -p pretext-tests --bin simulate

@@ -68,6 +68,13 @@ impl Engine {
         self.workers.get(worker).is_some_and(|entry| entry.was_answered(request))
     }
 
+    /// Returns the stage that a free slot of a device would get now. If the stage's budget of losses is exhausted, the
+    /// stage fails instead, and the slot gets another one.
+    pub fn choice(&self, worker: &WorkerId, device: &str) -> Option<StageId> {
+        let entry = self.workers.get(worker)?;
+        self.choose(worker, entry, entry.device(device)?)
+    }
+
     /// Returns the times and limits.
     pub fn limits(&self) -> Limits {
         self.limits

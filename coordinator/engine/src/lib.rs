@@ -21,13 +21,14 @@ pub mod submission;
 mod sweeps;
 mod table;
 mod view;
+mod wakes;
 mod work;
 mod workers;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use backlog::{Backlog, ClassBacklog};
 pub use curve::curve;
@@ -43,6 +44,7 @@ pub use record::{
 pub use sweeps::{Cancelled, Retried, Submission, Submitted};
 use table::{StageEntry, Table};
 pub use view::{CellCounts, NoPlan, RunningStage, Standing, SweepStatus, WorkerView};
+pub use wakes::DeviceKey;
 pub use work::Directive;
 pub use workers::{Announcement, Offer};
 
@@ -152,6 +154,8 @@ pub struct Engine {
     /// The time in which nobody could be heard, in all. The listening clock is behind the coordinator's by this time.
     deaf: Millis,
     changes: Vec<Change>,
+    /// Devices of workers that registered or were forgotten since the last [`Engine::take_wakes`].
+    registered: BTreeSet<DeviceKey>,
 }
 
 impl Engine {
@@ -166,6 +170,7 @@ impl Engine {
             heard: now,
             deaf: 0,
             changes: Vec::new(),
+            registered: BTreeSet::new(),
         }
     }
 

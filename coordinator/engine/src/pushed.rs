@@ -67,6 +67,7 @@ impl Engine {
             return Err(KeptAs { key: kept.facts.key.clone(), fingerprint });
         }
         let old = self.table.set_data(fingerprint, Some(data.clone()));
+        self.wake_readers(fingerprint);
         self.changes.push(Change::SetData(fingerprint, Some(Box::new(data))));
         Ok(old)
     }

@@ -14,7 +14,7 @@ use pretext_shared::ids::{Fingerprint, StageId, SweepId};
 
 use super::index::{Demand, Index, Keys, ModelPlace};
 use super::view::CellCounts;
-use super::{Millis, Outline, Progress, PushedData, State, SweepMark, SweepRecord};
+use super::{DeviceKey, Millis, Outline, Progress, PushedData, State, SweepMark, SweepRecord};
 
 /// A stage with what the engine knows of it.
 #[derive(Debug, Clone)]
@@ -150,6 +150,16 @@ impl Table {
 
     pub(super) fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// Returns the demands of the stages that became ready since the last call, and the devices that hold fewer stages.
+    pub(super) fn take_wakes(&mut self) -> (BTreeSet<Arc<Demand>>, BTreeSet<DeviceKey>) {
+        (self.index.queues.take_woken(), self.index.holdings.take_freed())
+    }
+
+    /// Counts the ready stages that read a data set as ready anew.
+    pub(super) fn wake_readers(&mut self, fingerprint: Fingerprint) {
+        self.index.queues.wake_readers(fingerprint);
     }
 
     /// Changes a stage; no other code does so.

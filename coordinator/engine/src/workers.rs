@@ -79,9 +79,15 @@ impl Engine {
     /// silent is another worker of that name. Leases expire by themselves.
     pub fn register(&mut self, worker: WorkerId, offer: Offer, now: Millis) {
         let (heard_at, lease) = (self.listening(now), self.limits.lease_ms);
-        self.workers.retain(|other, entry| {
-            other.name != worker.name || other.boot == worker.boot || heard_at.saturating_sub(entry.last_seen) <= lease
-        });
+        let is_over = |other: &WorkerId, entry: &mut WorkerEntry| {
+            let is_silent = heard_at.saturating_sub(entry.last_seen) > lease;
+            other.name == worker.name && other.boot != worker.boot && is_silent
+        };
+        let forgotten: Vec<_> = self.workers.extract_if(.., is_over).collect();
+        for (other, entry) in forgotten {
+            self.wake_worker(&other, &entry.offer);
+        }
+        self.wake_worker(&worker, &offer);
         let answered = self.workers.remove(&worker).map(|entry| entry.answered).unwrap_or_default();
         self.workers.insert(worker, WorkerEntry { offer, last_seen: heard_at, answered });
     }

@@ -12,3 +12,4 @@ pub mod scaler;
 pub mod serve;
 pub mod standby;
 pub mod turn;
+mod waiters;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use pretext_engine::{CellCounts, Engine, Millis, State, Waiting};
+use pretext_engine::{CellCounts, DeviceKey, Engine, Millis, State, Waiting};
 use pretext_shared::artifact::StoredArtifact;
 use pretext_shared::ids::{ArtifactId, StageId, SweepId, WorkerId};
 
@@ -45,6 +45,8 @@ pub(super) fn answers(engine: &Engine, artifacts: &BTreeSet<ArtifactId>, now: Mi
     for (worker, device) in scan.devices() {
         let prospects = engine.has_prospects(worker, &device.name);
         same("the prospects of a device", &prospects, &scan.has_prospects(worker, &device.name))?;
+        let choice = engine.choice(worker, &device.name);
+        same("the next stage of a device", &choice, &scan.choice(worker, &device.name, &BTreeSet::new()))?;
     }
     let views = engine.workers(now);
     let holds: BTreeMap<&WorkerId, Vec<StageId>> = views
@@ -64,6 +66,26 @@ pub(super) fn answers(engine: &Engine, artifacts: &BTreeSet<ArtifactId>, now: Mi
             same("the garbage", &garbage, &unneeded)
         }
         Err(_) => Ok(()),
+    }
+}
+
+/// The devices that would have got no stage after the last round.
+#[derive(Debug, Default)]
+pub(super) struct Idle(BTreeSet<DeviceKey>);
+
+impl Idle {
+    /// Checks that the engine wakes every device that was idle and can get a stage now.
+    pub(super) fn wake(&mut self, engine: &mut Engine, now: Millis) -> Result<(), Violation> {
+        let woken = engine.take_wakes();
+        let scan = Scan::new(engine, now);
+        let keys = scan.devices().map(|(worker, device)| (worker.clone(), device.name.clone()));
+        let gets_a_stage = |(worker, device): &DeviceKey| scan.choice(worker, device, &BTreeSet::new()).is_some();
+        let (busy, idle): (BTreeSet<_>, BTreeSet<_>) = keys.partition(gets_a_stage);
+        if let Some((worker, device)) = busy.iter().find(|key| self.0.contains(key) && !woken.contains(key)) {
+            return violation("wake", format!("{device} of {worker} can get a stage and sleeps"));
+        }
+        self.0 = idle;
+        Ok(())
     }
 }
 

@@ -3,12 +3,13 @@
 use pretext_engine::{Change, Directive, Engine, Millis, Refusal, State, SweepMark, Waiting};
 use pretext_shared::ids::{ArtifactId, AttemptId, StageId};
 
-use super::compare;
+use super::compare::{self, Idle};
 use super::event::{Answer, Envelope, Event, Op, Origin};
 use super::machine::worker;
 use super::oracle::Known;
 use super::scan::Scan;
 use super::store::{Seen, Store, Violation, violation};
+use super::workload::{data, pushed};
 use super::world::World;
 
 /// Number of checkpoints of a stage that are kept.
@@ -31,6 +32,7 @@ pub(super) struct Process {
     heard_at: Millis,
     /// The same, on its own clock.
     ticked_at: Millis,
+    idle: Idle,
     /// Time of its next reading of the clock if there is no request. Ticks of an earlier process are void.
     tick_at: Millis,
 }
@@ -80,6 +82,7 @@ impl World<'_> {
         self.process.jump = 0;
         self.process.heard_at = self.now;
         self.process.ticked_at = 0;
+        self.process.idle = Idle::default();
         self.known.used.clear();
         self.known.registered.clear();
         self.process.engine = Some(Engine::restore(self.limits, self.store.snapshot.clone(), 0));
@@ -171,6 +174,7 @@ impl World<'_> {
             answered.push(Answered { origin, op, answer });
         }
         compare::answers(&engine, &self.artifacts, now)?;
+        self.process.idle.wake(&mut engine, now)?;
         let changes = engine.take_changes();
         if !changes.is_empty() && self.chance(self.faults.crash_before) {
             self.process.engine = Some(engine);
@@ -235,7 +239,7 @@ impl World<'_> {
         Ok(match op {
             Op::Register => {
                 if let Origin::Worker(life) = origin {
-                    engine.register(worker(life), self.machines[life.machine].offer(), now);
+                    engine.register(worker(life), self.machines[life.machine].offer(life.machine), now);
                 }
                 Answer::Done
             }
@@ -291,6 +295,12 @@ impl World<'_> {
             }
             Op::Cancel(sweep) => engine.cancel(sweep).map_or_else(over, |_| Answer::Done),
             Op::Retry(sweep) => engine.retry(sweep).map_or_else(over, |_| Answer::Done),
+            Op::Push => engine.push_data(pushed(wall)).map_or(Answer::Done, |_| Answer::Done),
+            // A data set that a sweep needs stays.
+            Op::Remove => {
+                let fingerprint = data().fingerprint.to_string();
+                engine.remove_data(&fingerprint).map_or(Answer::Done, |_| Answer::Done)
+            }
         })
     }
 

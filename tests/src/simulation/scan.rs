@@ -59,27 +59,20 @@ impl<'a> Scan<'a> {
 
     /// Returns the stage that a request for work gets.
     pub(super) fn granted(&self, worker: &WorkerId, device: &str, request: &str) -> Option<StageId> {
-        let offer = self.workers.get(worker)?;
+        self.workers.get(worker)?;
         let of_request = |stage: &&StageFacts<'_>| {
             holder(stage.progress).is_some_and(|holder| holder.worker == *worker && holder.request == request)
         };
         if let Some(stage) = self.stages.values().find(of_request) {
             return Some(stage.id);
         }
-        let device = offer.offer.devices.iter().find(|offered| offered.name == device)?;
         if self.engine.was_answered(worker, request) {
             return None;
         }
         // A stage whose budget of losses ends with this request fails, and another one is chosen.
         let mut over = BTreeSet::new();
         loop {
-            let (held, owed) = self.held_on(worker, &device.name, &over);
-            let slots = device.slots as usize;
-            if held.len() >= slots {
-                return None;
-            }
-            let among = if held.len() + owed.len() >= slots { Some(&owed) } else { None };
-            let chosen = self.choose(offer, device, among, &over)?;
+            let chosen = self.choice(worker, device, &over)?;
             let progress = self.stages.get(&chosen)?.progress;
             let is_lost = matches!(progress.state, State::Waiting(Waiting::Expired(_)));
             if !is_lost || progress.lost + 1 < self.engine.limits().max_lost {
@@ -89,8 +82,21 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// Returns the stage that a free slot gets if the stages of `over` fail.
+    pub(super) fn choice(&self, worker: &WorkerId, device: &str, over: &BTreeSet<StageId>) -> Option<StageId> {
+        let offer = self.workers.get(worker)?;
+        let device = offer.offer.devices.iter().find(|offered| offered.name == device)?;
+        let (held, owed) = self.held_on(worker, &device.name, over);
+        let slots = device.slots as usize;
+        if held.len() >= slots {
+            return None;
+        }
+        let among = if held.len() + owed.len() >= slots { Some(&owed) } else { None };
+        self.choose(offer, device, among, over)
+    }
+
     /// Returns the stages that a device holds, and those whose leases on it have expired.
-    pub(super) fn held_on(
+    fn held_on(
         &self,
         worker: &WorkerId,
         device: &str,

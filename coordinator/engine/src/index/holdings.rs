@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use pretext_shared::ids::{StageId, WorkerId};
 
 use super::keys::{Hold, HoldKind};
+use crate::DeviceKey;
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Holdings {
     workers: BTreeMap<WorkerId, Holding>,
+    /// Devices that hold fewer stages than before.
+    freed: BTreeSet<DeviceKey>,
 }
 
 /// The stages that one worker holds.
@@ -45,6 +48,7 @@ impl Holdings {
     }
 
     pub(super) fn leave(&mut self, id: StageId, hold: &Hold) {
+        self.freed.insert((hold.holder.worker.clone(), hold.holder.device.clone()));
         let Some(holding) = self.workers.get_mut(&hold.holder.worker) else { return };
         if let Some(device) = holding.devices.get_mut(&hold.holder.device) {
             device.of(hold.kind).remove(&id);
@@ -61,6 +65,11 @@ impl Holdings {
         if holding.devices.is_empty() {
             self.workers.remove(&hold.holder.worker);
         }
+    }
+
+    /// Returns the devices that hold fewer stages than at the last call.
+    pub(crate) fn take_freed(&mut self) -> BTreeSet<DeviceKey> {
+        std::mem::take(&mut self.freed)
     }
 
     /// Returns the stage that a request was granted, if its holder may still work on it.

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pretext_shared::ids::{ContentHash, StageId, SweepId};
+use pretext_shared::ids::{ContentHash, Fingerprint, StageId, SweepId};
 
 use super::keys::{Demand, ModelPlace, Place, PlaceKind, Rank};
 use crate::SweepRecord;
@@ -15,6 +15,8 @@ pub(crate) struct Queues {
     sweeps: BTreeMap<SweepId, Queue>,
     /// The active sweeps that have ready stages of a demand and may run one more, in the order of their turns.
     turns: BTreeMap<Arc<Demand>, BTreeSet<(Turn, SweepId)>>,
+    /// Demands of stages that may be granted and could not be before.
+    woken: BTreeSet<Arc<Demand>>,
 }
 
 /// The order of sweeps: the first one gets the free slot.
@@ -124,6 +126,9 @@ impl Queues {
 
     pub(super) fn enter(&mut self, id: StageId, place: &Place) {
         for (sweep, rank) in &place.sweeps {
+            if let PlaceKind::Ready { demand, .. } = &place.kind {
+                self.woken.insert(demand.clone());
+            }
             self.change(sweep, |queue| match &place.kind {
                 PlaceKind::Ready { demand, model } => {
                     let ready = queue.ready.entry(demand.clone()).or_default();
@@ -165,7 +170,8 @@ impl Queues {
     /// Changes a sweep, and moves its turns.
     fn change(&mut self, sweep: &SweepId, change: impl FnOnce(&mut Queue)) {
         let Some(queue) = self.sweeps.get_mut(sweep) else { return };
-        if let Some(turn) = queue.turn() {
+        let former = queue.turn();
+        if let Some(turn) = former {
             for demand in queue.ready.keys() {
                 if let Some(turns) = self.turns.get_mut(demand) {
                     turns.remove(&(turn, sweep.clone()));
@@ -179,8 +185,22 @@ impl Queues {
         if let Some(turn) = queue.turn() {
             for demand in queue.ready.keys() {
                 self.turns.entry(demand.clone()).or_default().insert((turn, sweep.clone()));
+                if former.is_none() {
+                    self.woken.insert(demand.clone());
+                }
             }
         }
+    }
+
+    /// Returns the demands of the stages that may be granted and could not be at the last call.
+    pub(crate) fn take_woken(&mut self) -> BTreeSet<Arc<Demand>> {
+        std::mem::take(&mut self.woken)
+    }
+
+    /// Counts stages with a turn that read a data set as ones that could not be granted before.
+    pub(crate) fn wake_readers(&mut self, fingerprint: Fingerprint) {
+        let reads = |demand: &&Arc<Demand>| demand.data.as_ref().is_some_and(|(data, _)| *data == fingerprint);
+        self.woken.extend(self.turns.keys().filter(reads).cloned());
     }
 
     /// Returns a sweep's part of the schedule.
