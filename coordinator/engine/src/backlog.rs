@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use pretext_shared::device::NumericClass;
-use pretext_shared::ids::{AttemptId, StageId, SweepId};
+use pretext_shared::ids::{AttemptId, SweepId};
 
-use super::{Engine, Holder, Millis, State, SweepMark, Waiting};
+use super::{Engine, Holder, Millis, State, Waiting};
 
 /// Stages and slots of one device class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -61,26 +61,26 @@ impl Engine {
     /// Returns the present backlog.
     pub fn backlog(&self, now: Millis) -> Backlog {
         let mut backlog = Backlog::default();
-        let mut room = self.room();
-        for (id, entry) in &self.stages {
-            let counts = backlog.class_mut(entry.outline.class);
-            match &entry.progress.state {
-                State::Leased(_) => counts.running += 1,
-                State::Failed(_) => counts.failed += 1,
-                State::Succeeded(_) | State::Cancelled => {}
-                State::Waiting(waiting) => {
-                    counts.expired += usize::from(matches!(waiting, Waiting::Expired(_)));
-                    if !self.is_needed(*id) {
-                        continue;
-                    }
-                    // A back-off is short: it ends before a worker that is started for it is ready.
-                    if self.parent_is_done(entry) && self.take_room(*id, &mut room) {
-                        counts.ready += 1;
-                    } else {
-                        counts.blocked += 1;
-                    }
-                }
+        let index = self.table.index();
+        for (class, tally) in index.tallies.classes() {
+            let counts = backlog.class_mut(class);
+            (counts.running, counts.failed, counts.expired) = (tally.running, tally.failed, tally.expired);
+            counts.blocked = tally.wanted;
+        }
+        // A back-off is short: it ends before a worker that is started for it is ready. Stages that fewer sweeps need
+        // take their room first.
+        let mut rooms: BTreeMap<&SweepId, usize> = BTreeMap::new();
+        for (sweeps, class, count) in index.tallies.open() {
+            let mut ready = 0;
+            for sweep in sweeps {
+                let room = rooms.entry(sweep).or_insert_with(|| index.queues.of(sweep).map_or(0, |queue| queue.room()));
+                let taken = (count - ready).min(*room);
+                *room -= taken;
+                ready += taken;
             }
+            let counts = backlog.class_mut(class);
+            counts.ready += ready;
+            counts.blocked -= ready;
         }
         for entry in self.workers.values() {
             if !self.is_connected(entry, now) {
@@ -92,45 +92,19 @@ impl Engine {
                 backlog.class_mut(device.class).slots += device.slots as usize;
             }
         }
-        backlog.open_sweeps =
-            self.sweeps.keys().filter(|id| self.cell_counts(id).is_some_and(|cells| !cells.is_final())).count();
+        backlog.open_sweeps = self.table.sweeps().values().filter(|sweep| !sweep.counts().is_final()).count();
         backlog
     }
 
     /// Returns the worker that holds an attempt, or held it until its lease expired. `None` if the attempt has ended or
     /// never existed.
     pub fn holder(&self, attempt: AttemptId) -> Option<&Holder> {
-        let progress = &self.stages.get(&attempt.stage)?.progress;
+        let progress = &self.table.stages().get(&attempt.stage)?.progress;
         match &progress.state {
             State::Leased(holder) | State::Waiting(Waiting::Expired(holder)) => {
                 (progress.fence == attempt.fence).then_some(holder)
             }
             _ => None,
         }
-    }
-
-    /// Returns how many more stages each active sweep may start.
-    fn room(&self) -> BTreeMap<SweepId, usize> {
-        let active = self.sweeps.iter().filter(|(_, sweep)| sweep.mark == SweepMark::Active);
-        active
-            .map(|(id, sweep)| {
-                let room = sweep.record.max_parallel.map_or(usize::MAX, |most| {
-                    let stages = sweep.stages.iter().filter_map(|stage| self.stages.get(stage));
-                    let running = stages.filter(|entry| matches!(entry.progress.state, State::Leased(_))).count();
-                    (most as usize).saturating_sub(running)
-                });
-                (id.clone(), room)
-            })
-            .collect()
-    }
-
-    fn take_room(&self, stage: StageId, room: &mut BTreeMap<SweepId, usize>) -> bool {
-        for sweep in self.stages.get(&stage).map(|entry| &entry.needed_by).into_iter().flatten() {
-            if let Some(left) = room.get_mut(sweep).filter(|left| **left > 0) {
-                *left -= 1;
-                return true;
-            }
-        }
-        false
     }
 }

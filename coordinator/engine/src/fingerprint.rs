@@ -9,7 +9,7 @@ impl Engine {
     /// change.
     pub fn fingerprint(&self, now: Millis) -> u64 {
         let mut hasher = DefaultHasher::new();
-        for (id, entry) in &self.stages {
+        for (id, entry) in self.table.stages() {
             let progress = &entry.progress;
             id.hash(&mut hasher);
             (progress.fence, progress.lost, progress.failed, progress.out_of_memory).hash(&mut hasher);
@@ -24,9 +24,10 @@ impl Engine {
                 std::mem::discriminant(waiting).hash(&mut hasher);
             }
             holder.map(|holder| (&holder.worker, &holder.device, &holder.request)).hash(&mut hasher);
-            (entry.until.saturating_sub(now), entry.step).hash(&mut hasher);
+            let clock = if matches!(progress.state, State::Leased(_)) { self.listening(now) } else { now };
+            (entry.until.saturating_sub(clock), entry.step, &entry.made_by).hash(&mut hasher);
         }
-        for (id, sweep) in &self.sweeps {
+        for (id, sweep) in self.table.sweeps() {
             (id, sweep.mark.is_cancelled()).hash(&mut hasher);
         }
         for (id, worker) in &self.workers {

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use pretext_shared::dataset::Source;
+use pretext_shared::dataset::{Procedural, Source};
 use pretext_shared::device::{DeviceFacts, NumericClass};
-use pretext_shared::ids::WorkerId;
+use pretext_shared::ids::{ArtifactId, ContentHash, WorkerId};
 use pretext_shared::outcome::{Score, StageResult};
 use pretext_shared::plan;
 use pretext_shared::spec;
 use pretext_shared::stage::Extent;
 
 use crate::submission::Planned;
-use crate::{Change, Engine, Grant, Limits, Millis, Offer, Outline, Snapshot, Submission, SweepMark};
+use crate::{Change, Engine, Grant, Limits, Millis, Offer, Outline, PushedData, Snapshot, Submission, SweepMark};
 
 /// A sweep of two methods on drawn pictures: two cells, five stages.
 pub const SWEEP: &str = "
@@ -43,6 +43,21 @@ pub fn worker(name: &str) -> WorkerId {
 /// A device that offers `slots` places.
 pub fn device(name: &str, class: NumericClass, slots: u32) -> DeviceFacts {
     DeviceFacts { name: name.to_owned(), description: name.to_owned(), class, slots }
+}
+
+/// An offer of one CPU slot that can keep so many bytes of pushed data.
+pub fn offer(data_cache: u64) -> Offer {
+    let devices = vec![device("cpu", NumericClass::Cpu, 1)];
+    Offer { devices, datasets: vec![], version: String::new(), data_cache }
+}
+
+/// The data of [`SWEEP`] as a pushed folder of 1000 bytes.
+pub fn pushed() -> PushedData {
+    let mut facts = Procedural { train_per_class: 40, test_per_class: 10, seed: 0 }.facts();
+    facts.key = "image-folder:cells".to_owned();
+    let artifact = |name: &str| ArtifactId(ContentHash::of(name.as_bytes()));
+    let packs = vec![artifact("one"), artifact("two")];
+    PushedData { facts, packing: artifact("list"), packs, files: 1, bytes: 1_000, pushed_ms: 1 }
 }
 
 /// An engine without state that knows these workers, each with so many slots on its CPU.

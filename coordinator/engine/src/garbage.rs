@@ -47,7 +47,7 @@ impl Kept {
 impl Progress {
     /// Returns the artifacts that a stage needs: those of its result, else the checkpoints to resume from. A failed or
     /// cancelled stage keeps its checkpoints, because `retry` resumes from them.
-    fn artifacts(&self) -> impl Iterator<Item = ArtifactId> {
+    pub(super) fn artifacts(&self) -> impl Iterator<Item = ArtifactId> {
         let outputs = match &self.state {
             State::Succeeded(result) => Some(result.artifacts.values().copied()),
             _ => None,
@@ -58,19 +58,10 @@ impl Progress {
 }
 
 impl Engine {
-    fn artifacts(&self) -> impl Iterator<Item = ArtifactId> {
-        self.stages.values().flat_map(|entry| entry.progress.artifacts()).chain(self.pushed_artifacts())
-    }
-
-    /// Returns those of `artifacts` that no stage of any sweep and no pushed data set needs.
+    /// Returns those of `artifacts` that no stage of any sweep and no pushed data set needs, sorted.
     pub fn unreferenced(&self, artifacts: impl IntoIterator<Item = ArtifactId>) -> Vec<ArtifactId> {
-        let mut left: BTreeSet<ArtifactId> = artifacts.into_iter().collect();
-        for needed in self.artifacts() {
-            if left.is_empty() {
-                break;
-            }
-            left.remove(&needed);
-        }
+        let index = self.table.index();
+        let left: BTreeSet<ArtifactId> = artifacts.into_iter().filter(|artifact| !index.needs(*artifact)).collect();
         left.into_iter().collect()
     }
 
@@ -80,13 +71,12 @@ impl Engine {
     /// # Errors
     /// If there are artifacts although nothing was ever submitted or pushed here.
     pub fn garbage(&self, held: &[StoredArtifact], grace: Duration) -> Result<Garbage, Refusal> {
-        if self.sweeps.is_empty() && self.data.is_empty() && !held.is_empty() {
+        if self.table.sweeps().is_empty() && self.table.data().is_empty() && !held.is_empty() {
             return Err(Refusal::NothingKnown);
         }
-        let needed: BTreeSet<ArtifactId> = self.artifacts().collect();
         let mut sorted = Garbage::default();
         for holding in held {
-            if needed.contains(&holding.artifact) {
+            if self.table.index().needs(holding.artifact) {
                 sorted.needed.add(*holding);
             } else if holding.age <= grace {
                 sorted.young.add(*holding);

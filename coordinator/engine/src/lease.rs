@@ -37,12 +37,14 @@ impl Engine {
         now: Millis,
         wall_ms: u64,
     ) -> Result<Option<Grant>, Refusal> {
+        let heard_at = self.listening(now);
         let entry = self.workers.get_mut(worker).ok_or_else(|| Refusal::UnknownWorker(worker.clone()))?;
-        entry.last_seen = now;
-        if let Some(attempt) = self.granted_to(worker, request) {
-            self.extend(attempt, now);
-            return self.grant(attempt.stage).map(Some);
+        entry.last_seen = heard_at;
+        if let Some(stage) = self.table.index().holdings.granted_to(worker, request) {
+            self.extend(stage, now);
+            return self.grant(stage).map(Some);
         }
+        self.end_back_offs(now);
         loop {
             let entry = self.workers.get(worker).ok_or_else(|| Refusal::UnknownWorker(worker.clone()))?;
             let facts = entry
@@ -51,18 +53,7 @@ impl Engine {
             if entry.was_answered(request) {
                 return Ok(None);
             }
-            let (held, owed) = self.held_on(worker, device);
-            let slots = facts.slots as usize;
-            // If expired leases occupy the slots of a device, the device gets one of these stages again, or nothing.
-            // Their holder may still come back with them, and a further stage would then exceed the slots.
-            let among = if held >= slots {
-                return Ok(None);
-            } else if held + owed.len() >= slots {
-                Some(owed.as_slice())
-            } else {
-                None
-            };
-            let Some(id) = self.choose(entry, facts, among, now) else { return Ok(None) };
+            let Some(id) = self.choose(worker, entry, facts) else { return Ok(None) };
             self.charge_loss(id);
             if self.is_over(id) {
                 continue;
@@ -85,23 +76,21 @@ impl Engine {
         let resume_step = self.entry(id)?.progress.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.step);
         let log = GrantRecord { holder: holder.clone(), granted_ms: wall_ms, resume_step };
         let first_fence = self.first_fence;
-        self.transition(id, now + self.limits.lease_ms, |progress| {
+        self.transition(id, self.lease_end(now), |progress| {
             progress.fence = progress.fence.max(first_fence).next(request);
             progress.batches = 0;
             progress.state = State::Leased(holder);
         });
         let grant = self.grant(id)?;
         self.changes.push(Change::LogGrant(id, grant.attempt.fence, log));
-        if let Some(entry) = self.stages.get_mut(&id) {
-            (entry.step, entry.images) = (0, 0);
-        }
+        self.table.amend(id, |entry| (entry.step, entry.images) = (0, 0));
         Ok(grant)
     }
 
     /// Charges the loss of a holder whose lease has expired, before the stage goes to another. If infrastructure's
     /// budget is exhausted, the stage is quarantined with the evidence.
     fn charge_loss(&mut self, id: StageId) {
-        let Some(entry) = self.stages.get(&id) else { return };
+        let Some(entry) = self.table.stages().get(&id) else { return };
         let State::Waiting(Waiting::Expired(holder)) = &entry.progress.state else { return };
         let seen = match entry.step {
             0 => "before it reported a step".to_owned(),
@@ -113,24 +102,12 @@ impl Engine {
     }
 
     fn is_over(&self, id: StageId) -> bool {
-        self.stages.get(&id).is_none_or(|entry| matches!(entry.progress.state, State::Failed(_)))
-    }
-
-    /// Returns the attempt that a request was granted, if its holder may still work on it.
-    fn granted_to(&self, worker: &WorkerId, request: &str) -> Option<AttemptId> {
-        self.stages.iter().find_map(|(id, entry)| match &entry.progress.state {
-            State::Leased(holder) | State::Waiting(Waiting::Expired(holder))
-                if holder.worker == *worker && holder.request == request =>
-            {
-                Some(AttemptId { stage: *id, fence: entry.progress.fence })
-            }
-            _ => None,
-        })
+        self.table.stages().get(&id).is_none_or(|entry| matches!(entry.progress.state, State::Failed(_)))
     }
 
     fn grant(&self, id: StageId) -> Result<Grant, Refusal> {
         let entry = self.entry(id)?;
-        let model_of = |parent| match self.stages.get(&parent).map(|parent| &parent.progress.state) {
+        let model_of = |parent| match self.table.stages().get(&parent).map(|parent| &parent.progress.state) {
             Some(State::Succeeded(result)) => result.artifacts.get(&ArtifactKind::Model).copied(),
             _ => None,
         };
@@ -140,7 +117,7 @@ impl Engine {
         };
         let fingerprint = entry.outline.data;
         let own = holder.and_then(|worker| worker.dataset(fingerprint));
-        let pushed = if own.is_none() { self.data.get(&fingerprint) } else { None };
+        let pushed = if own.is_none() { self.table.data().get(&fingerprint) } else { None };
         Ok(Grant {
             attempt: AttemptId { stage: id, fence: entry.progress.fence },
             kind: entry.outline.kind,
@@ -166,19 +143,25 @@ impl Engine {
         now: Millis,
     ) -> Result<(), Refusal> {
         self.check_from(attempt, worker)?;
-        self.extend(attempt, now);
+        self.extend(attempt.stage, now);
         Ok(())
     }
 
-    /// Extends an attempt that may be worked on to a full lease.
-    fn extend(&mut self, attempt: AttemptId, now: Millis) {
-        let until = now + self.limits.lease_ms;
-        let Some(entry) = self.stages.get_mut(&attempt.stage) else { return };
-        entry.until = until;
+    /// Extends the lease of a stage that may be worked on to a full lease.
+    fn extend(&mut self, id: StageId, now: Millis) {
+        let until = self.lease_end(now);
+        let Some(entry) = self.table.stages().get(&id) else { return };
         if let State::Waiting(Waiting::Expired(holder)) = &entry.progress.state {
             let holder = holder.clone();
-            self.transition(attempt.stage, until, |progress| progress.state = State::Leased(holder));
+            self.transition(id, until, |progress| progress.state = State::Leased(holder));
+        } else {
+            self.table.amend(id, |entry| entry.until = until);
         }
+    }
+
+    /// Returns the end of a lease that begins now, on the listening clock.
+    pub(super) fn lease_end(&self, now: Millis) -> Millis {
+        self.listening(now) + self.limits.lease_ms
     }
 
     pub(super) fn expire(&mut self, id: StageId) {
@@ -232,7 +215,7 @@ impl Engine {
 
     /// Notes that a holder has received its grant: its request needs no further answer.
     fn hears_of(&mut self, id: StageId) {
-        let Some(entry) = self.stages.get(&id) else { return };
+        let Some(entry) = self.table.stages().get(&id) else { return };
         if let State::Leased(holder) | State::Waiting(Waiting::Expired(holder)) = &entry.progress.state
             && let Some(worker) = self.workers.get_mut(&holder.worker)
             && !worker.was_answered(&holder.request)

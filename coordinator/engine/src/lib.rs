@@ -9,6 +9,8 @@ mod fingerprint;
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixtures;
 mod garbage;
+mod index;
+pub mod inspect;
 mod lease;
 mod outline;
 mod placement;
@@ -17,30 +19,32 @@ mod record;
 mod rollback;
 pub mod submission;
 mod sweeps;
+mod table;
 mod view;
+mod wakes;
 mod work;
 mod workers;
 
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use backlog::{Backlog, ClassBacklog};
 pub use curve::curve;
 pub use garbage::{Collected, Garbage, Kept};
 pub use lease::Grant;
 pub use outline::Outline;
-use pretext_shared::ids::{Fence, Fingerprint, StageId, SweepId, WorkerId};
-use pretext_shared::stage::StageKind;
+use pretext_shared::ids::{Fence, StageId, WorkerId};
 pub use pushed::{KeptAs, RemovalRefused, Removed};
 pub use record::{
     Batch, Change, Checkpoint, GrantRecord, Holder, Millis, Progress, PushedData, Snapshot, StageRecord, State,
     SweepMark, SweepRecord, Waiting,
 };
 pub use sweeps::{Cancelled, Retried, Submission, Submitted};
+use table::{StageEntry, Table};
 pub use view::{CellCounts, NoPlan, RunningStage, Standing, SweepStatus, WorkerView};
+pub use wakes::DeviceKey;
 pub use work::Directive;
 pub use workers::{Announcement, Offer};
 
@@ -137,96 +141,37 @@ pub enum Refusal {
     },
 }
 
-#[derive(Debug, Clone)]
-struct StageEntry {
-    outline: Box<Outline>,
-    progress: Box<Progress>,
-    /// The sweeps that need it, sorted.
-    needed_by: Vec<SweepId>,
-    /// End of the lease or of the back-off.
-    until: Millis,
-    /// Steps and images of the running attempt, as last reported. Not durable.
-    step: u64,
-    images: u64,
-    /// Images of the longest chain of stages that starts with this one.
-    weight: u64,
-}
-
-impl StageEntry {
-    fn new(outline: Box<Outline>, progress: Box<Progress>) -> Self {
-        Self { outline, progress, needed_by: Vec::new(), until: 0, step: 0, images: 0, weight: 0 }
-    }
-}
-
-#[derive(Debug, Clone)]
-struct SweepEntry {
-    record: SweepRecord,
-    mark: SweepMark,
-    /// Its distinct stages, sorted.
-    stages: Vec<StageId>,
-}
-
-impl SweepEntry {
-    fn new(record: SweepRecord, mark: SweepMark) -> Self {
-        let mut stages: Vec<StageId> = record.cells.iter().flat_map(|cell| cell.stages()).collect();
-        stages.sort_unstable();
-        stages.dedup();
-        Self { record, mark, stages }
-    }
-}
-
 /// The state machine of the coordinator.
 #[derive(Debug, Clone)]
 pub struct Engine {
     limits: Limits,
-    sweeps: BTreeMap<SweepId, SweepEntry>,
-    stages: BTreeMap<StageId, StageEntry>,
+    table: Table,
     workers: BTreeMap<WorkerId, workers::WorkerEntry>,
-    /// Data sets that workers can fetch.
-    data: BTreeMap<Fingerprint, PushedData>,
     /// A lower bound of the fences of new grants, see [`Engine::raise_fences`].
     first_fence: Fence,
     /// The time of the last tick.
     heard: Millis,
+    /// The time in which nobody could be heard, in all. The listening clock is behind the coordinator's by this time.
+    deaf: Millis,
     changes: Vec<Change>,
+    /// Devices of workers that registered or were forgotten since the last [`Engine::take_wakes`].
+    registered: BTreeSet<DeviceKey>,
 }
 
 impl Engine {
     /// Returns the engine with the state of `snapshot`. Held leases get a full lease time from `now`, so that their
     /// holders can come back.
     pub fn restore(limits: Limits, snapshot: Snapshot, now: Millis) -> Self {
-        let mut engine = Self {
+        Self {
             limits,
-            sweeps: BTreeMap::new(),
-            stages: BTreeMap::new(),
+            table: Table::restore(limits, snapshot, now),
             workers: BTreeMap::new(),
-            data: snapshot.data,
             first_fence: Fence(0),
             heard: now,
+            deaf: 0,
             changes: Vec::new(),
-        };
-        for (record, mark) in snapshot.sweeps {
-            engine.sweeps.insert(record.id.clone(), SweepEntry::new(record, mark));
+            registered: BTreeSet::new(),
         }
-        let needs = engine.sweeps.iter().flat_map(|(id, sweep)| sweep.stages.iter().map(move |stage| (*stage, id)));
-        let mut needs: Vec<(StageId, &SweepId)> = needs.collect();
-        needs.sort_unstable();
-        // Stages and needs are sorted, so one pass over both is enough.
-        let mut needs = needs.into_iter().peekable();
-        let stages = snapshot.stages.into_iter().map(|(id, (outline, progress))| {
-            let until = match &progress.state {
-                State::Leased(_) => now + limits.lease_ms,
-                State::Waiting(Waiting::BackOff(ms)) => now + ms,
-                _ => 0,
-            };
-            while needs.next_if(|(stage, _)| *stage < id).is_some() {}
-            let needed_by = std::iter::from_fn(|| needs.next_if(|(stage, _)| *stage == id));
-            let needed_by = needed_by.map(|(_, sweep)| sweep.clone()).collect();
-            (id, StageEntry { until, needed_by, ..StageEntry::new(outline, progress) })
-        });
-        engine.stages = stages.collect();
-        engine.weigh();
-        engine
     }
 
     /// Returns the durable effects of the operations since the last call, in order.
@@ -240,96 +185,50 @@ impl Engine {
         let deaf = now.saturating_sub(self.heard);
         self.heard = self.heard.max(now);
         if deaf > (self.limits.lease_ms / 4).max(LONGEST_ROUND) {
-            self.make_up_for(deaf);
+            self.deaf += deaf;
         }
-        let expired: Vec<StageId> = self
-            .stages
-            .iter()
-            .filter(|(_, entry)| matches!(entry.progress.state, State::Leased(_)) && entry.until <= now)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in expired {
+        for id in self.table.index().ended_leases(self.listening(now)) {
             self.expire(id);
         }
+        self.end_back_offs(now);
     }
 
-    /// Moves the end of every lease, and the last sign of life of every worker.
-    fn make_up_for(&mut self, deaf: Millis) {
-        for entry in self.stages.values_mut() {
-            if matches!(entry.progress.state, State::Leased(_)) {
-                entry.until += deaf;
-            }
-        }
-        for worker in self.workers.values_mut() {
-            worker.last_seen += deaf;
-        }
+    /// Returns the time on the listening clock, which stands still while the coordinator hears nobody. The ends of
+    /// leases and the last signs of life of workers are on this clock.
+    fn listening(&self, now: Millis) -> Millis {
+        now.saturating_sub(self.deaf)
     }
 
-    fn index_sweep(&mut self, record: SweepRecord) {
-        let sweep = SweepEntry::new(record, SweepMark::Active);
-        for stage in &sweep.stages {
-            if let Some(entry) = self.stages.get_mut(stage) {
-                let place = entry.needed_by.partition_point(|other| *other < sweep.record.id);
-                entry.needed_by.insert(place, sweep.record.id.clone());
-            }
+    /// Lets the stages whose back-off has ended be granted.
+    fn end_back_offs(&mut self, now: Millis) {
+        for id in self.table.index().ended_back_offs(now) {
+            self.table.amend(id, |entry| entry.until = 0);
         }
-        self.sweeps.insert(sweep.record.id.clone(), sweep);
-    }
-
-    /// Computes for every stage the images of the longest chain that waits for it.
-    fn weigh(&mut self) {
-        let outlines = self.stages.iter().map(|(id, entry)| (*id, &entry.outline));
-        let mut plans: Vec<(StageId, StageKind, Option<StageId>, u64)> =
-            outlines.map(|(id, outline)| (id, outline.kind, outline.parent, outline.cost.images_seen.max(1))).collect();
-        // Test stages have no children, downstream stages have test children, pretext stages have downstream children.
-        // In this order every stage comes after all stages that wait for it.
-        plans.sort_unstable_by_key(|(_, kind, ..)| Reverse(*kind));
-        let mut weights: HashMap<StageId, u64> = HashMap::with_capacity(plans.len());
-        for (id, _, parent, images) in plans {
-            let weight = weights.entry(id).or_default();
-            *weight += images;
-            let above = *weight;
-            if let Some(parent) = parent {
-                let most = weights.entry(parent).or_default();
-                *most = above.max(*most);
-            }
-        }
-        for (id, entry) in &mut self.stages {
-            entry.weight = weights.get(id).copied().unwrap_or_default();
-        }
-    }
-
-    /// Returns whether a sweep that was not cancelled needs the stage.
-    fn is_needed(&self, stage: StageId) -> bool {
-        self.stages.get(&stage).is_some_and(|entry| {
-            let mut sweeps = entry.needed_by.iter().filter_map(|sweep| self.sweeps.get(sweep));
-            sweeps.any(|sweep| sweep.mark == SweepMark::Active)
-        })
     }
 
     /// Brings a stage into a new state; no other code does so.
     fn transition(&mut self, id: StageId, until: Millis, change: impl FnOnce(&mut Progress)) {
-        if let Some(entry) = self.stages.get_mut(&id) {
+        self.table.amend(id, |entry| {
             change(&mut entry.progress);
             entry.until = until;
+        });
+        if let Some(entry) = self.table.stages().get(&id) {
             self.changes.push(Change::SetProgress(id, entry.progress.clone()));
         }
     }
 
     /// Returns the state of a stage, for readers.
     pub fn progress(&self, stage: StageId) -> Option<&Progress> {
-        self.stages.get(&stage).map(|entry| entry.progress.as_ref())
+        self.table.stages().get(&stage).map(|entry| entry.progress.as_ref())
     }
 
     /// Returns when the lease of a stage ends, if a worker holds it.
     pub fn leased_until(&self, stage: StageId) -> Option<Millis> {
-        self.stages
-            .get(&stage)
-            .filter(|entry| matches!(entry.progress.state, State::Leased(_)))
-            .map(|entry| entry.until)
+        let entry = self.table.stages().get(&stage);
+        entry.filter(|entry| matches!(entry.progress.state, State::Leased(_))).map(|entry| entry.until + self.deaf)
     }
 
     fn entry(&self, stage: StageId) -> Result<&StageEntry, Refusal> {
-        self.stages.get(&stage).ok_or(Refusal::UnknownStage(stage))
+        self.table.stages().get(&stage).ok_or(Refusal::UnknownStage(stage))
     }
 }

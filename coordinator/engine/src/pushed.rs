@@ -63,10 +63,11 @@ impl Engine {
     /// If the same content is stored under another name: sweeps with that name would not find it any more.
     pub fn push_data(&mut self, data: PushedData) -> Result<Option<PushedData>, KeptAs> {
         let fingerprint = data.facts.fingerprint;
-        if let Some(kept) = self.data.get(&fingerprint).filter(|kept| kept.facts.key != data.facts.key) {
+        if let Some(kept) = self.table.data().get(&fingerprint).filter(|kept| kept.facts.key != data.facts.key) {
             return Err(KeptAs { key: kept.facts.key.clone(), fingerprint });
         }
-        let old = self.data.insert(fingerprint, data.clone());
+        let old = self.table.set_data(fingerprint, Some(data.clone()));
+        self.wake_readers(fingerprint);
         self.changes.push(Change::SetData(fingerprint, Some(Box::new(data))));
         Ok(old)
     }
@@ -76,8 +77,13 @@ impl Engine {
     /// # Errors
     /// If there is no such data set, or if unfinished stages need it.
     pub fn remove_data(&mut self, text: &str) -> Result<Removed, RemovalRefused> {
-        let fits: Vec<Fingerprint> =
-            self.data.keys().filter(|known| !text.is_empty() && known.to_string().starts_with(text)).copied().collect();
+        let fits: Vec<Fingerprint> = self
+            .table
+            .data()
+            .keys()
+            .filter(|known| !text.is_empty() && known.to_string().starts_with(text))
+            .copied()
+            .collect();
         let fingerprint = match fits[..] {
             [] => return Err(RemovalRefused::Unknown(text.to_owned())),
             [one] => one,
@@ -88,40 +94,40 @@ impl Engine {
         };
         let unknown = || RemovalRefused::Unknown(text.to_owned());
         if let Some(sweep) = self.reader(fingerprint) {
-            let key = self.data.get(&fingerprint).ok_or_else(unknown)?.facts.key.clone();
+            let key = self.table.data().get(&fingerprint).ok_or_else(unknown)?.facts.key.clone();
             return Err(RemovalRefused::Needed { key, sweep });
         }
-        let gone = self.data.remove(&fingerprint).ok_or_else(unknown)?;
+        let gone = self.table.set_data(fingerprint, None).ok_or_else(unknown)?;
         self.changes.push(Change::SetData(fingerprint, None));
         let others = self.pushed_artifacts();
-        let artifacts = artifacts_of(&gone).filter(|artifact| !others.contains(artifact)).collect();
+        let artifacts = gone.artifacts().filter(|artifact| !others.contains(artifact)).collect();
         Ok(Removed { fingerprint, key: gone.facts.key, artifacts })
     }
 
     /// Returns a sweep with unfinished stages that read these data.
     fn reader(&self, fingerprint: Fingerprint) -> Option<SweepId> {
-        let mut open = self.stages.iter().filter(|(id, entry)| {
+        let mut open = self.table.stages().values().filter(|entry| {
             entry.outline.data == fingerprint
                 && matches!(entry.progress.state, State::Waiting(_) | State::Leased(_))
-                && self.is_needed(**id)
+                && entry.is_needed()
         });
-        open.find_map(|(_, entry)| entry.needed_by.first().cloned())
+        open.find_map(|entry| entry.needs.first().map(|need| need.sweep.clone()))
     }
 
     /// Returns every pushed data set, by fingerprint.
     pub fn pushed_data(&self) -> &BTreeMap<Fingerprint, PushedData> {
-        &self.data
+        self.table.data()
     }
 
     /// Returns every artifact that a pushed data set needs: none of them is garbage.
     pub fn pushed_artifacts(&self) -> BTreeSet<ArtifactId> {
-        self.data.values().flat_map(artifacts_of).collect()
+        self.table.data().values().flat_map(PushedData::artifacts).collect()
     }
 
     /// Returns the data set of each key: of several with one name, the newest.
     pub(super) fn pushed_by_key(&self) -> BTreeMap<&str, &PushedData> {
         let mut newest: BTreeMap<&str, &PushedData> = BTreeMap::new();
-        for data in self.data.values() {
+        for data in self.table.data().values() {
             let known = newest.entry(&data.facts.key).or_insert(data);
             if known.pushed_ms < data.pushed_ms {
                 *known = data;
@@ -131,8 +137,11 @@ impl Engine {
     }
 }
 
-fn artifacts_of(data: &PushedData) -> impl Iterator<Item = ArtifactId> {
-    data.packs.iter().copied().chain([data.packing])
+impl PushedData {
+    /// Returns the artifacts that the data set needs.
+    pub(super) fn artifacts(&self) -> impl Iterator<Item = ArtifactId> {
+        self.packs.iter().copied().chain([self.packing])
+    }
 }
 
 #[cfg(test)]

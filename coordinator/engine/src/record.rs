@@ -34,6 +34,14 @@ pub struct SweepRecord {
     pub cells: Vec<Cell>,
     /// Most stages that may run at a time; `None` for no limit.
     pub max_parallel: Option<u32>,
+    /// Sweeps of a higher priority get free slots first; from -10 to 10.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub priority: i8,
+}
+
+/// Returns whether a priority is that of a sweep whose file gives none.
+fn is_usual(priority: &i8) -> bool {
+    *priority == 0
 }
 
 /// A stage as it was planned. Written once.

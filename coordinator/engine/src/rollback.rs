@@ -35,7 +35,7 @@ impl Engine {
     /// Quarantines the stage of an attempt that this store never granted. The stage fails with the known facts, and its
     /// fence rises above the attempt's; only `retry` lets it run again.
     pub(super) fn quarantine_forgotten(&mut self, attempt: AttemptId, known: Fence, failure: Failure) {
-        let Some(entry) = self.stages.get(&attempt.stage) else { return };
+        let Some(entry) = self.table.stages().get(&attempt.stage) else { return };
         let runs = match entry.progress.state {
             State::Waiting(_) | State::Leased(_) => true,
             State::Failed(_) | State::Cancelled => false,

@@ -173,6 +173,7 @@ impl Planned {
             provenance,
             cells: plan.cells,
             max_parallel: sweep.max_parallel,
+            priority: sweep.priority,
         };
         Submission { sweep, stages }
     }

@@ -45,26 +45,25 @@ impl Engine {
     pub fn submit(&mut self, submission: Submission) -> Submitted {
         let Submission { sweep, stages } = submission;
         let ids: Vec<StageId> = stages.iter().map(|(id, _)| *id).collect();
-        let known = self.sweeps.get(&sweep.id);
+        let known = self.table.sweeps().get(&sweep.id);
         let (existed, cancelled) = (known.is_some(), known.is_some_and(|known| known.mark.is_cancelled()));
         if !existed {
             for (id, record) in stages {
                 self.add_stage(id, record);
             }
             self.changes.push(Change::AddSweep(Box::new(sweep.clone())));
-            self.index_sweep(sweep);
-            self.weigh();
+            self.table.add_sweep(sweep);
         }
         Submitted { existed, cancelled, cached: self.cached(ids).len() }
     }
 
     fn add_stage(&mut self, id: StageId, record: StageRecord) {
-        match self.stages.get(&id).map(|entry| &entry.progress.state) {
+        match self.table.stages().get(&id).map(|entry| &entry.progress.state) {
             None => {
                 let outline = Box::new(Outline::from(&record));
                 self.changes.push(Change::AddStage(id, Box::new(record)));
                 self.changes.push(Change::SetProgress(id, Box::default()));
-                self.stages.insert(id, StageEntry::new(outline, Box::default()));
+                self.table.add_stage(id, outline);
             }
             Some(State::Cancelled) => self.reset(id),
             Some(_) => {}
@@ -81,20 +80,22 @@ impl Engine {
 
     /// Returns whether the sweep was submitted.
     pub fn has_sweep(&self, sweep: &SweepId) -> bool {
-        self.sweeps.contains_key(sweep)
+        self.table.sweeps().contains_key(sweep)
     }
 
     /// Returns those of `stages` that have a result.
     pub fn cached(&self, stages: impl IntoIterator<Item = StageId>) -> Vec<StageId> {
-        let done =
-            |id: &StageId| self.stages.get(id).is_some_and(|entry| matches!(entry.progress.state, State::Succeeded(_)));
+        let done = |id: &StageId| {
+            let entry = self.table.stages().get(id);
+            entry.is_some_and(|entry| matches!(entry.progress.state, State::Succeeded(_)))
+        };
         stages.into_iter().filter(done).collect()
     }
 
     /// Returns the sweep that `text` names: by its id, or by an unambiguous beginning of it.
     pub fn find_sweep(&self, text: &str) -> Result<SweepId, Refusal> {
         let fits: Vec<&SweepId> =
-            self.sweeps.keys().filter(|id| !text.is_empty() && id.as_str().starts_with(text)).collect();
+            self.table.sweeps().keys().filter(|id| !text.is_empty() && id.as_str().starts_with(text)).collect();
         match fits.as_slice() {
             [] => Err(Refusal::UnknownSweep(text.to_owned())),
             [one] => Ok((*one).clone()),
@@ -110,7 +111,7 @@ impl Engine {
 
     /// Cancels a sweep: stages that no other sweep needs stop. Existing results are kept.
     pub fn cancel(&mut self, sweep: &SweepId) -> Result<Cancelled, Refusal> {
-        let entry = self.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
+        let entry = self.table.sweeps().get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
         let stages = entry.stages.clone();
         if entry.mark == SweepMark::Active {
             let ended = (0..).zip(&entry.record.cells).filter(|(_, cell)| self.progress_of(cell).is_final());
@@ -119,11 +120,8 @@ impl Engine {
         }
         let mut stopped = 0;
         for id in stages {
-            let open = self
-                .stages
-                .get(&id)
-                .is_some_and(|entry| matches!(entry.progress.state, State::Waiting(_) | State::Leased(_)));
-            if open && !self.is_needed(id) {
+            let is_open = |entry: &StageEntry| matches!(entry.progress.state, State::Waiting(_) | State::Leased(_));
+            if self.table.stages().get(&id).is_some_and(|entry| is_open(entry) && !entry.is_needed()) {
                 self.transition(id, 0, |progress| progress.state = State::Cancelled);
                 stopped += 1;
             }
@@ -133,27 +131,22 @@ impl Engine {
     }
 
     fn mark(&mut self, sweep: &SweepId, mark: SweepMark) {
-        if let Some(entry) = self.sweeps.get_mut(sweep) {
-            entry.mark = mark.clone();
-            self.changes.push(Change::MarkSweep(sweep.clone(), mark));
-        }
+        self.table.mark(sweep, mark.clone());
+        self.changes.push(Change::MarkSweep(sweep.clone(), mark));
     }
 
     /// Lets the failed stages of a sweep run again, for every sweep that needs them. A cancelled sweep becomes active
     /// again, and its cancelled stages run too.
     pub fn retry(&mut self, sweep: &SweepId) -> Result<Retried, Refusal> {
-        let entry = self.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
+        let entry = self.table.sweeps().get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
         let stages = entry.stages.clone();
         if entry.mark.is_cancelled() {
             self.mark(sweep, SweepMark::Active);
         }
         let mut again = 0;
         for id in stages {
-            let over = self
-                .stages
-                .get(&id)
-                .is_some_and(|entry| matches!(entry.progress.state, State::Failed(_) | State::Cancelled));
-            if over {
+            let is_over = |entry: &StageEntry| matches!(entry.progress.state, State::Failed(_) | State::Cancelled);
+            if self.table.stages().get(&id).is_some_and(is_over) {
                 self.reset(id);
                 again += 1;
             }

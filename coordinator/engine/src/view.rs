@@ -6,8 +6,10 @@ use pretext_shared::ids::{AttemptId, StageId, SweepId, WorkerId};
 use pretext_shared::split::Fraction;
 use pretext_shared::sweep::{Cell, CellState, Provenance, StageStatus, StageView, SweepView};
 
-use super::workers::Offer;
-use super::{Engine, Millis, Progress, Refusal, StageRecord, State, SweepMark, Waiting};
+use super::index::Demand;
+use super::table::{self, Before};
+use super::workers::{Offer, WorkerEntry};
+use super::{Engine, Millis, Progress, Refusal, StageEntry, StageRecord, State, SweepMark, Waiting};
 
 /// Number of cells in each state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -157,8 +159,8 @@ fn status(progress: &Progress, step: u64) -> StageStatus {
 impl Engine {
     /// Returns the state of a sweep. [`crate::view`] adds the data of the store.
     pub fn standing(&self, sweep: &SweepId) -> Result<Standing, Refusal> {
-        let entry = self.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
-        let stages = entry.stages.iter().filter_map(|id| Some((*id, self.stages.get(id)?)));
+        let entry = self.table.sweeps().get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
+        let stages = entry.stages.iter().filter_map(|id| Some((*id, self.table.stages().get(id)?)));
         let stages = stages.map(|(id, stage)| (id, status(&stage.progress, stage.step))).collect();
         Ok(Standing {
             id: sweep.clone(),
@@ -175,18 +177,7 @@ impl Engine {
 
     /// Returns the state of a cell from its stages, even if they run for another sweep.
     pub(super) fn progress_of(&self, cell: &Cell) -> CellState {
-        let states = || cell.stages().filter_map(|id| self.stages.get(&id)).map(|entry| &entry.progress.state);
-        if states().any(|state| matches!(state, State::Failed(_))) {
-            CellState::Failed
-        } else if self.stages.get(&cell.test).is_some_and(|e| matches!(e.progress.state, State::Succeeded(_))) {
-            CellState::Succeeded
-        } else if states().any(|state| *state == State::Cancelled) {
-            CellState::Cancelled
-        } else if states().any(|state| matches!(state, State::Leased(_))) {
-            CellState::Running
-        } else {
-            CellState::Pending
-        }
+        table::state(cell, self.table.stages())
     }
 
     /// Returns the state of a cell in a sweep. In a cancelled sweep it is cancelled, unless it was final before.
@@ -199,76 +190,60 @@ impl Engine {
 
     /// Returns the number of cells of a sweep in each state.
     pub fn cell_counts(&self, sweep: &SweepId) -> Option<CellCounts> {
-        let entry = self.sweeps.get(sweep)?;
-        let mut counts = CellCounts::default();
-        for (place, cell) in entry.record.cells.iter().enumerate() {
-            *match self.cell_state(place, cell, &entry.mark) {
-                CellState::Pending => &mut counts.pending,
-                CellState::Running => &mut counts.running,
-                CellState::Succeeded => &mut counts.succeeded,
-                CellState::Failed => &mut counts.failed,
-                CellState::Cancelled => &mut counts.cancelled,
-            } += 1;
-        }
-        Some(counts)
+        self.table.sweeps().get(sweep).map(|sweep| sweep.counts())
     }
 
     /// Returns the state of a sweep in brief.
     pub fn status(&self, sweep: &SweepId, now: Millis) -> Result<SweepStatus, Refusal> {
-        let entry = self.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
+        let entry = self.table.sweeps().get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
         let mut result = SweepStatus {
             id: sweep.clone(),
-            cells: self.cell_counts(sweep).unwrap_or_default(),
+            cells: entry.counts(),
             submitted_ms: entry.record.submitted_ms,
             mark: entry.mark.clone(),
             extent: entry.record.provenance.extent,
             running: Vec::new(),
-            steps: (0, 0),
-            images: (0, 0),
+            steps: (0, entry.steps),
+            images: (0, entry.images),
             obstacles: Vec::new(),
         };
-        for id in &entry.stages {
-            let Some(stage) = self.stages.get(id) else { continue };
+        let index = self.table.index();
+        let Some(queue) = index.queues.of(sweep) else { return Ok(result) };
+        (result.steps.0, result.images.0) = (queue.steps, queue.images);
+        for id in &queue.running {
+            let Some(stage) = self.table.stages().get(id) else { continue };
+            let State::Leased(holder) = &stage.progress.state else { continue };
             let cost = &stage.outline.cost;
-            result.steps.1 += cost.steps;
-            result.images.1 += cost.images_seen;
-            match &stage.progress.state {
-                State::Succeeded(_) => {
-                    result.steps.0 += cost.steps;
-                    result.images.0 += cost.images_seen;
-                }
-                State::Leased(holder) => {
-                    result.steps.0 += stage.step.min(cost.steps);
-                    result.images.0 += stage.images.min(cost.images_seen);
-                    let mut cells = entry.record.cells.iter().filter(|cell| cell.stages().any(|other| other == *id));
-                    let cell = cells.next().map(|cell| cell.key.to_string()).unwrap_or_default();
-                    result.running.push(RunningStage {
-                        attempt: AttemptId { stage: *id, fence: stage.progress.fence },
-                        cell,
-                        cells: 1 + cells.count(),
-                        kind: stage.outline.kind.as_str(),
-                        worker: holder.worker.name.clone(),
-                        device: holder.device.clone(),
-                        step: stage.step,
-                        total: cost.steps,
-                    });
-                }
-                State::Waiting(_) if self.is_ready(stage, now) => {
-                    let obstacle = self.obstacle(stage, now);
-                    result.obstacles.extend(obstacle.filter(|obstacle| !result.obstacles.contains(obstacle)));
-                }
-                _ => {}
-            }
+            result.steps.0 += stage.step.min(cost.steps);
+            result.images.0 += stage.images.min(cost.images_seen);
+            let cells = stage.need_of(sweep).map(|need| &*need.cells).unwrap_or_default();
+            let first = cells.first().and_then(|place| entry.record.cells.get(*place as usize));
+            result.running.push(RunningStage {
+                attempt: AttemptId { stage: *id, fence: stage.progress.fence },
+                cell: first.map(|cell| cell.key.to_string()).unwrap_or_default(),
+                cells: cells.len(),
+                kind: stage.outline.kind.as_str(),
+                worker: holder.worker.name.clone(),
+                device: holder.device.clone(),
+                step: stage.step,
+                total: cost.steps,
+            });
+        }
+        let ended = index.ended_back_offs(now).into_iter().filter_map(|id| self.table.stages().get(&id));
+        let ended = ended.filter(|stage| stage.before == Before::Done && stage.need_of(sweep).is_some());
+        for demand in queue.demands().chain(ended.map(|stage| &*stage.demand)) {
+            let obstacle = self.obstacle(demand, now);
+            result.obstacles.extend(obstacle.filter(|obstacle| !result.obstacles.contains(obstacle)));
         }
         Ok(result)
     }
 
-    /// Returns why no connected worker can run a stage; `None` if one can.
-    fn obstacle(&self, stage: &super::StageEntry, now: Millis) -> Option<String> {
+    /// Returns why no connected worker can run stages with this demand; `None` if one can.
+    fn obstacle(&self, demand: &Demand, now: Millis) -> Option<String> {
         let mut reasons = Vec::new();
         for (id, worker) in self.workers.iter().filter(|(_, worker)| self.is_connected(worker, now)) {
             for device in &worker.offer.devices {
-                match self.unfit(stage, worker, device) {
+                match self.unfit(demand, worker, device) {
                     None => return None,
                     Some(reason) => reasons.push(format!("worker {}: {reason}", id.name)),
                 }
@@ -280,36 +255,31 @@ impl Engine {
 
     /// Returns all sweeps, newest first.
     pub fn list(&self, now: Millis) -> Vec<SweepStatus> {
-        let mut all: Vec<SweepStatus> = self.sweeps.keys().filter_map(|id| self.status(id, now).ok()).collect();
+        let mut all: Vec<SweepStatus> = self.table.sweeps().keys().filter_map(|id| self.status(id, now).ok()).collect();
         all.sort_by(|a, b| b.submitted_ms.cmp(&a.submitted_ms).then_with(|| a.id.cmp(&b.id)));
         all
     }
 
     /// Returns all workers that have registered.
     pub fn workers(&self, now: Millis) -> Vec<WorkerView> {
-        let mut views: BTreeMap<&WorkerId, WorkerView> = self
-            .workers
-            .iter()
-            .map(|(id, entry)| {
-                let view = WorkerView {
-                    worker: id.clone(),
-                    offer: entry.offer.clone(),
-                    holds: Vec::new(),
-                    silent_ms: now.saturating_sub(entry.last_seen),
-                    connected: self.is_connected(entry, now),
-                };
-                (id, view)
-            })
-            .collect();
-        for (id, stage) in &self.stages {
-            if let State::Leased(holder) = &stage.progress.state
-                && let Some(view) = views.get_mut(&holder.worker)
-            {
-                let attempt = AttemptId { stage: *id, fence: stage.progress.fence };
-                view.holds.push((attempt, holder.device.clone(), stage.step));
-            }
-        }
-        views.into_values().collect()
+        let view = |(id, entry): (&WorkerId, &WorkerEntry)| WorkerView {
+            worker: id.clone(),
+            offer: entry.offer.clone(),
+            holds: self.holds(id),
+            silent_ms: self.listening(now).saturating_sub(entry.last_seen),
+            connected: self.is_connected(entry, now),
+        };
+        self.workers.iter().map(view).collect()
+    }
+
+    /// Returns the stages that a worker holds: attempt, device, step.
+    fn holds(&self, worker: &WorkerId) -> Vec<(AttemptId, String, u64)> {
+        let held = self.table.index().holdings.held_by(worker).into_iter();
+        let held = held.filter_map(|(id, device)| Some((id, device, self.table.stages().get(&id)?)));
+        held.map(|(stage, device, entry)| {
+            (AttemptId { stage, fence: entry.progress.fence }, device.to_owned(), entry.step)
+        })
+        .collect()
     }
 
     /// Returns the facts about a cell, one line each.
@@ -317,22 +287,22 @@ impl Engine {
         let unknown = || Refusal::UnknownCell(cell_id.to_owned());
         let (sweep, key) = cell_id.split_once('/').ok_or_else(unknown)?;
         let sweep = self.find_sweep(sweep)?;
-        let entry = self.sweeps.get(&sweep).ok_or_else(unknown)?;
+        let entry = self.table.sweeps().get(&sweep).ok_or_else(unknown)?;
         let mut cells = entry.record.cells.iter().enumerate();
         let (place, cell) = cells.find(|(_, cell)| names(key, cell)).ok_or_else(unknown)?;
         let state = self.cell_state(place, cell, &entry.mark);
         let mut lines = vec![format!("cell {} is {}", cell.id(&sweep), state.as_str())];
         for id in cell.stages() {
-            if let Some(stage) = self.stages.get(&id) {
+            if let Some(stage) = self.table.stages().get(&id) {
                 self.explain_stage(id, stage, now, &mut lines);
             }
         }
         Ok(lines)
     }
 
-    fn explain_stage(&self, id: StageId, stage: &super::StageEntry, now: Millis, lines: &mut Vec<String>) {
+    fn explain_stage(&self, id: StageId, stage: &StageEntry, now: Millis, lines: &mut Vec<String>) {
         let kind = stage.outline.kind.as_str();
-        let shared = stage.needed_by.len();
+        let shared = stage.needs.len();
         let progress = &stage.progress;
         let standing = match &progress.state {
             State::Succeeded(result) => format!("done on {} in {:.1} s", result.device, result.seconds),
@@ -345,8 +315,8 @@ impl Engine {
             State::Waiting(Waiting::BackOff(_)) if stage.until > now => {
                 format!("will be retried in {:.1} s", (stage.until - now) as f64 / 1000.0)
             }
-            State::Waiting(_) if !self.is_ready(stage, now) => "waits for the stage before it".to_owned(),
-            State::Waiting(_) => match self.obstacle(stage, now) {
+            State::Waiting(_) if stage.before != Before::Done => "waits for the stage before it".to_owned(),
+            State::Waiting(_) => match self.obstacle(&stage.demand, now) {
                 Some(obstacle) => format!("cannot run: {obstacle}"),
                 None => "waits for a free slot".to_owned(),
             },

@@ -20,8 +20,9 @@ pub enum Directive {
 impl Engine {
     /// Takes a sign of life of a worker that holds these attempts, at these steps and images. Renews the leases.
     pub fn heartbeat(&mut self, worker: &WorkerId, held: &[(AttemptId, u64, u64)], now: Millis) -> Vec<Directive> {
+        let heard_at = self.listening(now);
         if let Some(entry) = self.workers.get_mut(worker) {
-            entry.last_seen = now;
+            entry.last_seen = heard_at;
         }
         held.iter().map(|(attempt, step, images)| self.keep_alive(worker, *attempt, *step, *images, now)).collect()
     }
@@ -29,12 +30,10 @@ impl Engine {
     fn keep_alive(&mut self, worker: &WorkerId, attempt: AttemptId, step: u64, images: u64, now: Millis) -> Directive {
         match self.renew_from(attempt, Some(worker), now) {
             Ok(()) => {
-                if let Some(entry) = self.stages.get_mut(&attempt.stage) {
-                    (entry.step, entry.images) = (step, images);
-                }
+                self.table.amend(attempt.stage, |entry| (entry.step, entry.images) = (step, images));
                 Directive::Continue
             }
-            Err(_) => match self.stages.get(&attempt.stage).map(|entry| &entry.progress) {
+            Err(_) => match self.table.stages().get(&attempt.stage).map(|entry| &entry.progress) {
                 Some(progress) if progress.state == State::Cancelled && progress.fence == attempt.fence => {
                     Directive::Cancel
                 }
@@ -56,16 +55,12 @@ impl Engine {
             return Ok(());
         }
         self.renew(attempt, now)?;
-        let Some(entry) = self.stages.get_mut(&attempt.stage) else {
-            return Err(Refusal::UnknownStage(attempt.stage));
-        };
-        let expected = entry.progress.batches;
+        let entry = self.entry(attempt.stage)?;
+        let (expected, until) = (entry.progress.batches, entry.until);
         if sequence > expected {
             return Err(Refusal::Gap { stage: attempt.stage, sequence, expected });
         }
-        entry.progress.batches += 1;
-        let until = entry.until;
-        self.transition(attempt.stage, until, |_| {});
+        self.transition(attempt.stage, until, |progress| progress.batches += 1);
         let batch = Batch { fence: attempt.fence, sequence, points };
         self.changes.push(Change::AppendPoints(attempt.stage, batch));
         Ok(())
@@ -88,7 +83,7 @@ impl Engine {
             return Ok(Vec::new());
         }
         let mut surplus = Vec::new();
-        self.transition(attempt.stage, now + self.limits.lease_ms, |progress| {
+        self.transition(attempt.stage, self.lease_end(now), |progress| {
             // The stage makes progress, so it is not the cause of the losses.
             progress.lost = 0;
             if let Some(old) = progress.checkpoint.replace(checkpoint) {
@@ -122,6 +117,8 @@ impl Engine {
         }
         self.check(attempt)?;
         self.all_points_are_here(attempt, batches)?;
+        let maker = self.holder(attempt).map(|holder| holder.worker.name.as_str().into());
+        self.table.amend(attempt.stage, |entry| entry.made_by = maker);
         let mut surplus = Vec::new();
         self.transition(attempt.stage, 0, |progress| {
             surplus = std::mem::take(&mut progress.predecessors);
@@ -145,7 +142,7 @@ impl Engine {
 
     /// Ends the last attempt of a stage with a failure: charges its budget, and if that is exhausted, fails the stage.
     pub(super) fn charge(&mut self, id: StageId, failure: Failure, now: Millis) {
-        let Some(entry) = self.stages.get(&id) else { return };
+        let Some(entry) = self.table.stages().get(&id) else { return };
         let fence = entry.progress.fence;
         let mut charged = entry.progress.clone();
         let mut nothing = 1;

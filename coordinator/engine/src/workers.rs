@@ -34,6 +34,7 @@ pub struct Offer {
 #[derive(Debug, Clone)]
 pub(super) struct WorkerEntry {
     pub(super) offer: Offer,
+    /// On the listening clock.
     pub(super) last_seen: Millis,
     /// The last requests for work that were answered with a stage.
     answered: VecDeque<String>,
@@ -77,12 +78,18 @@ impl Engine {
     /// Registers a worker. Silent workers of the same name are forgotten: they are its earlier runs. One that is not
     /// silent is another worker of that name. Leases expire by themselves.
     pub fn register(&mut self, worker: WorkerId, offer: Offer, now: Millis) {
-        let lease = self.limits.lease_ms;
-        self.workers.retain(|other, entry| {
-            other.name != worker.name || other.boot == worker.boot || now.saturating_sub(entry.last_seen) <= lease
-        });
+        let (heard_at, lease) = (self.listening(now), self.limits.lease_ms);
+        let is_over = |other: &WorkerId, entry: &mut WorkerEntry| {
+            let is_silent = heard_at.saturating_sub(entry.last_seen) > lease;
+            other.name == worker.name && other.boot != worker.boot && is_silent
+        };
+        let forgotten: Vec<_> = self.workers.extract_if(.., is_over).collect();
+        for (other, entry) in forgotten {
+            self.wake_worker(&other, &entry.offer);
+        }
+        self.wake_worker(&worker, &offer);
         let answered = self.workers.remove(&worker).map(|entry| entry.answered).unwrap_or_default();
-        self.workers.insert(worker, WorkerEntry { offer, last_seen: now, answered });
+        self.workers.insert(worker, WorkerEntry { offer, last_seen: heard_at, answered });
     }
 
     /// Returns whether the worker has registered since this coordinator started.
@@ -92,7 +99,7 @@ impl Engine {
 
     /// Returns whether a worker was heard of within the lease time.
     pub(super) fn is_connected(&self, entry: &WorkerEntry, now: Millis) -> bool {
-        now.saturating_sub(entry.last_seen) <= self.limits.lease_ms
+        self.listening(now).saturating_sub(entry.last_seen) <= self.limits.lease_ms
     }
 
     /// Returns what connected workers announce and what was pushed, by key; if they differ, each version once.

@@ -11,10 +11,12 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pretext_engine::{Engine, Limits, Millis};
+use pretext_engine::{DeviceKey, Engine, Limits, Millis};
 use pretext_shared::ids::Fence;
 use pretext_store::{Store, StoreError};
 use tokio::sync::{oneshot, watch};
+
+use crate::waiters::Waiters;
 
 /// Most requests that share a commit.
 const GROUP: usize = 512;
@@ -52,6 +54,7 @@ type Request = Box<dyn FnOnce(&mut Engine, Now) -> Reply + Send>;
 pub struct Core {
     requests: mpsc::SyncSender<Message>,
     changes: watch::Receiver<u64>,
+    waiters: Arc<Waiters>,
     broken: watch::Receiver<Option<String>>,
     store: Arc<dyn Store>,
 }
@@ -88,8 +91,9 @@ impl Core {
         let (requests, inbox) = mpsc::sync_channel(4 * GROUP);
         let (version, changes) = watch::channel(0);
         let (failure, broken) = watch::channel(None);
+        let waiters = Arc::new(Waiters::default());
         let died = failure.clone();
-        let writer = Writer { engine, store: store.clone(), clock, version, failure };
+        let writer = Writer { engine, store: store.clone(), clock, version, waiters: waiters.clone(), failure };
         let thread = std::thread::Builder::new()
             .name("core".to_owned())
             .spawn(move || {
@@ -102,7 +106,7 @@ impl Core {
                 }
             })
             .map_err(|error| StoreError::Read { cause: format!("cannot start a thread: {error}") })?;
-        Ok((Self { requests: requests.clone(), changes, broken, store }, CoreThread { requests, thread }))
+        Ok((Self { requests: requests.clone(), changes, waiters, broken, store }, CoreThread { requests, thread }))
     }
 
     /// Applies `operation` to the engine and answers once its changes are durable.
@@ -134,7 +138,12 @@ impl Core {
         receiver.await.map_err(|_| CoreError::Stopped)?
     }
 
-    /// Returns a receiver that changes whenever the engine has changed: for long polls and watchers.
+    /// Returns a receiver that changes when a waiting slot of the device may get a stage.
+    pub fn wakes(&self, device: DeviceKey) -> watch::Receiver<()> {
+        self.waiters.wait(device)
+    }
+
+    /// Returns a receiver that changes whenever the engine has changed: for watchers.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.clone()
     }
@@ -184,6 +193,7 @@ struct Writer {
     store: Arc<dyn Store>,
     clock: Clock,
     version: watch::Sender<u64>,
+    waiters: Arc<Waiters>,
     failure: watch::Sender<Option<String>>,
 }
 
@@ -215,6 +225,7 @@ impl Writer {
                 return;
             }
             self.version.send_modify(|version| *version += 1);
+            self.waiters.wake(&self.engine.take_wakes());
             if stop {
                 self.store.close();
                 return;

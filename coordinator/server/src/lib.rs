@@ -14,3 +14,4 @@ pub mod scaler;
 pub mod serve;
 pub mod standby;
 pub mod start;
+mod waiters;

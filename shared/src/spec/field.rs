@@ -105,6 +105,16 @@ impl<'a> Field<'a> {
         u32::try_from(value).ok()
     }
 
+    /// Returns a small whole number, which may be negative.
+    pub(super) fn signed(&self, range: RangeInclusive<i8>) -> Option<i8> {
+        let value = match self.node.value {
+            Value::Integer(value) => i8::try_from(value).ok(),
+            _ => None,
+        };
+        let expected = || self.expected(&format!("a whole number from {} to {}", range.start(), range.end()));
+        value.filter(|value| range.contains(value)).or_else(expected)
+    }
+
     /// Returns a finite number that `accept` accepts; `what` describes it.
     pub(super) fn number(&self, what: &str, accept: impl Fn(f64) -> bool) -> Option<f64> {
         let value = match self.node.value {

@@ -15,7 +15,7 @@ use crate::quantity;
 use crate::stage::EncoderSpec;
 use crate::trainer::CheckpointPolicy;
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "name",
     "dataset",
     "encoder",
@@ -29,6 +29,7 @@ const KEYS: [&str; 15] = [
     "overrides",
     "exclude",
     "max_parallel",
+    "priority",
     "checkpoint",
     "numeric",
 ];
@@ -60,6 +61,7 @@ fn validate(root: &Field<'_>) -> Option<Sweep> {
     let recipes = recipes::read(&file, &axes, &defaults, encoder.as_ref());
     let exclude = axes::exclusions(&file, &axes);
     let max_parallel = file.optional("max_parallel", |field| field.small(1..=65_536));
+    let priority = file.or("priority", 0, |field| field.signed(-10..=10));
     let checkpoint = file.or("checkpoint", CheckpointPolicy::default(), |field| checkpoint(&field.section()?));
     let classes = [("cpu", NumericClass::Cpu), ("gpu", NumericClass::Gpu)];
     let numeric = file.optional("numeric", |field| field.choice("a numeric class", &classes));
@@ -81,6 +83,7 @@ fn validate(root: &Field<'_>) -> Option<Sweep> {
         recipes,
         exclude,
         max_parallel: max_parallel?,
+        priority: priority?,
         checkpoint: checkpoint?,
         numeric: numeric?,
     };

@@ -47,6 +47,8 @@ pub struct Sweep {
     pub exclude: Vec<Exclusion>,
     /// Most stages of this sweep that run at a time; changes no result.
     pub max_parallel: Option<u32>,
+    /// Sweeps of a higher priority get free slots first; from -10 to 10. Changes no result.
+    pub priority: i8,
     /// When checkpoints are written; changes no result.
     pub checkpoint: CheckpointPolicy,
     /// The numeric class, if the file gives it.

@@ -29,6 +29,8 @@ use crate::metrics::Outcome;
 
 /// Longest duration of a long poll.
 const MAX_WAIT: Duration = Duration::from_secs(30);
+/// Longest time until a waiting slot learns that its worker was revoked.
+const RECHECK: Duration = Duration::from_secs(1);
 /// Most points in a batch.
 const MAX_POINTS: usize = 1000;
 
@@ -120,9 +122,11 @@ impl Work for WorkService {
         self.authorizer.speaks_for(&caller, &worker)?;
         let wait = Duration::from_millis(request.wait_ms).min(MAX_WAIT);
         let deadline = tokio::time::Instant::now() + wait;
-        let mut changes = self.core.changes();
-        loop {
-            changes.mark_unchanged();
+        let mut wakes = self.core.wakes((worker.clone(), request.device.clone()));
+        let ended = self.core.ended();
+        tokio::pin!(ended);
+        'ask: loop {
+            wakes.mark_unchanged();
             // A worker that was revoked while it waited gets no stage.
             self.authorizer.still_valid(&caller)?;
             let (asker, device, id) = (worker.clone(), request.device.clone(), request.request_id.clone());
@@ -139,15 +143,14 @@ impl Work for WorkService {
                 self.authorizer.metrics().attempt(Outcome::Granted);
                 return Ok(Response::new(pb::LeaseReply { grant: Some(order), nothing_waits: false }));
             }
-            // Any change wakes this loop, but at most ten times a second, so that waiting slots cost nothing.
-            let woken = async {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                changes.changed().await
-            };
-            match tokio::time::timeout_at(deadline, woken).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(Status::unavailable("the coordinator is shutting down")),
-                Err(_) => break,
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut ended => return Err(Status::unavailable("the coordinator is shutting down")),
+                    _ = wakes.changed() => continue 'ask,
+                    () = tokio::time::sleep_until(deadline) => break 'ask,
+                    () = tokio::time::sleep(RECHECK) => self.authorizer.still_valid(&caller)?,
+                }
             }
         }
         let asked = self.core.call(move |engine, _| engine.has_prospects(&worker, &request.device));

@@ -37,6 +37,8 @@ impl World<'_> {
                 0 | 1 => Op::Cancel(id),
                 2 | 3 => Op::Retry(id),
                 4 => Op::Submit(any),
+                5 => Op::Push,
+                6 => Op::Remove,
                 _ => return,
             },
         };

@@ -3,10 +3,13 @@
 use pretext_engine::{Change, Directive, Engine, Millis, Refusal, State, SweepMark, Waiting};
 use pretext_shared::ids::{ArtifactId, AttemptId, StageId};
 
+use super::compare::{self, Idle};
 use super::event::{Answer, Envelope, Event, Op, Origin};
 use super::machine::worker;
 use super::oracle::Known;
+use super::scan::Scan;
 use super::store::{Seen, Store, Violation, violation};
+use super::workload::{data, pushed};
 use super::world::World;
 
 /// Number of checkpoints of a stage that are kept.
@@ -27,6 +30,9 @@ pub(super) struct Process {
     start_is_planned: bool,
     /// True time of its last reading of the clock.
     heard_at: Millis,
+    /// The same, on its own clock.
+    ticked_at: Millis,
+    idle: Idle,
     /// Time of its next reading of the clock if there is no request. Ticks of an earlier process are void.
     tick_at: Millis,
 }
@@ -75,6 +81,8 @@ impl World<'_> {
         self.process.started_at = self.now;
         self.process.jump = 0;
         self.process.heard_at = self.now;
+        self.process.ticked_at = 0;
+        self.process.idle = Idle::default();
         self.known.used.clear();
         self.known.registered.clear();
         self.process.engine = Some(Engine::restore(self.limits, self.store.snapshot.clone(), 0));
@@ -155,15 +163,18 @@ impl World<'_> {
         }
         self.process.heard_at = self.now;
         let now = self.mono();
-        engine.tick(now);
+        compare::tick(&mut engine, self.process.ticked_at, now)?;
+        self.process.ticked_at = now;
         let inbox = std::mem::take(&mut self.process.inbox);
         let mut answered = Vec::with_capacity(inbox.len());
         let mut discards = Vec::new();
         for envelope in inbox {
             let Envelope { origin, op } = envelope;
-            let answer = self.apply(&mut engine, origin, &op, now, &mut discards);
+            let answer = self.apply(&mut engine, origin, &op, now, &mut discards)?;
             answered.push(Answered { origin, op, answer });
         }
+        compare::answers(&engine, &self.artifacts, now)?;
+        self.process.idle.wake(&mut engine, now)?;
         let changes = engine.take_changes();
         if !changes.is_empty() && self.chance(self.faults.crash_before) {
             self.process.engine = Some(engine);
@@ -218,28 +229,30 @@ impl World<'_> {
         op: &Op,
         now: Millis,
         discards: &mut Vec<ArtifactId>,
-    ) -> Answer {
+    ) -> Result<Answer, Violation> {
         let over = |refusal: Refusal| match refusal {
             Refusal::Gap { .. } => Answer::Early,
             Refusal::FromTheFuture { .. } => Answer::Forgotten,
             other => Answer::Over(other.to_string()),
         };
         let wall = 1_700_000_000_000 + self.now + self.process.wall;
-        match op {
+        Ok(match op {
             Op::Register => {
                 if let Origin::Worker(life) = origin {
-                    engine.register(worker(life), self.machines[life.machine].offer(), now);
+                    engine.register(worker(life), self.machines[life.machine].offer(life.machine), now);
                 }
                 Answer::Done
             }
             Op::Lease { device, request } => {
-                let Origin::Worker(life) = origin else { return Answer::Granted(None) };
+                let Origin::Worker(life) = origin else { return Ok(Answer::Granted(None)) };
+                let chosen = Scan::new(engine, now).granted(&worker(life), device, request);
                 // The next heartbeat tells an unknown worker to register.
                 let grant = engine.lease(&worker(life), device, request, now, wall).ok().flatten();
+                compare::grant(grant.as_ref().map(|grant| grant.attempt.stage), chosen)?;
                 Answer::Granted(grant.map(Box::new))
             }
             Op::Heartbeat(held) => {
-                let Origin::Worker(life) = origin else { return Answer::Done };
+                let Origin::Worker(life) = origin else { return Ok(Answer::Done) };
                 let told: Vec<_> = held.iter().map(|(attempt, step)| (*attempt, *step, 0)).collect();
                 let directives = engine.heartbeat(&worker(life), &told, now);
                 let directives = held.iter().map(|(attempt, _)| *attempt).zip(directives).collect();
@@ -250,7 +263,7 @@ impl World<'_> {
             }
             Op::Checkpoint { attempt, checkpoint, batches, .. } => {
                 if let Err(refusal) = engine.check(*attempt) {
-                    return over(refusal);
+                    return Ok(over(refusal));
                 }
                 self.artifacts.insert(checkpoint.artifact);
                 match engine.register_checkpoint(*attempt, checkpoint.clone(), KEEP, *batches, now) {
@@ -282,7 +295,13 @@ impl World<'_> {
             }
             Op::Cancel(sweep) => engine.cancel(sweep).map_or_else(over, |_| Answer::Done),
             Op::Retry(sweep) => engine.retry(sweep).map_or_else(over, |_| Answer::Done),
-        }
+            Op::Push => engine.push_data(pushed(wall)).map_or(Answer::Done, |_| Answer::Done),
+            // A data set that a sweep needs stays.
+            Op::Remove => {
+                let fingerprint = data().fingerprint.to_string();
+                engine.remove_data(&fingerprint).map_or(Answer::Done, |_| Answer::Done)
+            }
+        })
     }
 
     /// Checks a transition against the simulation's knowledge of the truth.

@@ -28,16 +28,45 @@ pub(super) enum Origin {
 #[derive(Debug, Clone)]
 pub(super) enum Op {
     Register,
-    Lease { device: String, request: String },
+    Lease {
+        device: String,
+        request: String,
+    },
     Heartbeat(Vec<(AttemptId, u64)>),
-    Points { attempt: AttemptId, request: String, sequence: u64, points: Vec<Point> },
-    Checkpoint { attempt: AttemptId, request: String, checkpoint: Checkpoint, batches: u64 },
-    Complete { attempt: AttemptId, request: String, result: Box<StageResult>, batches: u64 },
-    Fail { attempt: AttemptId, request: String, failure: Failure },
-    Release { attempt: AttemptId, request: String },
+    Points {
+        attempt: AttemptId,
+        request: String,
+        sequence: u64,
+        points: Vec<Point>,
+    },
+    Checkpoint {
+        attempt: AttemptId,
+        request: String,
+        checkpoint: Checkpoint,
+        batches: u64,
+    },
+    Complete {
+        attempt: AttemptId,
+        request: String,
+        result: Box<StageResult>,
+        batches: u64,
+    },
+    Fail {
+        attempt: AttemptId,
+        request: String,
+        failure: Failure,
+    },
+    Release {
+        attempt: AttemptId,
+        request: String,
+    },
     Submit(usize),
     Cancel(SweepId),
     Retry(SweepId),
+    /// Pushes the data that only some machines have.
+    Push,
+    /// Removes them.
+    Remove,
 }
 
 /// An answer.

@@ -4,14 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use pretext_engine::{Checkpoint, Grant, Millis, Offer};
+use pretext_engine::{Announcement, Checkpoint, Grant, Millis, Offer};
 use pretext_shared::device::{DeviceFacts, NumericClass};
 use pretext_shared::ids::{ArtifactId, AttemptId, ContentHash, StageId, WorkerId};
 use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, Score, StageResult};
 use pretext_shared::point::{Metric, Part, Point};
 
 use super::event::{Answer, Event, Life, Op, Origin};
-use super::workload::{steps, value};
+use super::workload::{data, steps, value};
 use super::world::World;
 
 /// The state of a slot.
@@ -86,14 +86,19 @@ impl Machine {
         }
     }
 
-    pub(super) fn offer(&self) -> Offer {
+    /// Returns the offer of the machine with this number. The first one has the data of every sweep, the second one can
+    /// fetch what was pushed.
+    pub(super) fn offer(&self, index: usize) -> Offer {
         let device = DeviceFacts {
             name: DEVICE.to_owned(),
             description: String::new(),
             class: NumericClass::Cpu,
             slots: self.slots.len() as u32,
         };
-        Offer { devices: vec![device], datasets: Vec::new(), version: String::new(), data_cache: 0 }
+        let announced = Announcement { key: data().key, facts: Ok(data()) };
+        let datasets = if index == 0 { vec![announced] } else { Vec::new() };
+        let data_cache = if index == 1 { 1_000 } else { 0 };
+        Offer { devices: vec![device], datasets, version: String::new(), data_cache }
     }
 
     fn request(&mut self, machine: usize) -> String {

@@ -4,6 +4,7 @@
 //! acknowledged.
 
 mod client;
+mod compare;
 mod coordinator;
 mod event;
 mod faults;
@@ -11,6 +12,7 @@ mod ledger;
 mod machine;
 pub mod model;
 mod oracle;
+mod scan;
 mod store;
 mod workload;
 mod world;

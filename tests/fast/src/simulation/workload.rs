@@ -1,9 +1,11 @@
-//! The requests for the coordinator: a few small sweeps that share stages, planned once by the real planner.
+//! The requests for the coordinator: a few small sweeps that share stages, planned once by the real planner, and a data
+//! set that only some machines have.
 
-use pretext_engine::Submission;
 use pretext_engine::submission::{self, Announced};
+use pretext_engine::{PushedData, Submission};
+use pretext_shared::dataset::{DatasetFacts, Procedural, Source};
 use pretext_shared::device::NumericClass;
-use pretext_shared::ids::StageId;
+use pretext_shared::ids::{ArtifactId, ContentHash, StageId};
 use pretext_shared::stage::Extent;
 
 const BASE: &str = "
@@ -38,6 +40,7 @@ impl Workload {
             ("rotation", "50%, 100%", "0", ""),
             ("supervised", "50%", "1, 2", "max_parallel: 1\n"),
             ("rotation", "50%", "1", ""),
+            ("rotation", "50%, 100%", "4, 3", "priority: 2\n"),
         ];
         let submissions = sweeps.into_iter().map(|(methods, fractions, seeds, more)| {
             let text = BASE.replace("METHODS", methods).replace("FRACTIONS", fractions).replace("SEEDS", seeds) + more;
@@ -47,6 +50,11 @@ impl Workload {
             // Hundreds of names that the engine does not use, and that would be copied with every state.
             submission.sweep.provenance.spec.clear();
             submission.sweep.provenance.build = None;
+            if submission.sweep.priority > 0 {
+                for (_, record) in &mut submission.stages {
+                    record.source = Source::ImageFolder { path: FOLDER.to_owned(), test_fraction: None, groups: None };
+                }
+            }
             submission
         });
         Self { submissions: submissions.collect() }
@@ -62,6 +70,23 @@ impl Default for Workload {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Folder of the data of the sweep with a priority.
+const FOLDER: &str = "cells";
+
+/// Returns the facts of the data that only some machines have.
+pub(super) fn data() -> DatasetFacts {
+    let mut facts = Procedural { train_per_class: 40, test_per_class: 10, seed: 0 }.facts();
+    facts.key = format!("image-folder:{FOLDER}");
+    facts
+}
+
+/// Returns these data as they are pushed.
+pub(super) fn pushed(pushed_ms: u64) -> PushedData {
+    let artifact = |name: &str| ArtifactId(ContentHash::of(name.as_bytes()));
+    let packs = vec![artifact("one pack"), artifact("another pack")];
+    PushedData { facts: data(), packing: artifact("packing"), packs, files: 2, bytes: 1_000, pushed_ms }
 }
 
 /// Returns the number of steps of a stage in the simulation: a function of its id.

@@ -1,0 +1,115 @@
+//! The derived facts of stages, in the form in which the scheduler asks for them: each is an ordered set or a count, so
+//! that no decision walks over all stages.
+//!
+//! An entry of a stage says where it belongs: [`StageEntry::keys`] is a function of that entry alone. [`Index::replace`]
+//! takes a stage from its former places to its new ones. Only [`super::table`] calls it, for every change of a stage.
+
+mod holdings;
+mod keys;
+mod queues;
+mod tallies;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdings::Holdings;
+pub(super) use keys::{Demand, Keys, ModelPlace};
+use pretext_shared::ids::{ArtifactId, ContentHash, StageId};
+pub(super) use queues::Fetch;
+use queues::Queues;
+use tallies::Tallies;
+
+use super::Millis;
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Index {
+    /// Leases by their end, on the listening clock.
+    leases: BTreeSet<(Millis, StageId)>,
+    /// Back-offs by their end.
+    back_offs: BTreeSet<(Millis, StageId)>,
+    /// Parent stages with their children.
+    children: BTreeSet<(StageId, StageId)>,
+    /// How many stages and data sets need each artifact.
+    artifacts: BTreeMap<ArtifactId, usize>,
+    pub(super) holdings: Holdings,
+    pub(super) queues: Queues,
+    pub(super) tallies: Tallies,
+}
+
+impl Index {
+    /// Takes a stage from the places of `old` to those of `new`.
+    pub(super) fn replace(&mut self, id: StageId, old: &Keys, new: &Keys) {
+        let (left, entered) = moved(&old.lease, &new.lease);
+        left.map(|end| self.leases.remove(&(*end, id)));
+        entered.map(|end| self.leases.insert((*end, id)));
+        let (left, entered) = moved(&old.back_off, &new.back_off);
+        left.map(|end| self.back_offs.remove(&(*end, id)));
+        entered.map(|end| self.back_offs.insert((*end, id)));
+        let (left, entered) = moved(&old.parent, &new.parent);
+        left.map(|parent| self.children.remove(&(*parent, id)));
+        entered.map(|parent| self.children.insert((*parent, id)));
+        let (left, entered) = moved(&old.hold, &new.hold);
+        left.inspect(|hold| self.holdings.leave(id, hold));
+        entered.inspect(|hold| self.holdings.enter(id, hold));
+        let (left, entered) = moved(&old.place, &new.place);
+        left.inspect(|place| self.queues.leave(id, place));
+        entered.inspect(|place| self.queues.enter(id, place));
+        let (left, entered) = moved(&old.tally, &new.tally);
+        left.inspect(|tally| self.tallies.leave(tally));
+        entered.inspect(|tally| self.tallies.enter(tally));
+        let (left, entered) = moved(&old.artifacts, &new.artifacts);
+        left.inspect(|artifacts| self.give_up(artifacts));
+        entered.inspect(|artifacts| self.need(artifacts));
+    }
+
+    /// Counts one more need of each artifact.
+    pub(super) fn need(&mut self, artifacts: &[ArtifactId]) {
+        for artifact in artifacts {
+            *self.artifacts.entry(*artifact).or_default() += 1;
+        }
+    }
+
+    /// Counts one need less of each artifact.
+    pub(super) fn give_up(&mut self, artifacts: &[ArtifactId]) {
+        for artifact in artifacts {
+            less(&mut self.artifacts, artifact);
+        }
+    }
+
+    /// Returns whether a stage or a data set needs the artifact.
+    pub(super) fn needs(&self, artifact: ArtifactId) -> bool {
+        self.artifacts.contains_key(&artifact)
+    }
+
+    /// Returns the stages whose leases end until `now` on the listening clock, the earliest first.
+    pub(super) fn ended_leases(&self, now: Millis) -> Vec<StageId> {
+        self.leases.iter().take_while(|(end, _)| *end <= now).map(|(_, id)| *id).collect()
+    }
+
+    /// Returns the stages whose back-offs end until `now`, the earliest first.
+    pub(super) fn ended_back_offs(&self, now: Millis) -> Vec<StageId> {
+        self.back_offs.iter().take_while(|(end, _)| *end <= now).map(|(_, id)| *id).collect()
+    }
+
+    /// Returns the stages that start from the output of `parent`.
+    pub(super) fn children(&self, parent: StageId) -> Vec<StageId> {
+        let lowest = StageId(ContentHash::from_bytes([0; 32]));
+        let children = self.children.range((parent, lowest)..);
+        children.take_while(|(other, _)| *other == parent).map(|(_, child)| *child).collect()
+    }
+}
+
+/// Returns the places that a stage leaves and enters; none if they are the same.
+fn moved<'a, K: PartialEq>(old: &'a Option<K>, new: &'a Option<K>) -> (Option<&'a K>, Option<&'a K>) {
+    if old == new { (None, None) } else { (old.as_ref(), new.as_ref()) }
+}
+
+/// Counts one less, and forgets a count of zero.
+fn less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}

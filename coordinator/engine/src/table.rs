@@ -1,0 +1,300 @@
+//! The facts of sweeps, stages and pushed data, with the indexes over them. A stage changes only through
+//! [`Table::amend`]: the stage leaves its old places in the indexes and enters its new ones, its cells are counted
+//! again, and the stages after it learn of it. So no fact can change without everything that is derived from it.
+
+mod cells;
+mod restore;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use cells::Cells;
+pub(super) use cells::state;
+use pretext_shared::ids::{Fingerprint, StageId, SweepId};
+
+use super::index::{Demand, Index, Keys, ModelPlace};
+use super::view::CellCounts;
+use super::{DeviceKey, Millis, Outline, Progress, PushedData, State, SweepMark, SweepRecord};
+
+/// A stage with what the engine knows of it.
+#[derive(Debug, Clone)]
+pub(super) struct StageEntry {
+    pub(super) outline: Box<Outline>,
+    pub(super) progress: Box<Progress>,
+    /// The sweeps that need it, by id.
+    pub(super) needs: Vec<Need>,
+    /// End of the lease, on the listening clock, or of the back-off; 0 for a back-off that was seen to end.
+    pub(super) until: Millis,
+    /// Steps and images of the running attempt, as last reported. Not durable.
+    pub(super) step: u64,
+    pub(super) images: u64,
+    /// Images of the longest chain of stages that starts with this one.
+    pub(super) weight: u64,
+    /// The stages before it.
+    pub(super) before: Before,
+    pub(super) demand: Arc<Demand>,
+    /// Where the model is that it starts from.
+    pub(super) model: ModelPlace,
+    /// The name of the worker that reported its result. Not durable.
+    pub(super) made_by: Option<Arc<str>>,
+}
+
+/// A sweep's need of a stage.
+#[derive(Debug, Clone)]
+pub(super) struct Need {
+    pub(super) sweep: SweepId,
+    /// Whether the sweep is active.
+    pub(super) is_active: bool,
+    /// The lowest replicate of its cells that share the stage: the place of a seed among the sweep's seeds.
+    pub(super) replicate: u32,
+    /// Its cells that share the stage, by position.
+    pub(super) cells: Box<[u32]>,
+}
+
+/// The stages before a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// There is none, or all have a result.
+    Done,
+    /// One has no result yet.
+    Open,
+    /// One failed or was cancelled: the stage waits until a person asks for a retry.
+    Over,
+}
+
+impl StageEntry {
+    fn new(outline: Box<Outline>, progress: Box<Progress>, demand: Arc<Demand>) -> Self {
+        let (before, model) = match outline.parent {
+            Some(_) => (Before::Open, ModelPlace::Unknown),
+            None => (Before::Done, ModelPlace::Everywhere),
+        };
+        let weight = images(&outline);
+        let needs = Vec::new();
+        Self { outline, progress, needs, until: 0, step: 0, images: 0, weight, before, demand, model, made_by: None }
+    }
+
+    /// Returns what a stage after this one has before it.
+    fn before_next(&self) -> Before {
+        match &self.progress.state {
+            State::Succeeded(_) => Before::Done,
+            State::Failed(_) | State::Cancelled => Before::Over,
+            State::Waiting(_) | State::Leased(_) if self.before == Before::Over => Before::Over,
+            State::Waiting(_) | State::Leased(_) => Before::Open,
+        }
+    }
+
+    /// Returns where the model of this stage is.
+    fn model_of_next(&self) -> ModelPlace {
+        self.made_by.clone().map_or(ModelPlace::Unknown, ModelPlace::At)
+    }
+
+    /// Returns whether a sweep that was not cancelled needs the stage.
+    pub(super) fn is_needed(&self) -> bool {
+        self.needs.iter().any(|need| need.is_active)
+    }
+
+    /// Returns the need of a sweep.
+    pub(super) fn need_of(&self, sweep: &SweepId) -> Option<&Need> {
+        let place = self.needs.binary_search_by(|need| need.sweep.cmp(sweep)).ok()?;
+        self.needs.get(place)
+    }
+}
+
+fn images(outline: &Outline) -> u64 {
+    outline.cost.images_seen.max(1)
+}
+
+/// A sweep with what the engine knows of it.
+#[derive(Debug, Clone)]
+pub(super) struct SweepEntry {
+    pub(super) record: SweepRecord,
+    pub(super) mark: SweepMark,
+    /// Its distinct stages, sorted.
+    pub(super) stages: Vec<StageId>,
+    /// Steps and images of all its stages.
+    pub(super) steps: u64,
+    pub(super) images: u64,
+    cells: Cells,
+}
+
+impl SweepEntry {
+    /// Returns the number of its cells in each state.
+    pub(super) fn counts(&self) -> CellCounts {
+        self.cells.counts()
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    sweeps: BTreeMap<SweepId, SweepEntry>,
+    stages: BTreeMap<StageId, StageEntry>,
+    /// Data sets that workers can fetch.
+    data: BTreeMap<Fingerprint, PushedData>,
+    demands: BTreeSet<Arc<Demand>>,
+    index: Index,
+}
+
+impl Table {
+    pub(super) fn stages(&self) -> &BTreeMap<StageId, StageEntry> {
+        &self.stages
+    }
+
+    pub(super) fn sweeps(&self) -> &BTreeMap<SweepId, SweepEntry> {
+        &self.sweeps
+    }
+
+    pub(super) fn data(&self) -> &BTreeMap<Fingerprint, PushedData> {
+        &self.data
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Returns the demands of the stages that became ready since the last call, and the devices that hold fewer stages.
+    pub(super) fn take_wakes(&mut self) -> (BTreeSet<Arc<Demand>>, BTreeSet<DeviceKey>) {
+        (self.index.queues.take_woken(), self.index.holdings.take_freed())
+    }
+
+    /// Counts the ready stages that read a data set as ready anew.
+    pub(super) fn wake_readers(&mut self, fingerprint: Fingerprint) {
+        self.index.queues.wake_readers(fingerprint);
+    }
+
+    /// Changes a stage; no other code does so.
+    pub(super) fn amend(&mut self, id: StageId, change: impl FnOnce(&mut StageEntry)) {
+        let Some(entry) = self.stages.get_mut(&id) else { return };
+        let (old, old_state) = (entry.keys(), std::mem::discriminant(&entry.progress.state));
+        change(entry);
+        self.index.replace(id, &old, &entry.keys());
+        if std::mem::discriminant(&entry.progress.state) != old_state {
+            self.count_cells(id);
+        }
+        self.tell_children(id);
+    }
+
+    /// Counts the cells again that share a stage.
+    fn count_cells(&mut self, id: StageId) {
+        let Some(entry) = self.stages.get(&id) else { return };
+        for need in &entry.needs {
+            if let Some(sweep) = self.sweeps.get_mut(&need.sweep) {
+                for place in &need.cells {
+                    sweep.cells.count(*place, &sweep.record, &self.stages);
+                }
+            }
+        }
+    }
+
+    /// Lets the stages after `id` know what is before them.
+    fn tell_children(&mut self, id: StageId) {
+        let Some(entry) = self.stages.get(&id) else { return };
+        let (before, model) = (entry.before_next(), entry.model_of_next());
+        for child in self.index.children(id) {
+            if self.stages.get(&child).is_some_and(|child| child.before != before || child.model != model) {
+                self.amend(child, |child| (child.before, child.model) = (before, model.clone()));
+            }
+        }
+    }
+
+    /// Raises the weights of the stages before `id` to what follows them.
+    fn tell_ancestors(&mut self, id: StageId) {
+        let Some(entry) = self.stages.get(&id) else { return };
+        let (weight, Some(parent)) = (entry.weight, entry.outline.parent) else { return };
+        let Some(above) = self.stages.get(&parent) else { return };
+        let raised = images(&above.outline) + weight;
+        if raised > above.weight {
+            self.amend(parent, |parent| parent.weight = raised);
+            self.tell_ancestors(parent);
+        }
+    }
+
+    fn demand(&mut self, outline: &Outline) -> Arc<Demand> {
+        let demand = Demand::from(outline);
+        match self.demands.get(&demand) {
+            Some(known) => known.clone(),
+            None => {
+                let demand = Arc::new(demand);
+                self.demands.insert(demand.clone());
+                demand
+            }
+        }
+    }
+
+    /// Adds a stage that no sweep needs yet.
+    pub(super) fn add_stage(&mut self, id: StageId, outline: Box<Outline>) {
+        let demand = self.demand(&outline);
+        let mut entry = StageEntry::new(outline, Box::default(), demand);
+        if let Some(parent) = entry.outline.parent.and_then(|parent| self.stages.get(&parent)) {
+            (entry.before, entry.model) = (parent.before_next(), parent.model_of_next());
+        }
+        let children = self.index.children(id);
+        let longest = children.iter().filter_map(|child| self.stages.get(child)).map(|child| child.weight).max();
+        entry.weight += longest.unwrap_or(0);
+        self.index.replace(id, &Keys::default(), &entry.keys());
+        self.stages.insert(id, entry);
+        self.tell_children(id);
+        self.tell_ancestors(id);
+    }
+
+    /// Adds an active sweep, whose stages were added before.
+    pub(super) fn add_sweep(&mut self, record: SweepRecord) {
+        let id = record.id.clone();
+        self.index.queues.open(&record, true);
+        let cells = cells::by_stage(&record);
+        let mut entry = SweepEntry {
+            cells: Cells::new(&record, &SweepMark::Active, &self.stages),
+            record,
+            mark: SweepMark::Active,
+            stages: cells.iter().map(|(stage, ..)| *stage).collect(),
+            steps: 0,
+            images: 0,
+        };
+        entry.sum_costs(&self.stages);
+        self.sweeps.insert(id.clone(), entry);
+        for (stage, replicate, cells) in cells {
+            self.amend(stage, |entry| {
+                let place = entry.needs.partition_point(|need| need.sweep < id);
+                entry.needs.insert(place, Need { sweep: id.clone(), is_active: true, replicate, cells });
+            });
+        }
+    }
+
+    /// Marks a sweep as active or cancelled.
+    pub(super) fn mark(&mut self, id: &SweepId, mark: SweepMark) {
+        let Some(sweep) = self.sweeps.get_mut(id) else { return };
+        let is_active = !mark.is_cancelled();
+        sweep.cells = Cells::new(&sweep.record, &mark, &self.stages);
+        sweep.mark = mark;
+        self.index.queues.activate(id, is_active);
+        for stage in sweep.stages.clone() {
+            self.amend(stage, |entry| {
+                entry.needs.iter_mut().filter(|need| need.sweep == *id).for_each(|need| need.is_active = is_active);
+            });
+        }
+    }
+
+    /// Adds, replaces or removes a pushed data set; returns the one that was there.
+    pub(super) fn set_data(&mut self, fingerprint: Fingerprint, data: Option<PushedData>) -> Option<PushedData> {
+        if let Some(data) = &data {
+            self.index.need(&data.artifacts().collect::<Vec<_>>());
+        }
+        let old = match data {
+            Some(data) => self.data.insert(fingerprint, data),
+            None => self.data.remove(&fingerprint),
+        };
+        if let Some(old) = &old {
+            self.index.give_up(&old.artifacts().collect::<Vec<_>>());
+        }
+        old
+    }
+}
+
+impl SweepEntry {
+    /// Sums the costs of its stages. They never change.
+    fn sum_costs(&mut self, stages: &BTreeMap<StageId, StageEntry>) {
+        let costs = self.stages.iter().filter_map(|id| stages.get(id)).map(|entry| entry.outline.cost);
+        (self.steps, self.images) =
+            costs.fold((0, 0), |(steps, images), cost| (steps + cost.steps, images + cost.images_seen));
+    }
+}

@@ -1,0 +1,121 @@
+//! The states of a sweep's cells, and the number of cells in each.
+
+use std::collections::{BTreeMap, HashMap};
+
+use pretext_shared::ids::StageId;
+use pretext_shared::sweep::{Cell, CellState};
+
+use super::StageEntry;
+use crate::view::CellCounts;
+use crate::{State, SweepMark, SweepRecord};
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(super) struct Cells {
+    /// By position.
+    states: Vec<CellState>,
+    /// The cells whose state is final because the sweep was cancelled, by position; empty for an active sweep.
+    is_stopped: Vec<bool>,
+    counts: CellCounts,
+}
+
+impl Cells {
+    /// Counts all cells.
+    pub(super) fn new(record: &SweepRecord, mark: &SweepMark, stages: &BTreeMap<StageId, StageEntry>) -> Self {
+        let is_stopped = match mark {
+            SweepMark::Active => Vec::new(),
+            SweepMark::Cancelled(ended) => {
+                let mut is_stopped = vec![true; record.cells.len()];
+                for place in ended {
+                    if let Some(is_stopped) = is_stopped.get_mut(*place as usize) {
+                        *is_stopped = false;
+                    }
+                }
+                is_stopped
+            }
+        };
+        let mut cells =
+            Self { states: Vec::with_capacity(record.cells.len()), is_stopped, counts: CellCounts::default() };
+        for (place, cell) in record.cells.iter().enumerate() {
+            let state = cells.state(place, cell, stages);
+            cells.states.push(state);
+            *cells.counts.of(state) += 1;
+        }
+        cells
+    }
+
+    /// Counts the cell at `place` again.
+    pub(super) fn count(&mut self, place: u32, record: &SweepRecord, stages: &BTreeMap<StageId, StageEntry>) {
+        let place = place as usize;
+        let Some(cell) = record.cells.get(place) else { return };
+        let new = self.state(place, cell, stages);
+        if let Some(state) = self.states.get_mut(place) {
+            *self.counts.of(*state) -= 1;
+            *self.counts.of(new) += 1;
+            *state = new;
+        }
+    }
+
+    /// Returns the state of a cell. In a cancelled sweep it is cancelled, unless it was final before.
+    fn state(&self, place: usize, cell: &Cell, stages: &BTreeMap<StageId, StageEntry>) -> CellState {
+        match self.is_stopped.get(place) {
+            Some(true) => CellState::Cancelled,
+            Some(false) | None => state(cell, stages),
+        }
+    }
+
+    pub(super) fn counts(&self) -> CellCounts {
+        self.counts
+    }
+}
+
+impl CellCounts {
+    fn of(&mut self, state: CellState) -> &mut usize {
+        match state {
+            CellState::Pending => &mut self.pending,
+            CellState::Running => &mut self.running,
+            CellState::Succeeded => &mut self.succeeded,
+            CellState::Failed => &mut self.failed,
+            CellState::Cancelled => &mut self.cancelled,
+        }
+    }
+}
+
+/// Returns the state of a cell from its stages, even if they run for another sweep.
+pub(crate) fn state(cell: &Cell, stages: &BTreeMap<StageId, StageEntry>) -> CellState {
+    let states = || cell.stages().filter_map(|id| stages.get(&id)).map(|entry| &entry.progress.state);
+    if states().any(|state| matches!(state, State::Failed(_))) {
+        CellState::Failed
+    } else if stages.get(&cell.test).is_some_and(|test| matches!(test.progress.state, State::Succeeded(_))) {
+        CellState::Succeeded
+    } else if states().any(|state| *state == State::Cancelled) {
+        CellState::Cancelled
+    } else if states().any(|state| matches!(state, State::Leased(_))) {
+        CellState::Running
+    } else {
+        CellState::Pending
+    }
+}
+
+/// Returns the distinct stages of a sweep, sorted, each with its lowest replicate and the positions of its cells.
+pub(super) fn by_stage(record: &SweepRecord) -> Vec<(StageId, u32, Box<[u32]>)> {
+    let mut replicates: HashMap<u64, u32> = HashMap::new();
+    for cell in &record.cells {
+        let next = replicates.len() as u32;
+        replicates.entry(cell.key.seed).or_insert(next);
+    }
+    let replicate = |place: u32| {
+        let seed = record.cells.get(place as usize).map(|cell| cell.key.seed);
+        seed.and_then(|seed| replicates.get(&seed).copied()).unwrap_or_default()
+    };
+    let of = |(place, cell): (u32, &Cell)| cell.stages().map(move |stage| (stage, place)).collect::<Vec<_>>();
+    let mut pairs: Vec<(StageId, u32)> = (0..).zip(&record.cells).flat_map(of).collect();
+    pairs.sort_unstable();
+    pairs.dedup();
+    let stages = pairs.chunk_by(|a, b| a.0 == b.0);
+    let entry = |pairs: &[(StageId, u32)]| {
+        let first = pairs.iter().map(|(_, place)| replicate(*place)).min()?;
+        Some((pairs.first()?.0, first, pairs.iter().map(|(_, place)| *place).collect()))
+    };
+    stages.filter_map(entry).collect()
+}
