@@ -22,8 +22,14 @@ VENV := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pretext/venv
 .PHONY: demo build test test-fast mutants verify fix sbom campaign campaign-processes fuzz bench \
 	setup-build setup-test setup-mutants setup-verify setup-sbom claim
 
-## Build everything and run the demo: four methods, two fractions, two learning-rate policies.
-demo: build
+# The programs without GPU backends, which take most of a first build.
+CPU_ONLY := --release --locked -p coordinator -p worker --no-default-features
+
+## Build for the CPU and run the demo: four methods, two fractions, two learning-rate policies. A worker with GPU support
+## that is there is brought up to date instead, and never replaced.
+demo: setup-build
+	@if $(BIN)/worker --version 2>/dev/null | grep -q ', '; then $(MAKE) --no-print-directory build; \
+	else echo "building for the CPU only; \`make build\` adds GPU support" >&2; $(CARGO) build $(CPU_ONLY); fi
 	$(BIN)/coordinator run examples/quickstart.yaml
 
 build: setup-build
@@ -46,6 +52,7 @@ mutants: setup-mutants
 verify: setup-verify
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(PROFILE) --all-targets -- -D warnings
+	$(CARGO) clippy $(CPU_ONLY) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(PROFILE) --no-deps --document-private-items
 	$(CARGO) deny --locked check bans licenses sources
 	$(CARGO) test --release --locked -p pretext-fast --test fast tidy::

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use pretext_shared::dataset::GroupPattern;
 use pretext_shared::quantity;
+use pretext_trainer::device::Backend;
 
 mod daemon;
 mod export;
@@ -17,7 +18,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Trains stages that a coordinator grants.
 #[derive(Parser)]
-#[command(name = "worker", version, args_conflicts_with_subcommands = true)]
+#[command(name = "worker", version = version(), args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -143,6 +144,13 @@ fn idle_time(text: &str) -> Result<Duration, String> {
     let time = quantity::time(text).map_err(|error| error.to_string())?;
     let allowed = Duration::from_secs(1)..=Duration::from_secs(86_400);
     allowed.contains(&time).then_some(time).ok_or_else(|| "give a time between a second and a day".to_owned())
+}
+
+/// Returns the version with the backends of this build: `0.1.0 (cpu, vulkan)`. `make demo` reads it.
+fn version() -> String {
+    let compiled = Backend::ALL.into_iter().filter(|backend| backend.is_compiled()).map(Backend::as_str);
+    let backends: Vec<&str> = std::iter::once("cpu").chain(compiled).collect();
+    format!("{} ({})", env!("CARGO_PKG_VERSION"), backends.join(", "))
 }
 
 fn main() -> ExitCode {

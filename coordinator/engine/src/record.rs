@@ -257,3 +257,19 @@ pub struct Snapshot {
     /// Pushed data sets.
     pub data: BTreeMap<Fingerprint, PushedData>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{SWEEP, submission};
+
+    #[test]
+    fn a_record_without_a_priority_reads_back_as_one_of_the_usual() {
+        let read = |text: &str| -> SweepRecord { serde_json::from_str(text).expect("a record") };
+        let usual = serde_json::to_string(&submission(SWEEP, 1).sweep).expect("plain data");
+        assert!(!usual.contains("\"priority\""), "older versions wrote the same");
+        assert_eq!(read(&usual).priority, 0);
+        let urgent = serde_json::to_string(&submission(&format!("{SWEEP}priority: 7\n"), 1).sweep).expect("plain data");
+        assert_eq!(read(&urgent).priority, 7);
+    }
+}

@@ -166,15 +166,19 @@ impl Table {
     pub(super) fn amend(&mut self, id: StageId, change: impl FnOnce(&mut StageEntry)) {
         let Some(entry) = self.stages.get_mut(&id) else { return };
         let (old, old_state) = (entry.keys(), std::mem::discriminant(&entry.progress.state));
+        let old_next = (entry.before_next(), entry.model_of_next());
         change(entry);
         self.index.replace(id, &old, &entry.keys());
+        let is_news = (entry.before_next(), entry.model_of_next()) != old_next;
         if std::mem::discriminant(&entry.progress.state) != old_state {
             self.count_cells(id);
         }
-        self.tell_children(id);
+        if is_news {
+            self.tell_children(id);
+        }
     }
 
-    /// Counts the cells again that share a stage.
+    /// Counts the cells again that share a stage: their states may all have changed.
     fn count_cells(&mut self, id: StageId) {
         let Some(entry) = self.stages.get(&id) else { return };
         for need in &entry.needs {

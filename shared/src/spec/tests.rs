@@ -181,6 +181,7 @@ fn overrides_lie_over_the_sections() {
 split_seeds: [7]
 numeric: gpu
 max_parallel: 4
+priority: -3
 checkpoint: {every: 5m, keep: 3}
 overrides:
   simclr:
@@ -202,6 +203,7 @@ exclude: [{method: simclr, fraction: 0.05}]
     assert_eq!(sweep.recipes[0].downstream.mode, DownstreamMode::FineTune);
     assert_eq!(sweep.seeds[1], SeedPair { seed: 1, split: 7 });
     assert_eq!(sweep.numeric, Some(NumericClass::Gpu));
+    assert_eq!(sweep.priority, -3);
     assert_eq!((sweep.max_parallel, sweep.checkpoint.every_seconds, sweep.checkpoint.keep), (Some(4), 300.0, 3));
     let fraction = "5%".parse().ok();
     assert_eq!(sweep.exclude, [Exclusion { method: Some(Method::Simclr), fraction, ..Exclusion::default() }]);
@@ -356,6 +358,7 @@ fn problems_name_their_place_and_the_way_out() {
         "max_parallel: 1",
         "1:1: pretext: `epochs` is missing (give `epochs`, or `steps` for a budget that is equal for all fractions)",
     );
+    refused("seeds:", "priority: 11\nseeds:", "8:11: priority: expected a whole number from -10 to 10, found 11");
     refused(
         "[0, 1]",
         "[0, 9007199254740992]",

@@ -7,7 +7,7 @@ use pretext_engine::{CellCounts, DeviceKey, Engine, Millis, State, Waiting};
 use pretext_shared::artifact::StoredArtifact;
 use pretext_shared::ids::{ArtifactId, StageId, SweepId, WorkerId};
 
-use super::scan::Scan;
+use super::scan::{self, Scan};
 use super::store::{Violation, violation};
 
 /// The name of the violations.
@@ -17,7 +17,7 @@ const INDEX: &str = "index";
 pub(super) fn tick(engine: &mut Engine, heard: Millis, now: Millis) -> Result<(), Violation> {
     let gap = now.saturating_sub(heard);
     let deaf = if gap > (engine.limits().lease_ms / 4).max(1_000) { gap } else { 0 };
-    let due = Scan::new(engine, now).expiring(deaf);
+    let due = scan::expiring(engine, deaf, now);
     let before = expired(engine);
     engine.tick(now);
     let after = expired(engine);
@@ -75,12 +75,13 @@ pub(super) struct Idle(BTreeSet<DeviceKey>);
 
 impl Idle {
     /// Checks that the engine wakes every device that was idle and can get a stage now.
-    pub(super) fn wake(&mut self, engine: &mut Engine, now: Millis) -> Result<(), Violation> {
+    pub(super) fn wake(&mut self, engine: &mut Engine) -> Result<(), Violation> {
         let woken = engine.take_wakes();
-        let scan = Scan::new(engine, now);
-        let keys = scan.devices().map(|(worker, device)| (worker.clone(), device.name.clone()));
-        let gets_a_stage = |(worker, device): &DeviceKey| scan.choice(worker, device, &BTreeSet::new()).is_some();
-        let (busy, idle): (BTreeSet<_>, BTreeSet<_>) = keys.partition(gets_a_stage);
+        let devices = engine
+            .all_workers()
+            .flat_map(|worker| worker.offer.devices.iter().map(|device| (worker.id.clone(), device.name.clone())));
+        let gets_a_stage = |(worker, device): &DeviceKey| engine.choice(worker, device).is_some();
+        let (busy, idle): (BTreeSet<_>, BTreeSet<_>) = devices.partition(gets_a_stage);
         if let Some((worker, device)) = busy.iter().find(|key| self.0.contains(key) && !woken.contains(key)) {
             return violation("wake", format!("{device} of {worker} can get a stage and sleeps"));
         }

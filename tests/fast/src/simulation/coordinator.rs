@@ -174,7 +174,7 @@ impl World<'_> {
             answered.push(Answered { origin, op, answer });
         }
         compare::answers(&engine, &self.artifacts, now)?;
-        self.process.idle.wake(&mut engine, now)?;
+        self.process.idle.wake(&mut engine)?;
         let changes = engine.take_changes();
         if !changes.is_empty() && self.chance(self.faults.crash_before) {
             self.process.engine = Some(engine);

@@ -24,6 +24,12 @@ pub(super) struct Scan<'a> {
     workers: BTreeMap<&'a WorkerId, WorkerFacts<'a>>,
 }
 
+/// Returns the stages whose leases end at `now`, after `deaf` in which the coordinator heard nobody.
+pub(super) fn expiring(engine: &Engine, deaf: Millis, now: Millis) -> BTreeSet<StageId> {
+    let leased = engine.all_stages().filter(|stage| matches!(stage.progress.state, State::Leased(_)));
+    leased.filter(|stage| stage.until + deaf <= now).map(|stage| stage.id).collect()
+}
+
 /// The place of a stage among those that a slot could run: the first one runs.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
@@ -49,12 +55,6 @@ impl<'a> Scan<'a> {
             sweeps,
             workers: engine.all_workers().map(|worker| (worker.id, worker)).collect(),
         }
-    }
-
-    /// Returns the stages whose leases end at this time, after `deaf` in which the coordinator heard nobody.
-    pub(super) fn expiring(&self, deaf: Millis) -> BTreeSet<StageId> {
-        let leased = self.stages.values().filter(|stage| matches!(stage.progress.state, State::Leased(_)));
-        leased.filter(|stage| stage.until + deaf <= self.now).map(|stage| stage.id).collect()
     }
 
     /// Returns the stage that a request for work gets.
