@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -18,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Trains stages that a coordinator grants.
 #[derive(Parser)]
-#[command(name = "worker", version = version(), args_conflicts_with_subcommands = true)]
+#[command(name = "worker", version = VERSION.as_str(), args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -146,12 +147,12 @@ fn idle_time(text: &str) -> Result<Duration, String> {
     allowed.contains(&time).then_some(time).ok_or_else(|| "give a time between a second and a day".to_owned())
 }
 
-/// Returns the version with the backends of this build: `0.1.0 (cpu, vulkan)`. `make demo` reads it.
-fn version() -> String {
+/// The version with the backends of this build: `0.1.0 (cpu, vulkan)`. `make demo` reads it.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
     let compiled = Backend::ALL.into_iter().filter(|backend| backend.is_compiled()).map(Backend::as_str);
     let backends: Vec<&str> = std::iter::once("cpu").chain(compiled).collect();
     format!("{} ({})", env!("CARGO_PKG_VERSION"), backends.join(", "))
-}
+});
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
