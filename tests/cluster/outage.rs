@@ -9,7 +9,7 @@ use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 /// One chain of stages; the first is long enough to catch a worker in it.
-const SWEEP: &str = "
+pub(crate) const SWEEP: &str = "
 name: outage
 dataset: {kind: procedural, train_per_class: 120, test_per_class: 20, seed: 0, image_size: 16}
 encoder: {kind: small-cnn, width: 8, blocks: 2}
@@ -22,8 +22,8 @@ downstream: {epochs: 100, batch: 16}
 checkpoint: {every: 100ms, keep: 2}
 ";
 /// So long that no lease ends during a test.
-const FOR_EVER: [&str; 2] = ["--lease-ms", "3600000"];
-const ONE_SLOT: [&str; 2] = ["--slots", "1"];
+pub(crate) const FOR_EVER: [&str; 2] = ["--lease-ms", "3600000"];
+pub(crate) const ONE_SLOT: [&str; 2] = ["--slots", "1"];
 
 /// Returns results and points of the sweep without faults.
 fn undisturbed() -> &'static (Value, String) {
@@ -41,7 +41,7 @@ fn undisturbed() -> &'static (Value, String) {
 
 /// Checks that the sweep ends with the numbers of an undisturbed run, each point once.
 #[track_caller]
-fn ends_undisturbed(folder: &Scratch, server: &Server, sweep: &str) {
+pub(crate) fn ends_undisturbed(folder: &Scratch, server: &Server, sweep: &str) {
     server.ask(folder, &["watch", sweep]).expect(0);
     let (results, points) = server.report(folder, sweep);
     let (expected, expected_points) = undisturbed();
@@ -53,13 +53,13 @@ fn ends_undisturbed(folder: &Scratch, server: &Server, sweep: &str) {
 
 /// Returns the stage of which `worker` has saved a checkpoint past `step`.
 #[track_caller]
-fn under_way(folder: &Scratch, worker: &str, step: u64) -> String {
+pub(crate) fn under_way(folder: &Scratch, worker: &str, step: u64) -> String {
     until("the stage is under way", || {
         saved(folder, worker).into_iter().find(|(_, at)| *at > step).map(|(stage, _)| stage)
     })
 }
 
-fn log_of(folder: &Scratch, worker: &str) -> String {
+pub(crate) fn log_of(folder: &Scratch, worker: &str) -> String {
     read(&folder.path(&format!("{worker}.log")))
 }
 
