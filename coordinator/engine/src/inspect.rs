@@ -10,7 +10,7 @@ use super::{Engine, Limits, Millis, Offer, Outline, Progress, SweepMark, SweepRe
 pub struct StageFacts<'a> {
     /// The stage.
     pub id: StageId,
-    /// What the scheduler needs of its plan.
+    /// The part of its plan that the scheduler needs.
     pub outline: &'a Outline,
     /// Its progress.
     pub progress: &'a Progress,

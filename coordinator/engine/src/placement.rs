@@ -51,9 +51,9 @@ impl Engine {
         self.table.index().tallies.prospects().any(|demand| self.unfit(demand, worker, device).is_none())
     }
 
-    /// Returns the stage that a free slot on `device` should run: of the sweep whose turn it is, the stage of the lowest
-    /// rank, and of several the one for which the worker must fetch the least. `None` if the device has no free slot,
-    /// or no stage fits.
+    /// Returns the stage that a free slot on `device` should run: the stage of the lowest rank in the sweep whose turn it
+    /// is. Of several, it is the one for which the worker must fetch the least. `None` if the device has no free slot,
+    /// or if no stage fits.
     pub(super) fn choose(&self, id: &WorkerId, worker: &WorkerEntry, device: &DeviceFacts) -> Option<StageId> {
         let index = self.table.index();
         let slots = device.slots as usize;

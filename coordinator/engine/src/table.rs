@@ -1,6 +1,6 @@
 //! The facts of sweeps, stages and pushed data, with the indexes over them. A stage changes only through
-//! [`Table::amend`]: the stage leaves its old places in the indexes and enters its new ones, its cells are counted
-//! again, and the stages after it learn of it. So no fact can change without everything that is derived from it.
+//! [`Table::amend`]. The stage leaves its old places in the indexes and enters its new ones. Its cells are counted again,
+//! and the stages after it learn of it. So no fact can change without everything that is derived from it.
 
 mod cells;
 mod restore;
@@ -16,7 +16,7 @@ use super::index::{Demand, Index, Keys, ModelPlace};
 use super::view::CellCounts;
 use super::{DeviceKey, Millis, Outline, Progress, PushedData, State, SweepMark, SweepRecord};
 
-/// A stage with what the engine knows of it.
+/// A stage, with everything that the engine knows of it.
 #[derive(Debug, Clone)]
 pub(super) struct StageEntry {
     pub(super) outline: Box<Outline>,
@@ -33,7 +33,7 @@ pub(super) struct StageEntry {
     /// The stages before it.
     pub(super) before: Before,
     pub(super) demand: Arc<Demand>,
-    /// Where the model is that it starts from.
+    /// The place of the model that it starts from.
     pub(super) model: ModelPlace,
     /// The name of the worker that reported its result. Not durable.
     pub(super) made_by: Option<Arc<str>>,
@@ -104,7 +104,7 @@ fn images(outline: &Outline) -> u64 {
     outline.cost.images_seen.max(1)
 }
 
-/// A sweep with what the engine knows of it.
+/// A sweep, with everything that the engine knows of it.
 #[derive(Debug, Clone)]
 pub(super) struct SweepEntry {
     pub(super) record: SweepRecord,

@@ -10,7 +10,7 @@ use pretext_shared::stage::StageKind;
 use crate::table::{Before, Need, StageEntry};
 use crate::{Holder, Millis, Outline, State, Waiting};
 
-/// What a stage demands of a device and of its worker. Stages share it.
+/// The demands of a stage on a device and on its worker. Stages share them.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Demand {
     /// The numeric class of the device.
@@ -36,7 +36,7 @@ pub(crate) struct Rank {
     weight: Reverse<u64>,
 }
 
-/// Where the model is that a stage starts from.
+/// The place of the model that a stage starts from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ModelPlace {
     /// It needs none: every worker has all of it.

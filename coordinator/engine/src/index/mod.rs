@@ -1,8 +1,9 @@
-//! The derived facts of stages, in the form in which the scheduler asks for them: each is an ordered set or a count, so
-//! that no decision walks over all stages.
+//! The derived facts of stages, in the form in which the scheduler asks for them. Each is an ordered set or a count, so
+//! no decision walks over all stages.
 //!
-//! An entry of a stage says where it belongs: [`StageEntry::keys`] is a function of that entry alone. [`Index::replace`]
-//! takes a stage from its former places to its new ones. Only [`super::table`] calls it, for every change of a stage.
+//! The places of a stage follow from its entry alone: [`StageEntry::keys`](super::table::StageEntry::keys) returns them.
+//! [`Index::replace`] takes a stage from its former places to its new ones. Only [`super::table`] calls it, for every
+//! change of a stage.
 
 mod holdings;
 mod keys;

@@ -69,7 +69,8 @@ impl Ready {
     }
 }
 
-/// What a worker must fetch before it can run a stage. Of stages of one rank, the one with the least is first.
+/// The things that a worker must fetch before it can run a stage. Of stages of one rank, the one with the least is
+/// first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Fetch {
     /// The data: the worker does not announce them.

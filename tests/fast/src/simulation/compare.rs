@@ -7,7 +7,7 @@ use pretext_engine::{CellCounts, DeviceKey, Engine, Millis, State, Waiting};
 use pretext_shared::artifact::StoredArtifact;
 use pretext_shared::ids::{ArtifactId, StageId, SweepId, WorkerId};
 
-use super::scan::{self, Scan};
+use super::scan::{self, Scan, Status};
 use super::store::{Violation, violation};
 
 /// The name of the violations.
@@ -36,7 +36,7 @@ pub(super) fn answers(engine: &Engine, artifacts: &BTreeSet<ArtifactId>, now: Mi
     let counts: BTreeMap<&SweepId, CellCounts> =
         engine.all_sweeps().filter_map(|(sweep, _)| Some((&sweep.id, engine.cell_counts(&sweep.id)?))).collect();
     same("the counts of cells", &counts, &scan.counts())?;
-    for (sweep, running, steps, images) in scan.statuses() {
+    for Status { sweep, running, steps, images } in scan.statuses() {
         let Ok(status) = engine.status(sweep, now) else { return violation(INDEX, format!("{sweep} is unknown")) };
         let shown: Vec<_> = status.running.iter().map(|stage| (stage.attempt.stage, stage.cells)).collect();
         same("the status of a sweep", &(shown, status.steps, status.images), &(running, steps, images))?;

@@ -24,6 +24,17 @@ pub(super) struct Scan<'a> {
     workers: BTreeMap<&'a WorkerId, WorkerFacts<'a>>,
 }
 
+/// The status of a sweep.
+pub(super) struct Status<'a> {
+    pub(super) sweep: &'a SweepId,
+    /// Its running stages, each with the number of cells that share it.
+    pub(super) running: Vec<(StageId, usize)>,
+    /// Finished steps, and all steps.
+    pub(super) steps: (u64, u64),
+    /// Finished images, and all images.
+    pub(super) images: (u64, u64),
+}
+
 /// Returns the stages whose leases end at `now`, after `deaf` in which the coordinator heard nobody.
 pub(super) fn expiring(engine: &Engine, deaf: Millis, now: Millis) -> BTreeSet<StageId> {
     let leased = engine.all_stages().filter(|stage| matches!(stage.progress.state, State::Leased(_)));
@@ -304,11 +315,8 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Returns the running stages of every sweep, each with the number of cells that share it; the steps; the images:
-    /// finished ones, and all.
-    pub(super) fn statuses(
-        &self,
-    ) -> impl Iterator<Item = (&'a SweepId, Vec<(StageId, usize)>, (u64, u64), (u64, u64))> {
+    /// Returns the status of every sweep.
+    pub(super) fn statuses(&self) -> impl Iterator<Item = Status<'a>> {
         self.sweeps.iter().zip(&self.members).map(|((sweep, _), members)| {
             let (mut running, mut steps, mut images) = (Vec::new(), (0, 0), (0, 0));
             for stage in members.iter().filter_map(|id| self.stages.get(id)) {
@@ -329,7 +337,7 @@ impl<'a> Scan<'a> {
                     _ => {}
                 }
             }
-            (&sweep.id, running, steps, images)
+            Status { sweep: &sweep.id, running, steps, images }
         })
     }
 
