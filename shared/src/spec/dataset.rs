@@ -273,9 +273,9 @@ downstream: {epochs: 20}
         refused(
             "dataset: {kind: image-folder, path: k",
             "data: fraction, dataset: {kind: image-folder, path: k",
-            "read whole",
+            "used whole",
         );
-        refused("downstream: {", "overrides: {rotation: {pretext: {data: fraction}}}\ndownstream: {", "read whole");
+        refused("downstream: {", "overrides: {rotation: {pretext: {data: fraction}}}\ndownstream: {", "used whole");
         refused(
             "downstream: {",
             "overrides: {rotation: {pretext: {dataset: {}}}}\ndownstream: {",

@@ -195,7 +195,7 @@ mod tests {
         let closed = closed.expect("may serve");
         assert_eq!(closed.level, Level::Unknown);
         let words = closed.sentences.join("\n");
-        for word in ["how often it syncs", "cannot be read (NOPERM)", "2 replicas", "min-replicas-to-write is 0"] {
+        for word in ["how often it syncs", "cannot be read (NOPERM)", "2 asynchronous replicas", "min-replicas-to-write is 0"] {
             assert!(words.contains(word), "{word}: {words}");
         }
     }
