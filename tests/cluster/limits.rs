@@ -145,13 +145,14 @@ downstream: {epochs: 1, batch: 8}
     stub.upload(&grant, &vec![1; 1 << 20]).await.expect("the same again takes no room");
     // 500 bytes are left.
     let full = stub.upload(&grant, &[2; 501]).await.expect_err("one byte too many");
-    assert!(full.code() == Code::ResourceExhausted && full.message().contains("--artifact-quota"), "{full}");
+    // Garbage collection may make room: the worker tries again, and its result is not lost.
+    assert!(full.code() == Code::Unavailable && full.message().contains("--artifact-quota"), "{full}");
     stub.upload(&grant, &[2; 500]).await.expect("exactly what is left");
     // A result makes room: the checkpoints of its stage are removed.
     stub.register_checkpoint(&grant, &[2; 500], 1).await.expect("it is there");
     stub.complete(grant).await;
     let next = stub.lease("0193f2a0-0000-7000-8000-000000000002").await.expect("work");
     while let Err(full) = stub.upload(&next, &[3; 500]).await {
-        assert_eq!(full.code(), Code::ResourceExhausted, "{full}");
+        assert_eq!(full.code(), Code::Unavailable, "{full}");
     }
 }

@@ -5,6 +5,7 @@
 mod backlog;
 mod curve;
 pub mod demand;
+mod facts;
 mod fingerprint;
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixtures;
@@ -32,6 +33,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use backlog::{Backlog, ClassBacklog};
 pub use curve::curve;
+pub use facts::CellCounts;
+use facts::StageEntry;
 pub use garbage::{Collected, Garbage, Kept};
 pub use lease::Grant;
 pub use outline::Outline;
@@ -42,8 +45,8 @@ pub use record::{
     SweepMark, SweepRecord, Waiting,
 };
 pub use sweeps::{Cancelled, Retried, Submission, Submitted};
-use table::{StageEntry, Table};
-pub use view::{CellCounts, NoPlan, RunningStage, Standing, SweepStatus, WorkerView};
+use table::Table;
+pub use view::{NoPlan, RunningStage, Standing, SweepStatus, WorkerView};
 pub use wakes::DeviceKey;
 pub use work::Directive;
 pub use workers::{Announcement, Offer};

@@ -6,7 +6,8 @@ use pretext_shared::device::DeviceFacts;
 use pretext_shared::ids::{StageId, WorkerId};
 
 use super::Engine;
-use super::index::{Demand, Fetch, ModelPlace};
+use super::facts::{Demand, ModelPlace};
+use super::index::Fetch;
 use super::workers::WorkerEntry;
 
 impl Engine {

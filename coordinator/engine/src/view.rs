@@ -6,32 +6,10 @@ use pretext_shared::ids::{AttemptId, StageId, SweepId, WorkerId};
 use pretext_shared::split::Fraction;
 use pretext_shared::sweep::{Cell, CellState, Provenance, StageStatus, StageView, SweepView};
 
-use super::index::Demand;
-use super::table::{self, Before};
+use super::facts::{Before, CellCounts, Demand};
+use super::table;
 use super::workers::{Offer, WorkerEntry};
 use super::{Engine, Millis, Progress, Refusal, StageEntry, StageRecord, State, SweepMark, Waiting};
-
-/// Number of cells in each state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CellCounts {
-    /// See [`CellState`].
-    pub pending: usize,
-    /// See [`CellState`].
-    pub running: usize,
-    /// See [`CellState`].
-    pub succeeded: usize,
-    /// See [`CellState`].
-    pub failed: usize,
-    /// See [`CellState`].
-    pub cancelled: usize,
-}
-
-impl CellCounts {
-    /// Returns whether no cell will change any more.
-    pub fn is_final(&self) -> bool {
-        self.pending == 0 && self.running == 0
-    }
-}
 
 /// A running stage.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 //! commit is refused and the coordinator stops.
 
 pub mod backup;
+mod durability;
 mod load;
 mod outline;
 mod redb;
@@ -22,8 +23,9 @@ use std::path::PathBuf;
 use pretext_engine::{Batch, Change, GrantRecord, Snapshot, StageRecord};
 use pretext_shared::ids::{Fence, StageId};
 
+pub use self::durability::{Durability, Level};
 pub use self::redb::RedbStore;
-pub use self::redis::{Durability, InvalidAddress, Level, Patience, RedisHome, RedisOptions, RedisStore, StoreAddress};
+pub use self::redis::{InvalidAddress, Patience, RedisHome, RedisOptions, RedisStore, StoreAddress};
 pub use self::shared::{Lead, Led, SharedStore};
 
 /// A store of job state.

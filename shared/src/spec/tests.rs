@@ -193,20 +193,17 @@ exclude: [{method: simclr, fraction: 0.05}]
     let sweep = parse(&text).unwrap_or_else(|errors| panic!("{errors}"));
     let simclr = &sweep.recipes[1];
     let pretext = simclr.pretext.as_ref().expect("simclr has pretext");
-    // A budget in steps replaces the section's epochs.
     assert_eq!((pretext.train.budget, pretext.train.batch), (Budget::Steps(1000), 128));
     assert_eq!(pretext.train.lr, LrSpec::Constant { base: 2.0 });
     assert_eq!(simclr.downstream.train.lr, LrSpec::Constant { base: 1e-3 });
     assert_eq!(simclr.downstream.train.optimizer, OptimizerSpec::Sgd { momentum: 0.9, weight_decay: 5e-4 });
-    assert_eq!(simclr.downstream.mode, DownstreamMode::Frozen);
-    assert_eq!(simclr.downstream.augment, LabelledView::PLAIN);
+    assert_eq!((simclr.downstream.mode, simclr.downstream.augment), (DownstreamMode::Frozen, LabelledView::PLAIN));
     assert_eq!(sweep.recipes[0].downstream.mode, DownstreamMode::FineTune);
     assert_eq!(sweep.seeds[1], SeedPair { seed: 1, split: 7 });
-    assert_eq!(sweep.numeric, Some(NumericClass::Gpu));
-    assert_eq!(sweep.priority, -3);
+    assert_eq!((sweep.numeric, sweep.priority), (Some(NumericClass::Gpu), -3));
     assert_eq!((sweep.max_parallel, sweep.checkpoint.every_seconds, sweep.checkpoint.keep), (Some(4), 300.0, 3));
-    let fraction = "5%".parse().ok();
-    assert_eq!(sweep.exclude, [Exclusion { method: Some(Method::Simclr), fraction, ..Exclusion::default() }]);
+    let simclr = Exclusion { method: Some(Method::Simclr), fraction: "5%".parse().ok(), ..Exclusion::default() };
+    assert_eq!(sweep.exclude, [simclr]);
     assert_eq!(sweep.cells().count(), 8 - 2);
 }
 

@@ -9,6 +9,7 @@ pub mod device;
 pub mod methods;
 pub mod models;
 pub mod optim;
+pub mod panics;
 pub mod schedule;
 pub mod serve;
 pub mod train;

@@ -7,7 +7,6 @@
 //! Exit codes: see [`Exit`].
 
 mod datasets;
-mod panics;
 mod pool;
 mod stop;
 
@@ -20,10 +19,10 @@ use pretext_shared::outcome::Failure;
 use pretext_shared::trainer::{Order, Report, Run};
 
 use crate::device::{Compute, DeviceName};
+use crate::panics::{self, classify};
 use crate::train::{End, Events, run_stage};
 
 use datasets::Datasets;
-pub use panics::{classify, panic_message};
 use stop::Stop;
 
 /// Why a trainer process ended.

@@ -4,26 +4,11 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use pretext_shared::device::NumericClass;
-use pretext_shared::ids::{ArtifactId, Fingerprint, StageId, SweepId};
+use pretext_shared::ids::{ArtifactId, StageId, SweepId};
 use pretext_shared::stage::StageKind;
 
-use crate::table::{Before, Need, StageEntry};
-use crate::{Holder, Millis, Outline, State, Waiting};
-
-/// The demands of a stage on a device and on its worker. Stages share them.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Demand {
-    /// The numeric class of the device.
-    pub(crate) class: NumericClass,
-    /// The data, with their key in announcements; `None` for data that every worker draws itself.
-    pub(crate) data: Option<(Fingerprint, Box<str>)>,
-}
-
-impl From<&Outline> for Demand {
-    fn from(outline: &Outline) -> Self {
-        Self { class: outline.class, data: outline.place.clone().map(|place| (outline.data, place)) }
-    }
-}
+use crate::facts::{Before, Demand, ModelPlace, Need, StageEntry};
+use crate::{Holder, Millis, State, Waiting};
 
 /// The order of the ready stages of a sweep: the first one runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,17 +19,6 @@ pub(crate) struct Rank {
     is_no_test: bool,
     /// Then the stage with the longest chain, so that no long chain starts last.
     weight: Reverse<u64>,
-}
-
-/// The place of the model that a stage starts from.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum ModelPlace {
-    /// It needs none: every worker has all of it.
-    Everywhere,
-    /// A worker of this name made it.
-    At(Arc<str>),
-    /// It is not known who made it.
-    Unknown,
 }
 
 /// The places of a stage; the default is that of no stage.

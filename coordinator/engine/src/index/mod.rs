@@ -1,7 +1,7 @@
 //! The derived facts of stages, in the form in which the scheduler asks for them. Each is an ordered set or a count, so
 //! no decision walks over all stages.
 //!
-//! The places of a stage follow from its entry alone: [`StageEntry::keys`](super::table::StageEntry::keys) returns them.
+//! The places of a stage follow from its entry alone: [`StageEntry::keys`](super::facts::StageEntry::keys) returns them.
 //! [`Index::replace`] takes a stage from its former places to its new ones. Only [`super::table`] calls it, for every
 //! change of a stage.
 
@@ -13,7 +13,7 @@ mod tallies;
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdings::Holdings;
-pub(super) use keys::{Demand, Keys, ModelPlace};
+pub(super) use keys::Keys;
 use pretext_shared::ids::{ArtifactId, ContentHash, StageId};
 pub(super) use queues::Fetch;
 use queues::Queues;

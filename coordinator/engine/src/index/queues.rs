@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use pretext_shared::ids::{ContentHash, Fingerprint, StageId, SweepId};
 
-use super::keys::{Demand, ModelPlace, Place, PlaceKind, Rank};
+use super::keys::{Place, PlaceKind, Rank};
 use crate::SweepRecord;
+use crate::facts::{Demand, ModelPlace};
 
 /// See the module.
 #[derive(Debug, Clone, Default)]

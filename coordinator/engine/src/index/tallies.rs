@@ -6,9 +6,9 @@ use std::sync::Arc;
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::SweepId;
 
-use super::keys::{Demand, Tally, TallyKind};
+use super::keys::{Tally, TallyKind};
 use super::less;
-use crate::table::Before;
+use crate::facts::{Before, Demand};
 
 /// See the module.
 #[derive(Debug, Clone, Default)]

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use pretext_shared::ids::StageId;
 use pretext_shared::sweep::{Cell, CellState};
 
-use super::StageEntry;
-use crate::view::CellCounts;
+use crate::facts::{CellCounts, StageEntry};
 use crate::{State, SweepMark, SweepRecord};
 
 /// See the module.

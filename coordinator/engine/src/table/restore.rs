@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use pretext_shared::ids::StageId;
 use pretext_shared::stage::StageKind;
 
-use super::{Before, Cells, Index, Keys, Need, StageEntry, SweepEntry, Table, cells, images};
+use super::{Cells, Index, Keys, SweepEntry, Table, cells};
+use crate::facts::{Before, Need, StageEntry, images};
 use crate::{Limits, Millis, Snapshot, State, Waiting};
 
 impl Table {

@@ -4,39 +4,12 @@
 use std::collections::HashMap;
 
 use redis::Connection;
-use serde::Serialize;
 
 use super::link::Trouble;
+use crate::{Durability, Level};
 
 /// The oldest supported version: its scripts can refuse before they begin.
 const OLDEST: (u32, u32) = (7, 0);
-
-/// What acknowledged data survive: the end of the process, or power loss too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Level {
-    /// They survive power loss.
-    EveryCommit,
-    /// They survive the end of the process; power loss may take the last second or two.
-    EverySecond,
-    /// Minutes of work may be lost.
-    Snapshots,
-    /// All is lost when the server process ends.
-    Nothing,
-    /// The server does not tell.
-    Unknown,
-}
-
-/// See the module.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Durability {
-    /// The server's version.
-    pub version: String,
-    /// What acknowledged data survive.
-    pub level: Level,
-    /// The guarantees as sentences for people, with the effects of replicas and eviction.
-    pub sentences: Vec<String>,
-}
 
 /// The server's answers about itself.
 #[derive(Debug, Default)]
@@ -195,7 +168,9 @@ mod tests {
         let closed = closed.expect("may serve");
         assert_eq!(closed.level, Level::Unknown);
         let words = closed.sentences.join("\n");
-        for word in ["how often it syncs", "cannot be read (NOPERM)", "2 asynchronous replicas", "min-replicas-to-write is 0"] {
+        for word in
+            ["how often it syncs", "cannot be read (NOPERM)", "2 asynchronous replicas", "min-replicas-to-write is 0"]
+        {
             assert!(words.contains(word), "{word}: {words}");
         }
     }

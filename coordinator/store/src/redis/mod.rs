@@ -24,7 +24,6 @@ use redis::Connection;
 use uuid::Uuid;
 
 pub use self::address::{InvalidAddress, StoreAddress};
-pub use self::durability::{Durability, Level};
 pub use self::link::Patience;
 
 use self::keys::Keys;
@@ -33,7 +32,7 @@ use self::piece::{Piece, pack, split, unpack};
 use self::read::Pairs;
 use self::scripts::{Call, Script, Scripts, number, text};
 use super::row::{Guard, Row, Rows, Table, decode, number as key_number};
-use super::{Lead, Led, SharedStore, Store, StoreError, outline};
+use super::{Durability, Lead, Led, SharedStore, Store, StoreError, outline};
 
 /// Raised when the meaning of a stored record changes.
 const FORMAT: u64 = 1;

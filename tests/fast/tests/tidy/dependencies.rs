@@ -33,6 +33,7 @@ const COORDINATOR: &[&str] = &[
     "pretext-artifacts",
     "pretext-client",
     "pretext-engine",
+    "pretext-html",
     "pretext-messages",
     "pretext-report",
     "pretext-server",
@@ -48,9 +49,14 @@ const WALLS: &[Wall] = &[
     Wall { crates: PURE, rule: NotBelow(DISKS), why: "they have no IO" },
     Wall { crates: PURE, rule: NotBelow(GENERATORS), why: "draws are functions of what they are for" },
     Wall {
-        crates: &["pretext-engine", "pretext-report", "pretext-checkpoint", "pretext-data", "pretext-artifacts"],
+        crates: &["pretext-engine", "pretext-html", "pretext-checkpoint", "pretext-data", "pretext-artifacts"],
         rule: OwnAreExactly(&["pretext-shared"]),
         why: "each is tested alone, and knows domain types only",
+    },
+    Wall {
+        crates: &["pretext-report"],
+        rule: OwnAreExactly(&["pretext-html", "pretext-shared"]),
+        why: "a report is a function of a sweep",
     },
     Wall { crates: &["pretext-report"], rule: NotBelow(NETWORK), why: "a report is a function of a sweep" },
     Wall { crates: &["pretext-report"], rule: NotBelow(RUNTIMES), why: "a report is a function of a sweep" },

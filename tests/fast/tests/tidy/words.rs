@@ -44,7 +44,7 @@ const WALLS: &[Wall] = &[
     Wall {
         crates: &["pretext-report"],
         words: IO,
-        except: &["coordinator/report/src/write.rs"],
+        except: &["coordinator/report/src/files/write.rs"],
         why: "a report is a function of a sweep; one file writes it",
     },
     Wall { crates: &["pretext-report"], words: CLOCK, except: &[], why: "a report is a function of a sweep" },

@@ -56,7 +56,7 @@ impl Adapter {
             Ok(Ok(3.0)) => return Ok(device),
             Ok(Ok(sum)) => format!("it computed 1 + 2 = {sum}"),
             Ok(Err(error)) => error,
-            Err(panic) => crate::serve::panic_message(panic.as_ref()),
+            Err(panic) => crate::panics::panic_message(panic.as_ref()),
         };
         Err(DeviceError::Unusable { name: self.name.clone(), description: self.description.clone(), reason })
     }

@@ -12,7 +12,7 @@ pub fn panic_message(panic: &(dyn Any + Send)) -> String {
 }
 
 /// Sends panics, with their locations, to the log.
-pub(super) fn log_panics() {
+pub(crate) fn log_panics() {
     set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, message = panic_message(info.payload()), "panic");
@@ -21,7 +21,7 @@ pub(super) fn log_panics() {
 
 /// Runs `work` and returns the message of a panic. The caller ends the process soon after one, so state that a panic
 /// left half changed is not used again.
-pub(super) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
+pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic_message(panic.as_ref()))
 }
 
