@@ -39,7 +39,7 @@ Environment:
   PRETEXT_CREDENTIALS  the folder of the certificate; --credentials takes precedence
   PRETEXT_STORE        the address of the store of `serve`; --store takes precedence
   PRETEXT_ARTIFACTS    where `serve` keeps artifacts; --artifacts takes precedence
-  PRETEXT_LOG          the log filter, for example `info` or `coordinator=debug`";
+  PRETEXT_LOG          the log filter, for example `info` or `pretext_server=debug`";
 
 /// Runs label-efficiency studies: takes a sweep file, distributes it over workers, prints the table.
 #[derive(Debug, Parser)]

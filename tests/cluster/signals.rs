@@ -30,7 +30,8 @@ fn a_signal_to_daemon_and_trainers_gives_the_stage_back() {
     let _turn = turn::training();
     let folder = Scratch::new();
     let server = Server::start(&folder, &FOR_EVER);
-    let sweep = server.submit(&folder, SWEEP);
+    // No worker is there yet that would say what class of devices it has.
+    let sweep = server.submit(&folder, &format!("{SWEEP}numeric: cpu\n"));
     let rounds = [Signal::TERM, Signal::INT, Signal::TERM];
     let stages: Vec<String> = rounds
         .into_iter()

@@ -22,7 +22,7 @@ downstream: {{steps: {steps}, batch: 8}}
 }
 
 const BATCH: [&str; 4] = ["--until-idle=1", "--slots", "1", "--no-datasets"];
-const FILTER: &str = "info,worker=debug";
+const FILTER: &str = "info,pretext_daemon=debug";
 
 /// Returns how often a worker was told that there is no stage at present.
 fn refusals(folder: &Scratch, worker: &str) -> usize {
