@@ -86,7 +86,7 @@ struct DaemonArgs {
     /// File with the join token, for a coordinator with TLS. A worker that has a certificate does not need it.
     #[arg(long, env = "PRETEXT_TOKEN_FILE")]
     token_file: Option<PathBuf>,
-    /// Devices to offer, separated by commas: auto, cpu, vulkan[:N], cuda[:N], rocm[:N], metal[:N].
+    /// Devices to offer, separated by commas: auto, cpu, vulkan or vulkan:N, cuda, rocm or metal likewise.
     #[arg(long, default_value = "auto", value_delimiter = ',')]
     device: Vec<String>,
     /// Stages at a time on each device [default: 1 on a GPU; on the CPU, one for each --threads cores].

@@ -1,4 +1,4 @@
-//! The client of the coordinator's gRPC interface: takes questions, returns answers or a [`CliError`].
+//! The client of the coordinator's gRPC interface: takes questions, returns answers or a [`ClientError`].
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

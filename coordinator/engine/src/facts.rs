@@ -124,15 +124,15 @@ pub(super) fn images(outline: &Outline) -> u64 {
 /// Number of cells in each state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CellCounts {
-    /// See [`CellState`].
+    /// See [`CellState`](pretext_shared::sweep::CellState).
     pub pending: usize,
-    /// See [`CellState`].
+    /// See [`CellState`](pretext_shared::sweep::CellState).
     pub running: usize,
-    /// See [`CellState`].
+    /// See [`CellState`](pretext_shared::sweep::CellState).
     pub succeeded: usize,
-    /// See [`CellState`].
+    /// See [`CellState`](pretext_shared::sweep::CellState).
     pub failed: usize,
-    /// See [`CellState`].
+    /// See [`CellState`](pretext_shared::sweep::CellState).
     pub cancelled: usize,
 }
 

@@ -135,7 +135,7 @@ fn status(progress: &Progress, step: u64) -> StageStatus {
 }
 
 impl Engine {
-    /// Returns the state of a sweep. [`crate::view`] adds the data of the store.
+    /// Returns the state of a sweep. The store's view adds plans and points.
     pub fn standing(&self, sweep: &SweepId) -> Result<Standing, Refusal> {
         let entry = self.table.sweeps().get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
         let stages = entry.stages.iter().filter_map(|id| Some((*id, self.table.stages().get(id)?)));

@@ -6,7 +6,7 @@
 //! 1. [`numbers`] computes every number once.
 //! 2. [`statements`] says what the numbers mean, as typed values that are worded once.
 //! 3. [`document`] puts statements, tables and [`charts`] into sections.
-//! 4. [`render`] has one renderer per format; each walks the document once and computes nothing.
+//! 4. [`mod@render`] has one renderer per format; each walks the document once and computes nothing.
 //!
 //! [`files`] has the files for scripts, which are made from the numbers alone. [`render`](fn@render) makes the whole
 //! folder in memory; [`write`](fn@write) is the only code that touches a disk. Nothing in `results.json`, `report.md` and
