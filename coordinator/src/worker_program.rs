@@ -144,7 +144,7 @@ mod tests {
         let error = choose(found(), "cifar10:c", root).expect_err("it is damaged").to_string();
         assert_eq!(error, "the data set cifar10:c cannot be used: test_batch.bin is too short");
         let error = choose(found(), "idx:n", root).expect_err("it is not there");
-        assert_eq!(error.to_string(), "there is no data set idx:n below data; there is: cifar10:c, idx:m");
+        assert_eq!(error.to_string(), "there is no data set idx:n below data; found: cifar10:c, idx:m");
         assert_eq!(error.exit_code(), 2);
     }
 

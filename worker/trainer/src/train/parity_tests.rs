@@ -207,13 +207,21 @@ fn losses(start: &Start, run: &Run) -> Vec<f64> {
     });
     let samples = Samples { images: &images, mean: start.mean, std: start.std, seed: SEED };
     let supervised = Supervised { samples, augment: Labelled::new(images.size(), LabelledView::PLAIN) };
+    let split = parts(&images);
     match run.task {
-        Task::Classes => train_with(start, run, &CLASSES, &supervised, &parts(&images)),
-        Task::Pairs => train_with(start, run, &PROJECTION, &Mirrored(samples), &parts(&images)),
+        Task::Classes => train_with(start, run, &CLASSES, &supervised, LastBatch::Kept, &split),
+        Task::Pairs => train_with(start, run, &PROJECTION, &Mirrored(samples), LastBatch::Dropped, &split),
     }
 }
 
-fn train_with<O: Objective>(start: &Start, run: &Run, head: &HeadSpec, objective: &O, split: &Split) -> Vec<f64> {
+fn train_with<O: Objective>(
+    start: &Start,
+    run: &Run,
+    head: &HeadSpec,
+    objective: &O,
+    last: LastBatch,
+    split: &Split,
+) -> Vec<f64> {
     let (compute, folder) = (Compute::cpu(), tempfile::tempdir().expect("a folder"));
     let network = Network::new(&encoder(), head, SEED, &compute.training());
     let network = network.map(&mut Load(Path::default(), &start.weights));
@@ -227,7 +235,7 @@ fn train_with<O: Objective>(start: &Start, run: &Run, head: &HeadSpec, objective
     let fit = Fit {
         stage: parent_id(),
         objective,
-        last: LastBatch::Dropped,
+        last,
         split,
         train: &train,
         seed: SEED,
