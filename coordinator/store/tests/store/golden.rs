@@ -1,7 +1,7 @@
 //! Stores as this version wrote them, committed beside the tests. If a change of a stored format breaks these tests,
 //! raise the format, and read the old format too.
 //!
-//! Write them anew with `PRETEXT_WRITE_GOLDEN=1 cargo test -p coordinator --test store golden`.
+//! Write them anew with `PRETEXT_WRITE_GOLDEN=1 cargo test --release -p pretext-store --test store golden`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

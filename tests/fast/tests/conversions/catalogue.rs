@@ -39,7 +39,7 @@ pub(crate) enum Reader {
 use Reader::{Plain, Read, Within};
 
 const EMPTY: Reader = Plain("it has no fields");
-const SHOWN: Reader = Plain("shown as it is: `cli/answers.rs` of the coordinator");
+const SHOWN: Reader = Plain("shown as it is: `coordinator/src/answers.rs`");
 const LOOKED_UP: Reader = Plain("text that is looked up, never taken apart into a type: fuzz target `requests`");
 const PARSED: Reader = Plain("the text of a sweep file: fuzz target `sweep`");
 const COUNTED: Reader = Plain("numbers and text that stay what they are");
@@ -125,7 +125,7 @@ pub(crate) const CATALOGUE: &[(&str, Reader)] = &[
     // Identity.
     (
         "pretext.v1.JoinRequest",
-        Plain("secrets are compared and requests certified: `coordinator/src/identity/tests.rs`"),
+        Plain("secrets are compared and requests certified: `coordinator/server/src/identity/tests.rs`"),
     ),
     ("pretext.v1.RenewRequest", Plain("as in JoinRequest")),
     ("pretext.v1.JoinReply", Read(joined)),
