@@ -1,4 +1,4 @@
-"""Compares convolution layers on one thread, as Markdown: ours (worker/benches/layers.rs) and PyTorch's with channels
+"""Compares convolution layers on one thread, as Markdown: ours (worker/trainer/benches/layers.rs) and PyTorch's with channels
 last.
 
     python tests/bench/layers.py LAYERS-BENCH-BINARY [ROUNDS]

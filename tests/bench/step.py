@@ -1,4 +1,4 @@
-"""Measures training steps (forward, backward, SGD with momentum) of the networks of worker/benches/step.rs in PyTorch on
+"""Measures training steps (forward, backward, SGD with momentum) of the networks of worker/trainer/benches/step.rs in PyTorch on
 the CPU: one line of JSON per case. The inputs are random and the same for every step: unlike ours, these steps neither
 draw nor augment a batch.
 

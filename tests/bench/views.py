@@ -1,4 +1,4 @@
-"""Compares SimCLR views per second of one CPU, as Markdown: ours (worker/benches/views.rs) and torchvision's three ways to
+"""Compares SimCLR views per second of one CPU, as Markdown: ours (worker/trainer/benches/views.rs) and torchvision's three ways to
 make them.
 
     python tests/bench/views.py VIEWS-BENCH-BINARY [ROUNDS]

@@ -3,7 +3,7 @@
     python -m venv /tmp/golden && /tmp/golden/bin/pip install torch==2.13.0 torchvision==0.28.0 numpy
     /tmp/golden/bin/python tests/golden/augment.py > tests/golden/augment.json
 
-The tests in worker/src/augment/golden.rs read it: single operations on one image, and the distributions of the draws.
+The tests in worker/data/src/augment/golden.rs read it: single operations on one image, and the distributions of the draws.
 """
 
 import json

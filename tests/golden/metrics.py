@@ -2,7 +2,7 @@
 
     python -m venv venv && venv/bin/pip install -r requirements.txt && venv/bin/python metrics.py
 
-The coordinator's tests compare their results with the file (coordinator/src/report/golden.rs).
+The coordinator's tests compare their results with the file (coordinator/report/src/golden.rs).
 """
 
 import itertools

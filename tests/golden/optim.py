@@ -3,7 +3,7 @@
     python -m venv /tmp/golden && /tmp/golden/bin/pip install torch==2.13.0 numpy
     /tmp/golden/bin/python tests/golden/optim.py > tests/golden/optim.json
 
-The tests of worker/src/optim and worker/src/schedule.rs read it. LARS has no class in PyTorch: it is written out here with
+The tests of worker/trainer/src/optim and worker/trainer/src/schedule.rs read it. LARS has no class in PyTorch: it is written out here with
 torch operations, after `lars_optimizer.py` of google-research/simclr (classic momentum, no Nesterov step).
 """
 
@@ -13,7 +13,7 @@ import math
 import torch
 
 STEPS = 6
-# The toy model of worker/src/optim/mod.rs: a weight that decays and a bias that does not.
+# The toy model of worker/trainer/src/optim/mod.rs: a weight that decays and a bias that does not.
 WEIGHT = [[0.5, -1.5], [2.0, 0.25]]
 BIAS = [0.75, -0.5]
 

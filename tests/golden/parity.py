@@ -1,11 +1,11 @@
 """Writes parity.json: the losses of fifty steps of training in PyTorch, in single and in double precision.
 
-    cargo test --release -p worker --lib parity_tests::export -- --ignored     # writes parity-start.json
+    cargo test --release -p pretext-trainer --lib parity_tests::export -- --ignored     # writes parity-start.json
     python -m venv /tmp/golden && /tmp/golden/bin/pip install torch==2.15.0 numpy scipy scikit-learn pytorch-metric-learning==2.9.0
     /tmp/golden/bin/python tests/golden/parity.py
 
 Both sides start from parity-start.json: initial weights, pixels, the order of the images. Nothing is augmented. The test in
-worker/src/train/parity_tests.rs trains with the product's own loop. The network is written here with PyTorch's functions;
+worker/trainer/src/train/parity_tests.rs trains with the product's own loop. The network is written here with PyTorch's functions;
 NT-Xent is that of pytorch-metric-learning and is compared with the formula of the paper at every step; LARS is that of optim.py.
 """
 

@@ -8,7 +8,7 @@
 
 The second form loads a file that `worker export` wrote into torchvision's model, prints tensors that are missing,
 unexpected or of another shape, and compares features of a fixed picture with those that `worker export` printed. The
-tests in worker/src/weights/golden.rs read the files that the first form writes. Weights are not in weights.json: both
+tests in worker/trainer/src/weights/golden.rs read the files that the first form writes. Weights are not in weights.json: both
 sides compute them by the same formula.
 """
 

@@ -2,7 +2,7 @@
 //! input and gradient of the weight. Prints one line of JSON for each layer; `tests/bench/layers.py` puts them beside
 //! PyTorch's.
 //!
-//!     cargo bench --workspace --bench layers
+//!     cargo bench -p pretext-trainer --bench layers
 
 use std::time::{Duration, Instant};
 

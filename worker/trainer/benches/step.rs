@@ -2,7 +2,7 @@
 //! operation. The steps run in the product's own loop (augmentation, forward, backward, update), at one and two
 //! threads. Prints one line of JSON for each case; `tests/bench/compare.py` puts them beside PyTorch's.
 //!
-//!     cargo bench -p worker --bench step [-- CASE…]
+//!     cargo bench -p pretext-trainer --bench step [-- CASE…]
 
 use std::path::PathBuf;
 use std::sync::Mutex;

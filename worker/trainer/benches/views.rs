@@ -1,7 +1,7 @@
 //! Measures SimCLR views of an image: views per second on one CPU, to compare with torchvision in
 //! `tests/bench/views.py`. Prints one line of JSON for each size.
 //!
-//!     cargo bench --workspace --bench views
+//!     cargo bench -p pretext-trainer --bench views
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
