@@ -19,7 +19,7 @@ pub(super) struct BackupArgs {
     /// The file to write the copy to
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
-    /// Copy the store in this state directory; no coordinator may be using it
+    /// Copy the embedded store in this state directory, which no running coordinator may use
     #[arg(long, value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
     #[command(flatten)]

@@ -28,20 +28,21 @@ use crate::workers::{self, WorkersArgs};
 const EXIT_CODES: &str = "\
 Exit codes:
   0    all cells succeeded, or the command did what was asked
-  1    some cell failed or was cancelled (run, watch, submit --watch); the numbers do not agree (reproduce)
+  1    some cell failed or was cancelled (run, watch, submit --watch); the numbers do not agree (reproduce);
+       a promise is broken (verify)
   2    bad input: a sweep file, an argument, a name
-  3    no coordinator could be reached
+  3    no coordinator answers
   4    the environment: a port in use, a full disk, a store in use, a missing program
   130  interrupted; the same command resumes
 
 Environment:
-  PRETEXT_COORDINATOR  the coordinator's URL; several with commas; --coordinator takes precedence
+  PRETEXT_COORDINATOR  the coordinator's URL, or several URLs with commas; --coordinator takes precedence
   PRETEXT_CREDENTIALS  the folder of the certificate; --credentials takes precedence
   PRETEXT_STORE        the address of the store of `serve`; --store takes precedence
   PRETEXT_ARTIFACTS    where `serve` keeps artifacts; --artifacts takes precedence
   PRETEXT_LOG          the log filter, for example `info` or `pretext_server=debug`";
 
-/// Runs label-efficiency studies: takes a sweep file, distributes it over workers, prints the table.
+/// Runs label-efficiency studies: takes a sweep file, distributes it over workers, prints the tables.
 #[derive(Debug, Parser)]
 #[command(name = "coordinator", version, after_help = EXIT_CODES)]
 pub(super) struct Cli {
@@ -64,6 +65,9 @@ pub(super) enum Command {
     /// Submit a sweep to a coordinator server
     Submit(SubmitArgs),
     /// Show what a sweep file would run: cells, stages, shared work, steps and images
+    ///
+    /// With --coordinator (or PRETEXT_COORDINATOR), the plan is for the data and devices that this coordinator's workers
+    /// announce. Without it, the plan is for this machine.
     Plan(PlanArgs),
     /// List sweeps, or show the cells of one
     Status(StatusArgs),
@@ -91,7 +95,7 @@ pub(super) enum Command {
     Workers(WorkersArgs),
     /// Push data sets for workers to fetch, list them, or remove them
     Data(DataArgs),
-    /// Create a link that signs one browser in to the web page, once
+    /// Create a link with which one browser can log in to the web page, once
     Login(LoginArgs),
     /// Create the certificate authority that `serve --tls` needs
     InitCa(InitCaArgs),

@@ -21,7 +21,7 @@ pub(super) struct GcArgs {
     /// Remove nothing; show what would be removed
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Keep artifacts that were stored within this time: an upload in progress may still need them
+    /// Keep artifacts that are younger than this, because the message that refers to them may still come
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = lifetime)]
     pub(super) grace: Duration,
     #[command(flatten)]

@@ -37,7 +37,7 @@ impl AuthorityArgs {
 pub(super) struct InitCaArgs {
     #[command(flatten)]
     authority: AuthorityArgs,
-    /// If the authority exists already, keep it and print its fingerprint: for scripts that run at every start
+    /// If an authority exists, keep it and print its fingerprint; for scripts that run at every start
     #[arg(long)]
     if_missing: bool,
 }
@@ -52,13 +52,13 @@ pub(super) struct CertifyArgs {
     /// The program's name in logs
     #[arg(long)]
     name: String,
-    /// Lifetime of the certificate
+    /// Lifetime of the certificate, for example 24h or 90d
     #[arg(long, value_name = "TIME", value_parser = lifetime)]
     life: Duration,
     /// The folder to write ca.crt, tls.crt and tls.key to; these files must not exist yet
     #[arg(long, value_name = "DIR", required_unless_present = "print_secret")]
     out: Option<PathBuf>,
-    /// Write no files; print a Kubernetes Secret of this name that holds the three: for `kubectl apply -f -`
+    /// Instead of files, print a Kubernetes Secret of this name with the same content, for `kubectl apply -f -`
     #[arg(long, value_name = "NAME", conflicts_with = "out")]
     print_secret: Option<String>,
 }
@@ -71,14 +71,14 @@ pub(super) struct TokenArgs {
 
 #[derive(Debug, Subcommand)]
 enum TokenAction {
-    /// Create a token and print it, this once
+    /// Create a token and print it; it cannot be shown again
     Create {
         #[command(flatten)]
         authority: AuthorityArgs,
         /// Role of the identity that this token creates: worker, submit or read
         #[arg(long)]
         role: Role,
-        /// How long the token can be used
+        /// How long the token can be used, for example 15m, 24h or 7d
         #[arg(long, value_name = "TIME", default_value = "1h", value_parser = lifetime)]
         ttl: Duration,
         /// How often the token can be used: a number, or `unlimited`
@@ -94,13 +94,13 @@ enum TokenAction {
     Revoke {
         #[command(flatten)]
         authority: AuthorityArgs,
-        /// The token's id
+        /// Id of the token to revoke (`coordinator token list`)
         #[arg(value_name = "ID", required_unless_present = "name")]
         id: Option<String>,
-        /// The identity's name
+        /// Name of the identity to revoke instead of a token; needs --role
         #[arg(long, conflicts_with = "id", requires = "role")]
         name: Option<String>,
-        /// The identity's role
+        /// Role of the identity to revoke: worker, submit or read
         #[arg(long)]
         role: Option<Role>,
     },

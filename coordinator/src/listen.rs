@@ -14,10 +14,10 @@ use crate::values::{IDENTITY, WEB, address, lifetime};
 
 #[derive(Debug, Args)]
 pub(super) struct ListenArgs {
-    /// Serve with TLS, to callers with a certificate (run `coordinator init-ca` first)
+    /// Serve with TLS, and only callers with a certificate (run `coordinator init-ca` first)
     #[arg(long, conflicts_with = "insecure")]
     pub(super) tls: bool,
-    /// Listen beyond this machine without encryption and without a password
+    /// Allow an address beyond this machine without encryption and without certificates
     #[arg(long)]
     pub(super) insecure: bool,
     /// The folder of the certificate authority [default: identity in the state directory]
@@ -29,14 +29,14 @@ pub(super) struct ListenArgs {
     /// Lifetime of the certificates that are issued; running programs renew theirs
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = lifetime, requires = "tls")]
     pub(super) certificate_life: Duration,
-    /// Serve health checks and metrics at this address, in plain text
+    /// Serve health checks and metrics in plain text, at this address [127.0.0.1:7879 if none is given]
     #[arg(long, value_name = "IP:PORT", value_parser = address, num_args = 0..=1,
           default_missing_value = "127.0.0.1:7879")]
     pub(super) monitor: Option<SocketAddr>,
-    /// Let other machines reach the monitoring port
+    /// Allow a monitoring address that other machines can reach
     #[arg(long, requires = "monitor")]
     pub(super) insecure_monitor: bool,
-    /// Serve the web page at this address; `coordinator login` creates links into it
+    /// Serve the web page at this address [127.0.0.1:7880 if none is given]; `coordinator login` creates links to it
     #[arg(long, value_name = "IP:PORT", value_parser = address, num_args = 0..=1, default_missing_value = WEB)]
     pub(super) web: Option<SocketAddr>,
     /// A name by which browsers reach the web page; may be given several times

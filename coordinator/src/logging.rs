@@ -23,7 +23,7 @@ pub(super) fn start(format: LogFormat, default: &str, terminal: &Terminal) -> Re
     let wanted = std::env::var(FILTER).ok().filter(|filter| !filter.is_empty());
     let filter = EnvFilter::try_new(wanted.as_deref().unwrap_or(default)).map_err(|error| CliError::Input {
         message: format!("{FILTER}={}: {error}", wanted.unwrap_or_default().escape_debug()),
-        help: Some("use for example `info` or `coordinator=debug,warn`".to_owned()),
+        help: Some("use for example `info` or `pretext_server=debug,warn`".to_owned()),
     })?;
     let writer = terminal.clone();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || writer.clone());

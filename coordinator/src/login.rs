@@ -10,7 +10,7 @@ use crate::verdict::Verdict;
 
 #[derive(Debug, Args)]
 pub(super) struct LoginArgs {
-    /// Rights of the browser: submit (it can also cancel and retry) or read [default: your own rights]
+    /// Role of the session: submit (it can also cancel and retry) or read [default: your own role]
     #[arg(long, value_parser = ["submit", "read"])]
     pub(super) role: Option<String>,
     #[command(flatten)]

@@ -14,10 +14,10 @@ use crate::values::DEFAULT_ADDRESS;
 /// The coordinator to talk to.
 #[derive(Debug, Args)]
 pub(super) struct Remote {
-    /// The coordinator's URL [default: http://127.0.0.1:7878]; of several, separated by commas, the leader is asked
+    /// The coordinator's URL. Several URLs with commas: the command asks the leader [default: http://127.0.0.1:7878]
     #[arg(long = "coordinator", env = "PRETEXT_COORDINATOR", value_name = "URL")]
     coordinator: Option<String>,
-    /// The folder in which `coordinator join` put the certificate, for a coordinator with TLS [default:
+    /// The folder with the certificate that `coordinator join` obtained, for a coordinator with TLS [default:
     /// ~/.config/pretext/identity]
     #[arg(long, env = "PRETEXT_CREDENTIALS", value_name = "DIR")]
     credentials: Option<PathBuf>,

@@ -27,10 +27,10 @@ pub(super) struct ReproduceArgs {
     /// The results.json of a report folder
     #[arg(value_name = "RESULTS")]
     pub(super) results: PathBuf,
-    /// The folder for the new state; must be empty at first [default: pretext-reproduce/SWEEP]
+    /// The state directory of the new run; it must be empty at first [default: pretext-reproduce/SWEEP]
     #[arg(long, value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
-    /// The folder for the new report [default: report in the state folder]
+    /// The folder for the new report [default: report in the state directory]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
     /// Number of stages that run at a time on each device [default: fitted to the machine]
@@ -56,7 +56,7 @@ fn points(text: &str) -> Result<f64, String> {
 /// Size of the largest file that is read as a record.
 const MAX_BYTES: u64 = 512 << 20;
 
-/// The file in a state folder with the hash of the record that it reproduces.
+/// The file in a state directory with the hash of the record that it reproduces.
 const MARK: &str = "reproduces";
 
 /// The outcome of a reproduction: its sweep and its agreement with the record.
@@ -116,7 +116,7 @@ fn row(one: &Difference) -> String {
     )
 }
 
-/// Runs a recorded sweep again, in a state folder of its own.
+/// Runs a recorded sweep again, in a state directory of its own.
 pub(super) async fn reproduce(args: ReproduceArgs, console: &Console) -> Result<Verdict, CliError> {
     let content = read(&args.results)?;
     let record = Record::parse(&content).map_err(|error| refused(&args.results, &error.to_string()))?;

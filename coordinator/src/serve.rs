@@ -33,13 +33,13 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "DIR", default_value = ".pretext")]
     pub(super) state_dir: PathBuf,
     /// Keep artifacts in this folder instead, or in S3-compatible storage as s3://BUCKET/PREFIX. The usual AWS_*
-    /// variables name the server and the credentials [default: artifacts in the state folder]
+    /// variables name the server and the credentials [default: artifacts in the state directory]
     #[arg(long, env = "PRETEXT_ARTIFACTS", value_name = "DIR|URL")]
     pub(super) artifacts: Option<String>,
     /// Size of the largest accepted artifact, for example 512MiB
     #[arg(long, value_name = "SIZE", default_value = "16GiB", value_parser = quantity::size)]
     pub(super) artifact_limit: u64,
-    /// Refuse artifacts that would raise the total size above this [default: limited by the storage only]
+    /// Largest total size of all artifacts; when it is reached, workers wait [default: limited by the storage only]
     #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     pub(super) artifact_quota: Option<u64>,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub(super) struct ServeArgs {
     /// A file with the password of the store's user, instead of a password in the URL; read again for every connection
     #[arg(long, value_name = "FILE", requires = "store")]
     pub(super) store_password_file: Option<PathBuf>,
-    /// Acknowledge only what at least N replicas have received
+    /// Acknowledge a commit only when at least N replicas have received it
     #[arg(long, value_name = "N", requires = "store", default_value_t = 0)]
     pub(super) store_replicas: u32,
     /// How long to retry a failing store before the coordinator exits
@@ -229,7 +229,8 @@ fn redis(args: &ServeArgs) -> Result<Option<RedisOptions>, CliError> {
     Ok(Some(options))
 }
 
-/// Returns the store of the named artifact folder or URL; an empty name means the folder in the state folder.
+/// Returns the store of the named artifact folder or URL; an empty name means the folder in the state
+/// directory.
 pub(super) fn artifacts(
     named: Option<&str>,
     state_dir: &Path,

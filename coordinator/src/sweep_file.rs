@@ -16,7 +16,7 @@ pub(super) struct FileArgs {
     /// The sweep file; `-` reads it from stdin
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
-    /// Run two steps of every stage instead of all, to find mistakes early
+    /// Run only two steps of every stage, to find mistakes early
     #[arg(long)]
     pub(super) smoke: bool,
 }

@@ -24,10 +24,10 @@ pub(super) struct VerifyArgs {
     /// The sweep's id, or an unambiguous beginning of it
     #[arg(value_name = "SWEEP")]
     pub(super) sweep: String,
-    /// Check the store in this state directory; no coordinator may be using it
+    /// Check the embedded store in this state directory, which no running coordinator may use
     #[arg(long, value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
-    /// The folder or URL of the artifacts, as for `serve` [default: artifacts in the state folder]
+    /// The folder or URL of the artifacts, as for `serve` [default: artifacts in the state directory]
     #[arg(long, value_name = "DIR|URL", requires = "state_dir")]
     pub(super) artifacts: Option<String>,
     #[command(flatten)]

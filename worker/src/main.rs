@@ -17,9 +17,22 @@ mod inspect;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    stopped on request; with --until-idle: no stage is left for this worker
+  2    bad input: an argument, a name, a URL
+  3    the coordinator refuses this worker, or there is no certificate and no valid token
+  4    the environment: the state directory, the spool, the data cache
+  130  a second Ctrl-C; with --until-idle: stopped on request
+
+Environment:
+  PRETEXT_COORDINATOR  the coordinator's URL, or several URLs with commas; --coordinator takes precedence
+  PRETEXT_TOKEN_FILE   the file with the join token; --token-file takes precedence
+  PRETEXT_LOG          the log filter, for example `info` or `pretext_daemon=debug`";
+
 /// Trains stages that a coordinator grants.
 #[derive(Parser)]
-#[command(name = "worker", version = VERSION.as_str(), args_conflicts_with_subcommands = true)]
+#[command(name = "worker", version = VERSION.as_str(), args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -29,7 +42,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List the devices of this machine, and what `--device auto` takes.
+    /// List the devices of this machine; `*` marks the device that `--device auto` takes.
     Devices {
         /// Print JSON.
         #[arg(long)]
@@ -40,7 +53,7 @@ enum Command {
         /// The data root.
         dir: PathBuf,
         /// Data set to list (KIND:PATH, or KIND:PATH?groups=PATTERN); may be given several times [default: all].
-        #[arg(long)]
+        #[arg(long, value_name = "DATASET")]
         dataset: Vec<String>,
         /// Treat the folder as one data set, and list its files with their hashes too.
         #[arg(long, conflicts_with = "dataset")]
@@ -54,13 +67,13 @@ enum Command {
     },
     /// Write the encoder of a trained model as a safetensors file that PyTorch loads.
     Export {
-        /// Model file, or its artifact id: `model` of a stage in a report's results.json.
+        /// Model file, or the artifact id that a report's results.json gives as `model` of a stage.
         model: String,
         /// File to write.
-        #[arg(long)]
+        #[arg(long, value_name = "FILE")]
         out: PathBuf,
-        /// State directory of the coordinator, to find an artifact id in.
-        #[arg(long, default_value = ".pretext")]
+        /// State directory of the coordinator, which has the artifact.
+        #[arg(long, value_name = "DIR", default_value = ".pretext")]
         state_dir: PathBuf,
         /// Print JSON.
         #[arg(long)]
@@ -81,22 +94,28 @@ enum Command {
 #[derive(Args)]
 struct DaemonArgs {
     /// URL of the coordinator. Several URLs (separated by commas, or given several times) are tried in turn.
-    #[arg(long, env = "PRETEXT_COORDINATOR", default_value = "http://127.0.0.1:7878", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "PRETEXT_COORDINATOR",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:7878",
+        value_delimiter = ','
+    )]
     coordinator: Vec<String>,
     /// File with the join token, for a coordinator with TLS. A worker that has a certificate does not need it.
-    #[arg(long, env = "PRETEXT_TOKEN_FILE")]
+    #[arg(long, env = "PRETEXT_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Devices to offer, separated by commas: auto, cpu, vulkan or vulkan:N, cuda, rocm or metal likewise.
+    /// Devices to offer, with commas: auto, cpu, vulkan, cuda, rocm or metal; vulkan:1 is the second Vulkan device.
     #[arg(long, default_value = "auto", value_delimiter = ',')]
     device: Vec<String>,
-    /// Stages at a time on each device [default: 1 on a GPU; on the CPU, one for each --threads cores].
-    #[arg(long)]
+    /// Stages at a time on each device [default: 1 on a GPU; on the CPU, the number of cores divided by --threads].
+    #[arg(long, value_name = "N")]
     slots: Option<u32>,
     /// CPU threads of each trainer.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
     /// Folder that `dataset.path` is relative to.
-    #[arg(long, default_value = "data")]
+    #[arg(long, value_name = "DIR", default_value = "data")]
     data_root: PathBuf,
     /// Data set to announce (KIND:PATH, or KIND:PATH?groups=PATTERN); may be given several times [default: all below
     /// the data root].
@@ -111,16 +130,16 @@ struct DaemonArgs {
     /// Name of this worker [default: the host's name].
     #[arg(long)]
     name: Option<String>,
-    /// Folder for the spool, checkpoints and models.
-    #[arg(long, default_value = ".pretext-worker")]
+    /// Folder for the certificate, the spool, checkpoints and models.
+    #[arg(long, value_name = "DIR", default_value = ".pretext-worker")]
     state_dir: PathBuf,
     /// Folder for pushed data sets that this worker fetches [default: data in the state directory].
     #[arg(long, value_name = "DIR")]
     data_cache: Option<PathBuf>,
-    /// Size limit of all fetched data sets, for example 500M or 10G. 0: fetch none.
+    /// Size limit of all fetched data sets, for example 500M or 10G. With 0 the worker fetches none.
     #[arg(long, value_name = "SIZE", default_value = "10G", value_parser = quantity::size)]
     data_cache_limit: u64,
-    /// Size limit of the points that wait on the disk for the coordinator, at least 1M. At the limit, trainers wait.
+    /// Size limit of the points that the coordinator has not acknowledged, at least 1M. At the limit, trainers wait.
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = spool_size)]
     spool_limit: u64,
     /// Exit with 0 after TIME [60s if none is given] without a stage that this worker can run. A worker that is told to
@@ -129,7 +148,7 @@ struct DaemonArgs {
         value_parser = idle_time)]
     until_idle: Option<Duration>,
     /// Format of log lines.
-    #[arg(long, default_value = "text", value_parser = ["text", "json"])]
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     log_format: String,
 }
 

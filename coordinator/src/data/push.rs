@@ -24,13 +24,13 @@ use crate::worker_program::WorkerProgram;
 
 #[derive(Debug, Args)]
 pub(super) struct PushArgs {
-    /// The data set's folder: class folders or `train/` and `test/`, a binary release of CIFAR, IDX files
+    /// The data set's folder. It has class folders, or `train/` and `test/`, or a binary release of CIFAR, or IDX files
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// The name of the data set in sweep files, `dataset.path` [default: the folder's name]
+    /// The name that sweep files give as `dataset.path` [default: the folder's name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// A pattern that finds the group (slide, patient) in the name of an image, `dataset.groups`
+    /// Pattern that finds the group (slide, patient) in an image's name, as `dataset.groups` in a sweep file
     #[arg(long, value_name = "PATTERN")]
     groups: Option<GroupPattern>,
     #[command(flatten)]
