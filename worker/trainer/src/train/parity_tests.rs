@@ -318,7 +318,8 @@ fn export() {
     // Batches of pairs are full: the fewest steps an epoch, the most epochs.
     let epochs = STEPS.div_ceil(split.train.len() / BATCH as usize) as u32;
     let start = Start {
-        note: "Written by `cargo test --release -p pretext-trainer --lib parity_tests::export -- --ignored`.".to_owned(),
+        note: "Written by `cargo test --release -p pretext-trainer --lib parity_tests::export -- --ignored`."
+            .to_owned(),
         size: SIZE as usize,
         batch: BATCH,
         steps: STEPS,
