@@ -177,8 +177,6 @@ impl Stream for Answer {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use tokio_stream::StreamExt;
 
     use super::*;
