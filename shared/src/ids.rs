@@ -174,6 +174,11 @@ impl SweepId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns whether it is the id of a sweep with this name.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.0.rsplit_once('-').is_some_and(|(own, _)| own == name)
+    }
 }
 
 impl fmt::Display for SweepId {

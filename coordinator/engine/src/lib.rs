@@ -5,6 +5,7 @@
 mod backlog;
 mod curve;
 pub mod demand;
+pub mod drafts;
 mod facts;
 mod fingerprint;
 #[cfg(any(test, feature = "fixtures"))]

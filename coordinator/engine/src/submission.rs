@@ -1,16 +1,17 @@
 //! Turns the text of a sweep file into a planned sweep, with the data sets that workers announce and the numeric class
 //! of their devices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pretext_shared::dataset::{DatasetFacts, Source, SweepFacts};
 use pretext_shared::device::NumericClass;
+use pretext_shared::ids::{Fingerprint, SweepId};
 use pretext_shared::plan::{self, Plan, PlanErrors};
 use pretext_shared::spec::{self, SpecErrors, Sweep};
 use pretext_shared::stage::Extent;
 use pretext_shared::sweep::{Build, Provenance};
 
-use crate::{Engine, StageRecord, Submission, SweepRecord};
+use crate::{Engine, Millis, StageRecord, Submission, SweepRecord};
 
 /// Data sets that workers announce or that were pushed, by `KIND:PATH`; each version once.
 pub type Announced = BTreeMap<String, Vec<Result<DatasetFacts, String>>>;
@@ -106,39 +107,105 @@ pub fn plan(
     announced: &Announced,
     class: NumericClass,
 ) -> Result<Planned, SubmissionError> {
-    let sweep = spec::parse(text).map_err(SubmissionError::Spec)?;
-    let pretext_facts = match &sweep.pretext_dataset {
-        Some(other) => Some(facts(&other.source, announced)?),
-        None => None,
-    };
-    let facts = facts(&sweep.source, announced)?;
-    let class = sweep.numeric.unwrap_or(class);
-    let plan = plan::expand(&sweep, SweepFacts { dataset: &facts, pretext: pretext_facts.as_ref() }, class, extent)
-        .map_err(SubmissionError::Plan)?;
-    Ok(Planned { sweep, facts, pretext_facts, plan })
+    let resolved = Resolved::read(text, announced)?;
+    let class = resolved.sweep.numeric.unwrap_or(class);
+    resolved.expand(class, extent)
 }
 
-/// Plans the sweep in `text` with what the engine knows. The class is the file's, or that of the same sweep submitted
-/// before, or `gpu` if a connected worker has one, else `cpu`.
-pub fn plan_here(text: &str, extent: Extent, engine: &Engine, now: u64) -> Result<Planned, SubmissionError> {
-    let announced = engine.announced(now);
-    let at = |class| plan(text, extent, &announced, class);
-    let cpu = at(NumericClass::Cpu)?;
-    if cpu.sweep.numeric.is_some() || engine.has_sweep(&cpu.plan.sweep) {
-        return Ok(cpu);
+/// What a plan depends on besides the sweep file. The engine gives it, so that planning can happen elsewhere.
+#[derive(Debug, Clone)]
+pub struct Basis {
+    announced: Announced,
+    /// Classes of the devices of connected workers.
+    classes: BTreeSet<NumericClass>,
+    /// The submitted sweeps.
+    sweeps: BTreeSet<SweepId>,
+}
+
+impl Basis {
+    /// Returns what the engine knows now.
+    pub fn of(engine: &Engine, now: Millis) -> Self {
+        Self {
+            announced: engine.announced(now),
+            classes: engine.devices(now).map(|device| device.class).collect(),
+            sweeps: engine.sweep_ids().cloned().collect(),
+        }
     }
-    let gpu = at(NumericClass::Gpu)?;
-    if engine.has_sweep(&gpu.plan.sweep) {
-        return Ok(gpu);
+
+    /// Plans the sweep in `text`. The class is the file's, or that of the same sweep submitted before, or `gpu` if a
+    /// connected worker has one, else `cpu`.
+    pub fn plan(&self, text: &str, extent: Extent) -> Result<Planned, SubmissionError> {
+        let resolved = Resolved::read(text, &self.announced)?;
+        if let Some(class) = resolved.sweep.numeric {
+            return resolved.expand(class, extent);
+        }
+        // Planning takes seconds for a large sweep, and most sweeps have a new name.
+        if self.sweeps.iter().any(|sweep| sweep.is_named(&resolved.sweep.name)) {
+            for class in [NumericClass::Cpu, NumericClass::Gpu] {
+                let planned = resolved.clone().expand(class, extent)?;
+                if self.sweeps.contains(&planned.plan.sweep) {
+                    return Ok(planned);
+                }
+            }
+        }
+        let class = if self.classes.contains(&NumericClass::Gpu) { NumericClass::Gpu } else { NumericClass::Cpu };
+        let planned = resolved.expand(class, extent)?;
+        if self.classes.is_empty() { Err(SubmissionError::NoDevice) } else { Ok(planned) }
     }
-    let mut classes = engine.devices(now).map(|device| device.class).peekable();
-    if classes.peek().is_none() {
-        return Err(SubmissionError::NoDevice);
+}
+
+/// The data that a plan was made for.
+#[derive(Debug, Clone)]
+pub struct Assumed(Vec<(Source, Fingerprint)>);
+
+impl Assumed {
+    /// Returns whether the plan is still right: nobody announces other data in place of these. Data that nobody
+    /// announces any more are no reason to plan again, because a worker may leave at any time.
+    pub fn hold(&self, engine: &Engine, now: Millis) -> bool {
+        let announced = engine.announced(now);
+        self.0.iter().all(|(source, fingerprint)| match facts(source, &announced) {
+            Ok(facts) => facts.fingerprint == *fingerprint,
+            Err(error) => matches!(error, SubmissionError::NotAnnounced { .. }),
+        })
     }
-    Ok(if classes.any(|class| class == NumericClass::Gpu) { gpu } else { cpu })
+}
+
+/// A sweep with the facts of its data.
+#[derive(Debug, Clone)]
+struct Resolved {
+    sweep: Sweep,
+    facts: DatasetFacts,
+    pretext_facts: Option<DatasetFacts>,
+}
+
+impl Resolved {
+    fn read(text: &str, announced: &Announced) -> Result<Self, SubmissionError> {
+        let sweep = spec::parse(text).map_err(SubmissionError::Spec)?;
+        let pretext_facts = match &sweep.pretext_dataset {
+            Some(other) => Some(facts(&other.source, announced)?),
+            None => None,
+        };
+        let facts = facts(&sweep.source, announced)?;
+        Ok(Self { sweep, facts, pretext_facts })
+    }
+
+    fn expand(self, class: NumericClass, extent: Extent) -> Result<Planned, SubmissionError> {
+        let Self { sweep, facts, pretext_facts } = self;
+        let data = SweepFacts { dataset: &facts, pretext: pretext_facts.as_ref() };
+        let plan = plan::expand(&sweep, data, class, extent).map_err(SubmissionError::Plan)?;
+        Ok(Planned { sweep, facts, pretext_facts, plan })
+    }
 }
 
 impl Planned {
+    /// Returns the data that the plan was made for.
+    pub fn assumed(&self) -> Assumed {
+        let own = (self.sweep.source.clone(), self.facts.fingerprint);
+        let other = self.sweep.pretext_dataset.as_ref().zip(self.pretext_facts.as_ref());
+        let other = other.map(|(other, facts)| (other.source.clone(), facts.fingerprint));
+        Assumed(std::iter::once(own).chain(other).collect())
+    }
+
     /// Returns what the engine stores.
     pub fn submission(self, text: String, submitted_ms: u64, build: Option<Build>) -> Submission {
         let Planned { sweep, facts, pretext_facts, plan } = self;

@@ -2,7 +2,8 @@
 
 use pretext_shared::ids::{StageId, SweepId};
 
-use super::{Change, Engine, Outline, Refusal, StageEntry, StageRecord, State, SweepMark, SweepRecord, Waiting};
+use super::drafts::{Begun, Pieces};
+use super::{Change, Engine, Refusal, StageEntry, StageRecord, State, SweepMark, SweepRecord};
 
 /// A planned sweep with its stages.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,46 +42,21 @@ pub struct Retried {
 }
 
 impl Engine {
-    /// Adds a sweep. It shares the stages that exist already, from this sweep or another.
+    /// Adds a sweep in one step. It shares the stages that exist already, from this sweep or another.
     pub fn submit(&mut self, submission: Submission) -> Submitted {
-        let Submission { sweep, stages } = submission;
-        let ids: Vec<StageId> = stages.iter().map(|(id, _)| *id).collect();
-        let known = self.table.sweeps().get(&sweep.id);
-        let (existed, cancelled) = (known.is_some(), known.is_some_and(|known| known.mark.is_cancelled()));
-        if !existed {
-            for (id, record) in stages {
-                self.add_stage(id, record);
-            }
-            self.changes.push(Change::AddSweep(Box::new(sweep.clone())));
-            self.table.add_sweep(sweep);
+        let Pieces { draft, pieces, record } = submission.in_pieces(usize::MAX);
+        // Another submission of the same sweep plans again when it finds its draft gone.
+        self.withdraw(&record.id);
+        if let Begun::Existed(submitted) = self.begin(draft) {
+            return submitted;
         }
-        Submitted { existed, cancelled, cached: self.cached(ids).len() }
+        pieces.into_iter().for_each(|piece| self.add(piece));
+        self.publish(record).expect("its draft was opened above")
     }
 
-    fn add_stage(&mut self, id: StageId, record: StageRecord) {
-        match self.table.stages().get(&id).map(|entry| &entry.progress.state) {
-            None => {
-                let outline = Box::new(Outline::from(&record));
-                self.changes.push(Change::AddStage(id, Box::new(record)));
-                self.changes.push(Change::SetProgress(id, Box::default()));
-                self.table.add_stage(id, outline);
-            }
-            Some(State::Cancelled) => self.reset(id),
-            Some(_) => {}
-        }
-    }
-
-    /// Lets a stage run again with fresh budgets. Its fence stays, because fences only rise.
-    fn reset(&mut self, id: StageId) {
-        self.transition(id, 0, |progress| {
-            progress.state = State::Waiting(Waiting::Open);
-            (progress.lost, progress.failed, progress.out_of_memory) = (0, 0, 0);
-        });
-    }
-
-    /// Returns whether the sweep was submitted.
-    pub fn has_sweep(&self, sweep: &SweepId) -> bool {
-        self.table.sweeps().contains_key(sweep)
+    /// Returns the ids of all submitted sweeps.
+    pub fn sweep_ids(&self) -> impl Iterator<Item = &SweepId> {
+        self.table.sweeps().keys()
     }
 
     /// Returns those of `stages` that have a result.

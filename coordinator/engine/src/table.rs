@@ -3,16 +3,17 @@
 //! and the stages after it learn of it. So no fact can change without everything that is derived from it.
 
 mod cells;
+mod drafts;
 mod restore;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cells::Cells;
-pub(super) use cells::state;
+pub(super) use cells::{by_stage, state};
 use pretext_shared::ids::{Fingerprint, StageId, SweepId};
 
-use super::facts::{CellCounts, Demand, Need, StageEntry, images};
+use super::facts::{CellCounts, Demand, StageEntry, images};
 use super::index::{Index, Keys};
 use super::{DeviceKey, Outline, PushedData, SweepMark, SweepRecord};
 
@@ -40,6 +41,8 @@ impl SweepEntry {
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     sweeps: BTreeMap<SweepId, SweepEntry>,
+    /// Sweeps that are not published yet.
+    drafts: BTreeMap<SweepId, SweepEntry>,
     stages: BTreeMap<StageId, StageEntry>,
     /// Data sets that workers can fetch.
     data: BTreeMap<Fingerprint, PushedData>,
@@ -94,7 +97,8 @@ impl Table {
     fn count_cells(&mut self, id: StageId) {
         let Some(entry) = self.stages.get(&id) else { return };
         for need in &entry.needs {
-            if let Some(sweep) = self.sweeps.get_mut(&need.sweep) {
+            let published = self.sweeps.get_mut(&need.sweep);
+            if let Some(sweep) = published.or_else(|| self.drafts.get_mut(&need.sweep)) {
                 for place in &need.cells {
                     sweep.cells.count(*place, &sweep.record, &self.stages);
                 }
@@ -151,29 +155,6 @@ impl Table {
         self.stages.insert(id, entry);
         self.tell_children(id);
         self.tell_ancestors(id);
-    }
-
-    /// Adds an active sweep, whose stages were added before.
-    pub(super) fn add_sweep(&mut self, record: SweepRecord) {
-        let id = record.id.clone();
-        self.index.queues.open(&record, true);
-        let cells = cells::by_stage(&record);
-        let mut entry = SweepEntry {
-            cells: Cells::new(&record, &SweepMark::Active, &self.stages),
-            record,
-            mark: SweepMark::Active,
-            stages: cells.iter().map(|(stage, ..)| *stage).collect(),
-            steps: 0,
-            images: 0,
-        };
-        entry.sum_costs(&self.stages);
-        self.sweeps.insert(id.clone(), entry);
-        for (stage, replicate, cells) in cells {
-            self.amend(stage, |entry| {
-                let place = entry.needs.partition_point(|need| need.sweep < id);
-                entry.needs.insert(place, Need { sweep: id.clone(), is_active: true, replicate, cells });
-            });
-        }
     }
 
     /// Marks a sweep as active or cancelled.

@@ -41,6 +41,8 @@ pub(crate) struct Queue {
     ready: BTreeMap<Arc<Demand>, Ready>,
     /// Its stages that run, for whichever sweep.
     pub(crate) running: BTreeSet<StageId>,
+    /// Number of its finished stages.
+    pub(crate) finished: usize,
     /// Steps of its finished stages.
     pub(crate) steps: u64,
     /// Images of its finished stages.
@@ -115,6 +117,7 @@ impl Queues {
             is_active,
             ready: BTreeMap::new(),
             running: BTreeSet::new(),
+            finished: 0,
             steps: 0,
             images: 0,
         };
@@ -124,6 +127,11 @@ impl Queues {
     /// Lets a sweep take part, or no longer.
     pub(crate) fn activate(&mut self, sweep: &SweepId, is_active: bool) {
         self.change(sweep, |queue| queue.is_active = is_active);
+    }
+
+    /// Forgets a sweep, which has no stages any more.
+    pub(crate) fn close(&mut self, sweep: &SweepId) {
+        self.sweeps.remove(sweep);
     }
 
     pub(super) fn enter(&mut self, id: StageId, place: &Place) {
@@ -141,6 +149,7 @@ impl Queues {
                 }
                 PlaceKind::Running => drop(queue.running.insert(id)),
                 PlaceKind::Finished { steps, images } => {
+                    queue.finished += 1;
                     queue.steps += steps;
                     queue.images += images;
                 }
@@ -162,6 +171,7 @@ impl Queues {
                 }
                 PlaceKind::Running => drop(queue.running.remove(&id)),
                 PlaceKind::Finished { steps, images } => {
+                    queue.finished -= 1;
                     queue.steps -= steps;
                     queue.images -= images;
                 }

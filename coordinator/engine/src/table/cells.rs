@@ -43,6 +43,17 @@ impl Cells {
         cells
     }
 
+    /// Counts so many cells as pending.
+    pub(super) fn pending(cells: usize) -> Self {
+        let counts = CellCounts { pending: cells, ..CellCounts::default() };
+        Self { states: vec![CellState::Pending; cells], is_stopped: Vec::new(), counts }
+    }
+
+    /// Returns whether the cell at `place` is pending.
+    pub(super) fn is_pending(&self, place: u32) -> bool {
+        self.states.get(place as usize) == Some(&CellState::Pending)
+    }
+
     /// Counts the cell at `place` again.
     pub(super) fn count(&mut self, place: u32, record: &SweepRecord, stages: &BTreeMap<StageId, StageEntry>) {
         let place = place as usize;
@@ -97,7 +108,7 @@ pub(crate) fn state(cell: &Cell, stages: &BTreeMap<StageId, StageEntry>) -> Cell
 }
 
 /// Returns the distinct stages of a sweep, sorted, each with its lowest replicate and the positions of its cells.
-pub(super) fn by_stage(record: &SweepRecord) -> Vec<(StageId, u32, Box<[u32]>)> {
+pub(crate) fn by_stage(record: &SweepRecord) -> Vec<(StageId, u32, Box<[u32]>)> {
     let mut replicates: HashMap<u64, u32> = HashMap::new();
     for cell in &record.cells {
         let next = replicates.len() as u32;

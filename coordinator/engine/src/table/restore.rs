@@ -15,6 +15,7 @@ impl Table {
     pub(crate) fn restore(limits: Limits, snapshot: Snapshot, now: Millis) -> Self {
         let mut table = Self {
             sweeps: BTreeMap::new(),
+            drafts: BTreeMap::new(),
             stages: BTreeMap::new(),
             data: BTreeMap::new(),
             demands: BTreeSet::new(),

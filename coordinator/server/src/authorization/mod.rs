@@ -55,9 +55,9 @@ impl Authorizer {
         &self.metrics
     }
 
-    fn admit(&self, rpc: Rpc, peer: &Peer) -> Result<(), Status> {
+    async fn admit(&self, rpc: Rpc, peer: &Peer) -> Result<(), Status> {
         rpc.access.check(peer).map_err(|forbidden| self.forbid(&forbidden))?;
-        self.still_valid(peer)?;
+        self.still_valid(peer).await?;
         let rate = match peer {
             Peer::Open => return Ok(()),
             Peer::Stranger => STRANGERS,
@@ -71,9 +71,12 @@ impl Authorizer {
     }
 
     /// Checks the certificate again: it may have been revoked since the handshake.
-    pub(crate) fn still_valid(&self, peer: &Peer) -> Result<(), Status> {
+    pub(crate) async fn still_valid(&self, peer: &Peer) -> Result<(), Status> {
         let (Some(register), Peer::Known(identity)) = (&self.register, peer) else { return Ok(()) };
-        match register.is_revoked(identity) {
+        // The register is a folder, maybe on a network: a read of it may take long, and must hold up nobody else.
+        let (register, identity) = (register.clone(), identity.clone());
+        let read = tokio::task::spawn_blocking(move || register.is_revoked(&identity));
+        match read.await.map_err(|error| Status::internal(error.to_string()))? {
             Ok(false) => Ok(()),
             Ok(true) => {
                 self.metrics.denied(Denial::Unauthenticated);
@@ -112,7 +115,7 @@ impl Authorizer {
                 _ => Err(self.forbid(&Forbidden::Unknown)),
             };
         };
-        self.still_valid(peer)?;
+        self.still_valid(peer).await?;
         let name = identity.name.clone();
         let foreign = core
             .call(move |engine, _| {
@@ -145,7 +148,7 @@ pub(crate) async fn authorize(State(authorizer): State<Authorizer>, request: Req
     };
     let span = tracing::info_span!("rpc", rpc = rpc.name, request = %request_id(&request), peer = %peer.label());
     let answer = async {
-        match authorizer.admit(rpc, &peer) {
+        match authorizer.admit(rpc, &peer).await {
             Ok(()) => next.run(request).await,
             Err(status) => {
                 tracing::info!(code = ?status.code(), reason = status.message(), "call refused");

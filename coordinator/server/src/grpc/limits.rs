@@ -23,3 +23,11 @@ pub const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration:
 pub const CONNECTION_AGE: Duration = Duration::from_secs(3600);
 /// Longest silence of an upload: a silent upload keeps others waiting.
 pub const UPLOAD_SILENCE: Duration = Duration::from_secs(60);
+/// Most large answers (views, backups, verifications) that are made at a time.
+pub const LARGE_ANSWERS: usize = 16;
+/// Most of them for one identity. Without TLS, all callers have one identity.
+pub const LARGE_ANSWERS_OF_ONE: usize = 8;
+/// Longest time that a caller waits for its turn.
+pub const TURN: Duration = Duration::from_secs(20);
+/// Longest time in which a reader may take nothing of a large answer.
+pub const READER_SILENCE: Duration = Duration::from_secs(30);

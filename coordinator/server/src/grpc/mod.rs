@@ -2,8 +2,10 @@
 //! decision is made here.
 
 mod data;
+mod large;
 pub mod limits;
 mod server;
+mod submit;
 mod sweeps;
 mod transfer;
 mod work;

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use pretext_artifacts::Artifacts;
 use pretext_engine::Collected;
-use pretext_engine::submission;
 use pretext_engine::{Holder, Refusal};
 use pretext_messages::{self as messages, parsed};
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::sweeps_server::Sweeps;
-use pretext_shared::ids::StageId;
 use pretext_shared::stage::Extent;
 use pretext_shared::sweep::Build;
 use pretext_store::StoreError;
@@ -17,9 +15,12 @@ use pretext_store::{backup, verify, view};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::large::{self, LargeAnswers};
 use super::limits::MAX_SPEC;
+use super::submit;
 use super::transfer::send_artifact;
-use super::{Answers, PIECE, artifact_failed, refused, unavailable};
+use super::{Answers, artifact_failed, refused, unavailable};
+use crate::authorization::peer;
 use crate::core::Core;
 use crate::gc;
 
@@ -32,12 +33,13 @@ pub struct SweepsService {
     artifacts: Artifacts,
     /// What this program was built from, for the provenance of what it takes.
     build: Option<Build>,
+    large: LargeAnswers,
 }
 
 impl SweepsService {
     /// Returns the service for this core and these artifacts.
     pub fn new(core: Core, artifacts: Artifacts, build: Option<Build>) -> Self {
-        Self { core, artifacts, build }
+        Self { core, artifacts, build, large: LargeAnswers::default() }
     }
 }
 
@@ -52,6 +54,10 @@ fn bounded(spec: String) -> Result<String, Status> {
     )))
 }
 
+fn unreadable(error: StoreError) -> Status {
+    Status::unavailable(error.to_string())
+}
+
 fn collect_failed(error: gc::GcError) -> Status {
     match error {
         gc::GcError::Artifacts(error) => artifact_failed(error),
@@ -64,67 +70,19 @@ fn extent(smoke: bool) -> Extent {
     if smoke { Extent::Smoke } else { Extent::Whole }
 }
 
-/// A writer that sends its input in pieces.
-struct Pieces(tokio::sync::mpsc::Sender<Result<pb::Chunk, Status>>);
-
-impl std::io::Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let piece = &bytes[..bytes.len().min(PIECE)];
-        let sent = self.0.blocking_send(Ok(pb::Chunk { data: piece.to_vec() }));
-        sent.map_err(|_| std::io::ErrorKind::BrokenPipe)?;
-        Ok(piece.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tonic::async_trait]
 impl Sweeps for SweepsService {
     async fn submit(&self, request: Request<pb::SubmitRequest>) -> Result<Response<pb::SubmitReply>, Status> {
         let pb::SubmitRequest { spec, smoke, request_id } = request.into_inner();
-        let spec = bounded(spec)?;
-        let build = self.build.clone();
-        let reply = self
-            .core
-            .call(move |engine, now| {
-                let planned = submission::plan_here(&spec, extent(smoke), engine, now.mono)?;
-                let submission = planned.submission(spec, now.wall, build);
-                let id = submission.sweep.id.clone();
-                let (cells, stages) = (submission.sweep.cells.len(), submission.stages.len());
-                let submitted = engine.submit(submission);
-                Ok::<_, submission::SubmissionError>(pb::SubmitReply {
-                    sweep: id.to_string(),
-                    existed: submitted.existed,
-                    cells: cells as u32,
-                    stages: stages as u32,
-                    cached: submitted.cached as u32,
-                    cancelled: submitted.cancelled,
-                })
-            })
-            .await
-            .map_err(unavailable)?
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let asked = submit::Asked { spec: bounded(spec)?, extent: extent(smoke), build: self.build.clone() };
+        let reply = submit::submit(self.core.clone(), asked).await?;
         tracing::info!(sweep = %reply.sweep, existed = reply.existed, request = %request_id, "sweep submitted");
         Ok(Response::new(reply))
     }
 
     async fn plan(&self, request: Request<pb::PlanRequest>) -> Result<Response<pb::PlanReply>, Status> {
         let pb::PlanRequest { spec, smoke } = request.into_inner();
-        let spec = bounded(spec)?;
-        let (plan, cached) = self
-            .core
-            .call(move |engine, now| {
-                let planned = submission::plan_here(&spec, extent(smoke), engine, now.mono)?;
-                let cached = engine.cached(planned.plan.stages.iter().map(|stage| stage.id));
-                Ok::<_, submission::SubmissionError>((planned.plan, cached))
-            })
-            .await
-            .map_err(unavailable)?
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let plan_json = serde_json::to_string(&plan).map_err(|error| Status::internal(error.to_string()))?;
-        Ok(Response::new(pb::PlanReply { plan_json, cached: cached.iter().map(StageId::to_string).collect() }))
+        Ok(Response::new(submit::plan(&self.core, bounded(spec)?, extent(smoke)).await?))
     }
 
     async fn list(&self, _: Request<pb::ListRequest>) -> Result<Response<pb::ListReply>, Status> {
@@ -135,6 +93,7 @@ impl Sweeps for SweepsService {
     type GetStream = Answers<pb::Chunk>;
 
     async fn get(&self, request: Request<pb::GetRequest>) -> Result<Response<Self::GetStream>, Status> {
+        let turn = self.large.turn(&peer(&request)).await?;
         let pb::GetRequest { sweep, points } = request.into_inner();
         let standing = self
             .core
@@ -143,29 +102,13 @@ impl Sweeps for SweepsService {
             .map_err(unavailable)?
             .map_err(refused)?;
         let store = self.core.store().clone();
-        let (pieces, stream) = tokio::sync::mpsc::channel(4);
-        tokio::task::spawn_blocking(move || {
-            let unreadable = |error: StoreError| Status::unavailable(error.to_string());
-            let encoded = (|| {
-                let mut view = view::view(store.as_ref(), standing).map_err(unreadable)?;
-                if points {
-                    view::add_all_points(&mut view, store.as_ref()).map_err(unreadable)?;
-                }
-                serde_json::to_vec(&view).map_err(|error| Status::internal(error.to_string()))
-            })();
-            match encoded {
-                // If the receiver has gone away, the rest is dropped.
-                Ok(bytes) => {
-                    let _ = bytes
-                        .chunks(PIECE)
-                        .try_for_each(|piece| pieces.blocking_send(Ok(pb::Chunk { data: piece.to_vec() })));
-                }
-                Err(status) => {
-                    let _ = pieces.blocking_send(Err(status));
-                }
+        Ok(Response::new(large::stream(turn, move |out| {
+            let mut view = view::view(store.as_ref(), standing).map_err(unreadable)?;
+            if points {
+                view::add_all_points(&mut view, store.as_ref()).map_err(unreadable)?;
             }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+            serde_json::to_writer(out, &view).map_err(|error| Status::unavailable(error.to_string()))
+        })))
     }
 
     type WatchStream = Answers<pb::WatchEvent>;
@@ -260,6 +203,7 @@ impl Sweeps for SweepsService {
     }
 
     async fn verify(&self, request: Request<pb::VerifyRequest>) -> Result<Response<pb::VerifyReply>, Status> {
+        let turn = self.large.turn(&peer(&request)).await?;
         let asked = request.into_inner().sweep;
         let (standing, workers) = self
             .core
@@ -272,6 +216,7 @@ impl Sweeps for SweepsService {
             .map_err(refused)?;
         let (store, artifacts) = (self.core.store().clone(), self.artifacts.clone());
         let checked = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let Some(evidence) = verify::collect(store.as_ref(), &standing.id)? else { return Ok(None) };
             let view = view::of_plans(standing, evidence.plans())?;
             let slots = |holder: &Holder| {
@@ -294,17 +239,12 @@ impl Sweeps for SweepsService {
 
     type BackupStream = Answers<pb::Chunk>;
 
-    async fn backup(&self, _: Request<pb::BackupRequest>) -> Result<Response<Self::BackupStream>, Status> {
+    async fn backup(&self, request: Request<pb::BackupRequest>) -> Result<Response<Self::BackupStream>, Status> {
+        let turn = self.large.turn(&peer(&request)).await?;
         let store = self.core.store().clone();
-        let (pieces, stream) = tokio::sync::mpsc::channel(4);
-        tokio::task::spawn_blocking(move || {
-            let mut out = std::io::BufWriter::with_capacity(PIECE, Pieces(pieces.clone()));
-            if let Err(error) = backup::write(store.as_ref(), &mut out) {
-                // If the receiver has gone away, the result is dropped.
-                let _ = pieces.blocking_send(Err(Status::unavailable(error.to_string())));
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+        Ok(Response::new(large::stream(turn, move |out| {
+            backup::write(store.as_ref(), out).map(drop).map_err(|error| Status::unavailable(error.to_string()))
+        })))
     }
 
     type FetchStream = Answers<pb::Chunk>;

@@ -128,7 +128,7 @@ impl Work for WorkService {
         'ask: loop {
             wakes.mark_unchanged();
             // A worker that was revoked while it waited gets no stage.
-            self.authorizer.still_valid(&caller)?;
+            self.authorizer.still_valid(&caller).await?;
             let (asker, device, id) = (worker.clone(), request.device.clone(), request.request_id.clone());
             let grant = self
                 .core
@@ -149,7 +149,7 @@ impl Work for WorkService {
                     () = &mut ended => return Err(Status::unavailable("the coordinator is shutting down")),
                     _ = wakes.changed() => continue 'ask,
                     () = tokio::time::sleep_until(deadline) => break 'ask,
-                    () = tokio::time::sleep(RECHECK) => self.authorizer.still_valid(&caller)?,
+                    () = tokio::time::sleep(RECHECK) => self.authorizer.still_valid(&caller).await?,
                 }
             }
         }

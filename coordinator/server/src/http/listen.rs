@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
 
-use crate::listen::{Acceptor, WebWire};
+use crate::listen::{Acceptor, Strangers, WebWire};
 
 /// Time limit for a request's head to arrive, and longest idle time of a connection between two requests.
 const HEAD_WITHIN: Duration = Duration::from_secs(15);
@@ -36,7 +36,12 @@ pub(super) fn for_browsers(acceptor: &Acceptor, wire: WebWire) -> Acceptor {
             Arc::new(config)
         }),
     };
-    Acceptor { tls, max_connections: acceptor.max_connections.min(MAX_CONNECTIONS), metrics: acceptor.metrics.clone() }
+    Acceptor {
+        tls,
+        max_connections: acceptor.max_connections.min(MAX_CONNECTIONS),
+        metrics: acceptor.metrics.clone(),
+        strangers: Strangers::Welcome,
+    }
 }
 
 /// Serves connections from `listener` until this future is dropped.

@@ -23,6 +23,10 @@ use crate::metrics::{Denial, Metrics};
 
 /// Time limit of a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Longest life of a connection without a certificate: joining takes a moment.
+const STRANGER_LIFE: Duration = Duration::from_secs(30);
+/// Most connections without a certificate. They take nothing from the programs that have one.
+const MAX_STRANGERS: usize = 64;
 /// Pause after the system could not accept a connection (no file descriptors are left).
 const PAUSE: Duration = Duration::from_millis(100);
 /// Most connections that wait to be served.
@@ -37,6 +41,24 @@ pub struct Acceptor {
     pub max_connections: usize,
     /// The metrics that count connections.
     pub metrics: Arc<Metrics>,
+    /// What a peer without a certificate gets.
+    pub strangers: Strangers,
+}
+
+/// What a peer gets that shows no certificate.
+#[derive(Clone)]
+pub enum Strangers {
+    /// A short connection, in which it can join. Each takes a permit.
+    Brief(Arc<Semaphore>),
+    /// A connection like any other: a browser says later who it is.
+    Welcome,
+}
+
+impl Strangers {
+    /// Returns the limits of a port for programs.
+    pub fn brief() -> Self {
+        Self::Brief(Arc::new(Semaphore::new(MAX_STRANGERS)))
+    }
 }
 
 enum Io {
@@ -48,9 +70,25 @@ enum Io {
 pub struct Connection {
     io: Io,
     peer: Peer,
-    /// A timer for the time at which the peer's certificate expires.
-    end: Option<Pin<Box<Sleep>>>,
+    /// The time at which the connection ends: the peer's certificate expires, or a peer without one has had its time.
+    end: Option<(Pin<Box<Sleep>>, Ended)>,
+    _stranger: Option<OwnedSemaphorePermit>,
     _permit: ConnectionPermit,
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+enum Ended {
+    #[error("the peer's certificate has expired")]
+    Expired,
+    #[error("a connection without a certificate may last {} s", STRANGER_LIFE.as_secs())]
+    Stranger,
+}
+
+impl From<Ended> for io::Error {
+    fn from(ended: Ended) -> Self {
+        io::Error::new(io::ErrorKind::ConnectionAborted, ended)
+    }
 }
 
 /// A permit for one connection; dropping it frees the permit.
@@ -122,21 +160,29 @@ async fn open(socket: TcpStream, permit: ConnectionPermit) -> Result<Connection,
     let failed = |error: io::Error| (error, metrics.clone());
     socket.set_nodelay(true).map_err(failed)?;
     let Some(tls) = permit.acceptor.tls.clone() else {
-        return Ok(Connection { io: Io::Plain(socket), peer: Peer::Open, end: None, _permit: permit });
+        return Ok(Connection { io: Io::Plain(socket), peer: Peer::Open, end: None, _stranger: None, _permit: permit });
     };
     let stream = TlsAcceptor::from(tls).accept(socket).await.map_err(failed)?;
     let peer = peer_of(stream.get_ref().1.peer_certificates())
         .ok_or_else(|| failed(io::Error::new(io::ErrorKind::InvalidData, "the certificate names no identity")))?;
-    let end = match &peer {
+    let (end, stranger) = match &peer {
         Peer::Known(identity) => {
             // A resumed session is not verified again: its certificate may have expired since.
-            let ended = || io::Error::new(io::ErrorKind::ConnectionAborted, "the peer's certificate has expired");
-            let left = identity.not_after.duration_since(SystemTime::now()).map_err(|_| failed(ended()))?;
-            Some(Box::pin(tokio::time::sleep(left)))
+            let left = identity.not_after.duration_since(SystemTime::now());
+            let left = left.map_err(|_| failed(Ended::Expired.into()))?;
+            (Some((Box::pin(tokio::time::sleep(left)), Ended::Expired)), None)
         }
-        Peer::Open | Peer::Stranger => None,
+        Peer::Stranger => match permit.acceptor.strangers.clone() {
+            Strangers::Brief(permits) => {
+                let many = || io::Error::other("there are too many connections without a certificate");
+                let permit = permits.try_acquire_owned().map_err(|_| failed(many()))?;
+                (Some((Box::pin(tokio::time::sleep(STRANGER_LIFE)), Ended::Stranger)), Some(permit))
+            }
+            Strangers::Welcome => (None, None),
+        },
+        Peer::Open => (None, None),
     };
-    Ok(Connection { io: Io::Tls(Box::new(stream)), peer, end, _permit: permit })
+    Ok(Connection { io: Io::Tls(Box::new(stream)), peer, end, _stranger: stranger, _permit: permit })
 }
 
 impl Connected for Connection {
@@ -153,13 +199,10 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(end) = &mut self.end
+        if let Some((end, why)) = &mut self.end
             && end.as_mut().poll(context).is_ready()
         {
-            return Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::ConnectionAborted,
-                "the peer's certificate has expired",
-            )));
+            return Poll::Ready(Err((*why).into()));
         }
         match &mut self.io {
             Io::Plain(stream) => Pin::new(stream).poll_read(context, buffer),

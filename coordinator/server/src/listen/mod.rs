@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::task::JoinSet;
 
-pub use self::acceptor::{Acceptor, Connection};
+pub use self::acceptor::{Acceptor, Connection, Strangers};
 pub use self::web::{WebOptions, WebWire};
 
 use crate::authorization::Authorizer;
@@ -101,7 +101,12 @@ impl Listen {
         metrics: &Arc<Metrics>,
         beside: &mut JoinSet<()>,
     ) -> Result<SecurityLayer, SecurityError> {
-        let acceptor = |tls| Acceptor { tls, max_connections: self.max_connections, metrics: metrics.clone() };
+        let acceptor = |tls| Acceptor {
+            tls,
+            max_connections: self.max_connections,
+            metrics: metrics.clone(),
+            strangers: Strangers::brief(),
+        };
         let Security::Tls { folder, names, life } = &self.security else {
             return Ok(SecurityLayer {
                 acceptor: acceptor(None),

@@ -9,7 +9,7 @@ use super::machine::worker;
 use super::oracle::Known;
 use super::scan::Scan;
 use super::store::{Seen, Store, Violation, violation};
-use super::workload::{data, pushed};
+use super::workload::{data, pushed, submit_in_pieces};
 use super::world::World;
 
 /// Number of checkpoints of a stage that are kept.
@@ -290,7 +290,8 @@ impl World<'_> {
             Op::Submit(index) => {
                 let mut submission = self.workload.submissions[*index].clone();
                 submission.sweep.submitted_ms = wall;
-                engine.submit(submission);
+                let most = self.rng.usize(1..8);
+                submit_in_pieces(engine, submission, most);
                 Answer::Done
             }
             Op::Cancel(sweep) => engine.cancel(sweep).map_or_else(over, |_| Answer::Done),

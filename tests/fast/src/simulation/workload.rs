@@ -98,3 +98,13 @@ pub(super) fn steps(stage: StageId) -> u64 {
 pub(super) fn value(stage: StageId, step: u64) -> f64 {
     f64::from(stage.0.as_bytes()[1]) + step as f64 / 16.0
 }
+
+/// Submits a sweep in pieces of at most `most` stages, as the coordinator does. The engine's own tests let other requests
+/// come between the pieces.
+pub(super) fn submit_in_pieces(engine: &mut Engine, submission: Submission, most: usize) {
+    let Pieces { draft, pieces, record } = submission.in_pieces(most);
+    if let Begun::Draft = engine.begin(draft) {
+        pieces.into_iter().for_each(|piece| engine.add(piece));
+        engine.publish(record);
+    }
+}

@@ -1,0 +1,134 @@
+//! Plans and submissions. Planning happens outside the core, and a large sweep goes to the core in pieces, so that other
+//! requests are answered in between.
+
+use std::time::Duration;
+
+use pretext_engine::drafts::{Begun, Pieces};
+use pretext_engine::Submitted;
+use pretext_engine::submission::{Assumed, Basis, SubmissionError};
+use pretext_proto::v1 as pb;
+use pretext_shared::ids::StageId;
+use pretext_shared::stage::Extent;
+use pretext_shared::sweep::Build;
+use tonic::Status;
+
+use super::unavailable;
+use crate::core::{Core, CoreError};
+
+/// Most stages that one request to the core adds. The core writes a piece within a few tens of milliseconds.
+const PIECE: usize = 500;
+/// Most stages that one request to the core looks up.
+const LOOK: usize = 20_000;
+/// How often a sweep is planned again because workers announced other data meanwhile.
+const PLANS: usize = 3;
+/// Time between two looks at another submission of the same sweep.
+const UNDERWAY: Duration = Duration::from_millis(50);
+
+/// What a caller submits.
+pub(super) struct Asked {
+    /// The sweep file.
+    pub(super) spec: String,
+    pub(super) extent: Extent,
+    /// What this program was built from.
+    pub(super) build: Option<Build>,
+}
+
+/// Why a sweep was not submitted.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("{0}")]
+    Refused(#[from] SubmissionError),
+    #[error("{0}")]
+    Core(#[from] CoreError),
+    #[error("workers announced other data for the sweep while it was planned: submit it again")]
+    DataChange,
+    #[error("the plan cannot be written: {0}")]
+    Text(String),
+    #[error("planning ended early: {0}")]
+    Planning(#[from] tokio::task::JoinError),
+}
+
+impl From<Failed> for Status {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Refused(error) => Status::invalid_argument(error.to_string()),
+            Failed::Core(error) => unavailable(error),
+            Failed::DataChange => Status::unavailable(failed.to_string()),
+            Failed::Planning(_) | Failed::Text(_) => Status::internal(failed.to_string()),
+        }
+    }
+}
+
+/// Submits a sweep. It is submitted whole even if the caller goes away meanwhile.
+pub(super) async fn submit(core: Core, asked: Asked) -> Result<pb::SubmitReply, Status> {
+    let submitted = tokio::spawn(async move { submit_whole(&core, asked).await });
+    Ok(submitted.await.map_err(Failed::Planning)??)
+}
+
+async fn submit_whole(core: &Core, asked: Asked) -> Result<pb::SubmitReply, Failed> {
+    let Asked { spec, extent, build } = asked;
+    for _ in 0..PLANS {
+        let (basis, wall) = core.call(|engine, now| (Basis::of(engine, now.mono), now.wall)).await?;
+        let (text, build) = (spec.clone(), build.clone());
+        let (pieces, assumed) = tokio::task::spawn_blocking(move || {
+            let planned = basis.plan(&text, extent)?;
+            let assumed = planned.assumed();
+            Ok::<_, SubmissionError>((planned.submission(text, wall, build).in_pieces(PIECE), assumed))
+        })
+        .await??;
+        let (cells, stages) = (pieces.record.cells.len() as u32, pieces.draft.stages() as u32);
+        let sweep = pieces.record.id.to_string();
+        if let Some(Submitted { existed, cancelled, cached }) = hand_over(core, pieces, assumed).await? {
+            return Ok(pb::SubmitReply { sweep, existed, cells, stages, cached: cached as u32, cancelled });
+        }
+    }
+    Err(Failed::DataChange)
+}
+
+/// Hands a planned sweep to the core. Returns nothing if the sweep must be planned again: the data have changed, or the
+/// core was restored from its store meanwhile.
+async fn hand_over(core: &Core, pieces: Pieces, assumed: Assumed) -> Result<Option<Submitted>, CoreError> {
+    let Pieces { mut draft, mut pieces, record } = pieces;
+    loop {
+        match core.call(move |engine, _| engine.begin(draft)).await? {
+            Begun::Draft => break,
+            Begun::Existed(submitted) => return Ok(Some(submitted)),
+            Begun::Underway(same) => draft = *same,
+        }
+        tokio::time::sleep(UNDERWAY).await;
+    }
+    let last = pieces.pop();
+    for piece in pieces {
+        core.call(move |engine, _| engine.add(piece)).await?;
+    }
+    core.call(move |engine, now| {
+        if !assumed.hold(engine, now.mono) {
+            engine.withdraw(&record.id);
+            return None;
+        }
+        last.into_iter().for_each(|piece| engine.add(piece));
+        engine.publish(record)
+    })
+    .await
+}
+
+/// Plans a sweep, and says which of its stages have a result.
+pub(super) async fn plan(core: &Core, spec: String, extent: Extent) -> Result<pb::PlanReply, Status> {
+    Ok(plan_whole(core, spec, extent).await?)
+}
+
+async fn plan_whole(core: &Core, spec: String, extent: Extent) -> Result<pb::PlanReply, Failed> {
+    let basis = core.call(|engine, now| Basis::of(engine, now.mono)).await?;
+    let planned = tokio::task::spawn_blocking(move || {
+        let plan = basis.plan(&spec, extent)?.plan;
+        let json = serde_json::to_string(&plan).map_err(|error| Failed::Text(error.to_string()))?;
+        Ok::<_, Failed>((json, plan.stages.iter().map(|stage| stage.id).collect::<Vec<StageId>>()))
+    });
+    let (plan_json, stages) = planned.await??;
+    let mut cached = Vec::new();
+    for some in stages.chunks(LOOK) {
+        let some = some.to_vec();
+        cached.extend(core.call(move |engine, _| engine.cached(some)).await?.iter().map(StageId::to_string));
+    }
+    Ok(pb::PlanReply { plan_json, cached })
+}
