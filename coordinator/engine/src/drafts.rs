@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use pretext_shared::ids::{StageId, SweepId};
 
 use super::table::by_stage;
-use super::{Change, Engine, Outline, StageRecord, State, Submission, Submitted, SweepRecord, Waiting};
+use super::{Change, Engine, Outline, StageRecord, State, Submission, Submitted, SweepRecord};
 
 /// A planned sweep in pieces.
 #[derive(Debug)]
@@ -26,12 +26,12 @@ pub struct Pieces {
 /// A sweep whose stages come later.
 #[derive(Debug)]
 pub struct Draft {
-    pub(super) record: SweepRecord,
+    record: SweepRecord,
     /// Its distinct stages, sorted.
-    pub(super) stages: Vec<StageId>,
+    stages: Vec<StageId>,
     /// Steps and images of all its stages.
-    pub(super) steps: u64,
-    pub(super) images: u64,
+    steps: u64,
+    images: u64,
 }
 
 /// Some stages of a draft.
@@ -104,7 +104,8 @@ impl Engine {
         if self.table.is_draft(id) {
             return Begun::Underway(Box::new(draft));
         }
-        self.table.begin(draft);
+        let Draft { record, stages, steps, images } = draft;
+        self.table.begin(record, stages, (steps, images));
         Begun::Draft
     }
 
@@ -134,9 +135,8 @@ impl Engine {
     /// Gives a draft up. Stages that no sweep needs are cancelled, until a submission needs them again.
     pub fn withdraw(&mut self, sweep: &SweepId) {
         for id in self.table.withdraw(sweep) {
-            let is_left = |entry: &super::StageEntry| {
-                matches!(entry.progress.state, State::Waiting(_)) && !entry.is_needed()
-            };
+            let is_left =
+                |entry: &super::StageEntry| matches!(entry.progress.state, State::Waiting(_)) && !entry.is_needed();
             if self.table.stages().get(&id).is_some_and(is_left) {
                 self.transition(id, 0, |progress| progress.state = State::Cancelled);
             }
@@ -154,14 +154,6 @@ impl Engine {
             Some(State::Cancelled) => self.reset(id),
             Some(_) => {}
         }
-    }
-
-    /// Lets a stage run again with fresh budgets. Its fence stays, because fences only rise.
-    pub(super) fn reset(&mut self, id: StageId) {
-        self.transition(id, 0, |progress| {
-            progress.state = State::Waiting(Waiting::Open);
-            (progress.lost, progress.failed, progress.out_of_memory) = (0, 0, 0);
-        });
     }
 
     /// Returns how many stages of a sweep have a result.

@@ -3,7 +3,7 @@
 use pretext_shared::ids::{StageId, SweepId};
 
 use super::drafts::{Begun, Pieces};
-use super::{Change, Engine, Refusal, StageEntry, StageRecord, State, SweepMark, SweepRecord};
+use super::{Change, Engine, Refusal, StageEntry, StageRecord, State, SweepMark, SweepRecord, Waiting};
 
 /// A planned sweep with its stages.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +52,14 @@ impl Engine {
         }
         pieces.into_iter().for_each(|piece| self.add(piece));
         self.publish(record).expect("its draft was opened above")
+    }
+
+    /// Lets a stage run again with fresh budgets. Its fence stays, because fences only rise.
+    pub(super) fn reset(&mut self, id: StageId) {
+        self.transition(id, 0, |progress| {
+            progress.state = State::Waiting(Waiting::Open);
+            (progress.lost, progress.failed, progress.out_of_memory) = (0, 0, 0);
+        });
     }
 
     /// Returns the ids of all submitted sweeps.

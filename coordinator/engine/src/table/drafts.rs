@@ -3,9 +3,8 @@
 use pretext_shared::ids::{StageId, SweepId};
 
 use super::{Cells, SweepEntry, Table};
-use crate::drafts::Draft;
 use crate::facts::Need;
-use crate::{State, SweepMark};
+use crate::{State, SweepMark, SweepRecord};
 
 impl Table {
     /// Returns whether the draft of this sweep is open.
@@ -13,9 +12,10 @@ impl Table {
         self.drafts.contains_key(sweep)
     }
 
-    /// Opens a draft, which takes no part in the schedule.
-    pub(crate) fn begin(&mut self, draft: Draft) {
-        let Draft { record, stages, steps, images } = draft;
+    /// Opens a draft, which takes no part in the schedule. `stages` are its distinct stages, sorted, and `costs` the steps
+    /// and images of all of them.
+    pub(crate) fn begin(&mut self, record: SweepRecord, stages: Vec<StageId>, costs: (u64, u64)) {
+        let (steps, images) = costs;
         self.index.queues.open(&record, false);
         let cells = Cells::pending(record.cells.len());
         let (id, mark) = (record.id.clone(), SweepMark::Active);

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use pretext_engine::drafts::{Begun, Pieces};
 use pretext_engine::Submitted;
+use pretext_engine::drafts::{Begun, Pieces};
 use pretext_engine::submission::{Assumed, Basis, SubmissionError};
 use pretext_proto::v1 as pb;
 use pretext_shared::ids::StageId;
