@@ -67,7 +67,7 @@ impl LargeAnswers {
 
     /// Waits for the caller's turn. A caller that waits too long is asked to try again.
     pub(super) async fn turn(&self, peer: &Peer) -> Result<Turn, Status> {
-        let of_one = self.semaphore(peer.label().to_string());
+        let of_one = self.semaphore(peer.label());
         let turn = async {
             let of_one = of_one.acquire_owned().await?;
             let of_all = self.all.clone().acquire_owned().await?;
