@@ -132,3 +132,98 @@ async fn plan_whole(core: &Core, spec: String, extent: Extent) -> Result<pb::Pla
     }
     Ok(pb::PlanReply { plan_json, cached })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pretext_engine::Limits;
+    use pretext_engine::fixtures::{SWEEP, offer, worker};
+    use pretext_shared::dataset::{DatasetFacts, Procedural};
+    use pretext_shared::ids::{ContentHash, Fingerprint};
+    use pretext_store::RedbStore;
+
+    use super::*;
+
+    /// A core with one worker that announces these data, and its thread.
+    async fn core(folder: &tempfile::TempDir, data: Vec<DatasetFacts>) -> (Core, crate::core::CoreThread) {
+        let store = RedbStore::open(&folder.path().join("state.redb")).expect("a new store");
+        let (core, thread) = Core::start(Arc::new(store), Limits::default()).expect("an empty store");
+        announce(&core, data).await;
+        (core, thread)
+    }
+
+    async fn announce(core: &Core, data: Vec<DatasetFacts>) {
+        let datasets =
+            data.into_iter().map(|facts| pretext_engine::Announcement { key: facts.key.clone(), facts: Ok(facts) });
+        let datasets = datasets.collect();
+        let registered = core.call(move |engine, now| {
+            engine.register(worker("w"), pretext_engine::Offer { datasets, ..offer(0) }, now.mono);
+        });
+        registered.await.expect("durable");
+    }
+
+    fn asked(spec: String) -> Asked {
+        Asked { spec, extent: Extent::Whole, build: None }
+    }
+
+    /// A sweep of more stages than one piece has.
+    fn large() -> String {
+        let seeds: Vec<String> = (0..150).map(|seed| seed.to_string()).collect();
+        SWEEP.replace("seeds: [0]", &format!("seeds: [{}]", seeds.join(", ")))
+    }
+
+    fn folder_facts(content: &str) -> DatasetFacts {
+        let mut facts = Procedural { train_per_class: 40, test_per_class: 10, seed: 0 }.facts();
+        facts.key = "image-folder:cells".to_owned();
+        facts.fingerprint = Fingerprint(ContentHash::of(content.as_bytes()));
+        facts
+    }
+
+    #[tokio::test]
+    async fn a_sweep_of_several_pieces_is_submitted_once_however_often_it_is_asked_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (core, thread) = core(&folder, vec![]).await;
+        // All at once: the others wait for the first.
+        let all: Vec<_> = (0..4).map(|_| tokio::spawn(submit(core.clone(), asked(large())))).collect();
+        let mut new = 0;
+        for one in all {
+            let reply = one.await.expect("no panic").expect("submitted");
+            assert_eq!((reply.cells, reply.stages, reply.cached), (300, 750, 0));
+            new += usize::from(!reply.existed);
+        }
+        assert_eq!(new, 1);
+        let stored = core.store().load().expect("reads");
+        assert_eq!((stored.sweeps.len(), stored.stages.len()), (1, 750));
+        thread.stop();
+    }
+
+    #[tokio::test]
+    async fn a_plan_for_data_that_changed_meanwhile_is_made_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (core, thread) = core(&folder, vec![folder_facts("old")]).await;
+        let kind = "kind: procedural, train_per_class: 40, test_per_class: 10, seed: 0";
+        let text = large().replace(kind, "kind: image-folder, path: cells");
+        let planned = |basis: Basis| {
+            let planned = basis.plan(&text, Extent::Whole).expect("a plan");
+            let assumed = planned.assumed();
+            (planned.submission(text.clone(), 1, None).in_pieces(PIECE), assumed)
+        };
+        let basis = core.call(|engine, now| Basis::of(engine, now.mono)).await.expect("it runs");
+        let (pieces, assumed) = planned(basis);
+        announce(&core, vec![folder_facts("new")]).await;
+        assert_eq!(hand_over(&core, pieces, assumed).await.expect("it runs"), None);
+        let (sweeps, backlog) =
+            core.call(|engine, now| (engine.sweep_ids().count(), engine.backlog(now.mono))).await.expect("it runs");
+        assert_eq!((sweeps, backlog.cpu.ready, backlog.cpu.blocked), (0, 0, 0), "nothing of it is left to run");
+        let reply = submit(core.clone(), asked(text.clone())).await.expect("planned for the new data");
+        assert!(!reply.existed);
+        // Data that nobody announces any more change nothing.
+        let basis = core.call(|engine, now| Basis::of(engine, now.mono)).await.expect("it runs");
+        let (pieces, assumed) = planned(basis);
+        announce(&core, vec![]).await;
+        let again = hand_over(&core, pieces, assumed).await.expect("it runs").expect("it stands");
+        assert!(again.existed);
+        thread.stop();
+    }
+}

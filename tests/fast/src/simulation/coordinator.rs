@@ -290,8 +290,7 @@ impl World<'_> {
             Op::Submit(index) => {
                 let mut submission = self.workload.submissions[*index].clone();
                 submission.sweep.submitted_ms = wall;
-                let most = self.rng.usize(1..8);
-                submit_in_pieces(engine, submission, most);
+                submit_in_pieces(engine, submission, self.rng.usize(1..8));
                 Answer::Done
             }
             Op::Cancel(sweep) => engine.cancel(sweep).map_or_else(over, |_| Answer::Done),

@@ -1,8 +1,9 @@
 //! The requests for the coordinator: a few small sweeps that share stages, planned once by the real planner, and a data
 //! set that only some machines have.
 
+use pretext_engine::drafts::{Begun, Pieces};
 use pretext_engine::submission::{self, Announced};
-use pretext_engine::{PushedData, Submission};
+use pretext_engine::{Engine, PushedData, Submission};
 use pretext_shared::dataset::{DatasetFacts, Procedural, Source};
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{ArtifactId, ContentHash, StageId};
