@@ -10,7 +10,27 @@ use std::collections::HashMap;
 use pretext_shared::ids::{StageId, SweepId};
 
 use super::table::by_stage;
-use super::{Change, Engine, Outline, StageRecord, State, Submission, Submitted, SweepRecord};
+use super::{Change, Engine, Outline, StageRecord, State, SweepRecord};
+
+/// A planned sweep with its stages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submission {
+    /// The sweep.
+    pub sweep: SweepRecord,
+    /// Every stage of every cell.
+    pub stages: Vec<(StageId, StageRecord)>,
+}
+
+/// The outcome of a submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Submitted {
+    /// Whether the sweep existed before.
+    pub existed: bool,
+    /// Whether it was cancelled before; it stays cancelled until a retry.
+    pub cancelled: bool,
+    /// Stages of the sweep that already have a result.
+    pub cached: usize,
+}
 
 /// A planned sweep in pieces.
 #[derive(Debug)]
@@ -94,6 +114,18 @@ impl Submission {
 }
 
 impl Engine {
+    /// Adds a sweep in one step. It shares the stages that exist already, from this sweep or another.
+    pub fn submit(&mut self, submission: Submission) -> Submitted {
+        let Pieces { draft, pieces, record } = submission.in_pieces(usize::MAX);
+        // Another submission of the same sweep plans again when it finds its draft gone.
+        self.withdraw(&record.id);
+        if let Begun::Existed(submitted) = self.begin(draft) {
+            return submitted;
+        }
+        pieces.into_iter().for_each(|piece| self.add(piece));
+        self.publish(record).expect("its draft was opened above")
+    }
+
     /// Opens the draft of a sweep, unless the sweep is known.
     pub fn begin(&mut self, draft: Draft) -> Begun {
         let id = &draft.record.id;

@@ -34,6 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use backlog::{Backlog, ClassBacklog};
 pub use curve::curve;
+pub use drafts::{Submission, Submitted};
 pub use facts::CellCounts;
 use facts::StageEntry;
 pub use garbage::{Collected, Garbage, Kept};
@@ -45,7 +46,7 @@ pub use record::{
     Batch, Change, Checkpoint, GrantRecord, Holder, Millis, Progress, PushedData, Snapshot, StageRecord, State,
     SweepMark, SweepRecord, Waiting,
 };
-pub use sweeps::{Cancelled, Retried, Submission, Submitted};
+pub use sweeps::{Cancelled, Retried};
 use table::Table;
 pub use view::{NoPlan, RunningStage, Standing, SweepStatus, WorkerView};
 pub use wakes::DeviceKey;

@@ -1,29 +1,8 @@
-//! Sweeps: submit, cancel, retry.
+//! Sweeps: find, cancel, retry.
 
 use pretext_shared::ids::{StageId, SweepId};
 
-use super::drafts::{Begun, Pieces};
-use super::{Change, Engine, Refusal, StageEntry, StageRecord, State, SweepMark, SweepRecord, Waiting};
-
-/// A planned sweep with its stages.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Submission {
-    /// The sweep.
-    pub sweep: SweepRecord,
-    /// Every stage of every cell.
-    pub stages: Vec<(StageId, StageRecord)>,
-}
-
-/// The outcome of a submission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Submitted {
-    /// Whether the sweep existed before.
-    pub existed: bool,
-    /// Whether it was cancelled before; it stays cancelled until a retry.
-    pub cancelled: bool,
-    /// Stages of the sweep that already have a result.
-    pub cached: usize,
-}
+use super::{Change, Engine, Refusal, StageEntry, State, SweepMark, Waiting};
 
 /// The outcome of a cancellation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,18 +21,6 @@ pub struct Retried {
 }
 
 impl Engine {
-    /// Adds a sweep in one step. It shares the stages that exist already, from this sweep or another.
-    pub fn submit(&mut self, submission: Submission) -> Submitted {
-        let Pieces { draft, pieces, record } = submission.in_pieces(usize::MAX);
-        // Another submission of the same sweep plans again when it finds its draft gone.
-        self.withdraw(&record.id);
-        if let Begun::Existed(submitted) = self.begin(draft) {
-            return submitted;
-        }
-        pieces.into_iter().for_each(|piece| self.add(piece));
-        self.publish(record).expect("its draft was opened above")
-    }
-
     /// Lets a stage run again with fresh budgets. Its fence stays, because fences only rise.
     pub(super) fn reset(&mut self, id: StageId) {
         self.transition(id, 0, |progress| {
