@@ -25,6 +25,7 @@ mod procedural;
 mod records;
 pub mod root;
 mod shipment;
+pub mod survey;
 
 pub use derived::FeatureCache;
 pub use discover::{Found, discover};
