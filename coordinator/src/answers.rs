@@ -100,6 +100,7 @@ fn dataset() -> impl Strategy<Value = pb::Dataset> {
             test,
             problem,
             groups: Vec::new(),
+            remarks: None,
         },
     )
 }

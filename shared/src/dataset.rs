@@ -1,10 +1,14 @@
 //! Data sets as the plan sees them: their location, classes and counts, but never their pixels.
 
 mod group_pattern;
+mod policy;
+mod remarks;
 
 use serde::{Deserialize, Serialize};
 
 pub use group_pattern::{GroupPattern, PatternError};
+pub use policy::{DuplicatePolicy, Fit, Policies, Unreadable};
+pub use remarks::Remarks;
 
 use crate::ids::Fingerprint;
 
@@ -12,8 +16,8 @@ use crate::ids::Fingerprint;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Source {
-    /// One folder per class below `train/` and `test/`, JPEG or PNG; or class folders directly
-    /// below `path` together with `test_fraction`.
+    /// One folder per class below `train/` and `test/`, with pictures of any format that is read; or class folders
+    /// directly below `path` together with `test_fraction`.
     ImageFolder {
         /// Relative to the worker's data root.
         path: String,
@@ -24,6 +28,9 @@ pub enum Source {
         /// groups, or if there are none.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         groups: Option<GroupPattern>,
+        /// What to do with unreadable and with identical pictures.
+        #[serde(skip_serializing_if = "Policies::are_default", default)]
+        policies: Policies,
     },
     /// The binary release of CIFAR-10 (`data_batch_1.bin` … `test_batch.bin`).
     Cifar10 {
@@ -61,8 +68,8 @@ pub const PROCEDURAL_CLASSES: [&str; 3] = ["house", "tree", "boat"];
 /// Raised by hand whenever the procedural pictures change.
 pub const PROCEDURAL_VERSION: u32 = 1;
 
-/// Separates the path of a key from the pattern of its groups.
-const GROUPS: &str = "?groups=";
+/// The option of a key that has the pattern of its groups; the last one, because a pattern may have any characters.
+const GROUPS: &str = "groups=";
 
 impl Source {
     /// Returns the kind as written in a sweep file.
@@ -108,6 +115,14 @@ impl Source {
         }
     }
 
+    /// Returns the choices about unreadable and identical pictures.
+    pub fn policies(&self) -> Policies {
+        match self {
+            Source::ImageFolder { policies, .. } => *policies,
+            _ => Policies::default(),
+        }
+    }
+
     /// Returns the share of training images that is set apart for testing, if any.
     pub fn test_fraction(&self) -> Option<f64> {
         match self {
@@ -131,14 +146,16 @@ impl Source {
         }
     }
 
-    /// Returns the name of this source in announcements and messages: `KIND:PATH`, with `?groups=PATTERN` if groups are
-    /// read from names.
+    /// Returns the name of this source in announcements and messages: `KIND:PATH`, with options for what decides its
+    /// pictures and groups: `KIND:PATH?unreadable=skip&groups=PATTERN`.
     pub fn key(&self) -> String {
-        match (self.path(), self.groups()) {
-            (Some(path), Some(groups)) => format!("{}:{path}{GROUPS}{groups}", self.kind()),
-            (Some(path), None) => format!("{}:{path}", self.kind()),
-            (None, _) => self.kind().to_owned(),
-        }
+        let Some(path) = self.path() else { return self.kind().to_owned() };
+        let policies = self.policies();
+        let policies = (!policies.are_default()).then(|| policies.to_string());
+        let groups = self.groups().map(|groups| format!("{GROUPS}{groups}"));
+        let options: Vec<String> = policies.into_iter().chain(groups).collect();
+        let mark = if options.is_empty() { "" } else { "?" };
+        format!("{}:{path}{mark}{}", self.kind(), options.join("&"))
     }
 }
 
@@ -154,6 +171,7 @@ impl Procedural {
             train: vec![self.train_per_class; PROCEDURAL_CLASSES.len()],
             test: vec![self.test_per_class; PROCEDURAL_CLASSES.len()],
             groups: Vec::new(),
+            remarks: Remarks::default(),
         }
     }
 }
@@ -174,6 +192,9 @@ pub struct DatasetFacts {
     /// Training images of each class in each group, with groups ordered by name. Empty if there are no groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Vec<u32>>,
+    /// What was left out or noticed.
+    #[serde(default, skip_serializing_if = "Remarks::are_empty")]
+    pub remarks: Remarks,
 }
 
 /// The known facts about the data of a sweep.
@@ -201,6 +222,13 @@ impl DatasetFacts {
     /// Returns the number of all test images.
     pub fn test_total(&self) -> u64 {
         self.test.iter().map(|n| u64::from(*n)).sum()
+    }
+
+    /// Returns whether a plan is the same with both: remarks decide nothing.
+    pub fn is_same_data(&self, other: &Self) -> bool {
+        let Self { key, fingerprint, classes, train, test, groups, remarks: _ } = self;
+        (key, fingerprint, classes, train, test, groups)
+            == (&other.key, &other.fingerprint, &other.classes, &other.train, &other.test, &other.groups)
     }
 }
 
@@ -236,14 +264,22 @@ pub struct DataSpec {
     /// Set if test images are taken out of the training folder.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub test_fraction: Option<f64>,
+    /// How pictures that are not square become square.
+    #[serde(skip_serializing_if = "Fit::is_default", default)]
+    pub fit: Fit,
 }
 
 impl Source {
-    /// Returns this source as the worker that announced `key` has it: the groups may be named in the other way there.
+    /// Returns this source as the worker that announced `key` has it: the groups may be named in the other way there, and
+    /// pictures that are left out here may be absent there.
     pub fn relocated(&self, key: &str) -> Self {
         match (self, key.parse()) {
-            (Source::ImageFolder { test_fraction, .. }, Ok(Source::ImageFolder { path, groups, .. })) => {
-                Source::ImageFolder { path, test_fraction: *test_fraction, groups }
+            (
+                Source::ImageFolder { test_fraction, policies, .. },
+                Ok(Source::ImageFolder { path, groups, policies: there, .. }),
+            ) => {
+                let policies = policies.or_stronger(there);
+                Source::ImageFolder { path, test_fraction: *test_fraction, groups, policies }
             }
             (Source::Procedural(_), _) | (_, Err(_)) => self.clone(),
             (_, Ok(there)) => there,
@@ -260,14 +296,14 @@ impl std::str::FromStr for Source {
         let path = path.to_owned();
         match kind {
             "image-folder" => {
-                let (path, groups) = match path.split_once(GROUPS) {
-                    Some((path, pattern)) => {
-                        let parsed = pattern.parse().map_err(|error| format!("groups `{pattern}`: {error}"))?;
-                        (path.to_owned(), Some(parsed))
-                    }
-                    None => (path, None),
-                };
-                Ok(Source::ImageFolder { path, test_fraction: None, groups })
+                let (path, options) = split_options(&path);
+                let (policies, rest) = options.map_or(Ok((Policies::default(), None)), Policies::split_off)?;
+                let groups = rest.map(|rest| {
+                    let pattern = rest.strip_prefix(GROUPS).ok_or_else(|| format!("`{rest}` is not an option of a key"))?;
+                    pattern.parse::<GroupPattern>().map_err(|error| format!("groups `{pattern}`: {error}"))
+                });
+                let groups = groups.transpose()?;
+                Ok(Source::ImageFolder { path: path.to_owned(), test_fraction: None, groups, policies })
             }
             "cifar10" => Ok(Source::Cifar10 { path }),
             "cifar100" => Ok(Source::Cifar100 { path }),
@@ -277,6 +313,13 @@ impl std::str::FromStr for Source {
     }
 }
 
+/// Splits a path from the options behind it. A `?` in the path itself begins no option.
+fn split_options(path: &str) -> (&str, Option<&str>) {
+    let begins = |mark: &&str| path.find(&format!("?{mark}"));
+    let begin = Policies::MARKS.iter().copied().chain([GROUPS]).filter_map(|mark| begins(&mark)).min();
+    begin.map_or((path, None), |at| (&path[..at], Some(&path[at + 1..])))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,21 +327,45 @@ mod tests {
     #[test]
     fn keys_are_read_as_they_are_written() {
         let parsed = |key: &str| key.parse::<Source>().expect("a key");
-        for key in ["image-folder:a/b", "image-folder:a?groups={*}_*", "idx:a", "cifar10:.", "cifar100:c"] {
+        let keys = [
+            "image-folder:a/b",
+            "image-folder:a?groups={*}_*",
+            "image-folder:why?/a?unreadable=skip",
+            "image-folder:a?unreadable=skip&duplicates=drop-from-train&groups={*}&?unreadable=*",
+            "image-folder:a?duplicates=keep",
+            "idx:a",
+            "cifar10:.",
+            "cifar100:c",
+        ];
+        for key in keys {
             assert_eq!(parsed(key).key(), key);
         }
         assert_eq!(parsed("image-folder:a?groups={*}_*").path(), Some("a"));
         let error = "image-folder:a?groups=*".parse::<Source>().expect_err("a mistake");
         assert!(error.contains("groups `*`: it must have one part in braces"), "{error}");
+        let error = "image-folder:a?unreadable=maybe".parse::<Source>().expect_err("a mistake");
+        assert!(error.contains("`unreadable=maybe` is not one of refuse, skip"), "{error}");
+        let error = "image-folder:a?duplicates=keep&color=red".parse::<Source>().expect_err("a mistake");
+        assert!(error.contains("`color=red` is not an option of a key"), "{error}");
     }
 
     #[test]
     fn a_source_is_read_where_and_as_it_was_announced() {
-        let by_name =
-            Source::ImageFolder { path: "a".to_owned(), test_fraction: Some(0.2), groups: "{*}_*".parse().ok() };
-        let listed = Source::ImageFolder { path: "b".to_owned(), test_fraction: Some(0.2), groups: None };
+        let policies = Policies::default();
+        let folder = |path: &str, groups: Option<GroupPattern>, policies: Policies| Source::ImageFolder {
+            path: path.to_owned(),
+            test_fraction: Some(0.2),
+            groups,
+            policies,
+        };
+        let by_name = folder("a", "{*}_*".parse().ok(), policies);
+        let listed = folder("b", None, policies);
         assert_eq!(by_name.relocated("image-folder:b"), listed);
         assert_eq!(listed.relocated("image-folder:a?groups={*}_*"), by_name);
+        // What one leaves out is absent from the other: both choices together read either.
+        let skip = Policies { unreadable: Unreadable::Skip, ..policies };
+        let both = Policies { duplicates: DuplicatePolicy::Keep, ..skip };
+        assert_eq!(folder("a", None, skip).relocated("image-folder:b?duplicates=keep"), folder("b", None, both));
         let idx = Source::Idx { path: "m".to_owned() };
         assert_eq!(idx.relocated("idx:n/m").path(), Some("n/m"));
     }

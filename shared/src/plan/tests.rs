@@ -50,6 +50,7 @@ fn folder() -> DatasetFacts {
         train: vec![100, 20],
         test: vec![],
         groups: vec![],
+        remarks: Default::default(),
     }
 }
 

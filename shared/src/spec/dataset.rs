@@ -4,7 +4,7 @@ use super::error::quoted;
 use super::field::{Field, Section};
 use super::node::Value;
 use super::sweep::PretextDataset;
-use crate::dataset::{GroupPattern, Normalize, Procedural, Source};
+use crate::dataset::{DuplicatePolicy, Fit, GroupPattern, Normalize, Policies, Procedural, Source, Unreadable};
 use crate::split::Fraction;
 
 /// Largest size of images that count as small, in pixels: CIFAR recipes apply to them, and the papers' recipes for
@@ -16,6 +16,7 @@ pub(super) struct Dataset {
     pub(super) source: Source,
     pub(super) image_size: u32,
     pub(super) normalize: Normalize,
+    pub(super) fit: Fit,
 }
 
 /// Augmentation by default, which depends on the kind of images.
@@ -79,10 +80,11 @@ struct Fallback<'a> {
     /// `None` if the file must give it, as for an image folder.
     image_size: Option<u32>,
     normalize: &'a Normalize,
+    fit: Fit,
 }
 
 pub(super) fn read(field: &Field<'_>) -> Option<Dataset> {
-    read_with(field, Fallback { image_size: None, normalize: &Normalize::Train })
+    read_with(field, Fallback { image_size: None, normalize: &Normalize::Train, fit: Fit::default() })
 }
 
 /// Reads `pretext.dataset`. Size and normalisation are those of the sweep's data set by default. A data set that could
@@ -90,8 +92,10 @@ pub(super) fn read(field: &Field<'_>) -> Option<Dataset> {
 pub(super) fn read_pretext(pretext: &Field<'_>, own: Option<&Dataset>) -> Option<Option<PretextDataset>> {
     let section = pretext.section()?;
     let Some(field) = section.get("dataset") else { return Some(None) };
-    let fallback = own.map(|own| Fallback { image_size: Some(own.image_size), normalize: &own.normalize });
-    let read = read_with(&field, fallback.unwrap_or(Fallback { image_size: Some(32), normalize: &Normalize::Train }));
+    let fallback =
+        own.map(|own| Fallback { image_size: Some(own.image_size), normalize: &own.normalize, fit: own.fit });
+    let unknown = Fallback { image_size: Some(32), normalize: &Normalize::Train, fit: Fit::default() };
+    let read = read_with(&field, fallback.unwrap_or(unknown));
     let (read, own) = (read?, own?);
     if read.source.overlaps(&own.source) {
         return field.refuse_with(
@@ -99,7 +103,8 @@ pub(super) fn read_pretext(pretext: &Field<'_>, own: Option<&Dataset>) -> Option
             "remove it and write `data: all`, or name a separate folder",
         );
     }
-    Some(Some(PretextDataset { source: read.source, image_size: read.image_size, normalize: read.normalize }))
+    let Dataset { source, image_size, normalize, fit } = read;
+    Some(Some(PretextDataset { source, image_size, normalize, fit }))
 }
 
 fn read_with(field: &Field<'_>, fallback: Fallback<'_>) -> Option<Dataset> {
@@ -108,7 +113,7 @@ fn read_with(field: &Field<'_>, fallback: Fallback<'_>) -> Option<Dataset> {
     let kind = section.need("kind", help, |field| field.choice("a kind of data set", &KINDS))?;
     let own: &[&str] = match kind {
         Kind::Procedural => &["train_per_class", "test_per_class", "seed"],
-        Kind::ImageFolder => &["path", "test_fraction", "groups"],
+        Kind::ImageFolder => &["path", "test_fraction", "groups", "unreadable", "duplicates", "fit"],
         Kind::Cifar10 | Kind::Cifar100 | Kind::Idx => &["path"],
     };
     section.only(&[&["kind", "image_size", "normalize"], own].concat());
@@ -121,6 +126,10 @@ fn read_with(field: &Field<'_>, fallback: Fallback<'_>) -> Option<Dataset> {
         (_, None) => section.or("image_size", 32, |field| size(&field)),
     };
     let normalize = section.or("normalize", fallback.normalize.clone(), |field| normalize(&field));
+    // Pictures of the other kinds are square, or are drawn so.
+    let fit = section.or("fit", if kind == Kind::ImageFolder { fallback.fit } else { Fit::default() }, |field| {
+        field.choice("a way to make pictures square", &Fit::ALL)
+    });
     let source = match kind {
         Kind::Procedural => procedural(&section),
         Kind::ImageFolder => {
@@ -134,13 +143,14 @@ fn read_with(field: &Field<'_>, fallback: Fallback<'_>) -> Option<Dataset> {
                     .or_else(|| field.refuse("the share is too near to 0 or 1"))
             });
             let groups = section.optional("groups", |field| groups(&field));
-            Some(Source::ImageFolder { path: path?, test_fraction: test_fraction?, groups: groups? })
+            let policies = policies(&section);
+            Some(Source::ImageFolder { path: path?, test_fraction: test_fraction?, groups: groups?, policies: policies? })
         }
         Kind::Cifar10 => path(&section).map(|path| Source::Cifar10 { path }),
         Kind::Cifar100 => path(&section).map(|path| Source::Cifar100 { path }),
         Kind::Idx => path(&section).map(|path| Source::Idx { path }),
     };
-    Some(Dataset { source: source?, image_size: image_size?, normalize: normalize? })
+    Some(Dataset { source: source?, image_size: image_size?, normalize: normalize?, fit: fit? })
 }
 
 fn size(field: &Field<'_>) -> Option<u32> {
@@ -159,6 +169,16 @@ fn procedural(section: &Section<'_>) -> Option<Source> {
 
 fn path(section: &Section<'_>) -> Option<String> {
     section.need("path", "the folder, relative to the worker's data root", |field| path_below_root(&field))
+}
+
+fn policies(section: &Section<'_>) -> Option<Policies> {
+    let unreadable = section.or("unreadable", Unreadable::default(), |field| {
+        field.choice("what to do with pictures that cannot be read", &Unreadable::ALL)
+    });
+    let duplicates = section.or("duplicates", DuplicatePolicy::default(), |field| {
+        field.choice("what to do with identical pictures", &DuplicatePolicy::ALL)
+    });
+    Some(Policies { unreadable: unreadable?, duplicates: duplicates? })
 }
 
 fn groups(field: &Field<'_>) -> Option<GroupPattern> {
@@ -216,7 +236,7 @@ fn channels(field: &Field<'_>, what: &str, accept: impl Fn(f64) -> bool) -> Opti
 
 #[cfg(test)]
 mod tests {
-    use crate::dataset::{Normalize, Source};
+    use crate::dataset::{Fit, Normalize, Policies, Source};
     use crate::spec::tests::refused_of;
     use crate::spec::{PretextData, parse};
 
@@ -242,7 +262,12 @@ downstream: {epochs: 20}
         let other = sweep.pretext_dataset.as_ref().expect("it names one");
         assert_eq!(
             other.source,
-            Source::ImageFolder { path: "kidney".to_owned(), test_fraction: Some(0.1), groups: None }
+            Source::ImageFolder {
+                path: "kidney".to_owned(),
+                test_fraction: Some(0.1),
+                groups: None,
+                policies: Policies::default()
+            }
         );
         // Size and normalisation are the sweep's, and all images are used.
         assert_eq!((other.image_size, &other.normalize), (64, &Normalize::None));
@@ -262,6 +287,22 @@ downstream: {epochs: 20}
         refused("path: breast, ", "path: breast, groups: 3, ", "expected a pattern of names");
         let cifar = "dataset: {kind: cifar10, groups: \"{*}\", path: b, ";
         refused("dataset: {kind: image-folder, path: breast, ", cifar, "unknown key `groups`");
+    }
+
+    #[test]
+    fn pictures_that_do_not_fit_are_decided_in_the_file() {
+        let text = GOOD.replace("path: breast, ", "path: breast, unreadable: skip, duplicates: drop-from-train, fit: pad, ");
+        let sweep = parse(&text).expect("a good file");
+        assert_eq!(sweep.source.key(), "image-folder:breast?unreadable=skip&duplicates=drop-from-train");
+        // Pretext training sees pictures of the same shape; its own folder has its own choices.
+        let other = sweep.pretext_dataset.expect("it names one");
+        assert_eq!((sweep.fit, other.fit, other.source.policies()), (Fit::Pad, Fit::Pad, Policies::default()));
+        let plain = GOOD.replace("path: breast, ", "path: breast, unreadable: refuse, duplicates: refuse, fit: crop, ");
+        assert_eq!(parse(&plain).expect("a good file"), parse(GOOD).expect("a good file"), "the defaults, written out");
+        refused("path: breast, ", "path: breast, unreadable: ignore, ", "is not what to do with pictures that cannot be read");
+        refused("path: breast, ", "path: breast, fit: cropp, ", "did you mean `crop`?");
+        let cifar = "dataset: {kind: cifar10, duplicates: keep, path: b, ";
+        refused("dataset: {kind: image-folder, path: breast, ", cifar, "unknown key `duplicates`");
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn below(root: &Folder) -> Result<Vec<Source>, DataError> {
 fn every_kind(path: &str) -> [Source; 4] {
     let path = || path.to_owned();
     [
-        Source::ImageFolder { path: path(), test_fraction: None, groups: None },
+        Source::ImageFolder { path: path(), test_fraction: None, groups: None, policies: Policies::default() },
         Source::Cifar10 { path: path() },
         Source::Cifar100 { path: path() },
         Source::Idx { path: path() },
@@ -74,7 +74,7 @@ fn recognise(folder: &Folder, path: &str, flat: Flat) -> Vec<Source> {
     } else if idx::is_in(folder) {
         vec![Source::Idx { path }]
     } else if image_folder::has_train_folder(folder) || (flat == Flat::Yes && image_folder::has_class_folders(folder)) {
-        vec![Source::ImageFolder { path, test_fraction: None, groups: None }]
+        vec![Source::ImageFolder { path, test_fraction: None, groups: None, policies: Policies::default() }]
     } else {
         Vec::new()
     }

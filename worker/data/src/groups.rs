@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn source() -> Source {
-        Source::ImageFolder { path: "set".to_owned(), test_fraction: Some(0.2), groups: None }
+        Source::ImageFolder { path: "set".to_owned(), test_fraction: Some(0.2), groups: None, policies: Policies::default() }
     }
 
     fn load(root: &Path) -> Result<Dataset, DataError> {
@@ -240,7 +240,7 @@ mod tests {
         write_png(&root.path().join("parted/test/b/0.png"), [3; 3]);
         let lines = "path,group\ntrain/a/0.png,p\ntrain/b/0.png,q\ntest/b/0.png,p\n";
         fs::write(root.path().join("parted/groups.csv"), lines).expect("writable");
-        let parted = Source::ImageFolder { path: "parted".to_owned(), test_fraction: None, groups: None };
+        let parted = Source::ImageFolder { path: "parted".to_owned(), test_fraction: None, groups: None, policies: Policies::default() };
         let error = scan(root.path(), &parted, None).expect_err("a leak").to_string();
         assert!(error.contains("group `p` has training and test images"), "{error}");
     }

@@ -349,7 +349,7 @@ mod tests {
     }
 
     fn folder(path: &str, test_fraction: Option<f64>) -> Source {
-        Source::ImageFolder { path: path.to_owned(), test_fraction, groups: None }
+        Source::ImageFolder { path: path.to_owned(), test_fraction, groups: None, policies: Policies::default() }
     }
 
     fn load(root: &Path, source: &Source, test_fraction: Option<f64>) -> Result<Dataset, DataError> {
