@@ -100,7 +100,6 @@ fn dataset() -> impl Strategy<Value = pb::Dataset> {
             test,
             problem,
             groups: Vec::new(),
-            remarks: None,
         },
     )
 }

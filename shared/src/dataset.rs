@@ -2,13 +2,11 @@
 
 mod group_pattern;
 mod policy;
-mod remarks;
 
 use serde::{Deserialize, Serialize};
 
 pub use group_pattern::{GroupPattern, PatternError};
 pub use policy::{DuplicatePolicy, Fit, Policies, Unreadable};
-pub use remarks::Remarks;
 
 use crate::ids::Fingerprint;
 
@@ -68,8 +66,8 @@ pub const PROCEDURAL_CLASSES: [&str; 3] = ["house", "tree", "boat"];
 /// Raised by hand whenever the procedural pictures change.
 pub const PROCEDURAL_VERSION: u32 = 1;
 
-/// The option of a key that has the pattern of its groups; the last one, because a pattern may have any characters.
-const GROUPS: &str = "groups=";
+/// Separates the path of a key from the pattern of its groups.
+const GROUPS: &str = "?groups=";
 
 impl Source {
     /// Returns the kind as written in a sweep file.
@@ -147,15 +145,12 @@ impl Source {
     }
 
     /// Returns the name of this source in announcements and messages: `KIND:PATH`, with options for what decides its
-    /// pictures and groups: `KIND:PATH?unreadable=skip&groups=PATTERN`.
+    /// pictures and groups: `KIND:PATH?unreadable=skip?groups=PATTERN`.
     pub fn key(&self) -> String {
         let Some(path) = self.path() else { return self.kind().to_owned() };
-        let policies = self.policies();
-        let policies = (!policies.are_default()).then(|| policies.to_string());
-        let groups = self.groups().map(|groups| format!("{GROUPS}{groups}"));
-        let options: Vec<String> = policies.into_iter().chain(groups).collect();
-        let mark = if options.is_empty() { "" } else { "?" };
-        format!("{}:{path}{mark}{}", self.kind(), options.join("&"))
+        let policies = self.policies().suffix();
+        let groups = self.groups().map(|groups| format!("{GROUPS}{groups}")).unwrap_or_default();
+        format!("{}:{path}{policies}{groups}", self.kind())
     }
 }
 
@@ -171,7 +166,6 @@ impl Procedural {
             train: vec![self.train_per_class; PROCEDURAL_CLASSES.len()],
             test: vec![self.test_per_class; PROCEDURAL_CLASSES.len()],
             groups: Vec::new(),
-            remarks: Remarks::default(),
         }
     }
 }
@@ -192,9 +186,6 @@ pub struct DatasetFacts {
     /// Training images of each class in each group, with groups ordered by name. Empty if there are no groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Vec<u32>>,
-    /// What was left out or noticed.
-    #[serde(default, skip_serializing_if = "Remarks::are_empty")]
-    pub remarks: Remarks,
 }
 
 /// The known facts about the data of a sweep.
@@ -222,13 +213,6 @@ impl DatasetFacts {
     /// Returns the number of all test images.
     pub fn test_total(&self) -> u64 {
         self.test.iter().map(|n| u64::from(*n)).sum()
-    }
-
-    /// Returns whether a plan is the same with both: remarks decide nothing.
-    pub fn is_same_data(&self, other: &Self) -> bool {
-        let Self { key, fingerprint, classes, train, test, groups, remarks: _ } = self;
-        (key, fingerprint, classes, train, test, groups)
-            == (&other.key, &other.fingerprint, &other.classes, &other.train, &other.test, &other.groups)
     }
 }
 
@@ -296,13 +280,14 @@ impl std::str::FromStr for Source {
         let path = path.to_owned();
         match kind {
             "image-folder" => {
-                let (path, options) = split_options(&path);
-                let (policies, rest) = options.map_or(Ok((Policies::default(), None)), Policies::split_off)?;
-                let groups = rest.map(|rest| {
-                    let pattern = rest.strip_prefix(GROUPS).ok_or_else(|| format!("`{rest}` is not an option of a key"))?;
-                    pattern.parse::<GroupPattern>().map_err(|error| format!("groups `{pattern}`: {error}"))
-                });
-                let groups = groups.transpose()?;
+                let (path, groups) = match path.split_once(GROUPS) {
+                    Some((path, pattern)) => {
+                        let parsed = pattern.parse().map_err(|error| format!("groups `{pattern}`: {error}"))?;
+                        (path.to_owned(), Some(parsed))
+                    }
+                    None => (path, None),
+                };
+                let (path, policies) = Policies::split_off(&path)?;
                 Ok(Source::ImageFolder { path: path.to_owned(), test_fraction: None, groups, policies })
             }
             "cifar10" => Ok(Source::Cifar10 { path }),
@@ -311,13 +296,6 @@ impl std::str::FromStr for Source {
             other => Err(format!("`{other}` is not a kind of data set: image-folder, cifar10, cifar100 or idx")),
         }
     }
-}
-
-/// Splits a path from the options behind it. A `?` in the path itself begins no option.
-fn split_options(path: &str) -> (&str, Option<&str>) {
-    let begins = |mark: &&str| path.find(&format!("?{mark}"));
-    let begin = Policies::MARKS.iter().copied().chain([GROUPS]).filter_map(|mark| begins(&mark)).min();
-    begin.map_or((path, None), |at| (&path[..at], Some(&path[at + 1..])))
 }
 
 #[cfg(test)]
@@ -331,7 +309,7 @@ mod tests {
             "image-folder:a/b",
             "image-folder:a?groups={*}_*",
             "image-folder:why?/a?unreadable=skip",
-            "image-folder:a?unreadable=skip&duplicates=drop-from-train&groups={*}&?unreadable=*",
+            "image-folder:a?unreadable=skip?duplicates=drop-from-train?groups={*}?unreadable=*",
             "image-folder:a?duplicates=keep",
             "idx:a",
             "cifar10:.",
@@ -345,8 +323,6 @@ mod tests {
         assert!(error.contains("groups `*`: it must have one part in braces"), "{error}");
         let error = "image-folder:a?unreadable=maybe".parse::<Source>().expect_err("a mistake");
         assert!(error.contains("`unreadable=maybe` is not one of refuse, skip"), "{error}");
-        let error = "image-folder:a?duplicates=keep&color=red".parse::<Source>().expect_err("a mistake");
-        assert!(error.contains("`color=red` is not an option of a key"), "{error}");
     }
 
     #[test]

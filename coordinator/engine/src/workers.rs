@@ -111,11 +111,7 @@ impl Engine {
         for entry in self.workers.values().filter(|entry| self.is_connected(entry, now)) {
             for data in &entry.offer.datasets {
                 let versions = all.entry(data.key.clone()).or_default();
-                let is_known = |known: &Result<DatasetFacts, String>| match (known, &data.facts) {
-                    (Ok(known), Ok(facts)) => known.is_same_data(facts),
-                    (known, facts) => known == facts,
-                };
-                if !versions.iter().any(is_known) {
+                if !versions.contains(&data.facts) {
                     versions.push(data.facts.clone());
                 }
             }

@@ -2,7 +2,7 @@
 
 use pretext_engine::{Announcement, Directive, Grant, Offer, StageRecord};
 use pretext_proto::v1 as pb;
-use pretext_shared::dataset::{DatasetFacts, Remarks};
+use pretext_shared::dataset::DatasetFacts;
 use pretext_shared::device::DeviceFacts;
 use pretext_shared::ids::{AttemptId, Fence, WorkerId, is_valid_name};
 use pretext_shared::outcome::{Failure, FailureCode, StageResult};
@@ -90,7 +90,6 @@ pub fn dataset(message: pb::Dataset) -> Result<Announcement, Status> {
             train: message.train,
             test: message.test,
             groups: message.groups.into_iter().map(|group| group.train).collect(),
-            remarks: message.remarks.map(remarks).unwrap_or_default(),
         })
     } else {
         Err(message.problem)
@@ -109,31 +108,8 @@ pub fn dataset_message(data: Announcement) -> pb::Dataset {
             test: facts.test,
             groups: facts.groups.into_iter().map(|train| pb::Group { train }).collect(),
             problem: String::new(),
-            remarks: (!facts.remarks.are_empty()).then(|| remarks_message(facts.remarks)),
         },
         Err(problem) => pb::Dataset { key: data.key, problem, ..Default::default() },
-    }
-}
-
-fn remarks(message: pb::Remarks) -> Remarks {
-    Remarks {
-        unreadable_train: message.unreadable_train,
-        unreadable_test: message.unreadable_test,
-        dropped: message.dropped,
-        leaked: message.leaked,
-        two_labels: message.two_labels,
-        ignored: message.ignored,
-    }
-}
-
-fn remarks_message(remarks: Remarks) -> pb::Remarks {
-    pb::Remarks {
-        unreadable_train: remarks.unreadable_train,
-        unreadable_test: remarks.unreadable_test,
-        dropped: remarks.dropped,
-        leaked: remarks.leaked,
-        two_labels: remarks.two_labels,
-        ignored: remarks.ignored,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex};
 
-use pretext_shared::dataset::{DataSpec, DatasetFacts, Fit, Normalize, Remarks};
+use pretext_shared::dataset::{DataSpec, DatasetFacts, Fit, Normalize};
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{ArtifactId, ContentHash, Fingerprint, StageId, SweepId};
 use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, Score, StageResult};
@@ -134,7 +134,6 @@ fn facts() -> DatasetFacts {
         train: vec![3079; 3],
         test: vec![1136, 1876, 770],
         groups: Vec::new(),
-        remarks: Remarks::default(),
     }
 }
 

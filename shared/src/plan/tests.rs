@@ -50,7 +50,6 @@ fn folder() -> DatasetFacts {
         train: vec![100, 20],
         test: vec![],
         groups: vec![],
-        remarks: Default::default(),
     }
 }
 

@@ -144,7 +144,12 @@ fn read_with(field: &Field<'_>, fallback: Fallback<'_>) -> Option<Dataset> {
             });
             let groups = section.optional("groups", |field| groups(&field));
             let policies = policies(&section);
-            Some(Source::ImageFolder { path: path?, test_fraction: test_fraction?, groups: groups?, policies: policies? })
+            Some(Source::ImageFolder {
+                path: path?,
+                test_fraction: test_fraction?,
+                groups: groups?,
+                policies: policies?,
+            })
         }
         Kind::Cifar10 => path(&section).map(|path| Source::Cifar10 { path }),
         Kind::Cifar100 => path(&section).map(|path| Source::Cifar100 { path }),
@@ -291,15 +296,20 @@ downstream: {epochs: 20}
 
     #[test]
     fn pictures_that_do_not_fit_are_decided_in_the_file() {
-        let text = GOOD.replace("path: breast, ", "path: breast, unreadable: skip, duplicates: drop-from-train, fit: pad, ");
+        let text =
+            GOOD.replace("path: breast, ", "path: breast, unreadable: skip, duplicates: drop-from-train, fit: pad, ");
         let sweep = parse(&text).expect("a good file");
-        assert_eq!(sweep.source.key(), "image-folder:breast?unreadable=skip&duplicates=drop-from-train");
+        assert_eq!(sweep.source.key(), "image-folder:breast?unreadable=skip?duplicates=drop-from-train");
         // Pretext training sees pictures of the same shape; its own folder has its own choices.
         let other = sweep.pretext_dataset.expect("it names one");
         assert_eq!((sweep.fit, other.fit, other.source.policies()), (Fit::Pad, Fit::Pad, Policies::default()));
         let plain = GOOD.replace("path: breast, ", "path: breast, unreadable: refuse, duplicates: refuse, fit: crop, ");
         assert_eq!(parse(&plain).expect("a good file"), parse(GOOD).expect("a good file"), "the defaults, written out");
-        refused("path: breast, ", "path: breast, unreadable: ignore, ", "is not what to do with pictures that cannot be read");
+        refused(
+            "path: breast, ",
+            "path: breast, unreadable: ignore, ",
+            "is not what to do with pictures that cannot be read",
+        );
         refused("path: breast, ", "path: breast, fit: cropp, ", "did you mean `crop`?");
         let cifar = "dataset: {kind: cifar10, duplicates: keep, path: b, ";
         refused("dataset: {kind: image-folder, path: breast, ", cifar, "unknown key `duplicates`");

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use pretext_proto::v1 as pb;
-use pretext_shared::dataset::{DatasetFacts, Remarks, Source};
+use pretext_shared::dataset::{DatasetFacts, Source};
 use pretext_shared::device::DeviceFacts;
 use pretext_shared::ids::{ArtifactId, AttemptId, Fence, WorkerId};
 use pretext_shared::outcome::{ArtifactKind, Failure, StageResult};
@@ -50,20 +50,8 @@ pub fn dataset(key: String, facts: Result<DatasetFacts, String>) -> pb::Dataset 
             test: facts.test,
             groups: facts.groups.into_iter().map(|train| pb::Group { train }).collect(),
             problem: String::new(),
-            remarks: (!facts.remarks.are_empty()).then(|| remarks(facts.remarks)),
         },
         Err(problem) => pb::Dataset { key, problem, ..Default::default() },
-    }
-}
-
-fn remarks(remarks: Remarks) -> pb::Remarks {
-    pb::Remarks {
-        unreadable_train: remarks.unreadable_train,
-        unreadable_test: remarks.unreadable_test,
-        dropped: remarks.dropped,
-        leaked: remarks.leaked,
-        two_labels: remarks.two_labels,
-        ignored: remarks.ignored,
     }
 }
 

@@ -13,8 +13,8 @@ use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 pub(crate) use picture::MAX_BYTES;
-pub use picture::{MOST_MEMORY, Picture};
 use picture::{MAX_SIDE, on_white, too_large};
+pub use picture::{MOST_MEMORY, Picture};
 
 /// Raised by hand whenever a file may decode to other pixels, or to none: what was learnt before is then learnt again.
 pub(crate) const VERSION: u32 = 1;
@@ -134,7 +134,11 @@ fn planes(pixels: DynamicImage) -> Picture {
     let (width, height) = (pixels.width() as usize, pixels.height() as usize);
     if pixels.color().has_alpha() {
         let pixels = pixels.into_rgba8();
-        Picture::of(width, height, pixels.pixels().map(|pixel| on_white([pixel.0[0], pixel.0[1], pixel.0[2]], pixel.0[3])))
+        Picture::of(
+            width,
+            height,
+            pixels.pixels().map(|pixel| on_white([pixel.0[0], pixel.0[1], pixel.0[2]], pixel.0[3])),
+        )
     } else {
         let pixels = pixels.into_rgb8();
         Picture::of(width, height, pixels.pixels().map(|pixel| pixel.0))

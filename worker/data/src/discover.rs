@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pretext_shared::dataset::{DatasetFacts, Source};
+use pretext_shared::dataset::{DatasetFacts, Policies, Source};
 
 use super::error::DataError;
 use super::manifest::scan_in;

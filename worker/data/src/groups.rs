@@ -151,7 +151,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use pretext_shared::dataset::{DataSpec, Normalize, Source};
+    use pretext_shared::dataset::{DataSpec, Fit, Normalize, Policies, Source};
     use pretext_shared::split::{Fraction, SplitSpec};
 
     use super::*;
@@ -175,7 +175,12 @@ mod tests {
     }
 
     fn source() -> Source {
-        Source::ImageFolder { path: "set".to_owned(), test_fraction: Some(0.2), groups: None, policies: Policies::default() }
+        Source::ImageFolder {
+            path: "set".to_owned(),
+            test_fraction: Some(0.2),
+            groups: None,
+            policies: Policies::default(),
+        }
     }
 
     fn load(root: &Path) -> Result<Dataset, DataError> {
@@ -186,6 +191,7 @@ mod tests {
             image_size: 4,
             normalize: Normalize::Train,
             test_fraction: Some(0.2),
+            fit: Fit::default(),
         };
         Dataset::load(root, &source(), &spec, None)
     }
@@ -240,7 +246,12 @@ mod tests {
         write_png(&root.path().join("parted/test/b/0.png"), [3; 3]);
         let lines = "path,group\ntrain/a/0.png,p\ntrain/b/0.png,q\ntest/b/0.png,p\n";
         fs::write(root.path().join("parted/groups.csv"), lines).expect("writable");
-        let parted = Source::ImageFolder { path: "parted".to_owned(), test_fraction: None, groups: None, policies: Policies::default() };
+        let parted = Source::ImageFolder {
+            path: "parted".to_owned(),
+            test_fraction: None,
+            groups: None,
+            policies: Policies::default(),
+        };
         let error = scan(root.path(), &parted, None).expect_err("a leak").to_string();
         assert!(error.contains("group `p` has training and test images"), "{error}");
     }
@@ -259,7 +270,12 @@ mod tests {
         }
         let by = |pattern: Option<&str>| {
             let groups = pattern.map(|text| text.parse().expect("a pattern"));
-            let source = Source::ImageFolder { path: "set".to_owned(), test_fraction: None, groups };
+            let source = Source::ImageFolder {
+                path: "set".to_owned(),
+                test_fraction: None,
+                groups,
+                policies: Policies::default(),
+            };
             scan(root.path(), &source, None)
         };
         let facts = |pattern| by(pattern).expect("a whole data set").facts;

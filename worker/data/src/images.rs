@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pretext_shared::dataset::{DataSpec, Normalize, Source};
+use pretext_shared::dataset::{DataSpec, Fit, Normalize, Source};
 use pretext_shared::ids::ContentHash;
 use pretext_shared::split::{
     Role, Split, SplitError, SplitSpec, grouped_class_counts, roles, set_test_apart, set_test_groups_apart, split,
@@ -79,7 +79,7 @@ impl Dataset {
             return Err(DataError::NoTest { key });
         }
         let pictures = Pictures::open(&manifest, source)?;
-        let set = |part, ids| ImageSet::read(&manifest, &pictures, part, ids, size as usize);
+        let set = |part, ids| ImageSet::read(&manifest, &pictures, part, ids, (size as usize, spec.fit));
         let (train, test) = (set(Part::Train, train)?, set(test_part, test)?);
         Ok(Self { classes: manifest.facts.classes.clone(), train, test, features: FeatureCache::default() })
     }
@@ -193,7 +193,7 @@ impl ImageSet {
         pictures: &Pictures,
         part: Part,
         ids: Vec<u32>,
-        size: usize,
+        (size, fit): (usize, Fit),
     ) -> Result<Self, DataError> {
         let entries = manifest.entries(part);
         let length = 3 * size * size;
@@ -202,7 +202,7 @@ impl ImageSet {
         let error = images
             .par_chunks_exact_mut(length)
             .zip(&ids)
-            .find_map_first(|(out, id)| pictures.read(part, entries[*id as usize], size, out).err());
+            .find_map_first(|(out, id)| pictures.read(part, entries[*id as usize], (size, fit), out).err());
         if let Some(error) = error {
             return Err(error);
         }
@@ -263,18 +263,18 @@ impl<'a> Pictures<'a> {
     }
 
     /// Writes the picture of `entry` as `[3, size, size]` to `out`.
-    fn read(&self, part: Part, entry: Entry, size: usize, out: &mut [u8]) -> Result<(), DataError> {
+    fn read(&self, part: Part, entry: Entry, (size, how): (usize, Fit), out: &mut [u8]) -> Result<(), DataError> {
         match (self, entry.location) {
             (Self::Files(manifest, folder), Location::File(file)) => {
                 let (path, bytes) = read_unchanged(manifest, folder, file as usize)?;
                 let picture = decode(&bytes).map_err(|reason| DataError::Decode { path, reason })?;
-                fit(Planes { data: &picture.data, height: picture.height, width: picture.width }, size, out);
+                fit(Planes { data: &picture.data, height: picture.height, width: picture.width }, how, size, out);
             }
             (Self::Records(manifest, folder, contents), Location::Record { file, record }) => {
                 let listed = &manifest.files[file as usize];
                 let layout = listed.layout.expect("files with records have a layout");
                 let data = layout.planes(&folder.shown(&listed.path), &contents[file as usize], record)?;
-                fit(Planes { data: &data, height: layout.height, width: layout.width }, size, out);
+                fit(Planes { data: &data, height: layout.height, width: layout.width }, how, size, out);
             }
             (Self::Drawn(seed), Location::Drawn(index)) => {
                 procedural::draw(procedural::Subject { seed: *seed, part, class: entry.label, index }, size, out);
@@ -332,7 +332,7 @@ fn check_memory(key: &str, images: u64, size: u32, limit: u64) -> Result<(), Dat
 mod tests {
     use std::fs;
 
-    use pretext_shared::dataset::Procedural;
+    use pretext_shared::dataset::{Policies, Procedural};
     use pretext_shared::split::Fraction;
 
     use super::*;
@@ -345,6 +345,7 @@ mod tests {
             image_size: 4,
             normalize: Normalize::Train,
             test_fraction,
+            fit: Fit::default(),
         }
     }
 

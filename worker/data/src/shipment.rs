@@ -21,8 +21,8 @@ pub fn ship(folder: &Path, groups: Option<GroupPattern>) -> Result<Shipment, Dat
     }
     let root = Folder::root(folder)?;
     let source = match (only(&root)?, groups) {
-        (Source::ImageFolder { path, test_fraction, .. }, groups) => {
-            Source::ImageFolder { path, test_fraction, groups }
+        (Source::ImageFolder { path, test_fraction, policies, .. }, groups) => {
+            Source::ImageFolder { path, test_fraction, groups, policies }
         }
         (source, None) => source,
         (source, Some(_)) => return Err(DataError::NoNames { folder: root.shown(""), kind: source.kind() }),

@@ -1,6 +1,5 @@
 //! Warnings: facts that a reader must know before the first number.
 
-use pretext_shared::dataset::DatasetFacts;
 use pretext_shared::stage::Extent;
 use pretext_shared::sweep::SweepView;
 use pretext_shared::text;
@@ -17,23 +16,15 @@ pub enum Warning<'a> {
     Rehearsal,
     /// The sweep was cancelled.
     Cancelled,
-    /// Pictures of the data set were left out.
-    LeftOut(&'a DatasetFacts),
-    /// Some pictures of the data set are identical where they should differ.
-    Identical(&'a DatasetFacts),
     /// A pretext task was solved suspiciously early.
     EasyPretextTask(&'a Shortcut),
 }
 
 /// Returns the warnings of a sweep.
-pub(super) fn warnings<'a>(view: &'a SweepView, shortcuts: &'a [Shortcut]) -> Vec<Warning<'a>> {
+pub(super) fn warnings<'a>(view: &SweepView, shortcuts: &'a [Shortcut]) -> Vec<Warning<'a>> {
     let rehearsal = matches!(view.provenance.extent, Extent::Smoke).then_some(Warning::Rehearsal);
     let cancelled = view.is_cancelled().then_some(Warning::Cancelled);
-    let facts = &view.provenance.dataset;
-    let left_out = (!facts.remarks.left_out(&facts.classes).is_empty()).then_some(Warning::LeftOut(facts));
-    let identical = (facts.remarks.leaked + facts.remarks.two_labels > 0).then_some(Warning::Identical(facts));
-    let of_data = left_out.into_iter().chain(identical);
-    rehearsal.into_iter().chain(cancelled).chain(of_data).chain(shortcuts.iter().map(Warning::EasyPretextTask)).collect()
+    rehearsal.into_iter().chain(cancelled).chain(shortcuts.iter().map(Warning::EasyPretextTask)).collect()
 }
 
 impl Warning<'_> {
@@ -42,28 +33,9 @@ impl Warning<'_> {
             Warning::Rehearsal => Wording::of("REHEARSAL (--smoke)", "These numbers say nothing about any method.")
                 .on_condition("Every stage ran two steps."),
             Warning::Cancelled => Wording::of("Cancelled", "Some cells of this sweep have no result."),
-            Warning::LeftOut(facts) => left_out(facts),
-            Warning::Identical(facts) => identical(facts),
             Warning::EasyPretextTask(shortcut) => easy(shortcut),
         }
     }
-}
-
-fn left_out(facts: &DatasetFacts) -> Wording {
-    let sentences = facts.remarks.left_out(&facts.classes);
-    let wording = Wording::of("Pictures left out", format!("{}.", sentences.join("; ")));
-    wording.on_condition("The sweep file asks for it. The other pictures may differ from these in more than their format.")
-}
-
-fn identical(facts: &DatasetFacts) -> Wording {
-    let remarks = &facts.remarks;
-    let number = |count: u32| text::grouped(u64::from(count));
-    let leaked = (remarks.leaked > 0)
-        .then(|| format!("{} of {} test pictures are also training pictures", number(remarks.leaked), text::grouped(facts.test_total())));
-    let two_labels = (remarks.two_labels > 0).then(|| format!("{} pictures exist under two labels", number(remarks.two_labels)));
-    let sentences: Vec<String> = leaked.into_iter().chain(two_labels).collect();
-    Wording::of("Identical pictures", format!("{}.", sentences.join("; ")))
-        .on_condition("What was learned by heart counts as recognised. `duplicates: drop-from-train` leaves such training pictures out.")
 }
 
 fn easy(shortcut: &Shortcut) -> Wording {

@@ -4,7 +4,7 @@ use pretext_engine::{
     Announcement, CellCounts, Checkpoint, Grant, Offer, RunningStage, StageRecord, SweepMark, SweepStatus, WorkerView,
 };
 use pretext_shared::dataset::{
-    DataSpec, DatasetFacts, DuplicatePolicy, Fit, GroupPattern, Normalize, Policies, Procedural, Remarks, Source, Unreadable,
+    DataSpec, DatasetFacts, DuplicatePolicy, Fit, GroupPattern, Normalize, Policies, Procedural, Source, Unreadable,
 };
 use pretext_shared::device::{DeviceFacts, NumericClass};
 use pretext_shared::ids::{
@@ -87,26 +87,15 @@ fn device() -> impl Strategy<Value = DeviceFacts> {
 
 fn facts() -> impl Strategy<Value = Announcement> {
     let counts = || vec(short(), 0..4);
-    let remarks = (counts(), counts(), counts(), short(), short(), short()).prop_map(
-        |(unreadable_train, unreadable_test, dropped, leaked, two_labels, ignored)| Remarks {
-            unreadable_train,
-            unreadable_test,
-            dropped,
-            leaked,
-            two_labels,
-            ignored,
-        },
-    );
-    let good = (hash(), vec(text(), 0..4), counts(), counts(), vec(counts(), 0..3), remarks);
+    let good = (hash(), vec(text(), 0..4), counts(), counts(), vec(counts(), 0..3));
     (text(), prop_oneof![good.prop_map(Ok), something().prop_map(Err)]).prop_map(|(key, facts)| {
-        let facts = facts.map(|(fingerprint, classes, train, test, groups, remarks)| DatasetFacts {
+        let facts = facts.map(|(fingerprint, classes, train, test, groups)| DatasetFacts {
             key: key.clone(),
             fingerprint: Fingerprint(fingerprint),
             classes,
             train,
             test,
             groups,
-            remarks,
         });
         Announcement { key, facts }
     })

@@ -1,6 +1,6 @@
 //! Sweep files as a target, with the plans of the valid ones.
 
-use pretext_shared::dataset::{DatasetFacts, Remarks, Source};
+use pretext_shared::dataset::{DatasetFacts, Source};
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{ContentHash, Fingerprint};
 use pretext_shared::plan;
@@ -120,6 +120,5 @@ pub(crate) fn facts(source: &Source) -> DatasetFacts {
         train: vec![1000; 10],
         test: vec![200; 10],
         groups: Vec::new(),
-        remarks: Remarks::default(),
     }
 }

@@ -16,7 +16,10 @@ pub(super) fn advice(bytes: &[u8]) -> Option<String> {
     }
     let image_magick = "convert it to PNG, for example with `magick IN OUT.png`";
     if at(128, b"DICM") {
-        return known("a DICOM file", "choose the window of values and convert it to PNG, for example with `dcm2img IN OUT.png`");
+        return known(
+            "a DICOM file",
+            "choose the window of values and convert it to PNG, for example with `dcm2img IN OUT.png`",
+        );
     }
     if at(0, b"\0\0\0\x0cjP  ") || at(0, b"\xff\x4f\xff\x51") {
         return known("a JPEG 2000 file", "convert it to PNG, for example with `opj_decompress -i IN -o OUT.png`");
@@ -75,7 +78,9 @@ pub(super) fn advice(bytes: &[u8]) -> Option<String> {
 /// Returns whether `head`, the beginning of a file, is that of a picture in a format that is not read here.
 pub(super) fn is_picture(head: &[u8]) -> bool {
     let at = |offset: usize, mark: &[u8]| head.get(offset..).is_some_and(|rest| rest.starts_with(mark));
-    at(4, b"ftyp") || at(128, b"DICM") || at(0, b"\0\0\0\x0cjP  ") || at(0, b"\0\0\0\x0cJXL ") || at(0, b"8BPS")
+    let brands: [&[u8]; 9] = [b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"];
+    let is_heif = at(4, b"ftyp") && brands.iter().any(|brand| at(8, brand));
+    is_heif || at(128, b"DICM") || at(0, b"\0\0\0\x0cjP  ") || at(0, b"\0\0\0\x0cJXL ") || at(0, b"8BPS")
 }
 
 /// Returns what a TIFF of a slide scanner is called, if `bytes` is one. Its first page is only an overview.

@@ -34,7 +34,8 @@ pub(super) fn largest_frame(bytes: &[u8]) -> Option<(u16, u16)> {
                 // Frame headers are C0 to CF, without tables (C4), extensions (C8) and conditioning (CC).
                 if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
                     let size = bytes.get(at + 5..at + 9)?;
-                    let (height, width) = (u16::from_be_bytes([size[0], size[1]]), u16::from_be_bytes([size[2], size[3]]));
+                    let (height, width) =
+                        (u16::from_be_bytes([size[0], size[1]]), u16::from_be_bytes([size[2], size[3]]));
                     let (w, h) = found.unwrap_or_default();
                     found = Some((width.max(w), height.max(h)));
                 }

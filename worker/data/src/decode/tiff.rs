@@ -120,14 +120,18 @@ impl Header {
         let (kind, channels, bits) = match color {
             ColorType::Gray(bits) if with_palette => (Kind::Palette(bits), 1, bits),
             ColorType::Gray(bits) => (Kind::Grey, 1, bits),
-            ColorType::Multiband { bit_depth, num_samples: 2 } if !with_palette => (Kind::GreyAlpha(alpha), 2, bit_depth),
+            ColorType::Multiband { bit_depth, num_samples: 2 } if !with_palette => {
+                (Kind::GreyAlpha(alpha), 2, bit_depth)
+            }
             ColorType::RGB(bits) => (Kind::Rgb, 3, bits),
             ColorType::RGBA(bits) => (Kind::RgbAlpha(alpha), 4, bits),
             ColorType::CMYK(bits) => (Kind::Cmyk, 4, bits),
             ColorType::CMYKA(bits) => (Kind::Cmyk, 5, bits),
             ColorType::YCbCr(bits) => (Kind::YCbCr, 3, bits),
             ColorType::Multiband { num_samples, .. } => {
-                return Err(format!("it has {num_samples} channels, which are neither grey nor RGB: write the channels to use as RGB"));
+                return Err(format!(
+                    "it has {num_samples} channels, which are neither grey nor RGB: write the channels to use as RGB"
+                ));
             }
             other => return Err(format!("its colours are {other:?}: convert it to RGB")),
         };
@@ -137,7 +141,9 @@ impl Header {
         }
         let predictor: Option<u16> = reader.find_tag_unsigned(Tag::Predictor).ok().flatten();
         if predictor.is_some_and(|value| value != Predictor::None as u16) && usize::from(stored) != channels {
-            return Err("it has more samples than colours, and differences between them: write it without a predictor".into());
+            return Err(
+                "it has more samples than colours, and differences between them: write it without a predictor".into()
+            );
         }
         let in_bytes = kind == Kind::Grey || matches!(kind, Kind::Palette(_));
         match bits {
@@ -146,7 +152,9 @@ impl Header {
             _ => return Err(format!("its samples have {bits} bits: write 8 or 16")),
         }
         if matches!(kind, Kind::Palette(_) | Kind::YCbCr) && bits > 8 {
-            return Err(format!("its samples have {bits} bits, which its colours are not read with: convert it to RGB"));
+            return Err(format!(
+                "its samples have {bits} bits, which its colours are not read with: convert it to RGB"
+            ));
         }
         Ok(Self { kind, channels, bits })
     }
@@ -209,7 +217,8 @@ impl Colors {
 /// Converts by ITU-R BT.601 with the full range, as JPEG does.
 fn from_ycbcr([y, cb, cr]: [u8; 3]) -> [u8; 3] {
     let (y, cb, cr) = (f32::from(y), f32::from(cb) - 128.0, f32::from(cr) - 128.0);
-    [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb].map(|value| value.round().clamp(0.0, 255.0) as u8)
+    [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb]
+        .map(|value| value.round().clamp(0.0, 255.0) as u8)
 }
 
 /// Returns the samples as bytes, without padding between rows.
@@ -240,7 +249,8 @@ fn samples(
             Err(format!("its samples are integers of {} bits, whose white is unknown: write 8 or 16 bits", header.bits))
         }
         DecodingResult::I8(_) | DecodingResult::I16(_) | DecodingResult::I32(_) | DecodingResult::I64(_) => {
-            Err("its samples are signed integers, whose black and white are unknown: write 8 or 16 bits without sign".into())
+            Err("its samples are signed integers, whose black and white are unknown: write 8 or 16 bits without sign"
+                .into())
         }
     }
 }
@@ -277,13 +287,15 @@ fn check_chunks(bytes: &[u8], reader: &mut Reader<'_>) -> Result<(), String> {
     let tables = reader.find_tag(Tag::JPEGTables).ok().flatten().and_then(|value| value.into_u8_vec().ok());
     let (width, height) = reader.chunk_dimensions();
     let height = height.min(MAX_SIDE);
-    let too_large = |jpeg: &[u8]| largest_frame(jpeg).is_some_and(|(w, h)| u32::from(w) > width + 15 || u32::from(h) > height + 15);
+    let too_large =
+        |jpeg: &[u8]| largest_frame(jpeg).is_some_and(|(w, h)| u32::from(w) > width + 15 || u32::from(h) > height + 15);
     if tables.is_some_and(|tables| too_large(&tables)) {
         return Err("the JPEG in it is larger than its header says".into());
     }
     for (offset, length) in offsets.into_iter().zip(lengths) {
         let end = offset.saturating_add(length);
-        let chunk = usize::try_from(offset).ok().zip(usize::try_from(end).ok()).and_then(|(from, to)| bytes.get(from..to));
+        let chunk =
+            usize::try_from(offset).ok().zip(usize::try_from(end).ok()).and_then(|(from, to)| bytes.get(from..to));
         match chunk {
             Some(jpeg) if too_large(jpeg) => return Err("the JPEG in it is larger than its header says".into()),
             Some(jpeg) if reaches_end(jpeg) => {}
