@@ -121,6 +121,16 @@ impl Source {
         }
     }
 
+    /// Returns the same source with other choices, if its kind has any.
+    #[must_use]
+    pub fn with_policies(&self, choices: Policies) -> Self {
+        let mut source = self.clone();
+        if let Source::ImageFolder { policies, .. } = &mut source {
+            *policies = choices;
+        }
+        source
+    }
+
     /// Returns the share of training images that is set apart for testing, if any.
     pub fn test_fraction(&self) -> Option<f64> {
         match self {

@@ -2,6 +2,8 @@
 
 mod foreign;
 mod frames;
+#[cfg(test)]
+mod golden;
 mod jpeg;
 mod picture;
 mod tiff;

@@ -91,9 +91,9 @@ mod tests {
     fn data_sets_are_found_and_other_folders_are_not() {
         let root = tempfile::tempdir().expect("a temporary folder");
         let at = |path: &str| root.path().join(path);
-        for class in ["a", "b"] {
-            write_png(&at(&format!("flat/{class}/0.png")), [1, 2, 3]);
-            write_png(&at(&format!("parted/train/{class}/0.png")), [1, 2, 3]);
+        for (class, value) in [("a", 1), ("b", 2)] {
+            write_png(&at(&format!("flat/{class}/0.png")), [value; 3]);
+            write_png(&at(&format!("parted/train/{class}/0.png")), [value; 3]);
         }
         write_png(&at("pictures/0.png"), [1, 2, 3]);
         write_png(&at(".hidden/a/0.png"), [1, 2, 3]);
@@ -121,9 +121,9 @@ mod tests {
 
         let place = tempfile::tempdir().expect("a temporary folder");
         let at = |path: &str| place.path().join(path);
-        for class in ["a", "b"] {
-            write_png(&at(&format!("outside/train/{class}/0.png")), [1, 2, 3]);
-            write_png(&at(&format!("root/mine/train/{class}/0.png")), [1, 2, 3]);
+        for (class, value) in [("a", 1), ("b", 2)] {
+            write_png(&at(&format!("outside/train/{class}/0.png")), [value; 3]);
+            write_png(&at(&format!("root/mine/train/{class}/0.png")), [value; 3]);
         }
         symlink(at("outside"), at("root/theirs")).expect("a link");
         symlink("../../../outside/train/b", at("root/mine/train/c")).expect("a link");

@@ -89,6 +89,17 @@ impl Groups {
         Ok(Self { names, of_file })
     }
 
+    /// Keeps the files that stay, by position, and the groups that still have files.
+    pub(super) fn keep(&mut self, keep: &[bool]) {
+        let stay = self.of_file.iter().zip(keep).filter(|(_, stays)| **stays);
+        let of_file: Vec<&str> = stay.map(|(group, _)| self.names[*group as usize].as_str()).collect();
+        let names: BTreeSet<&str> = of_file.iter().copied().collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        let of_file = of_file.iter().map(|name| names.partition_point(|known| known < name) as u32).collect();
+        let names = names.into_iter().map(str::to_owned).collect();
+        *self = Self { names, of_file };
+    }
+
     /// Returns the name of the group of a file of the manifest.
     pub(super) fn name_of(&self, file: u32) -> &str {
         self.name(self.of_file[file as usize])
@@ -162,9 +173,9 @@ mod tests {
     /// each class.
     fn set(root: &Path, skip: &str) -> String {
         let mut text = "path,group\n".to_owned();
-        for class in ["a", "b"] {
+        for (class, value) in [("a", 0), ("b", 100)] {
             for i in 0..12u8 {
-                write_png(&root.join(format!("set/{class}/{i}.png")), [i; 3]);
+                write_png(&root.join(format!("set/{class}/{i}.png")), [value + i; 3]);
                 let group = if i == 0 { 6 } else { i % 6 };
                 if skip != format!("{class}/{i}.png") {
                     text.push_str(&format!("{class}/{i}.png,patient {group}\n"));
@@ -260,11 +271,11 @@ mod tests {
     fn names_say_what_a_list_says() {
         let root = tempfile::tempdir().expect("a temporary folder");
         let mut list = "path,group\n".to_owned();
-        for (class, part) in [("a", "train"), ("b", "train"), ("a", "test")] {
+        for (value, (class, part)) in [(0, ("a", "train")), (50, ("b", "train")), (100, ("a", "test"))] {
             for i in 0..6u8 {
                 let slide = if part == "test" { "t".to_owned() } else { format!("s-{}", i / 2) };
                 let path = format!("{part}/{class}/{slide}_{i}_0.png");
-                write_png(&root.path().join("set").join(&path), [i; 3]);
+                write_png(&root.path().join("set").join(&path), [value + i; 3]);
                 list.push_str(&format!("{path},{slide}\n"));
             }
         }

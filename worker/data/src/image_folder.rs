@@ -1,8 +1,7 @@
 //! Image folders: `train/CLASS/…` and `test/CLASS/…`, or class folders directly below the data set.
 
-use std::path::Path;
-
 use super::error::DataError;
+use super::kinds::{Ignored, Kind as Content, is_named_picture, of};
 use super::manifest::{Entry, ListedFile, Listing, Location, Part};
 use crate::root::{Folder, Identity, Kind, RootError};
 
@@ -19,7 +18,7 @@ pub(super) fn has_train_folder(folder: &Folder) -> bool {
 pub(super) fn has_class_folders(folder: &Folder) -> bool {
     let holds_image = |class: &str| match folder.children(class) {
         Ok(children) => {
-            children.into_iter().take(GLANCE).filter_map(|child| child.name).any(|name| is_visible_image(&name))
+            children.into_iter().take(GLANCE).filter_map(|child| child.name).any(|name| is_named_picture(&name))
         }
         Err(error) => matches!(error, RootError::LeadsOut { .. }),
     };
@@ -27,14 +26,9 @@ pub(super) fn has_class_folders(folder: &Folder) -> bool {
     names.filter(|name| folder.has_folder(name) && holds_image(name)).nth(1).is_some()
 }
 
-fn is_visible_image(name: &str) -> bool {
-    let extension = Path::new(name).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    !name.starts_with('.') && ["jpg", "jpeg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known))
-}
-
 /// Lists the images of `folder`, in the byte order of their paths.
 pub(super) fn list(folder: &Folder) -> Result<Listing, DataError> {
-    let mut walk = Walk { folder, above: Vec::new(), ignored: 0 };
+    let mut walk = Walk { folder, above: Vec::new(), ignored: Ignored::default() };
     let (train_folder, test_folder) = (folder.shown("train"), folder.shown("test"));
     let has_test = folder.has_folder("test");
     let (train_folder, train) = match (has_train_folder(folder), has_test) {
@@ -102,8 +96,8 @@ struct Walk<'a> {
     folder: &'a Folder,
     /// The folders from the class folder down to the current one.
     above: Vec<Identity>,
-    /// Number of files that are not images, and of images outside any class.
-    ignored: u64,
+    /// Files that are not images, and files outside any class.
+    ignored: Ignored,
 }
 
 impl Walk<'_> {
@@ -118,7 +112,7 @@ impl Walk<'_> {
                     self.descend(&format!("{prefix}{name}/"), &mut images)?;
                     classes.push(ClassFolder { name, images });
                 }
-                Kind::File => self.ignored += 1,
+                Kind::File => self.ignored.push(format!("{prefix}{name}"), "it is in no class folder"),
             }
         }
         self.above.pop();
@@ -135,8 +129,10 @@ impl Walk<'_> {
             let path = format!("{prefix}{name}");
             match kind {
                 Kind::Folder => self.descend(&format!("{path}/"), images)?,
-                Kind::File if is_visible_image(&name) => images.push(path),
-                Kind::File => self.ignored += 1,
+                Kind::File => match of(self.folder, &path, &name) {
+                    Content::Picture => images.push(path),
+                    Content::Other(what) => self.ignored.push(path, what),
+                },
             }
         }
         self.above.pop();
@@ -164,6 +160,7 @@ impl Walk<'_> {
 #[cfg(test)]
 pub(super) mod tests {
     use std::fs;
+    use std::path::Path;
 
     use super::*;
 
@@ -212,7 +209,8 @@ pub(super) mod tests {
             train.iter().zip([1, 0, 0, 0]).map(|(p, l)| (p.to_string(), l)).collect::<Vec<_>>()
         );
         assert_eq!(paths(&listing, &listing.test), [("test/cat/t.png".to_owned(), 0)]);
-        assert_eq!(listing.ignored, 2);
+        let ignored: Vec<&str> = listing.ignored.files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!((listing.ignored.total, &ignored[..]), (2, &["train/cat/notes.txt", "train/loose.png"][..]));
     }
 
     #[test]

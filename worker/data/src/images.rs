@@ -10,7 +10,7 @@ use pretext_shared::split::{
 };
 use rayon::prelude::*;
 
-use super::decode::{MAX_BYTES, decode};
+use super::decode::{MAX_BYTES, Picture, decode};
 use super::derived::FeatureCache;
 use super::error::DataError;
 use super::fit::fit;
@@ -80,7 +80,8 @@ impl Dataset {
         }
         let pictures = Pictures::open(&manifest, source)?;
         let set = |part, ids| ImageSet::read(&manifest, &pictures, part, ids, (size as usize, spec.fit));
-        let (train, test) = (set(Part::Train, train)?, set(test_part, test)?);
+        let (train, test) = (set(Part::Train, train), set(test_part, test));
+        let (train, test) = whole(&manifest, train, test)?;
         Ok(Self { classes: manifest.facts.classes.clone(), train, test, features: FeatureCache::default() })
     }
 
@@ -194,17 +195,18 @@ impl ImageSet {
         part: Part,
         ids: Vec<u32>,
         (size, fit): (usize, Fit),
-    ) -> Result<Self, DataError> {
+    ) -> Result<Self, Vec<DataError>> {
         let entries = manifest.entries(part);
         let length = 3 * size * size;
         let mut images = vec![0; ids.len() * length];
-        // The first error in the order of the list, so that the same file is named every time.
-        let error = images
+        // In the order of the list, so that the same files are named every time.
+        let errors: Vec<DataError> = images
             .par_chunks_exact_mut(length)
             .zip(&ids)
-            .find_map_first(|(out, id)| pictures.read(part, entries[*id as usize], (size, fit), out).err());
-        if let Some(error) = error {
-            return Err(error);
+            .filter_map(|(out, id)| pictures.read(part, entries[*id as usize], (size, fit), out).err())
+            .collect();
+        if !errors.is_empty() {
+            return Err(errors);
         }
         let labels = ids.iter().map(|id| entries[*id as usize].label).collect();
         let classes = manifest.facts.classes.len();
@@ -238,8 +240,11 @@ impl ImageSet {
     }
 }
 
+/// Height and width of a drawn picture that is asked for without a size.
+const DRAWN: usize = 32;
+
 /// The source of the pictures.
-enum Pictures<'a> {
+pub(super) enum Pictures<'a> {
     /// Image files, read one after the other.
     Files(&'a Manifest, &'a Folder),
     /// Binary files, read whole, in the order of [`Manifest::files`].
@@ -249,7 +254,7 @@ enum Pictures<'a> {
 }
 
 impl<'a> Pictures<'a> {
-    fn open(manifest: &'a Manifest, source: &Source) -> Result<Self, DataError> {
+    pub(super) fn open(manifest: &'a Manifest, source: &Source) -> Result<Self, DataError> {
         match (source, &manifest.folder) {
             (Source::Procedural(procedural), _) => Ok(Self::Drawn(procedural.seed)),
             (Source::ImageFolder { .. }, Some(folder)) => Ok(Self::Files(manifest, folder)),
@@ -265,24 +270,56 @@ impl<'a> Pictures<'a> {
     /// Writes the picture of `entry` as `[3, size, size]` to `out`.
     fn read(&self, part: Part, entry: Entry, (size, how): (usize, Fit), out: &mut [u8]) -> Result<(), DataError> {
         match (self, entry.location) {
+            (Self::Drawn(seed), Location::Drawn(index)) => {
+                procedural::draw(procedural::Subject { seed: *seed, part, class: entry.label, index }, size, out);
+            }
+            _ => {
+                let Picture { data, height, width } = self.picture(part, entry)?;
+                fit(Planes { data: &data, height, width }, how, size, out);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the picture of `entry` as it is stored. A drawn one has no size of its own.
+    pub(super) fn picture(&self, part: Part, entry: Entry) -> Result<Picture, DataError> {
+        match (self, entry.location) {
             (Self::Files(manifest, folder), Location::File(file)) => {
                 let (path, bytes) = read_unchanged(manifest, folder, file as usize)?;
-                let picture = decode(&bytes).map_err(|reason| DataError::Decode { path, reason })?;
-                fit(Planes { data: &picture.data, height: picture.height, width: picture.width }, how, size, out);
+                decode(&bytes).map_err(|reason| DataError::Decode { path, reason })
             }
             (Self::Records(manifest, folder, contents), Location::Record { file, record }) => {
                 let listed = &manifest.files[file as usize];
                 let layout = listed.layout.expect("files with records have a layout");
                 let data = layout.planes(&folder.shown(&listed.path), &contents[file as usize], record)?;
-                fit(Planes { data: &data, height: layout.height, width: layout.width }, how, size, out);
+                Ok(Picture { data, height: layout.height, width: layout.width })
             }
             (Self::Drawn(seed), Location::Drawn(index)) => {
-                procedural::draw(procedural::Subject { seed: *seed, part, class: entry.label, index }, size, out);
+                let mut data = vec![0; 3 * DRAWN * DRAWN];
+                procedural::draw(
+                    procedural::Subject { seed: *seed, part, class: entry.label, index },
+                    DRAWN,
+                    &mut data,
+                );
+                Ok(Picture { data, height: DRAWN, width: DRAWN })
             }
             (_, location) => unreachable!("{location:?} in a manifest of another source"),
         }
-        Ok(())
     }
+}
+
+/// Returns both parts, or one error for all pictures that could not be read.
+fn whole(
+    manifest: &Manifest,
+    train: Result<ImageSet, Vec<DataError>>,
+    test: Result<ImageSet, Vec<DataError>>,
+) -> Result<(ImageSet, ImageSet), DataError> {
+    let errors: Vec<DataError> = match (train, test) {
+        (Ok(train), Ok(test)) => return Ok((train, test)),
+        (train, test) => train.err().into_iter().chain(test.err()).flatten().collect(),
+    };
+    let folder = manifest.folder.as_ref().map(|folder| folder.shown("")).unwrap_or_default();
+    Err(DataError::of_all(errors, &folder, manifest.train.len() + manifest.test.len()))
 }
 
 /// Returns a file's path and content, if the content still matches the manifest.
@@ -299,7 +336,7 @@ fn read_unchanged(manifest: &Manifest, folder: &Folder, file: usize) -> Result<(
 }
 
 /// Returns the training and test ids of a data set whose test images are taken from each training class.
-fn set_apart(manifest: &Manifest, test_fraction: f64) -> (Vec<u32>, Vec<u32>) {
+pub(super) fn set_apart(manifest: &Manifest, test_fraction: f64) -> (Vec<u32>, Vec<u32>) {
     if let Some(groups) = &manifest.groups {
         let apart = set_test_groups_apart(&manifest.facts.groups, test_fraction);
         let tested = |id: &u32| apart[groups.of(&manifest.train[*id as usize]) as usize];
@@ -383,7 +420,7 @@ mod tests {
         for set in ["one", "two"] {
             for (class, value) in [("a", 1), ("b", 2)] {
                 write_png(&root.path().join(set).join("train").join(class).join("0.png"), [value; 3]);
-                write_png(&root.path().join(set).join("test").join(class).join("0.png"), [value; 3]);
+                write_png(&root.path().join(set).join("test").join(class).join("0.png"), [10 + value; 3]);
             }
         }
         let manifest = |set| scan(root.path(), &folder(set, None), None).expect("a whole data set");
@@ -393,7 +430,7 @@ mod tests {
         fs::rename(&image, image.with_file_name("1.png")).expect("a file");
         let renamed = manifest("two").facts.fingerprint;
         assert_ne!(planned.facts.fingerprint, renamed);
-        write_png(&image.with_file_name("1.png"), [3; 3]);
+        write_png(&image.with_file_name("1.png"), [33; 3]);
         let changed = manifest("two").facts.fingerprint;
         assert_ne!(renamed, changed);
         let error = Dataset::load(root.path(), &folder("two", None), &spec(&planned, None), None)
@@ -403,16 +440,31 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_does_not_decode_is_named() {
+    fn all_files_that_do_not_decode_are_named_at_once() {
         let root = tempfile::tempdir().expect("a temporary folder");
-        for class in ["a", "b"] {
-            write_png(&root.path().join(format!("set/train/{class}/0.png")), [1; 3]);
-            write_png(&root.path().join(format!("set/test/{class}/0.png")), [1; 3]);
+        for (class, value) in [("a", 1), ("b", 2)] {
+            write_png(&root.path().join(format!("set/train/{class}/0.png")), [value; 3]);
+            write_png(&root.path().join(format!("set/test/{class}/0.png")), [10 + value; 3]);
         }
-        fs::write(root.path().join("set/train/b/bad.jpg"), b"\xff\xd8\xff\xe0 not a picture").expect("a file");
-        fs::write(root.path().join("set/train/b/worse.png"), b"").expect("a file");
-        let error = load(root.path(), &folder("set", None), None).expect_err("a mistake").to_string();
-        assert!(error.contains("set/train/b/bad.jpg cannot be decoded"), "{error}");
+        let write =
+            |path: &str, content: &[u8]| fs::write(root.path().join("set").join(path), content).expect("a file");
+        write("train/b/bad.jpg", b"\xff\xd8\xff\xe0 not a picture");
+        write("train/b/empty.png", b"");
+        write("test/a/page.jpg", b"<!DOCTYPE html><html></html>");
+        let error = || load(root.path(), &folder("set", None), None).expect_err("a mistake").to_string();
+        let text = error();
+        for part in [
+            "3 of 7 pictures in",
+            "train/b/bad.jpg (the JPEG ends before the picture does)",
+            "train/b/empty.png (it is empty)",
+            "test/a/page.jpg (it is an HTML page",
+            "`unreadable: skip`",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        (0..9).for_each(|i| write(&format!("test/b/{i}.gif"), b"GIF89a"));
+        let text = error();
+        assert!(text.contains("12 of 16 pictures") && text.contains("and 2 more") && !text.contains("8.gif"), "{text}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::near::Print;
 
 /// Format version; raise it when the meaning of the file changes.
 const SCHEMA: u32 = 1;
-/// Most entries of the file; beyond it, unused ones are forgotten.
+/// Most entries of a file that is written.
 const MOST: usize = 2_000_000;
 
 /// A picture, without its pixels.
@@ -69,7 +69,7 @@ struct Content {
 }
 
 /// The looks in memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Looks {
     path: Option<PathBuf>,
     content: Content,
@@ -107,15 +107,16 @@ impl Looks {
     }
 
     /// Writes the looks if there are new ones, to a new file that replaces the old one at once.
-    pub(super) fn save(mut self) {
-        let Some(path) = self.path.filter(|_| self.changed && self.content.seen.len() <= MOST) else { return };
+    pub(super) fn save(&mut self) {
+        let wanted = self.changed && self.content.seen.len() <= MOST;
+        let Some(path) = self.path.as_deref().filter(|_| wanted) else { return };
         (self.content.schema, self.content.decoder) = (SCHEMA, decode::VERSION);
         let Some(folder) = path.parent() else { return };
         let temporary = folder.join(format!(".pictures-{}", std::process::id()));
         // Looks that cannot be written cost only time at the next scan.
         let written = fs::create_dir_all(folder)
             .and_then(|()| fs::write(&temporary, serde_json::to_vec(&self.content)?))
-            .and_then(|()| fs::rename(&temporary, &path));
+            .and_then(|()| fs::rename(&temporary, path));
         if written.is_err() {
             let _ = fs::remove_file(&temporary);
         }

@@ -5,11 +5,14 @@ use std::path::Path;
 use pretext_shared::dataset::{DatasetFacts, Procedural, Source};
 use pretext_shared::ids::ContentHash;
 
+use super::duplicates::Side;
 use super::error::DataError;
 use super::fingerprint::{fingerprint, hash_files};
 use super::groups::Groups;
 use super::hash_cache::HashCache;
+use super::kinds::Ignored;
 use super::records::Layout;
+use super::sieve::{LeftOut, Sieve};
 use super::{cifar, idx, image_folder};
 use crate::root::{Folder, Kind, RootError};
 
@@ -64,7 +67,7 @@ pub struct Entry {
     pub location: Location,
 }
 
-/// Everything that a scan finds out about a data set without decoding it.
+/// Everything that a scan finds out about a data set.
 #[derive(Debug, Clone)]
 pub struct Manifest {
     /// The facts that a worker announces.
@@ -77,8 +80,10 @@ pub struct Manifest {
     pub files: Vec<ManifestFile>,
     /// The groups of the files, if the data name any.
     pub groups: Option<Groups>,
-    /// Number of files of other kinds, which are ignored.
-    pub ignored: u64,
+    /// Files that are no part of the data set.
+    pub ignored: Ignored,
+    /// What the choices of the sweep file left out.
+    pub left_out: LeftOut,
     /// The data set's folder; `None` for procedural pictures.
     pub folder: Option<Folder>,
 }
@@ -90,7 +95,7 @@ pub(super) struct Listing {
     pub(super) files: Vec<ListedFile>,
     pub(super) train: Vec<Entry>,
     pub(super) test: Vec<Entry>,
-    pub(super) ignored: u64,
+    pub(super) ignored: Ignored,
 }
 
 /// A file before it is hashed, with the first fields of [`ManifestFile`].
@@ -102,7 +107,8 @@ pub(super) struct ListedFile {
     pub(super) layout: Option<Layout>,
 }
 
-/// Lists and hashes `source` below `data_root`, without decoding. `cache` is a file that stores hashes by path, size
+/// Lists and hashes `source` below `data_root`. Decodes only if the source leaves out pictures by their content, and
+/// keeps beside `cache` what was decoded. `cache` is a file that stores hashes by path, size
 /// and time of change, so that a second scan reads no image. It is created if it is missing, and ignored if it is
 /// damaged.
 pub fn scan(data_root: &Path, source: &Source, cache: Option<&Path>) -> Result<Manifest, DataError> {
@@ -126,26 +132,23 @@ pub(super) fn scan_in(root: &Folder, source: &Source, cache: Option<&Path>) -> R
         Source::ImageFolder { groups: None, .. } => Groups::read(&folder, &listing.files)?,
         _ => None,
     };
-    let mut cache = HashCache::open(cache);
-    let files = hash_files(&folder, listing.files, &mut cache)?;
-    cache.save();
+    let mut hashes = HashCache::open(cache);
+    let files = hash_files(&folder, listing.files, &mut hashes)?;
+    hashes.save();
+    let lists = [(Side::Train, listing.train), (Side::Test, listing.test)];
+    let mut sieve = Sieve { folder: &folder, classes: &listing.classes, files, groups, lists };
+    let left_out = sieve.apply(source.policies(), cache)?;
+    let Sieve { files, groups, lists, .. } = sieve;
+    let [train, test] = lists.map(|(_, entries)| entries);
     let facts = DatasetFacts {
         key: source.key(),
         fingerprint: fingerprint(source.kind(), &listing.classes, &files, groups.as_ref()),
-        train: counts(&listing.train, listing.classes.len()),
-        test: if listing.test.is_empty() { Vec::new() } else { counts(&listing.test, listing.classes.len()) },
-        groups: groups.as_ref().map(|groups| groups.counts(&listing.train, listing.classes.len())).unwrap_or_default(),
+        train: counts(&train, listing.classes.len()),
+        test: if test.is_empty() { Vec::new() } else { counts(&test, listing.classes.len()) },
+        groups: groups.as_ref().map(|groups| groups.counts(&train, listing.classes.len())).unwrap_or_default(),
         classes: listing.classes,
     };
-    Ok(Manifest {
-        facts,
-        train: listing.train,
-        test: listing.test,
-        files,
-        groups,
-        ignored: listing.ignored,
-        folder: Some(folder),
-    })
+    Ok(Manifest { facts, train, test, files, groups, ignored: listing.ignored, left_out, folder: Some(folder) })
 }
 
 impl Manifest {
@@ -207,7 +210,16 @@ fn drawn(procedural: &Procedural) -> Manifest {
         classes.flat_map(|label| (0..per_class).map(move |i| Entry { label, location: Location::Drawn(i) })).collect()
     };
     let (train, test) = (entries(procedural.train_per_class), entries(procedural.test_per_class));
-    Manifest { facts, train, test, files: Vec::new(), groups: None, ignored: 0, folder: None }
+    Manifest {
+        facts,
+        train,
+        test,
+        files: Vec::new(),
+        groups: None,
+        ignored: Ignored::default(),
+        left_out: LeftOut::default(),
+        folder: None,
+    }
 }
 
 #[cfg(test)]

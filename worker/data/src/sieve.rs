@@ -1,0 +1,308 @@
+//! What a scan leaves out or refuses: pictures that cannot be decoded, and identical ones on both sides of the test.
+//! What remains is the data set, the same on every machine with the same files.
+
+use std::path::Path;
+
+use pretext_shared::dataset::{DuplicatePolicy, Policies, Unreadable};
+use pretext_shared::ids::ContentHash;
+use pretext_shared::survey::Duplicates;
+
+use super::duplicates::{Candidate, Identical, Side, find};
+use super::error::DataError;
+use super::groups::Groups;
+use super::looks::Looks;
+use super::manifest::{Entry, Location, ManifestFile};
+use super::sight;
+use crate::root::Folder;
+
+/// The files and samples of a data set, of which some may go.
+pub(super) struct Sieve<'a> {
+    pub(super) folder: &'a Folder,
+    pub(super) classes: &'a [String],
+    pub(super) files: Vec<ManifestFile>,
+    pub(super) groups: Option<Groups>,
+    /// The samples of each part, in the order of the files.
+    pub(super) lists: [(Side, Vec<Entry>); 2],
+}
+
+/// What was left out or noticed, in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Training pictures of each class that cannot be decoded. Empty if there are none.
+    pub unreadable_train: Vec<u32>,
+    /// Test pictures of each class that cannot be decoded. Empty if there are none.
+    pub unreadable_test: Vec<u32>,
+    /// Training pictures of each class that are identical to others. Empty if there are none.
+    pub dropped: Vec<u32>,
+    /// Test pictures that remain and are also training pictures.
+    pub leaked: u32,
+    /// Different pictures that remain under more than one label.
+    pub two_labels: u32,
+}
+
+impl Sieve<'_> {
+    /// Applies `policies`. Decodes only if they ask for it; `cache` is as in [`crate::scan`].
+    pub(super) fn apply(&mut self, policies: Policies, cache: Option<&Path>) -> Result<LeftOut, DataError> {
+        let mut left_out = LeftOut::default();
+        let decodes = policies.unreadable == Unreadable::Skip || policies.duplicates == DuplicatePolicy::DropFromTrain;
+        let mut looks = Looks::default();
+        if decodes {
+            looks = Looks::beside(cache);
+            sight::see(self.folder, &self.files, &mut looks)?;
+            looks.save();
+        }
+        if policies.unreadable == Unreadable::Skip {
+            let keep: Vec<bool> = self.files.iter().map(|file| !matches!(looks.get(file.hash), Some(Err(_)))).collect();
+            left_out.unreadable_train = self.counts(Side::Train, &keep);
+            left_out.unreadable_test = self.counts(Side::Test, &keep);
+            self.keep(&keep, "can be read; replace some, or remove the folder")?;
+        }
+        // Only files with one picture can be compared by their hashes.
+        if self.files.iter().any(|file| file.class.is_none()) {
+            return Ok(left_out);
+        }
+        let identity = |file: &ManifestFile| match looks.get(file.hash) {
+            Some(Ok(look)) if policies.duplicates == DuplicatePolicy::DropFromTrain => look.pixels,
+            _ => file.hash,
+        };
+        let (candidates, places) = self.candidates(identity);
+        let mut identical = find(&candidates);
+        match policies.duplicates {
+            DuplicatePolicy::Refuse => self.check(&candidates, &places, &identical)?,
+            DuplicatePolicy::Keep => {}
+            DuplicatePolicy::DropFromTrain => {
+                let mut keep = vec![true; self.files.len()];
+                identical.droppable.iter().for_each(|i| keep[places[*i]] = false);
+                left_out.dropped = self.counts(Side::Train, &keep);
+                self.keep(&keep, "remain after identical ones were left out; remove the folder or the policy")?;
+                identical = find(&self.candidates(identity).0);
+            }
+        }
+        left_out.leaked = identical.leaks.len() as u32;
+        left_out.two_labels = identical.two_labels as u32;
+        Ok(left_out)
+    }
+
+    /// Returns the samples of one file each as candidates, and their files.
+    fn candidates(&self, identity: impl Fn(&ManifestFile) -> ContentHash) -> (Vec<Candidate>, Vec<usize>) {
+        let mut places = Vec::new();
+        let mut candidates = Vec::new();
+        for (side, entries) in &self.lists {
+            for entry in entries {
+                let Location::File(file) = entry.location else { continue };
+                let group = self.groups.as_ref().map(|groups| groups.of(entry));
+                let hash = identity(&self.files[file as usize]);
+                candidates.push(Candidate { side: *side, label: entry.label, group, hash });
+                places.push(file as usize);
+            }
+        }
+        (candidates, places)
+    }
+
+    /// Refuses identical pictures above the stated share.
+    fn check(&self, candidates: &[Candidate], places: &[usize], identical: &Identical) -> Result<(), DataError> {
+        let (all, tests) = (candidates.len() as u64, candidates.iter().filter(|c| c.side == Side::Test).count() as u64);
+        let above = |part: u64, all: u64| all > 0 && part as f64 > Duplicates::REFUSED_ABOVE * all as f64;
+        let pair = |(one, two): (usize, usize)| {
+            let name = |i: usize| self.files[places[i]].path.clone();
+            format!("{} is {}", name(one), name(two))
+        };
+        let leaked = identical.leaks.len() as u64;
+        let mut findings = Vec::new();
+        if leaked > 0 {
+            findings.push(format!(
+                "{leaked} of {tests} test pictures are also training pictures ({})",
+                pair(identical.leaks[0])
+            ));
+        }
+        if let Some(first) = identical.contradictions.first() {
+            let labels = match identical.two_labels {
+                1 => "1 picture has two labels".to_owned(),
+                n => format!("{n} pictures have two labels"),
+            };
+            findings.push(format!("{labels} ({})", pair(*first)));
+        }
+        if tests == 0 && identical.separable > 0 {
+            let copies = identical.separable;
+            findings.push(format!("{copies} of {all} pictures exist more than once, and a test drawn from them would have copies in training"));
+        }
+        let refused = above(leaked, tests)
+            || above(identical.contradicted, all)
+            || (tests == 0 && above(identical.separable, all));
+        if refused {
+            return Err(DataError::Identical { path: self.folder.shown(""), findings: findings.join("; ") });
+        }
+        Ok(())
+    }
+
+    /// Returns the samples of each class on a side whose files do not stay; empty if all stay.
+    fn counts(&self, side: Side, keep: &[bool]) -> Vec<u32> {
+        let mut counts = vec![0; self.classes.len()];
+        for entry in self.lists.iter().filter(|(of, _)| *of == side).flat_map(|(_, entries)| entries) {
+            if let Location::File(file) = entry.location {
+                counts[entry.label as usize] += u32::from(!keep[file as usize]);
+            }
+        }
+        if counts.iter().all(|count| *count == 0) { Vec::new() } else { counts }
+    }
+
+    /// Removes the files that do not stay, with their samples. A class must keep a training picture; `none` says why it
+    /// has none.
+    fn keep(&mut self, keep: &[bool], none: &'static str) -> Result<(), DataError> {
+        if keep.iter().all(|stays| *stays) {
+            return Ok(());
+        }
+        let mut next = 0;
+        let places: Vec<Option<u32>> = keep
+            .iter()
+            .map(|stays| {
+                let place = stays.then_some(next);
+                next += u32::from(*stays);
+                place
+            })
+            .collect();
+        let mut stays = keep.iter();
+        self.files.retain(|_| stays.next().copied().unwrap_or(true));
+        if let Some(groups) = &mut self.groups {
+            groups.keep(keep);
+        }
+        for (_, entries) in &mut self.lists {
+            *entries = std::mem::take(entries)
+                .into_iter()
+                .filter_map(|entry| match entry.location {
+                    Location::File(file) => Some(Entry { location: Location::File(places[file as usize]?), ..entry }),
+                    Location::Record { .. } | Location::Drawn(_) => Some(entry),
+                })
+                .collect();
+        }
+        let trained = self.lists.iter().filter(|(side, _)| *side == Side::Train).flat_map(|(_, entries)| entries);
+        let mut has = vec![false; self.classes.len()];
+        trained.for_each(|entry| has[entry.label as usize] = true);
+        match has.iter().position(|has| !has) {
+            Some(class) => {
+                let class = self.classes[class].clone();
+                Err(DataError::NoneLeft { path: self.folder.shown(""), class, reason: none })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use pretext_shared::dataset::Source;
+
+    use super::*;
+    use crate::image_folder::tests::write_png;
+    use crate::{Manifest, scan};
+
+    fn scanned(root: &Path, policies: Policies, test_fraction: Option<f64>) -> Result<Manifest, DataError> {
+        let source = Source::ImageFolder { path: "set".to_owned(), test_fraction, groups: None, policies };
+        scan(root, &source, Some(&root.join("hashes")))
+    }
+
+    const STRICT: Policies = Policies { unreadable: Unreadable::Refuse, duplicates: DuplicatePolicy::Refuse };
+    const SKIP: Policies = Policies { unreadable: Unreadable::Skip, ..STRICT };
+    const KEEP: Policies = Policies { duplicates: DuplicatePolicy::Keep, ..STRICT };
+    const DROP: Policies = Policies { duplicates: DuplicatePolicy::DropFromTrain, ..STRICT };
+
+    /// Writes two classes of ten training and five test pictures, all different.
+    fn set() -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        for (class, value) in [("a", 0), ("b", 100)] {
+            for i in 0..15u8 {
+                let part = if i < 10 { "train" } else { "test" };
+                write_png(&root.path().join(format!("set/{part}/{class}/{i}.png")), [value + i, 9, 9]);
+            }
+        }
+        root
+    }
+
+    #[test]
+    fn what_cannot_be_read_leaves_without_a_trace_but_is_counted() {
+        let root = set();
+        let clean = scanned(root.path(), STRICT, None).expect("a whole data set").facts;
+        assert_eq!(scanned(root.path(), SKIP, None).expect("a whole data set").facts.fingerprint, clean.fingerprint);
+        let write = |path: &str| fs::write(root.path().join("set").join(path), b"no picture").expect("a file");
+        ["train/b/10.jpg", "train/b/x.tif", "test/a/y.webp"].into_iter().for_each(write);
+        assert_ne!(scanned(root.path(), STRICT, None).expect("decodes nothing").facts.fingerprint, clean.fingerprint);
+        for _ in 0..2 {
+            let skipped = scanned(root.path(), SKIP, None).expect("a whole data set");
+            assert_eq!((skipped.facts.fingerprint, &skipped.facts.train), (clean.fingerprint, &clean.train));
+            let LeftOut { unreadable_train, unreadable_test, .. } = &skipped.left_out;
+            assert_eq!((&unreadable_train[..], &unreadable_test[..]), (&[0, 2][..], &[1, 0][..]));
+            assert_eq!(
+                skipped.path_of(crate::Part::Train, 10),
+                "train/b/0.png",
+                "ids are those of the remaining files"
+            );
+        }
+        // A class of which nothing remains is not a class.
+        for i in 0..10 {
+            write(&format!("train/b/{i}.png"));
+        }
+        let error = scanned(root.path(), SKIP, None).expect_err("nothing is left").to_string();
+        assert!(error.contains("no training pictures of class `b`") && error.contains("can be read"), "{error}");
+    }
+
+    #[test]
+    fn identical_pictures_are_refused_kept_or_left_out() {
+        let root = set();
+        let copy = |from: &str, to: &str| {
+            fs::copy(root.path().join("set").join(from), root.path().join("set").join(to)).expect("a picture");
+        };
+        let clean = scanned(root.path(), STRICT, None).expect("a whole data set").facts.fingerprint;
+        copy("train/a/0.png", "test/a/copy.png");
+        copy("train/a/5.png", "train/b/also-a.png");
+        let error = scanned(root.path(), STRICT, None).expect_err("a leak").to_string();
+        for part in [
+            "1 of 11 test pictures are also training pictures (test/a/copy.png is train/a/0.png)",
+            "1 picture has two labels (train/a/5.png is train/b/also-a.png)",
+            "`duplicates: drop-from-train`",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        let kept = scanned(root.path(), KEEP, None).expect("accepted");
+        assert_eq!((&kept.facts.train[..], kept.left_out.leaked, kept.left_out.two_labels), (&[10, 11][..], 1, 1));
+        // Pixels decide, not bytes: the same picture as BMP.
+        let bmp = root.path().join("set/test/b/same.bmp");
+        image::RgbImage::from_pixel(4, 4, image::Rgb([103, 9, 9])).save(&bmp).expect("a picture");
+        let dropped = scanned(root.path(), DROP, None).expect("accepted");
+        assert_eq!((&dropped.facts.train[..], &dropped.left_out.dropped[..]), (&[8, 9][..], &[2, 2][..]));
+        assert_eq!((dropped.left_out.leaked, dropped.left_out.two_labels), (0, 0));
+        // One in more than a hundred is named, not refused.
+        ["test/a/copy.png", "train/b/also-a.png", "test/b/same.bmp"]
+            .iter()
+            .for_each(|path| fs::remove_file(root.path().join("set").join(path)).expect("a file"));
+        assert_eq!(scanned(root.path(), DROP, None).expect("nothing to drop").facts.fingerprint, clean);
+        for i in 0..110u8 {
+            write_png(&root.path().join(format!("set/test/a/more{i}.png")), [200, i, 0]);
+        }
+        copy("train/a/0.png", "test/a/copy.png");
+        assert_eq!(scanned(root.path(), STRICT, None).expect("below the share").left_out.leaked, 1);
+    }
+
+    #[test]
+    fn a_test_drawn_from_copies_is_refused_before_it_is_drawn() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        for (class, value) in [("a", 0), ("b", 100)] {
+            (0..10u8).for_each(|i| write_png(&root.path().join(format!("set/{class}/{i}.png")), [value + i / 2, 9, 9]));
+        }
+        let error = scanned(root.path(), STRICT, Some(0.2)).expect_err("a leak").to_string();
+        assert!(error.contains("20 of 20 pictures exist more than once"), "{error}");
+        let dropped = scanned(root.path(), DROP, Some(0.2)).expect("accepted");
+        assert_eq!((&dropped.facts.train[..], &dropped.left_out.dropped[..]), (&[5, 5][..], &[5, 5][..]));
+        // Copies in one group are never torn apart.
+        let rows: String = ["a", "b"]
+            .iter()
+            .flat_map(|class| (0..10).map(move |i| format!("{class}/{i}.png,{class}{}\n", i / 2)))
+            .collect();
+        fs::write(root.path().join("set/groups.csv"), format!("path,group\n{rows}")).expect("a file");
+        let kept = scanned(root.path(), STRICT, Some(0.2)).expect("held together");
+        assert_eq!(kept.facts.groups.len(), 10);
+        let dropped = scanned(root.path(), DROP, Some(0.2)).expect("accepted");
+        assert_eq!((dropped.facts.groups.len(), dropped.facts.train_total()), (10, 10));
+    }
+}
