@@ -192,7 +192,12 @@ mod tests {
             // Two chains of one sweep that differ in their data alone: one reads a folder that was pushed.
             let mut stages = [submitted.stages.clone(), twin.stages];
             for (_, record) in &mut stages[folder] {
-                record.source = Source::ImageFolder { path: "cells".to_owned(), test_fraction: None, groups: None, policies: Policies::default() };
+                record.source = Source::ImageFolder {
+                    path: "cells".to_owned(),
+                    test_fraction: None,
+                    groups: None,
+                    policies: Policies::default(),
+                };
             }
             let cost = stages[0][0].1.cost;
             stages.iter_mut().flatten().for_each(|(_, record)| record.cost = cost);

@@ -159,7 +159,12 @@ mod tests {
         let mut engine = Engine::restore(Limits::default(), Snapshot::default(), 0);
         let mut folder = submission(SWEEP, 1);
         for (_, record) in &mut folder.stages {
-            record.source = Source::ImageFolder { path: "cells".to_owned(), test_fraction: None, groups: None, policies: Policies::default() };
+            record.source = Source::ImageFolder {
+                path: "cells".to_owned(),
+                test_fraction: None,
+                groups: None,
+                policies: Policies::default(),
+            };
         }
         let id = folder.sweep.id.clone();
         let mut facts = Procedural { train_per_class: 40, test_per_class: 10, seed: 0 }.facts();

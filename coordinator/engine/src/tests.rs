@@ -224,7 +224,12 @@ fn slots_fit_class_device_and_data() {
     let mut folder = submission(SWEEP, 1);
     let facts = Procedural { train_per_class: 40, test_per_class: 10, seed: 0 }.facts();
     for (_, record) in &mut folder.stages {
-        record.source = Source::ImageFolder { path: "cells".to_owned(), test_fraction: None, groups: None, policies: Policies::default() };
+        record.source = Source::ImageFolder {
+            path: "cells".to_owned(),
+            test_fraction: None,
+            groups: None,
+            policies: Policies::default(),
+        };
     }
     let id = folder.sweep.id.clone();
     engine.submit(folder);

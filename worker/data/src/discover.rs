@@ -138,7 +138,8 @@ mod tests {
         }
         // The root itself may be a link, and links within it are followed.
         fs::remove_file(at("root/mine/train/c")).expect("a link");
-        symlink("b", at("root/mine/train/c")).expect("a link");
+        write_png(&at("root/.kept/0.png"), [3; 3]);
+        symlink("../../.kept", at("root/mine/train/c")).expect("a link");
         symlink(at("root"), at("data")).expect("a link");
         let found = discover(&at("data"), None).expect("a readable folder");
         assert_eq!(found[0].1.as_ref().expect("a whole data set").classes, ["a", "b", "c"]);

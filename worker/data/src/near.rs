@@ -176,13 +176,15 @@ fn part(bits: u64, band: u32) -> u16 {
 mod tests {
     use super::*;
 
-    /// A picture of blobs that depend on `seed`, with `change` added to every channel.
+    /// A picture of waves that depend on `seed`, with `change` added to every channel.
     fn picture(seed: u64, size: usize, change: i32) -> Picture {
+        let random = blake3::hash(&seed.to_le_bytes());
+        let number = |i: usize| f64::from(random.as_bytes()[i]) / 40.0;
         let wave = |x: usize, y: usize, channel: usize| {
             let (x, y) = (x as f64 / size as f64, y as f64 / size as f64);
-            let phase = |k: u64| (seed.wrapping_mul(2_654_435_761).wrapping_add(k * 7919) % 1000) as f64 / 159.0;
-            let value = (5.0 * x + phase(1)).sin() * (6.0 * y + phase(2)).cos() + (9.0 * (x - y) + phase(3)).sin();
-            (128.0 + 50.0 * value + 10.0 * channel as f64 + f64::from(change)).clamp(0.0, 255.0) as u8
+            let one = |i: usize| ((number(i) - 3.0) * 2.0 * x + (number(i + 1) - 3.0) * 2.0 * y + number(i + 2)).sin();
+            let value = one(0) + one(3) + one(6) + one(9);
+            (128.0 + 30.0 * value + 10.0 * channel as f64 + f64::from(change)).clamp(0.0, 255.0) as u8
         };
         let mut data = Vec::new();
         for channel in 0..3 {

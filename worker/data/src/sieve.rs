@@ -1,6 +1,7 @@
 //! What a scan leaves out or refuses: pictures that cannot be decoded, and identical ones on both sides of the test.
 //! What remains is the data set, the same on every machine with the same files.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use pretext_shared::dataset::{DuplicatePolicy, Policies, Unreadable};
@@ -45,10 +46,13 @@ impl Sieve<'_> {
     pub(super) fn apply(&mut self, policies: Policies, cache: Option<&Path>) -> Result<LeftOut, DataError> {
         let mut left_out = LeftOut::default();
         let decodes = policies.unreadable == Unreadable::Skip || policies.duplicates == DuplicatePolicy::DropFromTrain;
+        let repeated = self.repeated();
         let mut looks = Looks::default();
-        if decodes {
+        if decodes || repeated.contains(&true) {
             looks = Looks::beside(cache);
-            sight::see(self.folder, &self.files, &mut looks)?;
+            // Without a choice that needs all, only identical files: two that cannot be read are not one picture.
+            let files = self.files.iter().zip(&repeated).filter(|(_, repeated)| decodes || **repeated);
+            sight::see(self.folder, files.map(|(file, _)| file), &mut looks)?;
             looks.save();
         }
         if policies.unreadable == Unreadable::Skip {
@@ -62,8 +66,9 @@ impl Sieve<'_> {
             return Ok(left_out);
         }
         let identity = |file: &ManifestFile| match looks.get(file.hash) {
-            Some(Ok(look)) if policies.duplicates == DuplicatePolicy::DropFromTrain => look.pixels,
-            _ => file.hash,
+            Some(Ok(look)) if policies.duplicates == DuplicatePolicy::DropFromTrain => Some(look.pixels),
+            Some(Err(_)) => None,
+            _ => Some(file.hash),
         };
         let (candidates, places) = self.candidates(identity);
         let mut identical = find(&candidates);
@@ -83,15 +88,23 @@ impl Sieve<'_> {
         Ok(left_out)
     }
 
-    /// Returns the samples of one file each as candidates, and their files.
-    fn candidates(&self, identity: impl Fn(&ManifestFile) -> ContentHash) -> (Vec<Candidate>, Vec<usize>) {
+    /// Returns, for each file with one picture, whether another file has the same content.
+    fn repeated(&self) -> Vec<bool> {
+        let mut count: HashMap<ContentHash, u32> = HashMap::with_capacity(self.files.len());
+        let single = |file: &&ManifestFile| file.class.is_some();
+        self.files.iter().filter(single).for_each(|file| *count.entry(file.hash).or_default() += 1);
+        self.files.iter().map(|file| count.get(&file.hash).is_some_and(|count| *count > 1)).collect()
+    }
+
+    /// Returns the readable samples of one file each as candidates, and their files.
+    fn candidates(&self, identity: impl Fn(&ManifestFile) -> Option<ContentHash>) -> (Vec<Candidate>, Vec<usize>) {
         let mut places = Vec::new();
         let mut candidates = Vec::new();
         for (side, entries) in &self.lists {
             for entry in entries {
                 let Location::File(file) = entry.location else { continue };
                 let group = self.groups.as_ref().map(|groups| groups.of(entry));
-                let hash = identity(&self.files[file as usize]);
+                let Some(hash) = identity(&self.files[file as usize]) else { continue };
                 candidates.push(Candidate { side: *side, label: entry.label, group, hash });
                 places.push(file as usize);
             }

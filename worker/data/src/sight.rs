@@ -12,10 +12,14 @@ use super::manifest::ManifestFile;
 use crate::root::Folder;
 
 /// Makes `looks` know every file of `files` with one picture. Identical files are decoded once.
-pub(super) fn see(folder: &Folder, files: &[ManifestFile], looks: &mut Looks) -> Result<(), DataError> {
+pub(super) fn see<'a>(
+    folder: &Folder,
+    files: impl IntoIterator<Item = &'a ManifestFile>,
+    looks: &mut Looks,
+) -> Result<(), DataError> {
     let mut seen = BTreeSet::new();
     let new: Vec<&ManifestFile> = files
-        .iter()
+        .into_iter()
         .filter(|file| file.class.is_some() && looks.get(file.hash).is_none() && seen.insert(file.hash))
         .collect();
     let found: Vec<Result<(ContentHash, Seen), DataError>> =

@@ -52,7 +52,12 @@ impl Workload {
             submission.sweep.provenance.build = None;
             if submission.sweep.priority > 0 {
                 for (_, record) in &mut submission.stages {
-                    record.source = Source::ImageFolder { path: FOLDER.to_owned(), test_fraction: None, groups: None, policies: Policies::default() };
+                    record.source = Source::ImageFolder {
+                        path: FOLDER.to_owned(),
+                        test_fraction: None,
+                        groups: None,
+                        policies: Policies::default(),
+                    };
                 }
             }
             submission
