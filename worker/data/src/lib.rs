@@ -8,6 +8,7 @@
 
 pub mod augment;
 mod cifar;
+mod class_names;
 pub mod decode;
 mod derived;
 mod discover;
@@ -20,7 +21,13 @@ mod idx;
 mod image_folder;
 mod images;
 mod inspect;
+mod labels;
+mod layout;
+mod list;
+mod listing;
 mod manifest;
+mod names;
+mod pixels;
 mod procedural;
 mod records;
 pub mod root;
