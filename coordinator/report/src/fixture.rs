@@ -134,6 +134,8 @@ fn facts() -> DatasetFacts {
         train: vec![3079; 3],
         test: vec![1136, 1876, 770],
         groups: Vec::new(),
+        validation: Vec::new(),
+        notes: Vec::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a sweep decides about pictures that do not fit: unreadable ones, identical ones, and ones that are not square.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// How a picture of any shape becomes the square that a network reads.
@@ -70,9 +72,9 @@ pub struct Policies {
     pub duplicates: DuplicatePolicy,
 }
 
-/// The options of a key, in their order.
-const UNREADABLE: &str = "?unreadable=";
-const DUPLICATES: &str = "?duplicates=";
+/// The texts that begin a choice in a key.
+const UNREADABLE: &str = "unreadable=";
+const DUPLICATES: &str = "duplicates=";
 
 impl Policies {
     /// Returns whether all choices are the default ones.
@@ -85,29 +87,38 @@ impl Policies {
         Self { unreadable: self.unreadable.max(other.unreadable), duplicates: self.duplicates.max(other.duplicates) }
     }
 
-    /// Returns the options of a key, without choices that are the default: `?unreadable=skip?duplicates=keep`.
-    pub(super) fn suffix(&self) -> String {
-        let option = |is_default: bool, option: &str, name: &str| {
-            if is_default { String::new() } else { format!("{option}{name}") }
-        };
-        let Self { unreadable, duplicates } = *self;
-        option(unreadable == Unreadable::default(), UNREADABLE, name(&Unreadable::ALL, unreadable))
-            + &option(duplicates == DuplicatePolicy::default(), DUPLICATES, name(&DuplicatePolicy::ALL, duplicates))
-    }
+    /// The texts that begin a choice in a key.
+    pub(super) const MARKS: [&'static str; 2] = [UNREADABLE, DUPLICATES];
 
-    /// Returns the path of a key without its options, and the choices that they say.
-    pub(super) fn split_off(path: &str) -> Result<(&str, Self), String> {
-        let mut rest = path;
-        let mut take = |option| {
-            let (before, value) = rest.rsplit_once(option)?;
-            rest = before;
-            Some(value)
-        };
-        let (duplicates, unreadable) = (take(DUPLICATES), take(UNREADABLE));
-        let duplicates = duplicates.map(|text| choice(&DuplicatePolicy::ALL, DUPLICATES, text)).transpose()?;
-        let unreadable = unreadable.map(|text| choice(&Unreadable::ALL, UNREADABLE, text)).transpose()?;
-        let policies = Self { unreadable: unreadable.unwrap_or_default(), duplicates: duplicates.unwrap_or_default() };
-        Ok((rest, policies))
+    /// Splits the choices off the beginning of the options of a key: `unreadable=skip&groups={*}_*`.
+    pub(super) fn split_off(options: &str) -> Result<(Self, Option<&str>), String> {
+        let (mut policies, mut rest) = (Self::default(), Some(options));
+        while let Some(text) = rest {
+            let (option, others) = text.split_once('&').map_or((text, None), |(option, others)| (option, Some(others)));
+            if let Some(value) = option.strip_prefix(UNREADABLE) {
+                policies.unreadable = choice(&Unreadable::ALL, UNREADABLE, value)?;
+            } else if let Some(value) = option.strip_prefix(DUPLICATES) {
+                policies.duplicates = choice(&DuplicatePolicy::ALL, DUPLICATES, value)?;
+            } else {
+                break;
+            }
+            rest = others;
+        }
+        Ok((policies, rest))
+    }
+}
+
+/// As in a key, without choices that are the default: `unreadable=skip&duplicates=keep`.
+impl fmt::Display for Policies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut written = Vec::new();
+        if self.unreadable != Unreadable::default() {
+            written.push(format!("{UNREADABLE}{}", name(&Unreadable::ALL, self.unreadable)));
+        }
+        if self.duplicates != DuplicatePolicy::default() {
+            written.push(format!("{DUPLICATES}{}", name(&DuplicatePolicy::ALL, self.duplicates)));
+        }
+        f.write_str(&written.join("&"))
     }
 }
 
@@ -119,6 +130,6 @@ fn choice<T: Copy>(all: &[(&'static str, T)], option: &str, text: &str) -> Resul
     let found = all.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
     found.ok_or_else(|| {
         let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
-        format!("`{}{text}` is not one of {}", option.trim_start_matches('?'), names.join(", "))
+        format!("`{}{text}` is not one of {}", option, names.join(", "))
     })
 }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use pretext_shared::dataset::{DatasetFacts, Policies, Source};
+use pretext_shared::dataset::{DatasetFacts, PartFolders, Policies, Source};
 
 use super::error::DataError;
 use super::manifest::scan_in;
-use super::{cifar, idx, image_folder};
+use super::{cifar, idx, layout};
 use crate::root::{Folder, RootError};
 
 /// A data set's key (`KIND:PATH`), with its facts or its problem.
@@ -45,7 +45,13 @@ fn below(root: &Folder) -> Result<Vec<Source>, DataError> {
 fn every_kind(path: &str) -> [Source; 4] {
     let path = || path.to_owned();
     [
-        Source::ImageFolder { path: path(), test_fraction: None, groups: None, policies: Policies::default() },
+        Source::ImageFolder {
+            path: path(),
+            test_fraction: None,
+            groups: None,
+            folders: PartFolders::default(),
+            policies: Policies::default(),
+        },
         Source::Cifar10 { path: path() },
         Source::Cifar100 { path: path() },
         Source::Idx { path: path() },
@@ -73,8 +79,14 @@ fn recognise(folder: &Folder, path: &str, flat: Flat) -> Vec<Source> {
         vec![Source::Cifar100 { path }]
     } else if idx::is_in(folder) {
         vec![Source::Idx { path }]
-    } else if image_folder::has_train_folder(folder) || (flat == Flat::Yes && image_folder::has_class_folders(folder)) {
-        vec![Source::ImageFolder { path, test_fraction: None, groups: None, policies: Policies::default() }]
+    } else if layout::has_parts(folder) || (flat == Flat::Yes && layout::is_in(folder)) {
+        vec![Source::ImageFolder {
+            path,
+            test_fraction: None,
+            groups: None,
+            folders: PartFolders::default(),
+            policies: Policies::default(),
+        }]
     } else {
         Vec::new()
     }

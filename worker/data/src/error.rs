@@ -70,6 +70,38 @@ pub enum DataError {
         /// The folder.
         path: PathBuf,
     },
+    /// The folders are arranged in a way that leaves parts or classes unclear.
+    #[error("{}: {found}; {remedy}", path.display())]
+    Arrangement {
+        /// The folder.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+        /// What to write or to rename.
+        remedy: String,
+    },
+    /// Names of classes that are the same word, but not the same name.
+    #[error("{}: {found}; rename one of them", path.display())]
+    ClassNames {
+        /// The folder.
+        path: PathBuf,
+        /// The names, and how they differ.
+        found: String,
+    },
+    /// There are no training images.
+    #[error("{} has no training images: add some, or correct the names of its parts", path.display())]
+    NoTraining {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A list of images is wrong.
+    #[error("the list {} cannot be used: {reason}", path.display())]
+    List {
+        /// The file, or the folder in which it was looked for.
+        path: PathBuf,
+        /// The problem, and what to do.
+        reason: String,
+    },
     /// There are no images.
     #[error("no images in {}: expected CLASS/NAME with pictures ({FORMATS}) below it", path.display())]
     NoImages {

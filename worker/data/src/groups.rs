@@ -7,7 +7,7 @@ use std::fs::File;
 use pretext_shared::dataset::GroupPattern;
 
 use super::error::DataError;
-use super::manifest::{Entry, ListedFile, Location};
+use super::listing::{Entry, ListedFile, Location, Part};
 use crate::root::Folder;
 
 /// The file, beside `train/` or the class folders: `path,group` with a line for each image. Paths are relative to the
@@ -63,14 +63,16 @@ impl Groups {
         if folder.kind(FILE)?.is_some() {
             return Err(refuse(format!("{FILE} beside them names groups too; remove one of the two")));
         }
-        let group = |file| pattern.group_of(below_class(file)).ok_or(file);
-        let of_file: Result<Vec<&str>, &ListedFile> = files.iter().map(group).collect();
-        let of_file = of_file.map_err(|file| refuse(format!("{} does not match it", file.path)))?;
+        let mut of_file = Vec::with_capacity(files.len());
+        for file in files {
+            let group = pattern.group_of(&file.path[file.name_at..]);
+            of_file.push(group.ok_or_else(|| refuse(format!("{} does not match it", file.path)))?);
+        }
         Self::new(files, &of_file).map_err(refuse)
     }
 
-    /// Returns the groups; `of_file` has the group of each of `files`. No group may have both training and test images.
-    fn new(files: &[ListedFile], of_file: &[&str]) -> Result<Self, String> {
+    /// Returns the groups; `of_file` has the group of each of `files`. No group may have images in two parts.
+    pub(super) fn new(files: &[ListedFile], of_file: &[&str]) -> Result<Self, String> {
         let names: BTreeSet<&str> = of_file.iter().copied().collect();
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let place = |name: &&str| names.partition_point(|known| known.as_str() < *name) as u32;
@@ -80,8 +82,12 @@ impl Groups {
             let part = parts[*group as usize].get_or_insert(file.part);
             if *part != file.part {
                 let name = &names[*group as usize];
+                let mut words = [*part, file.part];
+                words.sort_unstable();
+                let [first, second] = words.map(Part::word);
                 return Err(format!(
-                    "group `{name}` has training and test images (a test image is {}): move them to one part",
+                    "group `{name}` has {first} and {second} images (a {} image is {}): move them to one part",
+                    file.part.word(),
                     file.path
                 ));
             }
@@ -114,7 +120,7 @@ impl Groups {
     pub fn of(&self, entry: &Entry) -> u32 {
         match entry.location {
             Location::File(file) => self.of_file[file as usize],
-            Location::Record { .. } | Location::Drawn(_) => unreachable!("only image folders have groups"),
+            location => unreachable!("{location:?} in groups: only image files have groups"),
         }
     }
 
@@ -126,13 +132,6 @@ impl Groups {
         }
         counts
     }
-}
-
-/// Returns the path of an image below its class folder.
-fn below_class(file: &ListedFile) -> &str {
-    let path = file.path.as_str();
-    let below_part = ["train/", "test/"].into_iter().find_map(|part| path.strip_prefix(part)).unwrap_or(path);
-    below_part.split_once('/').map_or(below_part, |(_class, name)| name)
 }
 
 /// Returns the group of each path.
@@ -162,7 +161,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use pretext_shared::dataset::{DataSpec, Fit, Normalize, Policies, Source};
+    use pretext_shared::dataset::{DataSpec, Fit, Normalize, Source};
     use pretext_shared::split::{Fraction, SplitSpec};
 
     use super::*;
@@ -186,12 +185,7 @@ mod tests {
     }
 
     fn source() -> Source {
-        Source::ImageFolder {
-            path: "set".to_owned(),
-            test_fraction: Some(0.2),
-            groups: None,
-            policies: Policies::default(),
-        }
+        "image-folder:set".parse::<Source>().expect("a key").with_test_fraction(Some(0.2))
     }
 
     fn load(root: &Path) -> Result<Dataset, DataError> {
@@ -257,12 +251,7 @@ mod tests {
         write_png(&root.path().join("parted/test/b/0.png"), [3; 3]);
         let lines = "path,group\ntrain/a/0.png,p\ntrain/b/0.png,q\ntest/b/0.png,p\n";
         fs::write(root.path().join("parted/groups.csv"), lines).expect("writable");
-        let parted = Source::ImageFolder {
-            path: "parted".to_owned(),
-            test_fraction: None,
-            groups: None,
-            policies: Policies::default(),
-        };
+        let parted = "image-folder:parted".parse().expect("a key");
         let error = scan(root.path(), &parted, None).expect_err("a leak").to_string();
         assert!(error.contains("group `p` has training and test images"), "{error}");
     }
@@ -280,13 +269,8 @@ mod tests {
             }
         }
         let by = |pattern: Option<&str>| {
-            let groups = pattern.map(|text| text.parse().expect("a pattern"));
-            let source = Source::ImageFolder {
-                path: "set".to_owned(),
-                test_fraction: None,
-                groups,
-                policies: Policies::default(),
-            };
+            let groups = pattern.map(|text| format!("?groups={text}")).unwrap_or_default();
+            let source = format!("image-folder:set{groups}").parse().expect("a key");
             scan(root.path(), &source, None)
         };
         let facts = |pattern| by(pattern).expect("a whole data set").facts;

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use pretext_shared::dataset::Note;
 use pretext_shared::survey::{IgnoredFile, Survey};
 
 use super::decode::{HEAD, is_picture};
@@ -37,6 +38,12 @@ pub struct Ignored {
 }
 
 impl Ignored {
+    /// Returns the note about them, if there are any.
+    pub(super) fn note(&self) -> Option<Note> {
+        let IgnoredFile { path, reason } = self.files.first()?.clone();
+        Some(Note::Ignored { count: self.total, first: path, reason })
+    }
+
     pub(super) fn push(&mut self, path: String, reason: &str) {
         self.total += 1;
         if self.files.len() < Survey::MOST_IGNORED {

@@ -4,15 +4,15 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use pretext_shared::dataset::{DuplicatePolicy, Policies, Unreadable};
+use pretext_shared::dataset::{DuplicatePolicy, Note, Policies, Role, Unreadable};
 use pretext_shared::ids::ContentHash;
 use pretext_shared::survey::Duplicates;
 
 use super::duplicates::{Candidate, Identical, Side, find};
 use super::error::DataError;
 use super::groups::Groups;
+use super::listing::{Entry, Location, ManifestFile};
 use super::looks::Looks;
-use super::manifest::{Entry, Location, ManifestFile};
 use super::sight;
 use crate::root::Folder;
 
@@ -22,29 +22,26 @@ pub(super) struct Sieve<'a> {
     pub(super) classes: &'a [String],
     pub(super) files: Vec<ManifestFile>,
     pub(super) groups: Option<Groups>,
-    /// The samples of each part, in the order of the files.
-    pub(super) lists: [(Side, Vec<Entry>); 2],
+    /// The samples that train, that validate and that test, each in the order of the files.
+    pub(super) lists: [Vec<Entry>; 3],
 }
 
-/// What was left out or noticed, in numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LeftOut {
-    /// Training pictures of each class that cannot be decoded. Empty if there are none.
-    pub unreadable_train: Vec<u32>,
-    /// Test pictures of each class that cannot be decoded. Empty if there are none.
-    pub unreadable_test: Vec<u32>,
-    /// Training pictures of each class that are identical to others. Empty if there are none.
-    pub dropped: Vec<u32>,
-    /// Test pictures that remain and are also training pictures.
-    pub leaked: u32,
-    /// Different pictures that remain under more than one label.
-    pub two_labels: u32,
+/// The parts of a data set, in the order of [`Sieve::lists`].
+const ROLES: [Role; 3] = [Role::Train, Role::Validation, Role::Test];
+
+/// The side of the test that a part is on.
+fn side(role: Role) -> Side {
+    match role {
+        Role::Train | Role::Validation => Side::Train,
+        Role::Test => Side::Test,
+    }
 }
 
 impl Sieve<'_> {
-    /// Applies `policies`. Decodes only if they ask for it; `cache` is as in [`crate::scan`].
-    pub(super) fn apply(&mut self, policies: Policies, cache: Option<&Path>) -> Result<LeftOut, DataError> {
-        let mut left_out = LeftOut::default();
+    /// Applies `policies`, and returns what a person should know. Decodes only if they ask for it, or if files are
+    /// identical; `cache` is as in [`crate::scan`].
+    pub(super) fn apply(&mut self, policies: Policies, cache: Option<&Path>) -> Result<Vec<Note>, DataError> {
+        let mut notes = Vec::new();
         let decodes = policies.unreadable == Unreadable::Skip || policies.duplicates == DuplicatePolicy::DropFromTrain;
         let repeated = self.repeated();
         let mut looks = Looks::default();
@@ -57,20 +54,21 @@ impl Sieve<'_> {
         }
         if policies.unreadable == Unreadable::Skip {
             let keep: Vec<bool> = self.files.iter().map(|file| !matches!(looks.get(file.hash), Some(Err(_)))).collect();
-            left_out.unreadable_train = self.counts(Side::Train, &keep);
-            left_out.unreadable_test = self.counts(Side::Test, &keep);
+            for (role, class, count) in self.leaving(&keep) {
+                notes.push(Note::Unreadable { class, role, count });
+            }
             self.keep(&keep, "can be read; replace some, or remove the folder")?;
         }
         // Only files with one picture can be compared by their hashes.
         if self.files.iter().any(|file| file.class.is_none()) {
-            return Ok(left_out);
+            return Ok(notes);
         }
         let identity = |file: &ManifestFile| match looks.get(file.hash) {
             Some(Ok(look)) if policies.duplicates == DuplicatePolicy::DropFromTrain => Some(look.pixels),
             Some(Err(_)) => None,
             _ => Some(file.hash),
         };
-        let (candidates, places) = self.candidates(identity);
+        let (mut candidates, mut places) = self.candidates(identity);
         let mut identical = find(&candidates);
         match policies.duplicates {
             DuplicatePolicy::Refuse => self.check(&candidates, &places, &identical)?,
@@ -78,14 +76,24 @@ impl Sieve<'_> {
             DuplicatePolicy::DropFromTrain => {
                 let mut keep = vec![true; self.files.len()];
                 identical.droppable.iter().for_each(|i| keep[places[*i]] = false);
-                left_out.dropped = self.counts(Side::Train, &keep);
+                for (_, class, count) in self.leaving(&keep) {
+                    notes.push(Note::Dropped { class, count });
+                }
                 self.keep(&keep, "remain after identical ones were left out; remove the folder or the policy")?;
-                identical = find(&self.candidates(identity).0);
+                (candidates, places) = self.candidates(identity);
+                identical = find(&candidates);
             }
         }
-        left_out.leaked = identical.leaks.len() as u32;
-        left_out.two_labels = identical.two_labels as u32;
-        Ok(left_out)
+        let name = |i: usize| self.files[places[i]].path.clone();
+        let pair = |(one, two): &(usize, usize)| [name(*one), name(*two)];
+        if let Some(example) = identical.leaks.first().map(pair) {
+            let all = candidates.iter().filter(|candidate| candidate.side == Side::Test).count() as u64;
+            notes.push(Note::Leaked { count: identical.leaks.len() as u64, all, example });
+        }
+        if let Some(example) = identical.contradictions.first().map(pair) {
+            notes.push(Note::TwoLabels { count: identical.two_labels, example });
+        }
+        Ok(notes)
     }
 
     /// Returns, for each file with one picture, whether another file has the same content.
@@ -100,12 +108,12 @@ impl Sieve<'_> {
     fn candidates(&self, identity: impl Fn(&ManifestFile) -> Option<ContentHash>) -> (Vec<Candidate>, Vec<usize>) {
         let mut places = Vec::new();
         let mut candidates = Vec::new();
-        for (side, entries) in &self.lists {
+        for (role, entries) in ROLES.into_iter().zip(&self.lists) {
             for entry in entries {
                 let Location::File(file) = entry.location else { continue };
                 let group = self.groups.as_ref().map(|groups| groups.of(entry));
                 let Some(hash) = identity(&self.files[file as usize]) else { continue };
-                candidates.push(Candidate { side: *side, label: entry.label, group, hash });
+                candidates.push(Candidate { side: side(role), label: entry.label, group, hash });
                 places.push(file as usize);
             }
         }
@@ -148,15 +156,20 @@ impl Sieve<'_> {
         Ok(())
     }
 
-    /// Returns the samples of each class on a side whose files do not stay; empty if all stay.
-    fn counts(&self, side: Side, keep: &[bool]) -> Vec<u32> {
-        let mut counts = vec![0; self.classes.len()];
-        for entry in self.lists.iter().filter(|(of, _)| *of == side).flat_map(|(_, entries)| entries) {
-            if let Location::File(file) = entry.location {
-                counts[entry.label as usize] += u32::from(!keep[file as usize]);
+    /// Returns the number of samples of each part and class whose files do not stay, without zeros.
+    fn leaving(&self, keep: &[bool]) -> Vec<(Role, String, u32)> {
+        let mut leaving = Vec::new();
+        for (role, entries) in ROLES.into_iter().zip(&self.lists) {
+            let mut counts = vec![0; self.classes.len()];
+            for entry in entries {
+                if let Location::File(file) = entry.location {
+                    counts[entry.label as usize] += u32::from(!keep[file as usize]);
+                }
             }
+            let some = self.classes.iter().zip(counts).filter(|(_, count)| *count > 0);
+            leaving.extend(some.map(|(class, count)| (role, class.clone(), count)));
         }
-        if counts.iter().all(|count| *count == 0) { Vec::new() } else { counts }
+        leaving
     }
 
     /// Removes the files that do not stay, with their samples. A class must keep a training picture; `none` says why it
@@ -179,7 +192,7 @@ impl Sieve<'_> {
         if let Some(groups) = &mut self.groups {
             groups.keep(keep);
         }
-        for (_, entries) in &mut self.lists {
+        for entries in &mut self.lists {
             *entries = std::mem::take(entries)
                 .into_iter()
                 .filter_map(|entry| match entry.location {
@@ -188,9 +201,8 @@ impl Sieve<'_> {
                 })
                 .collect();
         }
-        let trained = self.lists.iter().filter(|(side, _)| *side == Side::Train).flat_map(|(_, entries)| entries);
         let mut has = vec![false; self.classes.len()];
-        trained.for_each(|entry| has[entry.label as usize] = true);
+        self.lists[0].iter().for_each(|entry| has[entry.label as usize] = true);
         match has.iter().position(|has| !has) {
             Some(class) => {
                 let class = self.classes[class].clone();
@@ -212,7 +224,8 @@ mod tests {
     use crate::{Manifest, scan};
 
     fn scanned(root: &Path, policies: Policies, test_fraction: Option<f64>) -> Result<Manifest, DataError> {
-        let source = Source::ImageFolder { path: "set".to_owned(), test_fraction, groups: None, policies };
+        let source: Source = "image-folder:set".parse().expect("a key");
+        let source = source.with_policies(policies).with_test_fraction(test_fraction);
         scan(root, &source, Some(&root.join("hashes")))
     }
 
@@ -244,8 +257,13 @@ mod tests {
         for _ in 0..2 {
             let skipped = scanned(root.path(), SKIP, None).expect("a whole data set");
             assert_eq!((skipped.facts.fingerprint, &skipped.facts.train), (clean.fingerprint, &clean.train));
-            let LeftOut { unreadable_train, unreadable_test, .. } = &skipped.left_out;
-            assert_eq!((&unreadable_train[..], &unreadable_test[..]), (&[0, 2][..], &[1, 0][..]));
+            let told: Vec<String> = skipped.facts.notes.iter().map(Note::to_string).collect();
+            let of = |count: u32, part: &str, class: &str| {
+                format!(
+                    "{count} {part} images of class `{class}` cannot be read and were left out (`unreadable: skip`)"
+                )
+            };
+            assert_eq!(told, [of(2, "train", "b"), of(1, "test", "a")]);
             assert_eq!(
                 skipped.path_of(crate::Part::Train, 10),
                 "train/b/0.png",
@@ -258,6 +276,18 @@ mod tests {
         }
         let error = scanned(root.path(), SKIP, None).expect_err("nothing is left").to_string();
         assert!(error.contains("no training pictures of class `b`") && error.contains("can be read"), "{error}");
+    }
+
+    fn leaked(test: &str, train: &str, all: u64) -> Note {
+        Note::Leaked { count: 1, all, example: [test, train].map(str::to_owned) }
+    }
+
+    fn two_labels(one: &str, two: &str) -> Note {
+        Note::TwoLabels { count: 1, example: [one, two].map(str::to_owned) }
+    }
+
+    fn both_dropped(count: u32) -> [Note; 2] {
+        ["a", "b"].map(|class| Note::Dropped { class: class.to_owned(), count })
     }
 
     #[test]
@@ -278,13 +308,13 @@ mod tests {
             assert!(error.contains(part), "{part}: {error}");
         }
         let kept = scanned(root.path(), KEEP, None).expect("accepted");
-        assert_eq!((&kept.facts.train[..], kept.left_out.leaked, kept.left_out.two_labels), (&[10, 11][..], 1, 1));
+        let found = [leaked("test/a/copy.png", "train/a/0.png", 11), two_labels("train/a/5.png", "train/b/also-a.png")];
+        assert_eq!((&kept.facts.train[..], &kept.facts.notes[..]), (&[10, 11][..], &found[..]));
         // Pixels decide, not bytes: the same picture as BMP.
         let bmp = root.path().join("set/test/b/same.bmp");
         image::RgbImage::from_pixel(4, 4, image::Rgb([103, 9, 9])).save(&bmp).expect("a picture");
         let dropped = scanned(root.path(), DROP, None).expect("accepted");
-        assert_eq!((&dropped.facts.train[..], &dropped.left_out.dropped[..]), (&[8, 9][..], &[2, 2][..]));
-        assert_eq!((dropped.left_out.leaked, dropped.left_out.two_labels), (0, 0));
+        assert_eq!((&dropped.facts.train[..], &dropped.facts.notes[..]), (&[8, 9][..], &both_dropped(2)[..]));
         // One in more than a hundred is named, not refused.
         ["test/a/copy.png", "train/b/also-a.png", "test/b/same.bmp"]
             .iter()
@@ -294,7 +324,8 @@ mod tests {
             write_png(&root.path().join(format!("set/test/a/more{i}.png")), [200, i, 0]);
         }
         copy("train/a/0.png", "test/a/copy.png");
-        assert_eq!(scanned(root.path(), STRICT, None).expect("below the share").left_out.leaked, 1);
+        let notes = scanned(root.path(), STRICT, None).expect("below the share").facts.notes;
+        assert_eq!(notes, [leaked("test/a/copy.png", "train/a/0.png", 121)]);
     }
 
     #[test]
@@ -306,7 +337,7 @@ mod tests {
         let error = scanned(root.path(), STRICT, Some(0.2)).expect_err("a leak").to_string();
         assert!(error.contains("20 of 20 pictures exist more than once"), "{error}");
         let dropped = scanned(root.path(), DROP, Some(0.2)).expect("accepted");
-        assert_eq!((&dropped.facts.train[..], &dropped.left_out.dropped[..]), (&[5, 5][..], &[5, 5][..]));
+        assert_eq!((&dropped.facts.train[..], &dropped.facts.notes[..]), (&[5, 5][..], &both_dropped(5)[..]));
         // Copies in one group are never torn apart.
         let rows: String = ["a", "b"]
             .iter()

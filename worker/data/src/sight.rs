@@ -7,8 +7,8 @@ use rayon::prelude::*;
 
 use super::decode::MAX_BYTES;
 use super::error::DataError;
+use super::listing::ManifestFile;
 use super::looks::{Look, Looks, Seen};
-use super::manifest::ManifestFile;
 use crate::root::Folder;
 
 /// Makes `looks` know every file of `files` with one picture. Identical files are decoded once.

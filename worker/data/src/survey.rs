@@ -10,10 +10,11 @@ use rayon::prelude::*;
 
 use super::duplicates::{Candidate, Side, find};
 use super::error::DataError;
-use super::images::{Pictures, set_apart};
+use super::images::set_apart;
 use super::looks::{Look, Looks, Seen};
 use super::manifest::{Entry, Location, Manifest, Part, scan};
 use super::near::{Pair, near};
+use super::pixels::Pictures;
 use super::sight;
 
 /// The longer side of an oblong picture is more than so many times the shorter one.
@@ -245,9 +246,7 @@ mod tests {
         let source: Source = "image-folder:set".parse().expect("a key");
         let survey = look(root.path(), &source, None).expect("a data set");
         assert_eq!((survey.duplicates.leaked, survey.duplicates.copies, survey.test.len()), (0, 10, 0));
-        let Source::ImageFolder { path, groups, policies, .. } = source else { unreachable!("its key says so") };
-        let source = Source::ImageFolder { path, groups, policies, test_fraction: Some(0.2) };
-        let survey = look(root.path(), &source, None).expect("a data set");
+        let survey = look(root.path(), &source.with_test_fraction(Some(0.2)), None).expect("a data set");
         assert_eq!((&survey.train[..], &survey.test[..]), (&[8, 8][..], &[2, 2][..]));
         assert!(survey.duplicates.leaked >= 2, "{:?}", survey.duplicates);
     }

@@ -4,7 +4,8 @@ use pretext_engine::{
     Announcement, CellCounts, Checkpoint, Grant, Offer, RunningStage, StageRecord, SweepMark, SweepStatus, WorkerView,
 };
 use pretext_shared::dataset::{
-    DataSpec, DatasetFacts, DuplicatePolicy, Fit, GroupPattern, Normalize, Policies, Procedural, Source, Unreadable,
+    DataSpec, DatasetFacts, DuplicatePolicy, Fit, GroupPattern, Normalize, Note, PartFolders, Policies, Procedural, Source,
+    Unreadable,
 };
 use pretext_shared::device::{DeviceFacts, NumericClass};
 use pretext_shared::ids::{
@@ -87,15 +88,18 @@ fn device() -> impl Strategy<Value = DeviceFacts> {
 
 fn facts() -> impl Strategy<Value = Announcement> {
     let counts = || vec(short(), 0..4);
-    let good = (hash(), vec(text(), 0..4), counts(), counts(), vec(counts(), 0..3));
+    let notes = vec(text().prop_map(|text| Note::Other { text }), 0..3);
+    let good = (hash(), vec(text(), 0..4), counts(), counts(), vec(counts(), 0..3), counts(), notes);
     (text(), prop_oneof![good.prop_map(Ok), something().prop_map(Err)]).prop_map(|(key, facts)| {
-        let facts = facts.map(|(fingerprint, classes, train, test, groups)| DatasetFacts {
+        let facts = facts.map(|(fingerprint, classes, train, test, groups, validation, notes)| DatasetFacts {
             key: key.clone(),
             fingerprint: Fingerprint(fingerprint),
             classes,
             train,
             test,
             groups,
+            validation,
+            notes,
         });
         Announcement { key, facts }
     })
@@ -154,11 +158,26 @@ fn policies() -> impl Strategy<Value = Policies> {
     (unreadable, duplicates).prop_map(|(unreadable, duplicates)| Policies { unreadable, duplicates })
 }
 
+fn folders() -> impl Strategy<Value = PartFolders> {
+    let folder = || option::of(text());
+    (folder(), folder(), folder()).prop_map(|(train, validation, test)| PartFolders { train, validation, test })
+}
+
 pub(crate) fn source() -> impl Strategy<Value = Source> {
     prop_oneof![
-        (text(), option::of(finite()), option::of(pattern()), policies()).prop_map(
-            |(path, test_fraction, groups, policies)| Source::ImageFolder { path, test_fraction, groups, policies }
+        (text(), option::of(finite()), option::of(pattern()), folders(), policies()).prop_map(
+            |(path, test_fraction, groups, folders, policies)| Source::ImageFolder {
+                path,
+                test_fraction,
+                groups,
+                folders,
+                policies,
+            }
         ),
+        (text(), option::of(finite())).prop_map(|(path, test_fraction)| Source::List { path, test_fraction }),
+        (text(), option::of(finite())).prop_map(|(path, test_fraction)| Source::Arrays { path, test_fraction }),
+        (text(), option::of(finite())).prop_map(|(path, test_fraction)| Source::Parquet { path, test_fraction }),
+        (text(), option::of(finite())).prop_map(|(path, test_fraction)| Source::Webdataset { path, test_fraction }),
         text().prop_map(|path| Source::Cifar10 { path }),
         text().prop_map(|path| Source::Cifar100 { path }),
         text().prop_map(|path| Source::Idx { path }),
