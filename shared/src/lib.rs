@@ -19,6 +19,7 @@ pub mod quantity;
 pub mod spec;
 pub mod split;
 pub mod stage;
+pub mod survey;
 pub mod sweep;
 pub mod text;
 pub mod trainer;
