@@ -70,7 +70,7 @@ pub(super) async fn plan(args: PlanArgs, console: &Console) -> Result<Verdict, C
     let shown = match args.remote.named() {
         Some(_) => {
             let client = connect(&args.remote).await?;
-            let reply = client.plan(&file.text, args.file.extent()).await?;
+            let reply = client.plan(&file.text, args.file.extent()).await.map_err(|error| file.refused(error))?;
             // If this version cannot read an id, the id belongs to no stage of the plan.
             let cached = reply.cached.iter().filter_map(|id| id.parse().ok()).collect();
             Shown { plan: client.decode(reply.plan_json.as_bytes())?, cached: Some(cached), chains }
@@ -92,5 +92,6 @@ async fn here(file: &SweepFile, args: &PlanArgs) -> Result<Plan, CliError> {
         let facts = WorkerProgram::find()?.facts(source, &args.data_root).await?;
         announced.insert(source.key(), vec![Ok(facts)]);
     }
-    Ok(submission::plan(&file.text, args.file.extent(), &announced, class)?.plan)
+    let planned = submission::plan(&file.text, args.file.extent(), &announced, class);
+    Ok(planned.map_err(|error| file.not_planned(error))?.plan)
 }

@@ -2,10 +2,11 @@
 
 mod arguments;
 mod daemon;
+mod ready;
 
 pub(super) use arguments::RunArgs;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use pretext_artifacts::ArtifactOptions;
@@ -66,9 +67,11 @@ pub(super) async fn here<T>(
     console: &Console,
     finish: impl AsyncFnOnce(&Client, &str) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
+    ready::folders(&args)?;
+    let own = ready::loopback()?;
     let mut signals = Signals::catch()?;
     let web = args.web.map(|listen| WebOptions { listen, names: Vec::new(), wire: WebWire::Plain });
-    let listen = Listen { web, ..Listen::plaintext(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))) };
+    let listen = Listen { web, ..Listen::plaintext(SocketAddr::new(own, 0)) };
     let state_dir = args.state_dir.clone();
     let artifacts = ArtifactOptions::in_folder(state_dir.join("artifacts"));
     let options = Options { listen, state_dir, artifacts, limits: Limits::default(), build: Some(build::this()) };
@@ -136,7 +139,7 @@ impl Run<'_> {
             registered = registered(client, console) => registered?,
             error = worker.ends_early() => return Err(error),
         }
-        let reply = client.submit(&file.text, args.file.extent()).await?;
+        let reply = client.submit(&file.text, args.file.extent()).await.map_err(|error| file.refused(error))?;
         console.terminal.say(&Submitted::new(&reply, args.file.extent()).text());
         if args.retry_failed {
             client.retry(&reply.sweep).await?;
@@ -178,7 +181,8 @@ impl Run<'_> {
             None => vec![NumericClass::Cpu, NumericClass::Gpu],
         };
         for class in classes {
-            let plan = plan::expand(sweep, facts, class, extent).map_err(SubmissionError::Plan)?;
+            let plan = plan::expand(sweep, facts, class, extent)
+                .map_err(|errors| self.file.not_planned(SubmissionError::Plan(errors.placed(sweep, &self.file.text))))?;
             if let Some(summary) = known.iter().find(|known| known.sweep == plan.sweep.as_str()) {
                 let cells = Counts::from(summary.cells);
                 let left = !cells.is_final() || (self.args.retry_failed && cells.verdict() == Verdict::SomeFailed);

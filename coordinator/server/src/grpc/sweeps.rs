@@ -7,6 +7,7 @@ use pretext_engine::Collected;
 use pretext_engine::submission;
 use pretext_engine::{Holder, Refusal};
 use pretext_messages::{self as messages, parsed};
+use pretext_proto::refusal;
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::sweeps_server::Sweeps;
 use pretext_shared::ids::StageId;
@@ -50,6 +51,26 @@ fn bounded(spec: String) -> Result<String, Status> {
         "a sweep file may have at most {MAX_SPEC} bytes, this one has {}",
         spec.len()
     )))
+}
+
+/// Bytes of a refusal's message and of its problems. Both are headers, and clients take 16 KiB of headers.
+const MOST_REFUSAL: usize = 4 << 10;
+
+/// Returns the status of a sweep that cannot be planned, with its problems for a program that has the file.
+fn not_planned(error: &submission::SubmissionError) -> Status {
+    let Some(problems) = error.problems() else { return Status::invalid_argument(error.to_string()) };
+    let mut problems = problems.clone();
+    while let Some(last) = problems.issues.pop() {
+        problems.issues.push(last);
+        let message = problems.render("sweep.yaml", "");
+        let json = serde_json::to_string(&problems).unwrap_or_default();
+        if message.len() <= MOST_REFUSAL && json.len() <= MOST_REFUSAL {
+            return refusal::of_sweep(message.trim_end(), json);
+        }
+        problems.issues.pop();
+        problems.omitted += 1;
+    }
+    Status::invalid_argument("the sweep does not fit the data: run `coordinator plan` to see why")
 }
 
 fn collect_failed(error: gc::GcError) -> Status {
@@ -105,7 +126,7 @@ impl Sweeps for SweepsService {
             })
             .await
             .map_err(unavailable)?
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+            .map_err(|error| not_planned(&error))?;
         tracing::info!(sweep = %reply.sweep, existed = reply.existed, request = %request_id, "sweep submitted");
         Ok(Response::new(reply))
     }
@@ -122,7 +143,7 @@ impl Sweeps for SweepsService {
             })
             .await
             .map_err(unavailable)?
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+            .map_err(|error| not_planned(&error))?;
         let plan_json = serde_json::to_string(&plan).map_err(|error| Status::internal(error.to_string()))?;
         Ok(Response::new(pb::PlanReply { plan_json, cached: cached.iter().map(StageId::to_string).collect() }))
     }
