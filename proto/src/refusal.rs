@@ -55,8 +55,7 @@ pub fn kind(status: &Status) -> Kind {
 
 /// Returns the status that refuses a sweep file; `problems` is the JSON of its problems.
 pub fn of_sweep(message: impl Into<String>, problems: String) -> Status {
-    let details =
-        RefusalDetails { kind: RefusalKind::Invalid.into(), retry_after_ms: 0, problems_json: problems };
+    let details = RefusalDetails { kind: RefusalKind::Invalid.into(), retry_after_ms: 0, problems_json: problems };
     Status::with_details(Code::InvalidArgument, message, details.encode_to_vec().into())
 }
 

@@ -8,6 +8,9 @@ use crate::device::NumericClass;
 use crate::packing::PackedFile;
 use crate::survey::Survey;
 
+/// Most bytes of decoded pictures that a trainer holds.
+pub const MOST_PIXELS: u64 = 16 << 30;
+
 /// A data set below a data root: a row of `worker inspect --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FoundDataset {

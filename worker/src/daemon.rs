@@ -138,7 +138,10 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
     for (flag, path) in [("--state-dir", &state_dir), ("--data-root", &data_root)] {
         if let Some(part) = path.iter().find(|part| part.to_str().is_none()) {
             let folder = path.display();
-            return give_up(BAD_INPUT, format!("the folder of {flag} is {folder}: rename its part {part:?}, which is not UTF-8"));
+            return give_up(
+                BAD_INPUT,
+                format!("the folder of {flag} is {folder}: rename its part {part:?}, which is not UTF-8"),
+            );
         }
     }
     let data_cache = CacheOptions {

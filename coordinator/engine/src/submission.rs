@@ -125,9 +125,7 @@ pub fn plan(
 ) -> Result<Planned, SubmissionError> {
     let sweep = spec::parse(text).map_err(SubmissionError::Spec)?;
     let pretext_facts = match &sweep.pretext_dataset {
-        Some(other) => {
-            Some(facts(&other.source, announced).map_err(|error| error.at(text, "pretext.dataset.path"))?)
-        }
+        Some(other) => Some(facts(&other.source, announced).map_err(|error| error.at(text, "pretext.dataset.path"))?),
         None => None,
     };
     let facts = facts(&sweep.source, announced).map_err(|error| error.at(text, "dataset.path"))?;

@@ -36,6 +36,7 @@ use super::sweep_file::SweepFile;
 use super::watch::{Events, Go, follow};
 use super::worker_program::WorkerProgram;
 use crate::build;
+use crate::look::{look, trainers};
 use crate::remote::connect_here;
 use crate::verdict::Verdict;
 
@@ -133,6 +134,15 @@ impl Run<'_> {
     /// Starts a worker, submits the sweep, and follows it until it is final.
     async fn train(&mut self, client: &Client) -> Result<String, CliError> {
         let Run { args, file, url, console, worker } = self;
+        let hashes = args.state_dir.join("worker/hashes");
+        // If the folder cannot be made, nothing is kept, and the worker says why.
+        let _ = hashes.parent().map(std::fs::create_dir_all);
+        let looked = look(file, &args.data_root, Some(&hashes)).await?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if let Some(fitting) = trainers(&looked, cores, args.workers, &args.device).await? {
+            console.terminal.say(&format!("the memory of this machine is enough for --workers {fitting}"));
+            args.workers = Some(fitting);
+        }
         let launch = Launch::new(WorkerProgram::find()?, args, &file.sweep, url);
         let worker = worker.insert(Supervisor::start(launch, &console.terminal)?);
         tokio::select! {
@@ -181,8 +191,9 @@ impl Run<'_> {
             None => vec![NumericClass::Cpu, NumericClass::Gpu],
         };
         for class in classes {
-            let plan = plan::expand(sweep, facts, class, extent)
-                .map_err(|errors| self.file.not_planned(SubmissionError::Plan(errors.placed(sweep, &self.file.text))))?;
+            let plan = plan::expand(sweep, facts, class, extent).map_err(|errors| {
+                self.file.not_planned(SubmissionError::Plan(errors.placed(sweep, &self.file.text)))
+            })?;
             if let Some(summary) = known.iter().find(|known| known.sweep == plan.sweep.as_str()) {
                 let cells = Counts::from(summary.cells);
                 let left = !cells.is_final() || (self.args.retry_failed && cells.verdict() == Verdict::SomeFailed);

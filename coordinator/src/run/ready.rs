@@ -50,8 +50,9 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
 /// Checks that a report can be written to `out`, and leaves nothing there.
 fn report(out: &Path) -> Result<(), CliError> {
     let refused = |error: WriteError| CliError::from(error);
-    let whole = std::path::absolute(out)
-        .map_err(|error| CliError::environment(format!("cannot find the folder of --out {}: {error}", out.display())))?;
+    let whole = std::path::absolute(out).map_err(|error| {
+        CliError::environment(format!("cannot find the folder of --out {}: {error}", out.display()))
+    })?;
     let existing = whole.ancestors().find(|above| above.symlink_metadata().is_ok()).unwrap_or(Path::new("/"));
     if !existing.is_dir() {
         return Err(refused(WriteError::NotAFolder { path: existing.to_owned() }));

@@ -51,12 +51,7 @@ fn deepen(mut found: FoundDataset, root: &Path, source: &Source, cache: Option<&
 ///
 /// # Errors
 /// When the root cannot be read or a key is none; the text is for a person.
-pub fn inspect(
-    root: &Path,
-    keys: &[String],
-    cache: Option<&Path>,
-    depth: Depth,
-) -> Result<Vec<FoundDataset>, String> {
+pub fn inspect(root: &Path, keys: &[String], cache: Option<&Path>, depth: Depth) -> Result<Vec<FoundDataset>, String> {
     if keys.is_empty() {
         let all = discover(root, cache).map_err(|error| error.to_string())?;
         return all

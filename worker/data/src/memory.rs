@@ -21,7 +21,8 @@ fn of_machine(meminfo: &str) -> Option<u64> {
 
 /// Returns the smaller soft limit of the address space and of the data segment.
 fn of_process(limits: &str) -> Option<u64> {
-    let soft = |name: &str| limits.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok();
+    let soft =
+        |name: &str| limits.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok();
     [soft("Max address space"), soft("Max data size")].into_iter().flatten().min()
 }
 
@@ -38,10 +39,14 @@ fn files_of_groups(groups: &str) -> Vec<PathBuf> {
         let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
         let (root, file) = match controllers {
             "" => ("/sys/fs/cgroup", "memory.max"),
-            named if named.split(',').any(|name| name == "memory") => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            named if named.split(',').any(|name| name == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
             _ => continue,
         };
-        files.extend(Path::new(path.trim_start_matches('/')).ancestors().map(|above| Path::new(root).join(above).join(file)));
+        files.extend(
+            Path::new(path.trim_start_matches('/')).ancestors().map(|above| Path::new(root).join(above).join(file)),
+        );
     }
     files
 }
@@ -58,7 +63,10 @@ mod tests {
                       Max address space         6144000000           unlimited            bytes     \n";
         assert_eq!(of_process(limits), Some(6_144_000_000));
         assert_eq!(of_process(""), None);
-        assert_eq!([of_group("max\n"), of_group("9223372036854771712\n"), of_group("1048576\n")], [None, None, Some(1 << 20)]);
+        assert_eq!(
+            [of_group("max\n"), of_group("9223372036854771712\n"), of_group("1048576\n")],
+            [None, None, Some(1 << 20)]
+        );
         let files = files_of_groups("12:memory,hugetlb:/a/b\n3:cpu:/a\n0::/s/t\n");
         let expected = [
             "/sys/fs/cgroup/memory/a/b/memory.limit_in_bytes",

@@ -134,18 +134,21 @@ impl Sweeps for SweepsService {
     async fn plan(&self, request: Request<pb::PlanRequest>) -> Result<Response<pb::PlanReply>, Status> {
         let pb::PlanRequest { spec, smoke } = request.into_inner();
         let spec = bounded(spec)?;
-        let (plan, cached) = self
+        let (plan, facts, cached) = self
             .core
             .call(move |engine, now| {
                 let planned = submission::plan_here(&spec, extent(smoke), engine, now.mono)?;
                 let cached = engine.cached(planned.plan.stages.iter().map(|stage| stage.id));
-                Ok::<_, submission::SubmissionError>((planned.plan, cached))
+                let facts: Vec<_> = std::iter::once(planned.facts).chain(planned.pretext_facts).collect();
+                Ok::<_, submission::SubmissionError>((planned.plan, facts, cached))
             })
             .await
             .map_err(unavailable)?
             .map_err(|error| not_planned(&error))?;
         let plan_json = serde_json::to_string(&plan).map_err(|error| Status::internal(error.to_string()))?;
-        Ok(Response::new(pb::PlanReply { plan_json, cached: cached.iter().map(StageId::to_string).collect() }))
+        let data_json = serde_json::to_string(&facts).map_err(|error| Status::internal(error.to_string()))?;
+        let cached = cached.iter().map(StageId::to_string).collect();
+        Ok(Response::new(pb::PlanReply { plan_json, cached, data_json }))
     }
 
     async fn list(&self, _: Request<pb::ListRequest>) -> Result<Response<pb::ListReply>, Status> {
