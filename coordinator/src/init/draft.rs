@@ -180,7 +180,8 @@ fn compose(known: &Known<'_>, means: &Means, choices: &Choices) -> String {
     for command in known.commands {
         out.push_str(&format!("#     {}\n", text::line(command)));
     }
-    out.push_str(&format!("name: {}\n\n", known.name));
+    // A folder may be called `true`.
+    out.push_str(&format!("name: {}\n\n", scalar(&serde_json::Value::from(known.name))));
     out.push_str(&data(known));
     out.push_str(&dataset(known, choices.image_size));
     out.push_str(&format!(
@@ -371,7 +372,7 @@ mod tests {
                 let drafted = drafted("pets", &facts(&train, test), (28, 28), NumericClass::Cpu);
                 // Two images of a class leave none to test.
                 if test.is_empty() && train[0] == 2 {
-                    assert!(drafted.is_err_and(|error| error.contains("class `class 0`")));
+                    assert!(drafted.is_err_and(|error| error.contains("no test images")));
                     continue;
                 }
                 let text = drafted.unwrap_or_else(|error| panic!("{train:?} {test:?}: {error}"));

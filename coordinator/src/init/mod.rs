@@ -101,9 +101,14 @@ pub(super) async fn init(args: InitArgs, console: &Console) -> Result<Verdict, C
         room: room(&devices),
         commands: &commands,
     };
-    let text = draft::write(&known).map_err(|error| CliError::Input {
-        message: format!("{} allows no sweep: {error}", folder.display()),
-        help: Some("add pictures to the smallest class, or remove its folder".to_owned()),
+    let text = draft::write(&known).map_err(|error| {
+        // The lines are those of a file that is not written.
+        let problems = error.problems().map(|problems| problems.issues.iter().map(|issue| issue.message.as_str()));
+        let why = problems.map_or_else(|| error.to_string(), |problems| problems.collect::<Vec<_>>().join("; "));
+        CliError::Input {
+            message: format!("{} allows no sweep: {why}", folder.display()),
+            help: Some("add pictures to the smallest class, or remove its folder".to_owned()),
+        }
     })?;
     let file = SweepFile::from_text(&out.display().to_string(), text)?;
 

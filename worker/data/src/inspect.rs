@@ -19,11 +19,13 @@ pub enum Depth {
 }
 
 impl Depth {
-    fn includes(self, facts: &DatasetFacts) -> bool {
-        match self {
-            Depth::Listed => false,
-            Depth::Small(most) => facts.train_total() + facts.test_total() <= most,
-            Depth::Every => true,
+    /// Returns whether a data set with these facts is looked at; `None` if it cannot be used.
+    fn includes(self, facts: Option<&DatasetFacts>) -> bool {
+        match (self, facts) {
+            (Depth::Listed, _) | (Depth::Small(_), None) => false,
+            (Depth::Small(most), Some(facts)) => facts.train_total() + facts.test_total() <= most,
+            // What is wrong with it may be the pictures.
+            (Depth::Every, _) => true,
         }
     }
 }
@@ -37,11 +39,14 @@ fn found(key: String, facts: Result<DatasetFacts, DataError>) -> FoundDataset {
 
 /// Adds what a look at all pictures of `source` finds, if `depth` asks for it.
 fn deepen(mut found: FoundDataset, root: &Path, source: &Source, cache: Option<&Path>, depth: Depth) -> FoundDataset {
-    if found.facts.as_ref().is_some_and(|facts| depth.includes(facts)) {
-        match survey::look(root, source, cache) {
-            Ok(survey) => found.survey = Some(survey),
-            Err(error) => found = self::found(found.key, Err(error)),
-        }
+    if !depth.includes(found.facts.as_ref()) {
+        return found;
+    }
+    match survey::look(root, source, cache) {
+        Ok(survey) => found.survey = Some(survey),
+        // The problem that listing it has found stays.
+        Err(_) if found.problem.is_some() => {}
+        Err(error) => found = self::found(found.key, Err(error)),
     }
     found
 }
