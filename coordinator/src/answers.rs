@@ -100,6 +100,8 @@ fn dataset() -> impl Strategy<Value = pb::Dataset> {
             test,
             problem,
             groups: Vec::new(),
+            validation: Vec::new(),
+            notes: Vec::new(),
         },
     )
 }

@@ -1,10 +1,16 @@
 //! Data sets as the plan sees them: their location, classes and counts, but never their pixels.
 
+mod folders;
 mod group_pattern;
+mod note;
+mod policy;
 
 use serde::{Deserialize, Serialize};
 
+pub use folders::PartFolders;
 pub use group_pattern::{GroupPattern, PatternError};
+pub use note::{Note, Role};
+pub use policy::{DuplicatePolicy, Fit, Policies, Unreadable};
 
 use crate::ids::Fingerprint;
 
@@ -12,8 +18,8 @@ use crate::ids::Fingerprint;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Source {
-    /// One folder per class below `train/` and `test/`, JPEG or PNG; or class folders directly
-    /// below `path` together with `test_fraction`.
+    /// One folder per class below `train/` and `test/`, with pictures of any format that is read; or class folders
+    /// directly below `path` together with `test_fraction`.
     ImageFolder {
         /// Relative to the worker's data root.
         path: String,
@@ -24,6 +30,45 @@ pub enum Source {
         /// groups, or if there are none.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         groups: Option<GroupPattern>,
+        /// What to do with unreadable and with identical pictures.
+        #[serde(skip_serializing_if = "Policies::are_default", default)]
+        policies: Policies,
+        /// The folders of the parts, if they are named.
+        #[serde(skip_serializing_if = "PartFolders::are_default", default)]
+        folders: PartFolders,
+    },
+    /// Image files that a CSV or TSV file lists: `path,label[,split][,group]`.
+    List {
+        /// The list, or a folder with one list in it; relative to the worker's data root.
+        path: String,
+        /// Share of each class set apart for testing if the list has no test images.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        test_fraction: Option<f64>,
+    },
+    /// Arrays of NumPy in one `.npz` file or several `.npy` files, named as MedMNIST names them (`train_images`,
+    /// `train_labels`, `val_…`, `test_…`).
+    Arrays {
+        /// The `.npz` file, or the folder of the arrays; relative to the worker's data root.
+        path: String,
+        /// Share of each class set apart for testing if there are no test arrays.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        test_fraction: Option<f64>,
+    },
+    /// Parquet files with encoded images, as the hub of Hugging Face keeps them.
+    Parquet {
+        /// The folder of the files, or one file; relative to the worker's data root.
+        path: String,
+        /// Share of each class set apart for testing if no file is named `test-…`.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        test_fraction: Option<f64>,
+    },
+    /// Tar files with images and labels, in the format of WebDataset.
+    Webdataset {
+        /// The folder of the files, or one file; relative to the worker's data root.
+        path: String,
+        /// Share of each class set apart for testing if no file is named `test-…`.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        test_fraction: Option<f64>,
     },
     /// The binary release of CIFAR-10 (`data_batch_1.bin` … `test_batch.bin`).
     Cifar10 {
@@ -61,14 +106,18 @@ pub const PROCEDURAL_CLASSES: [&str; 3] = ["house", "tree", "boat"];
 /// Raised by hand whenever the procedural pictures change.
 pub const PROCEDURAL_VERSION: u32 = 1;
 
-/// Separates the path of a key from the pattern of its groups.
-const GROUPS: &str = "?groups=";
+/// Begins the pattern of the groups in a key, after all other options.
+const GROUPS: &str = "groups=";
 
 impl Source {
     /// Returns the kind as written in a sweep file.
     pub fn kind(&self) -> &'static str {
         match self {
             Source::ImageFolder { .. } => "image-folder",
+            Source::List { .. } => "list",
+            Source::Arrays { .. } => "arrays",
+            Source::Parquet { .. } => "parquet",
+            Source::Webdataset { .. } => "webdataset",
             Source::Cifar10 { .. } => "cifar10",
             Source::Cifar100 { .. } => "cifar100",
             Source::Idx { .. } => "idx",
@@ -80,6 +129,10 @@ impl Source {
     pub fn path(&self) -> Option<&str> {
         match self {
             Source::ImageFolder { path, .. }
+            | Source::List { path, .. }
+            | Source::Arrays { path, .. }
+            | Source::Parquet { path, .. }
+            | Source::Webdataset { path, .. }
             | Source::Cifar10 { path }
             | Source::Cifar100 { path }
             | Source::Idx { path } => Some(path),
@@ -92,6 +145,10 @@ impl Source {
         let mut source = self.clone();
         match &mut source {
             Source::ImageFolder { path, .. }
+            | Source::List { path, .. }
+            | Source::Arrays { path, .. }
+            | Source::Parquet { path, .. }
+            | Source::Webdataset { path, .. }
             | Source::Cifar10 { path }
             | Source::Cifar100 { path }
             | Source::Idx { path } => there.clone_into(path),
@@ -108,11 +165,57 @@ impl Source {
         }
     }
 
+    /// Returns the choices about unreadable and identical pictures.
+    pub fn policies(&self) -> Policies {
+        match self {
+            Source::ImageFolder { policies, .. } => *policies,
+            _ => Policies::default(),
+        }
+    }
+
+    /// Returns the same source with other choices, if its kind has any.
+    #[must_use]
+    pub fn with_policies(&self, choices: Policies) -> Self {
+        let mut source = self.clone();
+        if let Source::ImageFolder { policies, .. } = &mut source {
+            *policies = choices;
+        }
+        source
+    }
+
     /// Returns the share of training images that is set apart for testing, if any.
     pub fn test_fraction(&self) -> Option<f64> {
         match self {
-            Source::ImageFolder { test_fraction, .. } => *test_fraction,
-            _ => None,
+            Source::ImageFolder { test_fraction, .. }
+            | Source::List { test_fraction, .. }
+            | Source::Arrays { test_fraction, .. }
+            | Source::Parquet { test_fraction, .. }
+            | Source::Webdataset { test_fraction, .. } => *test_fraction,
+            Source::Cifar10 { .. } | Source::Cifar100 { .. } | Source::Idx { .. } | Source::Procedural(_) => None,
+        }
+    }
+
+    /// Returns the same source with another share for testing, if its kind has one.
+    #[must_use]
+    pub fn with_test_fraction(mut self, share: Option<f64>) -> Self {
+        match &mut self {
+            Source::ImageFolder { test_fraction, .. }
+            | Source::List { test_fraction, .. }
+            | Source::Arrays { test_fraction, .. }
+            | Source::Parquet { test_fraction, .. }
+            | Source::Webdataset { test_fraction, .. } => *test_fraction = share,
+            Source::Cifar10 { .. } | Source::Cifar100 { .. } | Source::Idx { .. } | Source::Procedural(_) => {}
+        }
+        self
+    }
+
+    /// Returns the folder, or the file, below which all images are. The images of a list are below the list's folder.
+    fn scope(&self) -> Option<&str> {
+        match self {
+            Source::List { path, .. } if has_extension(path, &["csv", "tsv", "txt"]) => {
+                Some(path.rsplit_once('/').map_or(".", |(folder, _)| folder))
+            }
+            _ => self.path(),
         }
     }
 
@@ -124,21 +227,32 @@ impl Source {
         match (self, other) {
             // Another seed draws other pictures.
             (Source::Procedural(one), Source::Procedural(two)) => one.seed == two.seed,
-            _ => match (self.path(), other.path()) {
+            _ => match (self.scope(), other.scope()) {
                 (Some(one), Some(two)) => within(one, two) || within(two, one),
                 _ => false,
             },
         }
     }
 
-    /// Returns the name of this source in announcements and messages: `KIND:PATH`, with `?groups=PATTERN` if groups are
-    /// read from names.
-    pub fn key(&self) -> String {
-        match (self.path(), self.groups()) {
-            (Some(path), Some(groups)) => format!("{}:{path}{GROUPS}{groups}", self.kind()),
-            (Some(path), None) => format!("{}:{path}", self.kind()),
-            (None, _) => self.kind().to_owned(),
+    /// Returns the names of the parts' folders; they are empty for other sources than image folders.
+    pub fn folders(&self) -> PartFolders {
+        match self {
+            Source::ImageFolder { folders, .. } => folders.clone(),
+            _ => PartFolders::default(),
         }
+    }
+
+    /// Returns the name of this source in announcements and messages: `KIND:PATH`, then what leaves pictures out, the
+    /// named folders of parts and the pattern of the groups: `KIND:PATH?unreadable=skip&train=FOLDER&groups=PATTERN`.
+    pub fn key(&self) -> String {
+        let Some(path) = self.path() else { return self.kind().to_owned() };
+        let (policies, folders) = (self.policies(), self.folders());
+        let policies = (!policies.are_default()).then(|| policies.to_string());
+        let folders = (!folders.are_default()).then(|| folders.to_string());
+        let groups = self.groups().map(|groups| format!("{GROUPS}{groups}"));
+        let options: Vec<String> = policies.into_iter().chain(folders).chain(groups).collect();
+        let mark = if options.is_empty() { "" } else { "?" };
+        format!("{}:{path}{mark}{}", self.kind(), options.join("&"))
     }
 }
 
@@ -154,6 +268,8 @@ impl Procedural {
             train: vec![self.train_per_class; PROCEDURAL_CLASSES.len()],
             test: vec![self.test_per_class; PROCEDURAL_CLASSES.len()],
             groups: Vec::new(),
+            validation: Vec::new(),
+            notes: Vec::new(),
         }
     }
 }
@@ -174,6 +290,12 @@ pub struct DatasetFacts {
     /// Training images of each class in each group, with groups ordered by name. Empty if there are no groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Vec<u32>>,
+    /// Validation images of each class, if the data set has a validation part. They are not among the training images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub validation: Vec<u32>,
+    /// What a person should know about the way in which the data set was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
 }
 
 /// The known facts about the data of a sweep.
@@ -202,6 +324,32 @@ impl DatasetFacts {
     pub fn test_total(&self) -> u64 {
         self.test.iter().map(|n| u64::from(*n)).sum()
     }
+
+    /// Returns the number of all images of the validation part.
+    pub fn validation_total(&self) -> u64 {
+        self.validation.iter().map(|n| u64::from(*n)).sum()
+    }
+
+    /// Returns whether a plan is the same with both: notes decide nothing.
+    pub fn is_same_data(&self, other: &Self) -> bool {
+        let Self { key, fingerprint, classes, train, test, groups, validation, notes: _ } = self;
+        (key, fingerprint, classes, train, test, groups, validation)
+            == (
+                &other.key,
+                &other.fingerprint,
+                &other.classes,
+                &other.train,
+                &other.test,
+                &other.groups,
+                &other.validation,
+            )
+    }
+}
+
+/// Returns whether the name of `path` ends in one of `extensions`, in any case.
+fn has_extension(path: &str, extensions: &[&str]) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    name.rsplit_once('.').is_some_and(|(_, found)| extensions.iter().any(|known| found.eq_ignore_ascii_case(known)))
 }
 
 /// How pixel values become network inputs.
@@ -236,17 +384,21 @@ pub struct DataSpec {
     /// Set if test images are taken out of the training folder.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub test_fraction: Option<f64>,
+    /// How pictures that are not square become square.
+    #[serde(skip_serializing_if = "Fit::is_default", default)]
+    pub fit: Fit,
 }
 
 impl Source {
-    /// Returns this source as the worker that announced `key` has it: the groups may be named in the other way there.
+    /// Returns this source as the worker that announced `key` has it: the groups may be named in the other way there, and
+    /// pictures that are left out here may be absent there.
     pub fn relocated(&self, key: &str) -> Self {
-        match (self, key.parse()) {
-            (Source::ImageFolder { test_fraction, .. }, Ok(Source::ImageFolder { path, groups, .. })) => {
-                Source::ImageFolder { path, test_fraction: *test_fraction, groups }
-            }
+        match (self, key.parse::<Self>()) {
             (Source::Procedural(_), _) | (_, Err(_)) => self.clone(),
-            (_, Ok(there)) => there,
+            (_, Ok(there)) => {
+                let policies = self.policies().or_stronger(there.policies());
+                there.with_policies(policies).with_test_fraction(self.test_fraction())
+            }
         }
     }
 }
@@ -258,23 +410,41 @@ impl std::str::FromStr for Source {
     fn from_str(key: &str) -> Result<Self, String> {
         let (kind, path) = key.split_once(':').ok_or_else(|| format!("`{key}` is not KIND:PATH"))?;
         let path = path.to_owned();
+        let test_fraction = None;
         match kind {
             "image-folder" => {
-                let (path, groups) = match path.split_once(GROUPS) {
-                    Some((path, pattern)) => {
-                        let parsed = pattern.parse().map_err(|error| format!("groups `{pattern}`: {error}"))?;
-                        (path.to_owned(), Some(parsed))
-                    }
-                    None => (path, None),
-                };
-                Ok(Source::ImageFolder { path, test_fraction: None, groups })
+                let (path, options) = split_options(&path);
+                let (policies, rest) = options.map_or(Ok((Policies::default(), None)), Policies::split_off)?;
+                let (folders, rest) = rest.map_or((PartFolders::default(), None), PartFolders::split_off);
+                let groups = rest.map(|rest| {
+                    let pattern =
+                        rest.strip_prefix(GROUPS).ok_or_else(|| format!("`{rest}` is not an option of a key"))?;
+                    pattern.parse::<GroupPattern>().map_err(|error| format!("groups `{pattern}`: {error}"))
+                });
+                let groups = groups.transpose()?;
+                Ok(Source::ImageFolder { path: path.to_owned(), test_fraction, groups, folders, policies })
             }
+            "list" => Ok(Source::List { path, test_fraction }),
+            "arrays" => Ok(Source::Arrays { path, test_fraction }),
+            "parquet" => Ok(Source::Parquet { path, test_fraction }),
+            "webdataset" => Ok(Source::Webdataset { path, test_fraction }),
             "cifar10" => Ok(Source::Cifar10 { path }),
             "cifar100" => Ok(Source::Cifar100 { path }),
             "idx" => Ok(Source::Idx { path }),
-            other => Err(format!("`{other}` is not a kind of data set: image-folder, cifar10, cifar100 or idx")),
+            other => Err(format!(
+                "`{other}` is not a kind of data set: image-folder, list, arrays, parquet, webdataset, cifar10, cifar100 \
+                 or idx"
+            )),
         }
     }
+}
+
+/// Splits a path from the options behind it. A `?` in the path itself begins no option.
+fn split_options(path: &str) -> (&str, Option<&str>) {
+    let begins = |mark: &&str| path.find(&format!("?{mark}"));
+    let marks = Policies::MARKS.into_iter().chain(PartFolders::MARKS).chain([GROUPS]);
+    let begin = marks.filter_map(|mark| begins(&mark)).min();
+    begin.map_or((path, None), |at| (&path[..at], Some(&path[at + 1..])))
 }
 
 #[cfg(test)]
@@ -284,22 +454,63 @@ mod tests {
     #[test]
     fn keys_are_read_as_they_are_written() {
         let parsed = |key: &str| key.parse::<Source>().expect("a key");
-        for key in ["image-folder:a/b", "image-folder:a?groups={*}_*", "idx:a", "cifar10:.", "cifar100:c"] {
+        for key in [
+            "image-folder:why?/a?unreadable=skip",
+            "image-folder:a?unreadable=skip&duplicates=drop-from-train&train=b&groups={*}&?unreadable=*",
+            "image-folder:a?duplicates=keep",
+            "image-folder:a/b",
+            "image-folder:a?groups={*}_*",
+            "image-folder:a?train=x/Training&test=y",
+            "image-folder:a?validation=val&groups={*}_*",
+            "image-folder:why?/a?test=y&groups={*}&?train=*",
+            "list:a/labels.csv",
+            "arrays:m.npz",
+            "parquet:p",
+            "webdataset:w",
+            "idx:a",
+            "cifar10:.",
+            "cifar100:c",
+        ] {
             assert_eq!(parsed(key).key(), key);
         }
+        let folders = parsed("image-folder:a?train=x/Training&test=y").folders();
+        assert_eq!((folders.train.as_deref(), folders.test.as_deref()), (Some("x/Training"), Some("y")));
         assert_eq!(parsed("image-folder:a?groups={*}_*").path(), Some("a"));
         let error = "image-folder:a?groups=*".parse::<Source>().expect_err("a mistake");
         assert!(error.contains("groups `*`: it must have one part in braces"), "{error}");
+        let error = "image-folder:a?unreadable=maybe".parse::<Source>().expect_err("a mistake");
+        assert!(error.contains("`unreadable=maybe` is not one of refuse, skip"), "{error}");
     }
 
     #[test]
     fn a_source_is_read_where_and_as_it_was_announced() {
-        let by_name =
-            Source::ImageFolder { path: "a".to_owned(), test_fraction: Some(0.2), groups: "{*}_*".parse().ok() };
-        let listed = Source::ImageFolder { path: "b".to_owned(), test_fraction: Some(0.2), groups: None };
+        let policies = Policies::default();
+        let folder = |path: &str, groups: Option<GroupPattern>, policies: Policies| Source::ImageFolder {
+            path: path.to_owned(),
+            test_fraction: Some(0.2),
+            groups,
+            folders: PartFolders::default(),
+            policies,
+        };
+        let by_name = folder("a", "{*}_*".parse().ok(), policies);
+        let listed = folder("b", None, policies);
         assert_eq!(by_name.relocated("image-folder:b"), listed);
         assert_eq!(listed.relocated("image-folder:a?groups={*}_*"), by_name);
+        // What one leaves out is absent from the other: both choices together read either.
+        let skip = Policies { unreadable: Unreadable::Skip, ..policies };
+        let both = Policies { duplicates: DuplicatePolicy::Keep, ..skip };
+        assert_eq!(folder("a", None, skip).relocated("image-folder:b?duplicates=keep"), folder("b", None, both));
         let idx = Source::Idx { path: "m".to_owned() };
         assert_eq!(idx.relocated("idx:n/m").path(), Some("n/m"));
+        let list = Source::List { path: "a.csv".to_owned(), test_fraction: Some(0.5) };
+        assert_eq!(list.relocated("list:b"), Source::List { path: "b".to_owned(), test_fraction: Some(0.5) });
+    }
+
+    #[test]
+    fn a_list_may_share_images_with_everything_in_its_folder() {
+        let source = |key: &str| key.parse::<Source>().expect("a key");
+        assert!(source("list:set/labels.csv").overlaps(&source("image-folder:set/train")));
+        assert!(!source("list:set/labels.csv").overlaps(&source("image-folder:other")));
+        assert!(!source("arrays:a.npz").overlaps(&source("arrays:b.npz")));
     }
 }

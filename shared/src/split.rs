@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::draw::{Draw, Place, Purpose};
 
-pub use groups::{GroupCounts, OneSided, Role, grouped_class_counts, roles, set_test_groups_apart};
+pub use groups::{GroupCounts, OneSided, Role, grouped_class_counts, roles, set_test_groups_apart, training_groups};
 
 /// Period of the positions in the permutation that validate: one of five (8:2).
 const VALIDATION_PERIOD: usize = 5;
@@ -112,6 +112,21 @@ pub enum SplitError {
     /// A class has images in too few groups.
     #[error(transparent)]
     OneSided(#[from] OneSided),
+    /// Nothing of a class is left to train.
+    #[error(transparent)]
+    Untrained(#[from] Untrained),
+}
+
+/// A fraction leaves a class without training images, in a data set with a validation part of its own.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{fraction} of the {available} training images of class {class} is none: a class needs at least one")]
+pub struct Untrained {
+    /// Class index.
+    pub class: usize,
+    /// The requested fraction.
+    pub fraction: Fraction,
+    /// Images of the class.
+    pub available: usize,
 }
 
 /// A fraction leaves a class with fewer than one training and one validation image.
@@ -170,6 +185,44 @@ pub fn split(members: &[Vec<u32>], spec: SplitSpec) -> Result<Split, TooFew> {
     result.train.sort_unstable();
     result.validation.sort_unstable();
     Ok(result)
+}
+
+/// Returns how many of a class's training and validation images `fraction` takes, in a data set with a validation part
+/// of its own: the same share of both, and at least one validation image of a class that has any.
+pub fn parted_counts(class: usize, available: (usize, usize), fraction: Fraction) -> Result<(usize, usize), Untrained> {
+    let (train, validation) = available;
+    match fraction.of(train) {
+        0 => Err(Untrained { class, fraction, available: train }),
+        taken => Ok((taken, validation_count(validation, fraction))),
+    }
+}
+
+/// Returns how many of a class's images in a validation part `fraction` takes.
+pub fn validation_count(available: usize, fraction: Fraction) -> usize {
+    fraction.of(available).max(1).min(available)
+}
+
+/// Takes a share of training samples and of the samples of a validation part, each in the order of a seeded permutation,
+/// so that smaller fractions are subsets of larger ones. Both list the sample ids of each class, ascending.
+pub fn split_parted(train: &[Vec<u32>], validation: &[Vec<u32>], spec: SplitSpec) -> Result<Split, Untrained> {
+    let mut result = Split { train: Vec::new(), validation: share_of_validation(validation, spec) };
+    for (class, ids) in train.iter().enumerate() {
+        let (taken, _) = parted_counts(class, (ids.len(), 0), spec.fraction)?;
+        result.train.extend(permutation(Purpose::Split, spec.seed, class, ids).into_iter().take(taken));
+    }
+    result.train.sort_unstable();
+    Ok(result)
+}
+
+/// Returns the samples of a validation part that a fraction uses, ascending. `members` lists the ids of each class.
+pub fn share_of_validation(members: &[Vec<u32>], spec: SplitSpec) -> Vec<u32> {
+    let mut taken = Vec::new();
+    for (class, ids) in members.iter().enumerate() {
+        let count = validation_count(ids.len(), spec.fraction);
+        taken.extend(permutation(Purpose::Split, spec.seed, class, ids).into_iter().take(count));
+    }
+    taken.sort_unstable();
+    taken
 }
 
 /// Returns how many of a class's `available` images `test_fraction` sets apart for testing.
@@ -235,6 +288,24 @@ mod tests {
                 prop_assert!(sizes.iter().any(|n| small.of(*n) < 2));
             }
         }
+    }
+
+    #[test]
+    fn a_validation_part_is_shared_out_like_the_training_part() {
+        let (train, validation) = (members(&[40, 3]), vec![vec![43, 44, 45, 46], vec![47], vec![]]);
+        let at = |parts| split_parted(&train, &validation, SplitSpec { seed: 5, fraction: Fraction(parts) });
+        let (half, all) = (at(500_000).expect("enough"), at(1_000_000).expect("enough"));
+        assert_eq!((half.train.len(), &half.validation[1..]), (22, &[half.validation[1], 47][..]));
+        assert_eq!((all.train, all.validation.clone()), ((0..43).collect(), vec![43, 44, 45, 46, 47]));
+        assert!(half.validation.iter().all(|id| all.validation.contains(id)));
+        assert_eq!(
+            at(100_000).expect_err("0.3 images"),
+            Untrained { class: 1, fraction: Fraction(100_000), available: 3 }
+        );
+        for fraction in [100_000, 500_000].map(Fraction) {
+            assert_eq!(parted_counts(0, (40, 4), fraction), Ok((fraction.of(40), fraction.of(4).max(1))));
+        }
+        assert_eq!(validation_count(0, Fraction::ALL), 0);
     }
 
     #[test]

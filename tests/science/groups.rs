@@ -25,10 +25,10 @@ fn tiles(root: &Path) {
     for (label, class) in ["benign", "dcis"].into_iter().enumerate() {
         let folder = root.join(class);
         std::fs::create_dir_all(&folder).expect("a writable folder");
-        for slide in 0..9 {
-            let slide = if slide == 8 { "TCGA-both".to_owned() } else { format!("TCGA-{label}{slide}") };
+        for number in 0..9u8 {
+            let slide = if number == 8 { "TCGA-both".to_owned() } else { format!("TCGA-{label}{number}") };
             for tile in 0..4u8 {
-                let picture = image::RgbImage::from_pixel(16, 16, image::Rgb([tile * 60, 100 * label as u8, 7]));
+                let picture = image::RgbImage::from_pixel(16, 16, image::Rgb([tile * 60, 100 * label as u8 + number, 7]));
                 picture.save(folder.join(format!("{slide}_{tile}_0.png"))).expect("a writable file");
             }
         }

@@ -104,7 +104,6 @@ impl Engine {
 mod tests {
     use std::collections::BTreeMap;
 
-    use pretext_shared::dataset::Source;
     use pretext_shared::ids::SweepId;
 
     use super::*;
@@ -192,7 +191,7 @@ mod tests {
             // Two chains of one sweep that differ in their data alone: one reads a folder that was pushed.
             let mut stages = [submitted.stages.clone(), twin.stages];
             for (_, record) in &mut stages[folder] {
-                record.source = Source::ImageFolder { path: "cells".to_owned(), test_fraction: None, groups: None };
+                record.source = "image-folder:cells".parse().expect("a key");
             }
             let cost = stages[0][0].1.cost;
             stages.iter_mut().flatten().for_each(|(_, record)| record.cost = cost);

@@ -146,7 +146,7 @@ impl PushedData {
 
 #[cfg(test)]
 mod tests {
-    use pretext_shared::dataset::{Procedural, Source};
+    use pretext_shared::dataset::Procedural;
     use pretext_shared::device::NumericClass;
     use pretext_shared::ids::ContentHash;
 
@@ -159,7 +159,7 @@ mod tests {
         let mut engine = Engine::restore(Limits::default(), Snapshot::default(), 0);
         let mut folder = submission(SWEEP, 1);
         for (_, record) in &mut folder.stages {
-            record.source = Source::ImageFolder { path: "cells".to_owned(), test_fraction: None, groups: None };
+            record.source = "image-folder:cells".parse().expect("a key");
         }
         let id = folder.sweep.id.clone();
         let mut facts = Procedural { train_per_class: 40, test_per_class: 10, seed: 0 }.facts();

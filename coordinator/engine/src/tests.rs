@@ -1,6 +1,6 @@
 //! Tests of complete sequences of events in the engine, without a clock.
 
-use pretext_shared::dataset::{Procedural, Source};
+use pretext_shared::dataset::Procedural;
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{AttemptId, ContentHash, Fence, WorkerId};
 use pretext_shared::outcome::{Failure, FailureCode};
@@ -224,7 +224,7 @@ fn slots_fit_class_device_and_data() {
     let mut folder = submission(SWEEP, 1);
     let facts = Procedural { train_per_class: 40, test_per_class: 10, seed: 0 }.facts();
     for (_, record) in &mut folder.stages {
-        record.source = Source::ImageFolder { path: "cells".to_owned(), test_fraction: None, groups: None };
+        record.source = "image-folder:cells".parse().expect("a key");
     }
     let id = folder.sweep.id.clone();
     engine.submit(folder);

@@ -111,7 +111,11 @@ impl Engine {
         for entry in self.workers.values().filter(|entry| self.is_connected(entry, now)) {
             for data in &entry.offer.datasets {
                 let versions = all.entry(data.key.clone()).or_default();
-                if !versions.contains(&data.facts) {
+                let is_known = |known: &Result<DatasetFacts, String>| match (known, &data.facts) {
+                    (Ok(known), Ok(facts)) => known.is_same_data(facts),
+                    (known, facts) => known == facts,
+                };
+                if !versions.iter().any(is_known) {
                     versions.push(data.facts.clone());
                 }
             }

@@ -2,7 +2,7 @@
 
 use pretext_engine::{Announcement, Directive, Grant, Offer, StageRecord};
 use pretext_proto::v1 as pb;
-use pretext_shared::dataset::DatasetFacts;
+use pretext_shared::dataset::{DatasetFacts, Note};
 use pretext_shared::device::DeviceFacts;
 use pretext_shared::ids::{AttemptId, Fence, WorkerId, is_valid_name};
 use pretext_shared::outcome::{Failure, FailureCode, StageResult};
@@ -90,6 +90,8 @@ pub fn dataset(message: pb::Dataset) -> Result<Announcement, Status> {
             train: message.train,
             test: message.test,
             groups: message.groups.into_iter().map(|group| group.train).collect(),
+            validation: message.validation,
+            notes: message.notes.iter().map(|text| Note::decoded(text)).collect(),
         })
     } else {
         Err(message.problem)
@@ -107,6 +109,8 @@ pub fn dataset_message(data: Announcement) -> pb::Dataset {
             train: facts.train,
             test: facts.test,
             groups: facts.groups.into_iter().map(|train| pb::Group { train }).collect(),
+            validation: facts.validation,
+            notes: facts.notes.iter().map(Note::encoded).collect(),
             problem: String::new(),
         },
         Err(problem) => pb::Dataset { key: data.key, problem, ..Default::default() },

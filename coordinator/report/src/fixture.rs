@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex};
 
-use pretext_shared::dataset::{DataSpec, DatasetFacts, Normalize};
+use pretext_shared::dataset::{DataSpec, DatasetFacts, Fit, Normalize};
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{ArtifactId, ContentHash, Fingerprint, StageId, SweepId};
 use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, Score, StageResult};
@@ -134,6 +134,8 @@ fn facts() -> DatasetFacts {
         train: vec![3079; 3],
         test: vec![1136, 1876, 770],
         groups: Vec::new(),
+        validation: Vec::new(),
+        notes: Vec::new(),
     }
 }
 
@@ -144,6 +146,7 @@ fn add_cell(view: &mut SweepView, key: CellKey, accuracy: f64) {
         image_size: 32,
         normalize: Normalize::Train,
         test_fraction: None,
+        fit: Fit::default(),
     };
     let split = SplitSpec { seed: key.seed, fraction: key.fraction };
     let encoder = EncoderSpec::SmallCnn { width: 16, blocks: 3 };

@@ -98,7 +98,7 @@ impl Rest<'_> {
 
 #[cfg(test)]
 mod tests {
-    use pretext_shared::dataset::{Procedural, Source};
+    use pretext_shared::dataset::{Policies, Procedural, Source};
 
     use super::*;
     use pretext_engine::StageRecord;
@@ -110,7 +110,7 @@ mod tests {
     fn an_outline_is_read_as_it_was_written() {
         let path = || "a place/ä".to_owned();
         let sources = [
-            Source::ImageFolder { path: path(), test_fraction: Some(0.25), groups: None },
+            "image-folder:a place/ä".parse::<Source>().expect("a key").with_test_fraction(Some(0.25)),
             Source::Cifar10 { path: path() },
             Source::Procedural(Procedural { train_per_class: 4, test_per_class: 2, seed: 0 }),
         ];

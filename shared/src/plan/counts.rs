@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::dataset::{DatasetFacts, Source, SweepFacts};
+use crate::dataset::{DatasetFacts, Note, Source, SweepFacts};
 use crate::spec::Sweep;
-use crate::split::{Fraction, Role, SplitSpec, class_counts, grouped_class_counts, set_test_groups_apart, test_count};
+use crate::split::{
+    Fraction, Role, SplitSpec, class_counts, grouped_class_counts, parted_counts, set_test_groups_apart, test_count,
+    training_groups, validation_count,
+};
 use crate::stage::PretextTask;
 
 use super::cost::Epoch;
@@ -30,6 +33,8 @@ struct Available {
     test: Vec<usize>,
     /// Training images of each class in each group; empty if there are no groups.
     groups: Vec<Vec<u32>>,
+    /// Images of each class in the validation part; `None` if validation images are drawn from the training images.
+    validation: Option<Vec<usize>>,
 }
 
 /// The counts of a data set under every split that a sweep uses.
@@ -133,27 +138,39 @@ fn available(source: &Source, facts: &DatasetFacts) -> Result<Available, PlanErr
         return refuse(PlanError::OtherData { asked: source.key(), found: key.clone() });
     }
     let torn = facts.groups.iter().any(|images| images.len() != classes);
-    if facts.train.len() != classes || !(facts.test.is_empty() || facts.test.len() == classes) || torn {
+    let fits = |counts: &[u32]| counts.is_empty() || counts.len() == classes;
+    if facts.train.len() != classes || !fits(&facts.test) || !fits(&facts.validation) || torn {
         let (key, train, test) = (key.clone(), facts.train.len(), facts.test.len());
         return refuse(PlanError::Contradiction { key, classes, train, test });
     }
     let train: Vec<usize> = facts.train.iter().map(|n| *n as usize).collect();
     let test: Vec<usize> = facts.test.iter().map(|n| *n as usize).collect();
+    let validation: Vec<usize> = facts.validation.iter().map(|n| *n as usize).collect();
+    let validation = Some(validation).filter(|counts| !counts.is_empty());
     match (source.test_fraction(), test.is_empty()) {
         (Some(_), false) => refuse(PlanError::TestPartExists { key: key.clone(), images: facts.test_total() }),
-        (None, true) => refuse(PlanError::TestPartMissing { key: key.clone() }),
-        (None, false) => Ok(Available { train, test, groups: facts.groups.clone() }),
+        (None, true) => refuse(PlanError::TestPartMissing { key: key.clone(), unread: unread_part(facts) }),
+        (None, false) => Ok(Available { train, test, groups: facts.groups.clone(), validation }),
         (Some(share), true) if facts.groups.is_empty() => {
             let (train, test) = train.iter().map(|n| (n - test_count(*n, share), test_count(*n, share))).unzip();
-            Ok(Available { train, test, groups: Vec::new() })
+            Ok(Available { train, test, groups: Vec::new(), validation })
         }
-        (Some(share), true) => Ok(set_groups_apart(classes, &facts.groups, share)),
+        (Some(share), true) => Ok(Available { validation, ..set_groups_apart(classes, &facts.groups, share) }),
     }
+}
+
+/// Returns the folder that is beside the training images and looks like another part.
+fn unread_part(facts: &DatasetFacts) -> Option<String> {
+    facts.notes.iter().find_map(|note| match note {
+        Note::UnreadFolder { folder, role: Some(_) } => Some(folder.clone()),
+        _ => None,
+    })
 }
 
 /// Returns the images that are left when whole groups are set apart for testing.
 fn set_groups_apart(classes: usize, groups: &[Vec<u32>], share: f64) -> Available {
-    let mut available = Available { train: vec![0; classes], test: vec![0; classes], groups: Vec::new() };
+    let mut available =
+        Available { train: vec![0; classes], test: vec![0; classes], groups: Vec::new(), validation: None };
     for (images, apart) in groups.iter().zip(set_test_groups_apart(groups, share)) {
         let part = if apart { &mut available.test } else { &mut available.train };
         part.iter_mut().zip(images).for_each(|(sum, n)| *sum += *n as usize);
@@ -186,9 +203,11 @@ fn partition(
 ) -> Partition {
     let mut parts = Partition::new();
     for (fraction, seed) in splits {
-        let counted = match available.groups.is_empty() {
-            true => split(fraction, &available.train, facts),
-            false => split_groups(SplitSpec { seed, fraction }, &available.groups, facts),
+        let spec = SplitSpec { seed, fraction };
+        let counted = match (&available.validation, available.groups.is_empty()) {
+            (None, true) => split(fraction, &available.train, facts),
+            (None, false) => split_groups(spec, &available.groups, facts),
+            (Some(validation), _) => parted(spec, available, validation, facts),
         };
         match counted {
             Ok(counted) => drop(parts.insert((fraction, seed), counted)),
@@ -212,6 +231,40 @@ fn split_groups(spec: SplitSpec, groups: &[Vec<u32>], facts: &DatasetFacts) -> R
             missing: if error.missing == Role::Train { "training" } else { "validation" },
         }),
     }
+}
+
+/// Counts a share of the training images and of the validation part, which is never drawn by whole groups: no group is
+/// in both.
+fn parted(
+    spec: SplitSpec,
+    available: &Available,
+    validation: &[usize],
+    facts: &DatasetFacts,
+) -> Result<Parts, PlanError> {
+    let none_left = |class: usize, available| PlanError::Untrained {
+        fraction: spec.fraction,
+        class: facts.classes.get(class).cloned().unwrap_or_default(),
+        available,
+    };
+    let mut parts = Parts::default();
+    if !available.groups.is_empty() {
+        let mut train = vec![0; available.train.len()];
+        let taken = available.groups.iter().zip(training_groups(&available.groups, spec)).filter(|(_, trains)| *trains);
+        taken.for_each(|(images, _)| train.iter_mut().zip(images).for_each(|(sum, n)| *sum += u64::from(*n)));
+        if let Some(class) = train.iter().position(|images| *images == 0) {
+            return Err(none_left(class, available.train[class]));
+        }
+        parts.train = train.iter().sum();
+        parts.validation = validation.iter().map(|n| validation_count(*n, spec.fraction) as u64).sum();
+        return Ok(parts);
+    }
+    for (class, counts) in available.train.iter().copied().zip(validation.iter().copied()).enumerate() {
+        let (train, validation) =
+            parted_counts(class, counts, spec.fraction).map_err(|error| none_left(class, error.available))?;
+        parts.train += train as u64;
+        parts.validation += validation as u64;
+    }
+    Ok(parts)
 }
 
 /// Adds up the classes. The error names the smallest class of which `fraction` leaves too few images.

@@ -74,11 +74,13 @@ pub enum PlanError {
     },
     /// Neither a test folder nor `test_fraction`.
     #[error(
-        "{key} has no test part: add a `test/` folder, or set `dataset.test_fraction` (for example 0.2) to take test images out of the training images"
+        "{key} has no test part: add a `test/` folder, or set `dataset.test_fraction` (for example 0.2) to take test images out of the training images{}", other_part(.unread)
     )]
     TestPartMissing {
         /// Data set.
         key: String,
+        /// A folder that looks like a part and is not read.
+        unread: Option<String>,
     },
     /// A class without training images.
     #[error("class `{class}` has {images} test images and no training images: add some, or remove its test images")]
@@ -116,6 +118,18 @@ pub enum PlanError {
         /// `training` or `validation`.
         missing: &'static str,
     },
+    /// A fraction leaves a class without training images beside a validation part.
+    #[error(
+        "fraction {fraction} takes none of the {available} training images of class `{class}`: use a larger fraction, or add images to the class"
+    )]
+    Untrained {
+        /// The fraction.
+        fraction: Fraction,
+        /// The class.
+        class: String,
+        /// Its training images.
+        available: usize,
+    },
     /// A contrastive stage has less than one batch.
     #[error("{method} at fraction {fraction} has {images} training images, less than one batch of {batch}")]
     NoStep {
@@ -140,6 +154,15 @@ pub enum PlanError {
         /// Its validation images.
         images: u64,
     },
+}
+
+fn other_part(unread: &Option<String>) -> String {
+    match unread {
+        Some(folder) => format!(
+            "; the folder `{folder}` is not read: write `dataset.test: {folder}` to test with it, or `dataset.validation: {folder}` to validate with it"
+        ),
+        None => String::new(),
+    }
 }
 
 fn and_others(others: &usize) -> String {

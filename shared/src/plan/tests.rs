@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Plan, PlanErrors, Total, expand};
-use crate::dataset::{DatasetFacts, Procedural, Source, SweepFacts};
+use crate::dataset::{DatasetFacts, Note, Procedural, Role, Source, SweepFacts};
 use crate::device::NumericClass;
 use crate::ids::{ContentHash, Fingerprint};
 use crate::spec::parse;
@@ -50,6 +50,8 @@ fn folder() -> DatasetFacts {
         train: vec![100, 20],
         test: vec![],
         groups: vec![],
+        validation: vec![],
+        notes: vec![],
     }
 }
 
@@ -251,6 +253,9 @@ fn test_parts_must_be_clear() {
         message("", &DatasetFacts { test: vec![1], ..folder() }),
         "image-folder:pets was announced with 2 class names, but training counts of 2 and test counts of 1 classes: update the worker that announces it"
     );
+    let beside = Note::UnreadFolder { folder: "val".to_owned(), role: Some(Role::Validation) };
+    let unread = message("", &DatasetFacts { notes: vec![beside], ..folder() });
+    assert!(unread.contains("write `dataset.test: val` to test with it"), "{unread}");
     let only_test = message("", &DatasetFacts { train: vec![9, 0], ..with_test });
     assert!(only_test.starts_with("class `dog` has 5 test images and no training images"), "{only_test}");
     assert!(only_test.ends_with("no fraction does: add images to the class or remove it"), "{only_test}");
@@ -314,6 +319,29 @@ fn pretext_on_other_data_is_one_stage_for_all_fractions() {
 }
 
 #[test]
+fn a_validation_part_validates_and_its_share_follows_the_fraction() {
+    let text = DESIGN
+        .replace(
+            "{kind: procedural, train_per_class: 1000, test_per_class: 200}",
+            "{kind: image-folder, path: pets, image_size: 32}",
+        )
+        .replace("[supervised, rotation, rotation-jitter, simclr]", "[supervised]");
+    let facts = DatasetFacts { test: vec![5, 5], validation: vec![10, 1], ..folder() };
+    let planned = |fractions: &str, facts: &DatasetFacts| {
+        let sweep = parse(&text.replace("[5%, 25%]", fractions)).unwrap_or_else(|errors| panic!("{errors}"));
+        expand(&sweep, facts, NumericClass::Cpu, Extent::Whole)
+    };
+    for (fraction, expected) in [("[100%]", (120, 11)), ("[50%]", (60, 6)), ("[5%]", (6, 2))] {
+        let plan = planned(fraction, &facts).expect("a plan");
+        let cost = plan.stage(plan.cells[0].downstream).expect("it is planned").cost;
+        assert_eq!((cost.train_images, cost.validation_images), expected, "{fraction}");
+    }
+    let error = planned("[2%]", &facts).expect_err("0.4 dogs").to_string();
+    assert!(error.contains("takes none of the 20 training images of class `dog`"), "{error}");
+    assert!(planned("[100%]", &DatasetFacts { validation: vec![10], ..facts }).is_err(), "one count for each class");
+}
+
+#[test]
 fn groups_are_taken_whole_and_counted_by_seed() {
     let text = DESIGN
         .replace(
@@ -334,6 +362,13 @@ fn groups_are_taken_whole_and_counted_by_seed() {
         // Half of five groups is two (as near as three, and fewer), one of them validates; of four two.
         let expected =
             if cell.key.fraction == crate::split::Fraction::ALL { (80 + 15, 20 + 5) } else { (20 + 5, 20 + 5) };
+        assert_eq!((cost.train_images, cost.validation_images), expected, "{}", cell.key);
+    }
+    // Beside a validation part every group that a fraction takes trains.
+    let parted = planned(&DatasetFacts { validation: vec![8, 4], ..facts.clone() }).expect("a plan");
+    for cell in &parted.cells {
+        let cost = parted.stage(cell.downstream).expect("it is planned").cost;
+        let expected = if cell.key.fraction == crate::split::Fraction::ALL { (120, 12) } else { (50, 6) };
         assert_eq!((cost.train_images, cost.validation_images), expected, "{}", cell.key);
     }
     let lonely = DatasetFacts { groups: vec![vec![50, 20], vec![50, 0]], ..facts.clone() };

@@ -80,6 +80,7 @@ fn validate(root: &Field<'_>) -> Option<Sweep> {
         source: dataset.source,
         image_size: dataset.image_size,
         normalize: dataset.normalize,
+        fit: dataset.fit,
         pretext_dataset: pretext_dataset?,
         encoder: encoder?,
         weights: weights?,

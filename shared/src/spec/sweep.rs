@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::dataset::{DataSpec, DatasetFacts, Normalize, Source};
+use crate::dataset::{DataSpec, DatasetFacts, Fit, Normalize, Source};
 use crate::device::NumericClass;
 use crate::ids::WeightsHash;
 use crate::split::Fraction;
@@ -25,6 +25,9 @@ pub struct Sweep {
     pub image_size: u32,
     /// How pixel values become network inputs.
     pub normalize: Normalize,
+    /// How pictures that are not square become square.
+    #[serde(skip_serializing_if = "Fit::is_default")]
+    pub fit: Fit,
     /// The separate data set for pretext training, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pretext_dataset: Option<PretextDataset>,
@@ -65,6 +68,9 @@ pub struct PretextDataset {
     pub image_size: u32,
     /// How pixel values become network inputs.
     pub normalize: Normalize,
+    /// How pictures that are not square become square.
+    #[serde(skip_serializing_if = "Fit::is_default")]
+    pub fit: Fit,
 }
 
 /// A file of weights that encoders start from.
@@ -174,6 +180,7 @@ impl PretextDataset {
             image_size: self.image_size,
             normalize: self.normalize.clone(),
             test_fraction: self.source.test_fraction(),
+            fit: self.fit,
         }
     }
 }
@@ -214,6 +221,7 @@ impl Sweep {
             image_size: self.image_size,
             normalize: self.normalize.clone(),
             test_fraction: self.source.test_fraction(),
+            fit: self.fit,
         }
     }
 }

@@ -145,7 +145,7 @@ fn defaults_follow_the_images() {
     let large = "{kind: image-folder, path: ./a//b/, image_size: 96, test_fraction: 0.2}";
     assert_eq!(simclr(large), (1.0, 0.08, true, 0.5, resnet(Stem::Large)));
     let sweep = good("{kind: procedural, train_per_class: 400, test_per_class: 200}", large);
-    assert_eq!(sweep.source, Source::ImageFolder { path: "a/b".into(), test_fraction: Some(0.2), groups: None });
+    assert_eq!(sweep.source, "image-folder:a/b".parse::<Source>().expect("a key").with_test_fraction(Some(0.2)));
 }
 
 #[test]

@@ -41,6 +41,16 @@ pub fn roles(counts: &GroupCounts, spec: SplitSpec) -> Vec<Role> {
     roles
 }
 
+/// Returns which groups train, in a data set with a validation part of its own: all that the fraction takes.
+pub fn training_groups(counts: &GroupCounts, spec: SplitSpec) -> Vec<bool> {
+    let mut trains = vec![false; counts.len()];
+    for stratum in strata(counts, Purpose::Split, spec.seed) {
+        let taken = nearest(&stratum, spec.fraction.value(), 1..stratum.len());
+        stratum.iter().take(taken).for_each(|(group, _)| trains[*group] = true);
+    }
+    trains
+}
+
 /// The error for a class that has no image in one part of a split of whole groups.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{fraction} of the groups leave class {class} without {} images", if *.missing == Role::Train { "training" } else { "validation" })]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use pretext_proto::v1 as pb;
-use pretext_shared::dataset::{DatasetFacts, Source};
+use pretext_shared::dataset::{DatasetFacts, Note, Source};
 use pretext_shared::device::DeviceFacts;
 use pretext_shared::ids::{ArtifactId, AttemptId, Fence, WorkerId};
 use pretext_shared::outcome::{ArtifactKind, Failure, StageResult};
@@ -49,6 +49,8 @@ pub fn dataset(key: String, facts: Result<DatasetFacts, String>) -> pb::Dataset 
             train: facts.train,
             test: facts.test,
             groups: facts.groups.into_iter().map(|train| pb::Group { train }).collect(),
+            validation: facts.validation,
+            notes: facts.notes.iter().map(Note::encoded).collect(),
             problem: String::new(),
         },
         Err(problem) => pb::Dataset { key, problem, ..Default::default() },

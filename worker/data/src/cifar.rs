@@ -2,7 +2,7 @@
 //! pixels in three planes.
 
 use super::error::DataError;
-use super::manifest::{Entry, ListedFile, Listing, Location, Part};
+use super::listing::{Entry, ListedFile, Listing, Location, Part};
 use super::records::Layout;
 use crate::root::Folder;
 
@@ -81,7 +81,13 @@ pub(super) fn list(folder: &Folder, release: Release) -> Result<Listing, DataErr
                 .zip(labels)
                 .map(|(record, label)| Entry { label, location: Location::Record { file: index as u32, record } }),
         );
-        listing.files.push(ListedFile { part, path: name.to_owned(), class: None, layout: Some(release.layout()) });
+        listing.files.push(ListedFile {
+            part,
+            path: name.to_owned(),
+            class: None,
+            layout: Some(release.layout()),
+            name_at: 0,
+        });
     }
     Ok(listing)
 }

@@ -1,4 +1,12 @@
-//! Decodes JPEG and PNG files to planes of bytes.
+//! Decodes picture files to planes of bytes. Their content decides the format, never their names.
+
+mod foreign;
+mod frames;
+#[cfg(test)]
+mod golden;
+mod jpeg;
+mod picture;
+mod tiff;
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,44 +14,83 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-/// Largest width and height, in pixels.
-const MAX_SIDE: u32 = 16_384;
-/// The largest file, in bytes.
-pub(super) const MAX_BYTES: u64 = 256 << 20;
-/// Memory limit of decoding one picture, in bytes. A picture whose header asks for more is refused.
-pub const MOST_MEMORY: u64 = 512 << 20;
+pub(crate) use picture::MAX_BYTES;
+use picture::{MAX_SIDE, on_white, too_large};
+pub use picture::{MOST_MEMORY, Picture};
 
-/// A decoded picture.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Picture {
-    /// `[3, height, width]`.
-    pub data: Vec<u8>,
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
+/// Raised by hand whenever a file may decode to other pixels, or to none: what was learnt before is then learnt again.
+pub(crate) const VERSION: u32 = 1;
+
+/// The formats that are read, for messages.
+pub const FORMATS: &str = "JPEG, PNG, TIFF, WebP, BMP, GIF and PNM";
+
+/// A picture with what its file says about it.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The picture; the first one, if the file has several.
+    pub picture: Picture,
+    /// The name of its format.
+    pub format: &'static str,
+    /// Whether the file has further pages or frames, which are not read.
+    pub several: bool,
 }
 
-/// Decodes a JPEG or PNG file (recognised by content, not by name) to RGB as a viewer shows it: turned by its EXIF
-/// orientation, with transparent areas on white, 16 bits rounded to 8, and grey in all three channels.
+/// Decodes a file of one of [`FORMATS`] (recognised by content, not by name) to RGB as a viewer shows it: turned by its
+/// EXIF orientation, with transparent areas on white, 16 bits rounded to 8, floats from 0 to 1, and grey in all three
+/// channels. Of several pages or frames, the first is read.
 ///
 /// # Errors
 /// Why the file cannot be decoded, without its path.
 pub fn decode(bytes: &[u8]) -> Result<Picture, String> {
-    // A panic of the decoder on a damaged file must not hide the file's name.
-    catch_unwind(AssertUnwindSafe(|| decode_guarded(bytes))).unwrap_or_else(|_| Err("the decoder failed on it".into()))
+    read(bytes).map(|decoded| decoded.picture)
 }
 
-fn decode_guarded(bytes: &[u8]) -> Result<Picture, String> {
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
-    match reader.format() {
-        Some(ImageFormat::Png) => {}
-        // The decoder fills the missing part of a truncated file with grey.
-        Some(ImageFormat::Jpeg) if reaches_end_of_jpeg(bytes) => {}
-        Some(ImageFormat::Jpeg) => return Err("the JPEG ends before the picture does".into()),
-        Some(other) => return Err(format!("it is a {other:?} file, expected JPEG or PNG")),
-        None => return Err("it is neither JPEG nor PNG".into()),
+/// Decodes like [`decode`], and returns what the file says beside the picture.
+///
+/// # Errors
+/// Why the file cannot be decoded, without its path.
+pub fn read(bytes: &[u8]) -> Result<Decoded, String> {
+    // A panic of the decoder on a damaged file must not hide the file's name.
+    catch_unwind(AssertUnwindSafe(|| read_guarded(bytes))).unwrap_or_else(|_| Err("the decoder failed on it".into()))
+}
+
+/// Returns whether `head`, the beginning of a file, is that of a picture, readable here or not. Formats with a mark of
+/// two characters do not count: a text may begin with them.
+pub(crate) fn is_picture(head: &[u8]) -> bool {
+    let short = [ImageFormat::Bmp, ImageFormat::Pnm, ImageFormat::Ico];
+    let own = image::guess_format(head).is_ok_and(|format| !short.contains(&format));
+    own || tiff::is_tiff(head) || foreign::is_picture(head)
+}
+
+/// Bytes of a file that [`is_picture`] needs.
+pub(crate) const HEAD: u64 = 132;
+
+fn read_guarded(bytes: &[u8]) -> Result<Decoded, String> {
+    if bytes.is_empty() {
+        return Err("it is empty".into());
     }
+    if let Some(sentence) = foreign::advice(bytes) {
+        return Err(sentence);
+    }
+    if tiff::is_tiff(bytes) {
+        let page = tiff::first_page(bytes)?;
+        let mut pixels = DynamicImage::from(page.pixels);
+        pixels.apply_orientation(page.orientation);
+        return Ok(Decoded { picture: planes(pixels), format: "TIFF", several: page.several });
+    }
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
+    let (name, several) = match reader.format() {
+        Some(ImageFormat::Png) => ("PNG", false),
+        // The decoder fills the missing part of a truncated file with grey.
+        Some(ImageFormat::Jpeg) if jpeg::reaches_end(bytes) => ("JPEG", false),
+        Some(ImageFormat::Jpeg) => return Err("the JPEG ends before the picture does".into()),
+        Some(ImageFormat::WebP) => ("WebP", frames::webp_has_several(bytes)),
+        Some(ImageFormat::Gif) => ("GIF", frames::gif_has_several(bytes)),
+        Some(ImageFormat::Bmp) => ("BMP", false),
+        Some(ImageFormat::Pnm) => ("PNM", false),
+        Some(other) => return Err(format!("it is a {other:?} file, expected one of {FORMATS}")),
+        None => return Err(format!("its content is none of {FORMATS}")),
+    };
     let mut limits = Limits::no_limits();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
@@ -54,11 +101,11 @@ fn decode_guarded(bytes: &[u8]) -> Result<Picture, String> {
     let orientation = decoder.orientation().map_err(|error| error.to_string())?;
     if memory(&decoder, format, orientation) > MOST_MEMORY {
         let (width, height) = decoder.dimensions();
-        return Err(format!("its {width} × {height} pixels need more than {} MiB", MOST_MEMORY >> 20));
+        return Err(too_large(width, height));
     }
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
-    picture.apply_orientation(orientation);
-    Ok(planes(picture))
+    let mut pixels = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    pixels.apply_orientation(orientation);
+    Ok(Decoded { picture: planes(pixels), format: name, several })
 }
 
 /// Returns the largest number of bytes that decoding takes at a time: the decoded pixels, and the memory of the largest
@@ -67,8 +114,14 @@ fn memory(decoder: &impl ImageDecoder, format: Option<ImageFormat>, orientation:
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     let decoded = decoder.total_bytes();
-    // A progressive JPEG keeps all coefficients of three channels, two bytes each, until the last scan.
-    let coefficients = if format == Some(ImageFormat::Jpeg) { 6 * pixels } else { 0 };
+    let own = match format {
+        // A progressive JPEG keeps all coefficients of three channels, two bytes each, until the last scan.
+        Some(ImageFormat::Jpeg) => 6 * pixels,
+        // The frame before it is laid on the canvas, and the planes or the transforms of WebP.
+        Some(ImageFormat::Gif | ImageFormat::Pnm) => decoded,
+        Some(ImageFormat::WebP) => 8 * pixels,
+        _ => 0,
+    };
     let turned = if orientation == Orientation::NoTransforms { 0 } else { decoded };
     let color = decoder.color_type();
     let converted = match color {
@@ -76,51 +129,22 @@ fn memory(decoder: &impl ImageDecoder, format: Option<ImageFormat>, orientation:
         _ if color.has_alpha() => 4 * pixels,
         _ => 3 * pixels,
     };
-    decoded + coefficients.max(turned).max(converted + 3 * pixels)
+    decoded + own.max(turned).max(converted + 3 * pixels)
 }
 
-fn planes(picture: DynamicImage) -> Picture {
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let mut data = vec![0; 3 * width * height];
-    let (red, rest) = data.split_at_mut(width * height);
-    let (green, blue) = rest.split_at_mut(width * height);
-    let targets = red.iter_mut().zip(green).zip(blue);
-    if picture.color().has_alpha() {
-        let on_white = |value: u8, alpha: u8| {
-            let (value, alpha) = (u32::from(value), u32::from(alpha));
-            ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
-        };
-        for (((red, green), blue), pixel) in targets.zip(picture.into_rgba8().pixels()) {
-            let [r, g, b, alpha] = pixel.0;
-            (*red, *green, *blue) = (on_white(r, alpha), on_white(g, alpha), on_white(b, alpha));
-        }
+fn planes(pixels: DynamicImage) -> Picture {
+    let (width, height) = (pixels.width() as usize, pixels.height() as usize);
+    if pixels.color().has_alpha() {
+        let pixels = pixels.into_rgba8();
+        Picture::of(
+            width,
+            height,
+            pixels.pixels().map(|pixel| on_white([pixel.0[0], pixel.0[1], pixel.0[2]], pixel.0[3])),
+        )
     } else {
-        for (((red, green), blue), pixel) in targets.zip(picture.into_rgb8().pixels()) {
-            [*red, *green, *blue] = pixel.0;
-        }
+        let pixels = pixels.into_rgb8();
+        Picture::of(width, height, pixels.pixels().map(|pixel| pixel.0))
     }
-    Picture { data, height, width }
-}
-
-/// Returns whether the markers of a JPEG lead to its end-of-image marker (ITU-T T.81, annex B).
-fn reaches_end_of_jpeg(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    while let Some([first, marker]) = bytes.get(at..at + 2) {
-        match (first, marker) {
-            (0xff, 0xd9) => return true,
-            // Padding before a marker.
-            (0xff, 0xff) => at += 1,
-            // In coded data: a stuffed byte, a restart marker, and markers without a segment.
-            (0xff, 0x00 | 0x01 | 0xd0..=0xd8) => at += 2,
-            (0xff, _) => match bytes.get(at + 2..at + 4) {
-                Some([high, low]) => at += 2 + usize::from(u16::from_be_bytes([*high, *low])),
-                _ => return false,
-            },
-            // Coded data.
-            _ => at += 1,
-        }
-    }
-    false
 }
 
 #[cfg(test)]
@@ -166,7 +190,8 @@ mod tests {
     #[test]
     fn what_is_no_picture_is_refused() {
         assert!(decode(b"").is_err());
-        assert!(decode(b"GIF89a some bytes").expect_err("a GIF").contains("Gif"));
+        assert!(decode(b"GIF89a some bytes").is_err());
+        assert!(decode(b"what is this").expect_err("a text").contains("JPEG, PNG, TIFF"));
         let mut png = encoded(RgbImage::new(8, 8), ImageFormat::Png);
         // Changes the width in the header; its checksum is then wrong too.
         png[16] = 0x7f;

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use pretext_shared::dataset::{DatasetFacts, Source};
+use pretext_shared::dataset::{DatasetFacts, PartFolders, Policies, Source};
 
 use super::error::DataError;
 use super::manifest::scan_in;
-use super::{cifar, idx, image_folder};
+use super::{cifar, idx, layout};
 use crate::root::{Folder, RootError};
 
 /// A data set's key (`KIND:PATH`), with its facts or its problem.
@@ -45,7 +45,13 @@ fn below(root: &Folder) -> Result<Vec<Source>, DataError> {
 fn every_kind(path: &str) -> [Source; 4] {
     let path = || path.to_owned();
     [
-        Source::ImageFolder { path: path(), test_fraction: None, groups: None },
+        Source::ImageFolder {
+            path: path(),
+            test_fraction: None,
+            groups: None,
+            folders: PartFolders::default(),
+            policies: Policies::default(),
+        },
         Source::Cifar10 { path: path() },
         Source::Cifar100 { path: path() },
         Source::Idx { path: path() },
@@ -73,8 +79,14 @@ fn recognise(folder: &Folder, path: &str, flat: Flat) -> Vec<Source> {
         vec![Source::Cifar100 { path }]
     } else if idx::is_in(folder) {
         vec![Source::Idx { path }]
-    } else if image_folder::has_train_folder(folder) || (flat == Flat::Yes && image_folder::has_class_folders(folder)) {
-        vec![Source::ImageFolder { path, test_fraction: None, groups: None }]
+    } else if layout::has_parts(folder) || (flat == Flat::Yes && layout::is_in(folder)) {
+        vec![Source::ImageFolder {
+            path,
+            test_fraction: None,
+            groups: None,
+            folders: PartFolders::default(),
+            policies: Policies::default(),
+        }]
     } else {
         Vec::new()
     }
@@ -91,9 +103,9 @@ mod tests {
     fn data_sets_are_found_and_other_folders_are_not() {
         let root = tempfile::tempdir().expect("a temporary folder");
         let at = |path: &str| root.path().join(path);
-        for class in ["a", "b"] {
-            write_png(&at(&format!("flat/{class}/0.png")), [1, 2, 3]);
-            write_png(&at(&format!("parted/train/{class}/0.png")), [1, 2, 3]);
+        for (class, value) in [("a", 1), ("b", 2)] {
+            write_png(&at(&format!("flat/{class}/0.png")), [value; 3]);
+            write_png(&at(&format!("parted/train/{class}/0.png")), [value; 3]);
         }
         write_png(&at("pictures/0.png"), [1, 2, 3]);
         write_png(&at(".hidden/a/0.png"), [1, 2, 3]);
@@ -121,9 +133,9 @@ mod tests {
 
         let place = tempfile::tempdir().expect("a temporary folder");
         let at = |path: &str| place.path().join(path);
-        for class in ["a", "b"] {
-            write_png(&at(&format!("outside/train/{class}/0.png")), [1, 2, 3]);
-            write_png(&at(&format!("root/mine/train/{class}/0.png")), [1, 2, 3]);
+        for (class, value) in [("a", 1), ("b", 2)] {
+            write_png(&at(&format!("outside/train/{class}/0.png")), [value; 3]);
+            write_png(&at(&format!("root/mine/train/{class}/0.png")), [value; 3]);
         }
         symlink(at("outside"), at("root/theirs")).expect("a link");
         symlink("../../../outside/train/b", at("root/mine/train/c")).expect("a link");
@@ -138,7 +150,8 @@ mod tests {
         }
         // The root itself may be a link, and links within it are followed.
         fs::remove_file(at("root/mine/train/c")).expect("a link");
-        symlink("b", at("root/mine/train/c")).expect("a link");
+        write_png(&at("root/.kept/0.png"), [3; 3]);
+        symlink("../../.kept", at("root/mine/train/c")).expect("a link");
         symlink(at("root"), at("data")).expect("a link");
         let found = discover(&at("data"), None).expect("a readable folder");
         assert_eq!(found[0].1.as_ref().expect("a whole data set").classes, ["a", "b", "c"]);

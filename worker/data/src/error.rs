@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 
 use pretext_shared::dataset::GroupPattern;
 
+use super::decode::FORMATS;
 use crate::root::RootError;
+
+/// The most files that an error names.
+const MOST_NAMED: usize = 10;
 
 /// Why a data set cannot be used. A retry does not help: the files must change.
 #[derive(Debug, thiserror::Error)]
@@ -66,14 +70,46 @@ pub enum DataError {
         /// The folder.
         path: PathBuf,
     },
+    /// The folders are arranged in a way that leaves parts or classes unclear.
+    #[error("{}: {found}; {remedy}", path.display())]
+    Arrangement {
+        /// The folder.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+        /// What to write or to rename.
+        remedy: String,
+    },
+    /// Names of classes that are the same word, but not the same name.
+    #[error("{}: {found}; rename one of them", path.display())]
+    ClassNames {
+        /// The folder.
+        path: PathBuf,
+        /// The names, and how they differ.
+        found: String,
+    },
+    /// There are no training images.
+    #[error("{} has no training images: add some, or correct the names of its parts", path.display())]
+    NoTraining {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A list of images is wrong.
+    #[error("the list {} cannot be used: {reason}", path.display())]
+    List {
+        /// The file, or the folder in which it was looked for.
+        path: PathBuf,
+        /// The problem, and what to do.
+        reason: String,
+    },
     /// There are no images.
-    #[error("no images in {}: expected CLASS/NAME.jpg, .jpeg or .png below it", path.display())]
+    #[error("no images in {}: expected CLASS/NAME with pictures ({FORMATS}) below it", path.display())]
     NoImages {
         /// The folder.
         path: PathBuf,
     },
     /// A class has no training images.
-    #[error("class folder {} has no images (.jpg, .jpeg or .png): add some or remove the folder", path.display())]
+    #[error("class folder {} has no images ({FORMATS}): add some or remove the folder", path.display())]
     EmptyClass {
         /// The folder.
         path: PathBuf,
@@ -122,6 +158,42 @@ pub enum DataError {
         path: PathBuf,
         /// The cause.
         reason: String,
+    },
+    /// Several files cannot be decoded.
+    #[error(
+        "{count} of {all} pictures in {} cannot be decoded: {listed}; replace or remove the files, or write \
+         `unreadable: skip` below `dataset` to leave them out", path.display()
+    )]
+    Unreadable {
+        /// The data set's folder.
+        path: PathBuf,
+        /// The number of such files.
+        count: usize,
+        /// The number of all pictures.
+        all: usize,
+        /// The first of them, with the causes.
+        listed: String,
+    },
+    /// Pictures on both sides of the test, or under two labels, are identical.
+    #[error(
+        "{} has identical pictures where they should differ: {findings}; remove the copies, or write below `dataset` \
+         `duplicates: drop-from-train` to train without them or `duplicates: keep` to accept them", path.display()
+    )]
+    Identical {
+        /// The data set's folder.
+        path: PathBuf,
+        /// What was found, with an example for each kind.
+        findings: String,
+    },
+    /// All training pictures of a class were left out.
+    #[error("no training pictures of class `{class}` in {} {reason}", path.display())]
+    NoneLeft {
+        /// The data set's folder.
+        path: PathBuf,
+        /// The class.
+        class: String,
+        /// Why, and what to do.
+        reason: &'static str,
     },
     /// A file differs from the manifest.
     #[error("{} changed while the data set was loaded: do not change the data during a run", path.display())]
@@ -176,6 +248,25 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// Returns one error for `errors`, of which there is at least one, from the `all` pictures in `folder`: all files that
+    /// cannot be decoded, or the first error of another kind.
+    pub(super) fn of_all(errors: Vec<Self>, folder: &Path, all: usize) -> Self {
+        let mut bad = Vec::new();
+        for error in errors {
+            match error {
+                DataError::Decode { path, reason } => bad.push((path, reason)),
+                other => return other,
+            }
+        }
+        let name = |path: &PathBuf| path.strip_prefix(folder).unwrap_or(path).display().to_string();
+        let mut listed: Vec<String> =
+            bad.iter().take(MOST_NAMED).map(|(path, reason)| format!("{} ({reason})", name(path))).collect();
+        if bad.len() > MOST_NAMED {
+            listed.push(format!("and {} more", bad.len() - MOST_NAMED));
+        }
+        DataError::Unreadable { path: folder.to_owned(), count: bad.len(), all, listed: listed.join(", ") }
+    }
+
     /// Returns a function for `map_err` on operations on `path`.
     pub(super) fn io(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
         let path = path.to_owned();

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::error::DataError;
 use super::groups::Groups;
 use super::hash_cache::{HashCache, Stamp};
-use super::manifest::{ListedFile, ManifestFile};
+use super::listing::{ListedFile, ManifestFile};
 use crate::root::Folder;
 
 /// Hashes every file that `cache` does not know, on all threads, and stores the hashes there.
@@ -32,7 +32,7 @@ pub(super) fn hash_files(
                 Some(hash) => hash,
                 None => hash_file(content).map_err(&failed)?,
             };
-            let ListedFile { part, path: relative, class, layout } = file;
+            let ListedFile { part, path: relative, class, layout, name_at: _ } = file;
             Ok((ManifestFile { part, path: relative, class, bytes: metadata.len(), hash, layout }, path, stamp))
         })
         .collect::<Vec<Result<_, DataError>>>();

@@ -7,7 +7,7 @@ use std::fs::File;
 use pretext_shared::dataset::GroupPattern;
 
 use super::error::DataError;
-use super::manifest::{Entry, ListedFile, Location};
+use super::listing::{Entry, ListedFile, Location, Part};
 use crate::root::Folder;
 
 /// The file, beside `train/` or the class folders: `path,group` with a line for each image. Paths are relative to the
@@ -63,14 +63,16 @@ impl Groups {
         if folder.kind(FILE)?.is_some() {
             return Err(refuse(format!("{FILE} beside them names groups too; remove one of the two")));
         }
-        let group = |file| pattern.group_of(below_class(file)).ok_or(file);
-        let of_file: Result<Vec<&str>, &ListedFile> = files.iter().map(group).collect();
-        let of_file = of_file.map_err(|file| refuse(format!("{} does not match it", file.path)))?;
+        let mut of_file = Vec::with_capacity(files.len());
+        for file in files {
+            let group = pattern.group_of(&file.path[file.name_at..]);
+            of_file.push(group.ok_or_else(|| refuse(format!("{} does not match it", file.path)))?);
+        }
         Self::new(files, &of_file).map_err(refuse)
     }
 
-    /// Returns the groups; `of_file` has the group of each of `files`. No group may have both training and test images.
-    fn new(files: &[ListedFile], of_file: &[&str]) -> Result<Self, String> {
+    /// Returns the groups; `of_file` has the group of each of `files`. No group may have images in two parts.
+    pub(super) fn new(files: &[ListedFile], of_file: &[&str]) -> Result<Self, String> {
         let names: BTreeSet<&str> = of_file.iter().copied().collect();
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let place = |name: &&str| names.partition_point(|known| known.as_str() < *name) as u32;
@@ -80,13 +82,28 @@ impl Groups {
             let part = parts[*group as usize].get_or_insert(file.part);
             if *part != file.part {
                 let name = &names[*group as usize];
+                let mut words = [*part, file.part];
+                words.sort_unstable();
+                let [first, second] = words.map(Part::word);
                 return Err(format!(
-                    "group `{name}` has training and test images (a test image is {}): move them to one part",
+                    "group `{name}` has {first} and {second} images (a {} image is {}): move them to one part",
+                    file.part.word(),
                     file.path
                 ));
             }
         }
         Ok(Self { names, of_file })
+    }
+
+    /// Keeps the files that stay, by position, and the groups that still have files.
+    pub(super) fn keep(&mut self, keep: &[bool]) {
+        let stay = self.of_file.iter().zip(keep).filter(|(_, stays)| **stays);
+        let of_file: Vec<&str> = stay.map(|(group, _)| self.names[*group as usize].as_str()).collect();
+        let names: BTreeSet<&str> = of_file.iter().copied().collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        let of_file = of_file.iter().map(|name| names.partition_point(|known| known < name) as u32).collect();
+        let names = names.into_iter().map(str::to_owned).collect();
+        *self = Self { names, of_file };
     }
 
     /// Returns the name of the group of a file of the manifest.
@@ -103,7 +120,7 @@ impl Groups {
     pub fn of(&self, entry: &Entry) -> u32 {
         match entry.location {
             Location::File(file) => self.of_file[file as usize],
-            Location::Record { .. } | Location::Drawn(_) => unreachable!("only image folders have groups"),
+            location => unreachable!("{location:?} in groups: only image files have groups"),
         }
     }
 
@@ -115,13 +132,6 @@ impl Groups {
         }
         counts
     }
-}
-
-/// Returns the path of an image below its class folder.
-fn below_class(file: &ListedFile) -> &str {
-    let path = file.path.as_str();
-    let below_part = ["train/", "test/"].into_iter().find_map(|part| path.strip_prefix(part)).unwrap_or(path);
-    below_part.split_once('/').map_or(below_part, |(_class, name)| name)
 }
 
 /// Returns the group of each path.
@@ -151,7 +161,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use pretext_shared::dataset::{DataSpec, Normalize, Source};
+    use pretext_shared::dataset::{DataSpec, Fit, Normalize, Source};
     use pretext_shared::split::{Fraction, SplitSpec};
 
     use super::*;
@@ -162,9 +172,9 @@ mod tests {
     /// each class.
     fn set(root: &Path, skip: &str) -> String {
         let mut text = "path,group\n".to_owned();
-        for class in ["a", "b"] {
+        for (class, value) in [("a", 0), ("b", 100)] {
             for i in 0..12u8 {
-                write_png(&root.join(format!("set/{class}/{i}.png")), [i; 3]);
+                write_png(&root.join(format!("set/{class}/{i}.png")), [value + i; 3]);
                 let group = if i == 0 { 6 } else { i % 6 };
                 if skip != format!("{class}/{i}.png") {
                     text.push_str(&format!("{class}/{i}.png,patient {group}\n"));
@@ -175,7 +185,7 @@ mod tests {
     }
 
     fn source() -> Source {
-        Source::ImageFolder { path: "set".to_owned(), test_fraction: Some(0.2), groups: None }
+        "image-folder:set".parse::<Source>().expect("a key").with_test_fraction(Some(0.2))
     }
 
     fn load(root: &Path) -> Result<Dataset, DataError> {
@@ -186,6 +196,7 @@ mod tests {
             image_size: 4,
             normalize: Normalize::Train,
             test_fraction: Some(0.2),
+            fit: Fit::default(),
         };
         Dataset::load(root, &source(), &spec, None)
     }
@@ -240,7 +251,7 @@ mod tests {
         write_png(&root.path().join("parted/test/b/0.png"), [3; 3]);
         let lines = "path,group\ntrain/a/0.png,p\ntrain/b/0.png,q\ntest/b/0.png,p\n";
         fs::write(root.path().join("parted/groups.csv"), lines).expect("writable");
-        let parted = Source::ImageFolder { path: "parted".to_owned(), test_fraction: None, groups: None };
+        let parted = "image-folder:parted".parse().expect("a key");
         let error = scan(root.path(), &parted, None).expect_err("a leak").to_string();
         assert!(error.contains("group `p` has training and test images"), "{error}");
     }
@@ -249,17 +260,17 @@ mod tests {
     fn names_say_what_a_list_says() {
         let root = tempfile::tempdir().expect("a temporary folder");
         let mut list = "path,group\n".to_owned();
-        for (class, part) in [("a", "train"), ("b", "train"), ("a", "test")] {
+        for (value, (class, part)) in [(0, ("a", "train")), (50, ("b", "train")), (100, ("a", "test"))] {
             for i in 0..6u8 {
                 let slide = if part == "test" { "t".to_owned() } else { format!("s-{}", i / 2) };
                 let path = format!("{part}/{class}/{slide}_{i}_0.png");
-                write_png(&root.path().join("set").join(&path), [i; 3]);
+                write_png(&root.path().join("set").join(&path), [value + i; 3]);
                 list.push_str(&format!("{path},{slide}\n"));
             }
         }
         let by = |pattern: Option<&str>| {
-            let groups = pattern.map(|text| text.parse().expect("a pattern"));
-            let source = Source::ImageFolder { path: "set".to_owned(), test_fraction: None, groups };
+            let groups = pattern.map(|text| format!("?groups={text}")).unwrap_or_default();
+            let source = format!("image-folder:set{groups}").parse().expect("a key");
             scan(root.path(), &source, None)
         };
         let facts = |pattern| by(pattern).expect("a whole data set").facts;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 use super::error::DataError;
-use super::manifest::{Entry, ListedFile, Listing, Location, Part};
+use super::listing::{Entry, ListedFile, Listing, Location, Part};
 use super::records::Layout;
 use crate::root::Folder;
 
@@ -49,10 +49,10 @@ pub(super) fn list(folder: &Folder) -> Result<Listing, DataError> {
         };
         let entries = (0u32..).zip(&content.labels).map(entry).collect::<Result<_, _>>()?;
         match part {
-            Part::Train => listing.train = entries,
             Part::Test => listing.test = entries,
+            Part::Train | Part::Validation => listing.train = entries,
         }
-        let listed = |path: &str, layout| ListedFile { part, path: path.to_owned(), class: None, layout };
+        let listed = |path: &str, layout| ListedFile { part, path: path.to_owned(), class: None, layout, name_at: 0 };
         listing.files.push(listed(content.images, Some(content.layout)));
         listing.files.push(listed(content.label_file, None));
     }

@@ -1,82 +1,114 @@
 //! Image folders: `train/CLASS/…` and `test/CLASS/…`, or class folders directly below the data set.
 
-use std::path::Path;
+use pretext_shared::dataset::{Note, PartFolders, Role};
 
+use super::class_names::{Match, check_distinct, find};
 use super::error::DataError;
-use super::manifest::{Entry, ListedFile, Listing, Location, Part};
-use crate::root::{Folder, Identity, Kind, RootError};
+use super::kinds::{self, Ignored};
+use super::layout::{self, Parts, is_hidden};
+use super::listing::{Entry, ListedFile, Listing, Location, Part};
+use crate::root::{Folder, Identity, Kind};
 
-/// Number of entries of a class folder that are checked for images.
-const GLANCE: usize = 1000;
-
-/// Returns whether `folder` has a `train` folder.
-pub(super) fn has_train_folder(folder: &Folder) -> bool {
-    folder.has_folder("train")
-}
-
-/// Returns whether at least two folders directly below `folder` seem to hold images. A folder that leads out of the
-/// data root and cannot be opened counts, so that listing the images names it.
-pub(super) fn has_class_folders(folder: &Folder) -> bool {
-    let holds_image = |class: &str| match folder.children(class) {
-        Ok(children) => {
-            children.into_iter().take(GLANCE).filter_map(|child| child.name).any(|name| is_visible_image(&name))
-        }
-        Err(error) => matches!(error, RootError::LeadsOut { .. }),
+/// Lists the images of `folder`, in the byte order of their paths, and returns the folder that the paths are relative to:
+/// `folder`, or the one that it wraps. `named` are the folders of parts that the sweep file names.
+pub(super) fn list(folder: &Folder, named: &PartFolders) -> Result<(Folder, Listing), DataError> {
+    let parts = layout::find(folder, named)?;
+    let folder = match parts.below.trim_end_matches('/') {
+        "" => folder.clone(),
+        below => folder.join(below)?,
     };
-    let names = folder.children("").into_iter().flatten().filter_map(|child| child.name);
-    names.filter(|name| folder.has_folder(name) && holds_image(name)).nth(1).is_some()
+    let listing = list_parts(&folder, parts)?;
+    Ok((folder, listing))
 }
 
-fn is_visible_image(name: &str) -> bool {
-    let extension = Path::new(name).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    !name.starts_with('.') && ["jpg", "jpeg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known))
-}
-
-/// Lists the images of `folder`, in the byte order of their paths.
-pub(super) fn list(folder: &Folder) -> Result<Listing, DataError> {
-    let mut walk = Walk { folder, above: Vec::new(), ignored: 0 };
-    let (train_folder, test_folder) = (folder.shown("train"), folder.shown("test"));
-    let has_test = folder.has_folder("test");
-    let (train_folder, train) = match (has_train_folder(folder), has_test) {
-        (true, _) => (train_folder, walk.classes("train/")?),
-        (false, false) => (folder.shown(""), walk.classes("")?),
-        (false, true) => {
-            let expected = "add a folder `train`, with one folder per class, beside the folder `test`".into();
-            return Err(DataError::MissingFile { path: train_folder, expected });
-        }
-    };
+fn list_parts(folder: &Folder, parts: Parts) -> Result<Listing, DataError> {
+    let mut walk = Walk { folder, above: Vec::new(), beside: parts.beside, ignored: Ignored::default() };
+    let mut notes = parts.notes;
+    let train_folder = folder.shown(parts.train.trim_end_matches('/'));
+    let train = walk.classes(&parts.train)?;
     if let Some(empty) = train.iter().find(|class| class.images.is_empty()) {
         return Err(DataError::EmptyClass { path: train_folder.join(&empty.name) });
     }
     let classes: Vec<String> = train.iter().map(|class| class.name.clone()).collect();
     match &classes[..] {
         [] => return Err(DataError::NoImages { path: train_folder }),
-        [class] => return Err(DataError::OneClass { path: train_folder, class: class.clone() }),
-        _ => {}
+        [class] => return Err(one_class(&walk, &parts.train, class)),
+        _ => check_distinct(&classes).map_err(|found| DataError::ClassNames { path: train_folder, found })?,
     }
     let mut files = Vec::new();
     for (label, class) in train.into_iter().enumerate() {
-        files.extend(class.files(Part::Train, label));
+        files.extend(class.files(&parts.train, Part::Train, label));
     }
-    if has_test {
-        let train_files = files.len();
-        for class in walk.classes("test/")? {
-            match classes.binary_search(&class.name) {
-                Ok(label) => files.extend(class.files(Part::Test, label)),
-                Err(_) if class.images.is_empty() => {}
-                Err(_) => return Err(DataError::TestOnlyClass { path: test_folder, class: class.name, classes }),
+    let others = [(Part::Test, Role::Test, parts.test), (Part::Validation, Role::Validation, parts.validation)];
+    for (part, role, prefix) in others.into_iter().filter_map(|(part, role, prefix)| Some((part, role, prefix?))) {
+        let path = folder.shown(prefix.trim_end_matches('/'));
+        let (before, mut seen) = (files.len(), vec![false; classes.len()]);
+        for class in walk.classes(&prefix)? {
+            let found = find(&classes, &class.name);
+            if matches!(found, Match::Nothing) && class.images.is_empty() {
+                continue;
             }
+            let label = match found {
+                Match::Same(label) => label,
+                Match::OtherForm(label) => {
+                    notes.push(Note::UnicodeForm { class: classes[label].clone(), role });
+                    label
+                }
+                Match::OtherCase(label) => {
+                    let (known, word) = (&classes[label], part.word());
+                    let found = format!(
+                        "class `{}` of the {word} images and class `{known}` of the training images differ in case only",
+                        class.name
+                    );
+                    return Err(DataError::ClassNames { path, found });
+                }
+                Match::Nothing if part == Part::Test => {
+                    return Err(DataError::TestOnlyClass { path, class: class.name, classes });
+                }
+                Match::Nothing => {
+                    let found = format!("class `{}` has validation images but no training images", class.name);
+                    let remedy = format!("the training classes are: {}", classes.join(", "));
+                    return Err(DataError::Arrangement { path, found, remedy });
+                }
+            };
+            if std::mem::replace(&mut seen[label], !class.images.is_empty()) && !class.images.is_empty() {
+                let found =
+                    format!("two folders are class `{}`: their names differ in Unicode form only", classes[label]);
+                return Err(DataError::ClassNames { path, found });
+            }
+            files.extend(class.files(&prefix, part, label));
         }
-        if files.len() == train_files {
-            return Err(DataError::NoImages { path: test_folder });
+        if files.len() == before {
+            return Err(DataError::NoImages { path });
         }
+        let missing = classes.iter().zip(seen).filter(|(_, seen)| !seen);
+        notes.extend(missing.map(|(class, _)| Note::NoImages { class: class.clone(), role }));
     }
     files.sort_by(|a, b| (a.part, &a.path).cmp(&(b.part, &b.path)));
     let entries = |part: Part| {
         let of_part = files.iter().enumerate().filter(|(_, file)| file.part == part);
         of_part.filter_map(|(i, file)| Some(Entry { label: file.class?, location: Location::File(i as u32) })).collect()
     };
-    Ok(Listing { train: entries(Part::Train), test: entries(Part::Test), classes, files, ignored: walk.ignored })
+    let (train, validation, test) = (entries(Part::Train), entries(Part::Validation), entries(Part::Test));
+    Ok(Listing { classes, train, validation, test, files, ignored: walk.ignored, groups: None, notes })
+}
+
+/// Returns the error for a single class folder. If it has folders of its own, these may be the classes.
+fn one_class(walk: &Walk<'_>, prefix: &str, class: &str) -> DataError {
+    let path = walk.folder.shown(prefix.trim_end_matches('/'));
+    let children = walk.children(&format!("{prefix}{class}/")).unwrap_or_default();
+    let inner: Vec<String> =
+        children.into_iter().filter(|child| child.kind == Kind::Folder).map(|child| child.name).collect();
+    match inner.as_slice() {
+        [] | [_] => DataError::OneClass { path, class: class.to_owned() },
+        [first, second, ..] => DataError::Arrangement {
+            path,
+            found: format!("the only class folder is `{class}`, which has the folders `{first}`, `{second}` …"),
+            remedy: format!(
+                "if these are the classes, write the path of `{class}`; else add a folder for a second class"
+            ),
+        },
+    }
 }
 
 /// A class folder and the images below it, with paths relative to the data set's folder.
@@ -86,8 +118,16 @@ struct ClassFolder {
 }
 
 impl ClassFolder {
-    fn files(self, part: Part, label: usize) -> impl Iterator<Item = ListedFile> {
-        self.images.into_iter().map(move |path| ListedFile { part, path, class: Some(label as u32), layout: None })
+    /// Returns its files; `prefix` is the folder of the class folders.
+    fn files(self, prefix: &str, part: Part, label: usize) -> impl Iterator<Item = ListedFile> + use<> {
+        let name_at = prefix.len() + self.name.len() + 1;
+        self.images.into_iter().map(move |path| ListedFile {
+            part,
+            path,
+            class: Some(label as u32),
+            layout: None,
+            name_at,
+        })
     }
 }
 
@@ -102,8 +142,10 @@ struct Walk<'a> {
     folder: &'a Folder,
     /// The folders from the class folder down to the current one.
     above: Vec<Identity>,
-    /// Number of files that are not images, and of images outside any class.
-    ignored: u64,
+    /// Folders beside the class folders that are no class.
+    beside: Vec<String>,
+    /// Files that are not images, and files outside any class.
+    ignored: Ignored,
 }
 
 impl Walk<'_> {
@@ -113,12 +155,13 @@ impl Walk<'_> {
         let mut classes = Vec::new();
         for Child { name, kind } in self.children(prefix)? {
             match kind {
+                Kind::Folder if prefix.is_empty() && self.beside.contains(&name) => {}
                 Kind::Folder => {
                     let mut images = Vec::new();
                     self.descend(&format!("{prefix}{name}/"), &mut images)?;
                     classes.push(ClassFolder { name, images });
                 }
-                Kind::File => self.ignored += 1,
+                Kind::File => self.ignored.push(format!("{prefix}{name}"), "it is in no class folder"),
             }
         }
         self.above.pop();
@@ -135,8 +178,10 @@ impl Walk<'_> {
             let path = format!("{prefix}{name}");
             match kind {
                 Kind::Folder => self.descend(&format!("{path}/"), images)?,
-                Kind::File if is_visible_image(&name) => images.push(path),
-                Kind::File => self.ignored += 1,
+                Kind::File => match kinds::of(self.folder, &path, &name) {
+                    kinds::Kind::Picture => images.push(path),
+                    kinds::Kind::Other(what) => self.ignored.push(path, what),
+                },
             }
         }
         self.above.pop();
@@ -149,7 +194,7 @@ impl Walk<'_> {
         let mut children = Vec::new();
         for child in self.folder.children(prefix)? {
             let shown = child.shown.file_name().unwrap_or_default();
-            if shown.as_encoded_bytes().starts_with(b".") {
+            if is_hidden(&shown.to_string_lossy()) {
                 continue;
             }
             let name = child.name.clone().ok_or_else(|| DataError::NotUtf8 { path: child.shown.clone() })?;
@@ -162,100 +207,4 @@ impl Walk<'_> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn listed(folder: &Path) -> Result<Listing, DataError> {
-        list(&Folder::root(folder)?)
-    }
-
-    /// Writes a 4 × 4 picture of one colour, and the folders above it.
-    pub(crate) fn write_png(path: &Path, color: [u8; 3]) {
-        fs::create_dir_all(path.parent().expect("a file in a folder")).expect("a folder");
-        image::RgbImage::from_pixel(4, 4, image::Rgb(color)).save(path).expect("a picture");
-    }
-
-    fn folder(images: &[&str]) -> tempfile::TempDir {
-        let root = tempfile::tempdir().expect("a temporary folder");
-        images.iter().for_each(|path| write_png(&root.path().join(path), [9, 9, 9]));
-        root
-    }
-
-    fn paths(listing: &Listing, entries: &[Entry]) -> Vec<(String, u32)> {
-        let path = |entry: &Entry| match entry.location {
-            Location::File(file) => listing.files[file as usize].path.clone(),
-            other => panic!("{other:?} in an image folder"),
-        };
-        entries.iter().map(|entry| (path(entry), entry.label)).collect()
-    }
-
-    #[test]
-    fn parts_classes_and_order() {
-        let root = folder(&[
-            "train/cat/b.PNG",
-            "train/cat/a.png",
-            "train/cat/deep/er/c.png",
-            "train/cat-like/z.png",
-            "test/cat/t.png",
-            "train/cat/.hidden.png",
-            "train/loose.png",
-        ]);
-        fs::write(root.path().join("train/cat/notes.txt"), "no image").expect("a file");
-        let listing = listed(root.path()).expect("a whole data set");
-        assert_eq!(listing.classes, ["cat", "cat-like"]);
-        // Sorted by the bytes of the whole path: `-` comes before `/`.
-        let train = ["train/cat-like/z.png", "train/cat/a.png", "train/cat/b.PNG", "train/cat/deep/er/c.png"];
-        assert_eq!(
-            paths(&listing, &listing.train),
-            train.iter().zip([1, 0, 0, 0]).map(|(p, l)| (p.to_string(), l)).collect::<Vec<_>>()
-        );
-        assert_eq!(paths(&listing, &listing.test), [("test/cat/t.png".to_owned(), 0)]);
-        assert_eq!(listing.ignored, 2);
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        let message = |root: &tempfile::TempDir| listed(root.path()).expect_err("a mistake").to_string();
-        let test_only = message(&folder(&["train/a/0.png", "train/b/0.png", "test/a/0.png", "test/zebra/0.png"]));
-        assert!(
-            test_only.contains("class `zebra`") && test_only.contains("a, b") && test_only.contains("test"),
-            "{test_only}"
-        );
-        let one = message(&folder(&["train/a/0.png"]));
-        assert!(one.contains("one class only (`a`)"), "{one}");
-        let empty = folder(&["train/a/0.png", "train/b/0.png"]);
-        fs::create_dir(empty.path().join("train/void")).expect("a folder");
-        assert!(message(&empty).contains("train/void has no images"));
-        let none = folder(&[]);
-        assert!(message(&none).contains(&none.path().display().to_string()));
-        let no_train = message(&folder(&["test/a/0.png", "test/b/0.png"]));
-        assert!(no_train.contains("train is missing"), "{no_train}");
-        let empty_test = folder(&["train/a/0.png", "train/b/0.png"]);
-        fs::create_dir(empty_test.path().join("test")).expect("a folder");
-        assert!(message(&empty_test).contains("no images in"));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn links_are_followed_but_not_in_circles() {
-        use std::os::unix::ffi::OsStrExt;
-        use std::os::unix::fs::symlink;
-
-        let root = folder(&["elsewhere/0.png", "set/a/0.png"]);
-        let set = root.path().join("set");
-        // A link out of the data set but within the data root.
-        symlink("../elsewhere", set.join("b")).expect("a link");
-        let list = || list(&Folder::root(root.path())?.join("set")?);
-        assert_eq!(list().expect("a whole data set").classes, ["a", "b"]);
-        symlink("..", set.join("a/up")).expect("a link");
-        let error = list().expect_err("a mistake");
-        assert!(matches!(&error, DataError::LinkLoop { path } if path.ends_with("a/up")), "{error}");
-        fs::remove_file(set.join("a/up")).expect("a link");
-        // Some file systems refuse such names; then there is nothing to test.
-        if fs::write(set.join("a").join(std::ffi::OsStr::from_bytes(b"\xff.png")), b"").is_ok() {
-            assert!(matches!(list().expect_err("a mistake"), DataError::NotUtf8 { .. }));
-        }
-    }
-}
+pub(super) mod tests;

@@ -2,107 +2,43 @@
 
 use std::path::Path;
 
-use pretext_shared::dataset::{DatasetFacts, Procedural, Source};
-use pretext_shared::ids::ContentHash;
+use pretext_shared::dataset::{DatasetFacts, DuplicatePolicy, Policies, Procedural, Source};
 
 use super::error::DataError;
 use super::fingerprint::{fingerprint, hash_files};
 use super::groups::Groups;
 use super::hash_cache::HashCache;
-use super::records::Layout;
-use super::{cifar, idx, image_folder};
+use super::kinds::Ignored;
+use super::listing::Listing;
+pub use super::listing::{Entry, Location, ManifestFile, Part};
+use super::sieve::Sieve;
+use super::{cifar, idx, image_folder, list};
 use crate::root::{Folder, Kind, RootError};
 
-/// One of the two parts of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
-    /// Images to train and validate with.
-    Train,
-    /// Images that are scored once, at the end.
-    Test,
-}
-
-/// A file that belongs to a data set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManifestFile {
-    /// The part of the file.
-    pub part: Part,
-    /// Path relative to the data set's folder, with `/`.
-    pub path: String,
-    /// The class of all its images; `None` for a file with images of several classes.
-    pub class: Option<u32>,
-    /// Length in bytes.
-    pub bytes: u64,
-    /// BLAKE3 of the content.
-    pub hash: ContentHash,
-    /// The layout of the records in a file with many pictures.
-    pub(super) layout: Option<Layout>,
-}
-
-/// The place of a sample's picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Location {
-    /// An image file: index into [`Manifest::files`].
-    File(u32),
-    /// A record of a binary file.
-    Record {
-        /// Index into [`Manifest::files`].
-        file: u32,
-        /// Position in the file, from 0.
-        record: u32,
-    },
-    /// Drawn by the program: index within its class and part.
-    Drawn(u32),
-}
-
-/// One sample. Its id is its position in its list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// Index of its class in the class names.
-    pub label: u32,
-    /// The place of its picture.
-    pub location: Location,
-}
-
-/// Everything that a scan finds out about a data set without decoding it.
+/// Everything that a scan finds out about a data set.
 #[derive(Debug, Clone)]
 pub struct Manifest {
     /// The facts that a worker announces.
     pub facts: DatasetFacts,
-    /// Training samples, in the byte order of their paths (records in file order). The sample id is the position.
+    /// Training samples, in the byte order of their paths (records in file order). The sample id is the position. The
+    /// samples of a validation part follow.
     pub train: Vec<Entry>,
+    /// The position in `train` of the first sample of a validation part; `None` if the data set has no such part.
+    pub validating: Option<u32>,
     /// Test samples, in the same order. Empty if the data set has no test part.
     pub test: Vec<Entry>,
     /// The files, in the order in which the fingerprint covers them.
     pub files: Vec<ManifestFile>,
     /// The groups of the files, if the data name any.
     pub groups: Option<Groups>,
-    /// Number of files of other kinds, which are ignored.
-    pub ignored: u64,
+    /// Files that are no part of the data set.
+    pub ignored: Ignored,
     /// The data set's folder; `None` for procedural pictures.
     pub folder: Option<Folder>,
 }
 
-/// A source's list of files and samples, before hashing.
-#[derive(Debug, Default)]
-pub(super) struct Listing {
-    pub(super) classes: Vec<String>,
-    pub(super) files: Vec<ListedFile>,
-    pub(super) train: Vec<Entry>,
-    pub(super) test: Vec<Entry>,
-    pub(super) ignored: u64,
-}
-
-/// A file before it is hashed, with the first fields of [`ManifestFile`].
-#[derive(Debug)]
-pub(super) struct ListedFile {
-    pub(super) part: Part,
-    pub(super) path: String,
-    pub(super) class: Option<u32>,
-    pub(super) layout: Option<Layout>,
-}
-
-/// Lists and hashes `source` below `data_root`, without decoding. `cache` is a file that stores hashes by path, size
+/// Lists and hashes `source` below `data_root`. Decodes only if the source leaves out pictures by their content, and
+/// keeps beside `cache` what was decoded. `cache` is a file that stores hashes by path, size
 /// and time of change, so that a second scan reads no image. It is created if it is missing, and ignored if it is
 /// damaged.
 pub fn scan(data_root: &Path, source: &Source, cache: Option<&Path>) -> Result<Manifest, DataError> {
@@ -116,31 +52,61 @@ pub fn scan(data_root: &Path, source: &Source, cache: Option<&Path>) -> Result<M
 pub(super) fn scan_in(root: &Folder, source: &Source, cache: Option<&Path>) -> Result<Manifest, DataError> {
     let (folder, listing) = match source {
         Source::Procedural(procedural) => return Ok(drawn(procedural)),
-        Source::ImageFolder { path, .. } => with_listing(root, path, image_folder::list)?,
+        Source::ImageFolder { path, folders, .. } => image_folder::list(&resolve(root, path)?, folders)?,
         Source::Cifar10 { path } => with_listing(root, path, |folder| cifar::list(folder, cifar::Release::Ten))?,
         Source::Cifar100 { path } => with_listing(root, path, |folder| cifar::list(folder, cifar::Release::Hundred))?,
         Source::Idx { path } => with_listing(root, path, idx::list)?,
+        Source::List { path, .. } => listed(root, path)?,
+        Source::Arrays { path, .. } | Source::Parquet { path, .. } | Source::Webdataset { path, .. } => {
+            return Err(DataError::NoDataSet { path: root.shown(path) });
+        }
     };
     let groups = match source {
         Source::ImageFolder { groups: Some(pattern), .. } => Some(Groups::named(&folder, pattern, &listing.files)?),
         Source::ImageFolder { groups: None, .. } => Groups::read(&folder, &listing.files)?,
+        Source::List { .. } => match &listing.groups {
+            Some(names) => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                let refuse = |reason| DataError::List { path: folder.shown(""), reason };
+                Some(Groups::new(&listing.files, &names).map_err(refuse)?)
+            }
+            None => None,
+        },
         _ => None,
     };
-    let mut cache = HashCache::open(cache);
-    let files = hash_files(&folder, listing.files, &mut cache)?;
-    cache.save();
+    let mut hashes = HashCache::open(cache);
+    let files = hash_files(&folder, listing.files, &mut hashes)?;
+    hashes.save();
+    let lists = [listing.train, listing.validation, listing.test];
+    let mut sieve = Sieve { folder: &folder, classes: &listing.classes, files, groups, lists };
+    let policies = match source {
+        Source::ImageFolder { policies, .. } => *policies,
+        // Other kinds have no key to accept identical pictures with: they are told, not refused.
+        _ => Policies { duplicates: DuplicatePolicy::Keep, ..Policies::default() },
+    };
+    let noticed = sieve.apply(policies, cache)?;
+    let Sieve { files, groups, lists, .. } = sieve;
+    let [train, validation, test] = lists;
     let facts = DatasetFacts {
         key: source.key(),
         fingerprint: fingerprint(source.kind(), &listing.classes, &files, groups.as_ref()),
-        train: counts(&listing.train, listing.classes.len()),
-        test: if listing.test.is_empty() { Vec::new() } else { counts(&listing.test, listing.classes.len()) },
-        groups: groups.as_ref().map(|groups| groups.counts(&listing.train, listing.classes.len())).unwrap_or_default(),
+        train: counts(&train, listing.classes.len()),
+        test: if test.is_empty() { Vec::new() } else { counts(&test, listing.classes.len()) },
+        groups: groups.as_ref().map(|groups| groups.counts(&train, listing.classes.len())).unwrap_or_default(),
+        validation: match validation.as_slice() {
+            [] => Vec::new(),
+            entries => counts(entries, listing.classes.len()),
+        },
+        notes: [listing.notes, noticed, listing.ignored.note().into_iter().collect()].concat(),
         classes: listing.classes,
     };
+    let drawn = train.len() as u32;
+    let validating = (!validation.is_empty()).then_some(drawn);
     Ok(Manifest {
         facts,
-        train: listing.train,
-        test: listing.test,
+        train: [train, validation].concat(),
+        validating,
+        test,
         files,
         groups,
         ignored: listing.ignored,
@@ -149,10 +115,10 @@ pub(super) fn scan_in(root: &Folder, source: &Source, cache: Option<&Path>) -> R
 }
 
 impl Manifest {
-    /// Returns the samples of a part.
+    /// Returns the samples of a part. Those of a validation part are among the training samples.
     pub fn entries(&self, part: Part) -> &[Entry] {
         match part {
-            Part::Train => &self.train,
+            Part::Train | Part::Validation => &self.train,
             Part::Test => &self.test,
         }
     }
@@ -180,8 +146,26 @@ fn resolve(root: &Folder, path: &str) -> Result<Folder, DataError> {
     let folder = root.join(path)?;
     match folder.kind("")? {
         Some(Kind::Folder) => Ok(folder),
+        None if matches!(root.missing(path), RootError::Dangling { .. }) => Err(root.missing(path).into()),
         Some(Kind::File) | None => Err(DataError::NoFolder { path: folder.shown("") }),
     }
+}
+
+/// Returns the files of a list, and the folder that their paths are relative to.
+fn listed(root: &Folder, path: &str) -> Result<(Folder, Listing), DataError> {
+    if let (true, Some(Kind::File)) = (list::is_list(path), root.kind(path)?) {
+        let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
+        let folder = resolve(root, folder)?;
+        let listing = list::list(&folder, name)?;
+        return Ok((folder, listing));
+    }
+    let folder = resolve(root, path)?;
+    let Some(name) = list::name_in(&folder)? else {
+        let expected = format!("expected a list named {}", list::NAMES.join(", "));
+        return Err(DataError::MissingFile { path: folder.shown(list::NAMES[0]), expected });
+    };
+    let listing = list::list(&folder, name)?;
+    Ok((folder, listing))
 }
 
 fn with_listing(
@@ -207,7 +191,16 @@ fn drawn(procedural: &Procedural) -> Manifest {
         classes.flat_map(|label| (0..per_class).map(move |i| Entry { label, location: Location::Drawn(i) })).collect()
     };
     let (train, test) = (entries(procedural.train_per_class), entries(procedural.test_per_class));
-    Manifest { facts, train, test, files: Vec::new(), groups: None, ignored: 0, folder: None }
+    Manifest {
+        facts,
+        train,
+        validating: None,
+        test,
+        files: Vec::new(),
+        groups: None,
+        ignored: Ignored::default(),
+        folder: None,
+    }
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ impl Operation {
             epoch: match subject.part {
                 Part::Train => 0,
                 Part::Test => 1,
+                Part::Validation => 2,
             },
             sample: u64::from(subject.class) << 32 | u64::from(subject.index),
             view: 0,

@@ -32,6 +32,14 @@ pub enum RootError {
         /// The root.
         root: PathBuf,
     },
+    /// The path is a link whose target does not exist.
+    #[error("the link {} leads to `{}`, which does not exist: remove the link, or restore its target", link.display(), target.display())]
+    Dangling {
+        /// The link.
+        link: PathBuf,
+        /// The target as the link has it.
+        target: PathBuf,
+    },
     /// The path is not a file with content.
     #[error("{} is not a file but a pipe, a device or a folder: move it out of the data", path.display())]
     NoFile {
@@ -184,6 +192,15 @@ impl Folder {
         Ok(children)
     }
 
+    /// Returns the error for `path`, which is not there: a link without a target is called one.
+    pub fn missing(&self, path: &str) -> RootError {
+        let target = self.look(path, |handle, path| handle.read_link_contents(path));
+        match target {
+            Ok(target) => RootError::Dangling { link: self.shown(path), target },
+            Err(_) => RootError::Io { path: self.shown(path), source: io::Error::from(io::ErrorKind::NotFound) },
+        }
+    }
+
     /// Returns the identity of the folder `path`.
     pub fn identity(&self, path: &str) -> Result<Identity, RootError> {
         let metadata: Metadata = self.look(path, |handle, path| handle.metadata(path))?;
@@ -241,10 +258,7 @@ impl Child {
     pub fn kind(&self, folder: &Folder, path: &str) -> Result<Kind, RootError> {
         match self.kind {
             Some(kind) => Ok(kind),
-            None => folder.kind(path)?.ok_or_else(|| RootError::Io {
-                path: self.shown.clone(),
-                source: io::Error::from(io::ErrorKind::NotFound),
-            }),
+            None => folder.kind(path)?.ok_or_else(|| folder.missing(path)),
         }
     }
 }
@@ -301,6 +315,20 @@ mod tests {
         let linked = Folder::root(&place.path().join("data")).expect("a root");
         assert_eq!(linked.read("set/a").expect("inside"), b"ours");
         assert!(matches!(linked.kind("nothing"), Ok(None)));
+    }
+
+    #[test]
+    fn a_link_to_nothing_is_called_one() {
+        let (place, root) = scene();
+        symlink("nowhere.png", place.path().join("root/set/b.png")).expect("a link");
+        let children = root.children("set").expect("a folder");
+        let kinds = children.iter().map(|child| {
+            let name = child.name.as_deref().expect("a text name");
+            child.kind(&root, &format!("set/{name}"))
+        });
+        let errors: Vec<String> = kinds.filter_map(|kind| Some(kind.err()?.to_string())).collect();
+        let [error] = &errors[..] else { panic!("{errors:?}") };
+        assert!(error.contains("root/set/b.png leads to `nowhere.png`, which does not exist"), "{error}");
     }
 
     /// Another thread swaps the folder with a link to an outside folder while this one reads. The test reads our file

@@ -10,7 +10,7 @@ use super::discover::only;
 use super::error::DataError;
 use super::fingerprint::hash_file;
 use super::manifest::scan_in;
-use super::{cifar, groups as lists};
+use super::{cifar, groups as lists, list};
 use crate::root::Folder;
 
 /// Lists and hashes the data set in `folder`, of whichever kind it is; decodes nothing. An image folder may have its groups in
@@ -21,8 +21,8 @@ pub fn ship(folder: &Path, groups: Option<GroupPattern>) -> Result<Shipment, Dat
     }
     let root = Folder::root(folder)?;
     let source = match (only(&root)?, groups) {
-        (Source::ImageFolder { path, test_fraction, .. }, groups) => {
-            Source::ImageFolder { path, test_fraction, groups }
+        (Source::ImageFolder { path, test_fraction, folders, policies, .. }, groups) => {
+            Source::ImageFolder { path, test_fraction, groups, folders, policies }
         }
         (source, None) => source,
         (source, Some(_)) => return Err(DataError::NoNames { folder: root.shown(""), kind: source.kind() }),
@@ -34,7 +34,7 @@ pub fn ship(folder: &Path, groups: Option<GroupPattern>) -> Result<Shipment, Dat
         .map(|file| PackedFile { path: file.path, bytes: file.bytes, hash: file.hash })
         .collect();
     // Files that name classes and groups: the fingerprint covers the names themselves.
-    for name in [lists::FILE].into_iter().chain(cifar::NAMES) {
+    for name in [lists::FILE].into_iter().chain(cifar::NAMES).chain(list::NAMES) {
         if root.kind(name)?.is_some() {
             let file = root.open(name)?;
             let bytes = file.metadata().map_err(DataError::io(&root.shown(name)))?.len();

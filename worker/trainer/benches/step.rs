@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use pretext_data::Dataset;
-use pretext_shared::dataset::{DataSpec, Normalize, Procedural, Source};
+use pretext_shared::dataset::{DataSpec, Fit, Normalize, Procedural, Source};
 use pretext_shared::device::NumericClass;
 use pretext_shared::split::{Fraction, SplitSpec};
 use pretext_shared::stage::{
@@ -90,6 +90,7 @@ fn run(case: &Case, threads: usize) -> Result<String, Box<dyn std::error::Error>
         image_size: case.size,
         normalize: Normalize::Train,
         test_fraction: None,
+        fit: Fit::default(),
     };
     let spec = DownstreamSpec {
         data,

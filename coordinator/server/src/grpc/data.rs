@@ -48,6 +48,9 @@ fn facts(message: Option<pb::Dataset>) -> Result<DatasetFacts, Status> {
             "`dataset`: there must be at least two classes, with one count of images for each",
         ));
     }
+    if !facts.validation.is_empty() && !fits(&facts.validation) {
+        return Err(Status::invalid_argument("`dataset.validation`: there must be one count of images for each class"));
+    }
     if !facts.groups.iter().all(fits) {
         return Err(Status::invalid_argument("`dataset.groups`: there must be one count of groups for each class"));
     }

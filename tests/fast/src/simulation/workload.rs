@@ -3,7 +3,7 @@
 
 use pretext_engine::submission::{self, Announced};
 use pretext_engine::{PushedData, Submission};
-use pretext_shared::dataset::{DatasetFacts, Procedural, Source};
+use pretext_shared::dataset::{DatasetFacts, Procedural};
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{ArtifactId, ContentHash, StageId};
 use pretext_shared::stage::Extent;
@@ -52,7 +52,7 @@ impl Workload {
             submission.sweep.provenance.build = None;
             if submission.sweep.priority > 0 {
                 for (_, record) in &mut submission.stages {
-                    record.source = Source::ImageFolder { path: FOLDER.to_owned(), test_fraction: None, groups: None };
+                    record.source = format!("image-folder:{FOLDER}").parse().expect("a key");
                 }
             }
             submission

@@ -3,7 +3,10 @@
 use pretext_engine::{
     Announcement, CellCounts, Checkpoint, Grant, Offer, RunningStage, StageRecord, SweepMark, SweepStatus, WorkerView,
 };
-use pretext_shared::dataset::{DataSpec, DatasetFacts, GroupPattern, Normalize, Procedural, Source};
+use pretext_shared::dataset::{
+    DataSpec, DatasetFacts, DuplicatePolicy, Fit, GroupPattern, Normalize, Note, PartFolders, Policies, Procedural, Source,
+    Unreadable,
+};
 use pretext_shared::device::{DeviceFacts, NumericClass};
 use pretext_shared::ids::{
     ArtifactId, AttemptId, ContentHash, Fence, Fingerprint, StageId, SweepId, WeightsHash, WorkerId,
@@ -85,15 +88,18 @@ fn device() -> impl Strategy<Value = DeviceFacts> {
 
 fn facts() -> impl Strategy<Value = Announcement> {
     let counts = || vec(short(), 0..4);
-    let good = (hash(), vec(text(), 0..4), counts(), counts(), vec(counts(), 0..3));
+    let notes = vec(text().prop_map(|text| Note::Other { text }), 0..3);
+    let good = (hash(), vec(text(), 0..4), counts(), counts(), vec(counts(), 0..3), counts(), notes);
     (text(), prop_oneof![good.prop_map(Ok), something().prop_map(Err)]).prop_map(|(key, facts)| {
-        let facts = facts.map(|(fingerprint, classes, train, test, groups)| DatasetFacts {
+        let facts = facts.map(|(fingerprint, classes, train, test, groups, validation, notes)| DatasetFacts {
             key: key.clone(),
             fingerprint: Fingerprint(fingerprint),
             classes,
             train,
             test,
             groups,
+            validation,
+            notes,
         });
         Announcement { key, facts }
     })
@@ -146,10 +152,32 @@ fn pattern() -> impl Strategy<Value = GroupPattern> {
     select(vec!["{*}_*", "*/{*}_*", "s{*}.png"]).prop_map(|text| text.parse().expect("a pattern"))
 }
 
+fn policies() -> impl Strategy<Value = Policies> {
+    let unreadable = select(Unreadable::ALL.map(|(_, choice)| choice).to_vec());
+    let duplicates = select(DuplicatePolicy::ALL.map(|(_, choice)| choice).to_vec());
+    (unreadable, duplicates).prop_map(|(unreadable, duplicates)| Policies { unreadable, duplicates })
+}
+
+fn folders() -> impl Strategy<Value = PartFolders> {
+    let folder = || option::of(text());
+    (folder(), folder(), folder()).prop_map(|(train, validation, test)| PartFolders { train, validation, test })
+}
+
 pub(crate) fn source() -> impl Strategy<Value = Source> {
     prop_oneof![
-        (text(), option::of(finite()), option::of(pattern()))
-            .prop_map(|(path, test_fraction, groups)| Source::ImageFolder { path, test_fraction, groups }),
+        (text(), option::of(finite()), option::of(pattern()), folders(), policies()).prop_map(
+            |(path, test_fraction, groups, folders, policies)| Source::ImageFolder {
+                path,
+                test_fraction,
+                groups,
+                folders,
+                policies,
+            }
+        ),
+        (text(), option::of(finite())).prop_map(|(path, test_fraction)| Source::List { path, test_fraction }),
+        (text(), option::of(finite())).prop_map(|(path, test_fraction)| Source::Arrays { path, test_fraction }),
+        (text(), option::of(finite())).prop_map(|(path, test_fraction)| Source::Parquet { path, test_fraction }),
+        (text(), option::of(finite())).prop_map(|(path, test_fraction)| Source::Webdataset { path, test_fraction }),
         text().prop_map(|path| Source::Cifar10 { path }),
         text().prop_map(|path| Source::Cifar100 { path }),
         text().prop_map(|path| Source::Idx { path }),
@@ -166,13 +194,15 @@ fn data() -> impl Strategy<Value = DataSpec> {
         Just(Normalize::None),
         (three(), three()).prop_map(|(mean, std)| Normalize::Given { mean, std }),
     ];
-    (hash(), short(), short(), normalize, option::of(finite())).prop_map(
-        |(fingerprint, classes, image_size, normalize, test_fraction)| DataSpec {
+    let fit = select(Fit::ALL.map(|(_, fit)| fit).to_vec());
+    (hash(), short(), short(), normalize, option::of(finite()), fit).prop_map(
+        |(fingerprint, classes, image_size, normalize, test_fraction, fit)| DataSpec {
             fingerprint: Fingerprint(fingerprint),
             classes,
             image_size,
             normalize,
             test_fraction,
+            fit,
         },
     )
 }

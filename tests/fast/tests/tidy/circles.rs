@@ -35,11 +35,6 @@ const KNOWN: &[Known] = &[
         modules: &["client", "coordinator", "machine", "oracle", "world"],
     },
     Known { target: "worker/daemon/src/lib.rs", folder: "", modules: &["attempt", "process", "slot"] },
-    Known {
-        target: "worker/data/src/lib.rs",
-        folder: "",
-        modules: &["cifar", "fingerprint", "groups", "idx", "image_folder", "manifest"],
-    },
     Known { target: "worker/trainer/src/lib.rs", folder: "device", modules: &["adapters", "name"] },
     Known { target: "worker/trainer/src/lib.rs", folder: "weights", modules: &["file", "names"] },
 ];

@@ -76,7 +76,7 @@ enum Kind {
     Requests,
     /// Checkpoint and model files.
     Checkpoint,
-    /// JPEG and PNG files.
+    /// Picture files of every format.
     Pictures,
     /// The binary files of CIFAR and of the MNIST family.
     Records,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pretext_data::{DataError, Dataset, scan};
-use pretext_shared::dataset::{DataSpec, Normalize, Source};
+use pretext_shared::dataset::{DataSpec, Fit, Normalize, Source};
 
 use super::target::{Fate, Target};
 
@@ -81,6 +81,7 @@ fn load(root: &Path, source: &Source) -> Result<Dataset, DataError> {
         image_size: 8,
         normalize: Normalize::Train,
         test_fraction: None,
+        fit: Fit::default(),
     };
     Dataset::load(root, source, &spec, None)
 }

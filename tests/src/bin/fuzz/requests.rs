@@ -81,6 +81,8 @@ fn register() -> pb::RegisterRequest {
         test: vec![5, 5],
         problem: String::new(),
         groups: Vec::new(),
+        validation: Vec::new(),
+        notes: Vec::new(),
     };
     pb::RegisterRequest {
         protocol: PROTOCOL,

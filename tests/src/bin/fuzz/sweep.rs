@@ -120,5 +120,7 @@ pub(crate) fn facts(source: &Source) -> DatasetFacts {
         train: vec![1000; 10],
         test: vec![200; 10],
         groups: Vec::new(),
+        validation: Vec::new(),
+        notes: Vec::new(),
     }
 }

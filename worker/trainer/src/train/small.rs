@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pretext_data::{Dataset, ImageSet};
-use pretext_shared::dataset::{DataSpec, Normalize, Procedural, Source};
+use pretext_shared::dataset::{DataSpec, Fit, Normalize, Procedural, Source};
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{ContentHash, StageId};
 use pretext_shared::outcome::ArtifactKind;
@@ -55,6 +55,7 @@ fn data() -> DataSpec {
         image_size: SIZE,
         normalize: Normalize::Train,
         test_fraction: None,
+        fit: Fit::default(),
     }
 }
 
