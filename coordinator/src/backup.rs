@@ -38,6 +38,7 @@ pub(super) struct RestoreArgs {
 
 #[derive(Debug, Serialize)]
 struct Made {
+    #[serde(serialize_with = "crate::values::lossy")]
     file: PathBuf,
     changes: u64,
 }
@@ -54,6 +55,7 @@ impl Show for Made {
 
 #[derive(Debug, Serialize)]
 struct Restored {
+    #[serde(serialize_with = "crate::values::lossy")]
     state_dir: PathBuf,
     changes: u64,
 }

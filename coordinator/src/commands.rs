@@ -10,6 +10,7 @@ use crate::error::CliError;
 use crate::explain::{self, ExplainArgs};
 use crate::gc::{self, GcArgs};
 use crate::identity::{self, CertifyArgs, InitCaArgs, JoinArgs, TokenArgs};
+use crate::init::{self, InitArgs};
 use crate::logging::LogFormat;
 use crate::login::{self, LoginArgs};
 use crate::plan::{self, PlanArgs};
@@ -58,6 +59,8 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Look at a folder of pictures and write a sweep file for it
+    Init(InitArgs),
     /// Run a sweep on this machine, with its own coordinator and worker
     Run(RunArgs),
     /// Start a coordinator server, which takes sweeps and gives stages to workers
@@ -112,6 +115,7 @@ impl Command {
     pub(super) async fn run(self, console: &Console) -> Result<Verdict, CliError> {
         // Boxed: otherwise the large futures of some commands would be part of every command's future.
         match self {
+            Command::Init(args) => Box::pin(init::init(args, console)).await,
             Command::Run(args) => Box::pin(run::run(args, console)).await,
             Command::Serve(args) => Box::pin(serve::serve(args, console)).await,
             Command::Submit(args) => Box::pin(submit::submit(args, console)).await,

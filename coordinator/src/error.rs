@@ -125,6 +125,7 @@ impl From<ClientError> for CliError {
                 help: Some("give http://HOST:PORT, or https://HOST:PORT if the coordinator uses TLS".to_owned()),
             },
             ClientError::Unreachable { url, cause } => CliError::Unreachable { url, cause },
+            ClientError::Sweep { message, problems } => CliError::Spec { rendered: message, errors: problems },
             ClientError::Refused(_) => CliError::input(message),
             ClientError::Unknown { .. } | ClientError::Unreadable { .. } => CliError::Environment {
                 message,

@@ -16,6 +16,7 @@ use super::error::CliError;
 use super::progress::cells as count;
 use super::status::Counts;
 use crate::remote::{SweepArgs, connect};
+use crate::values::lossy;
 use crate::verdict::Verdict;
 
 #[derive(Debug, Args)]
@@ -33,6 +34,7 @@ struct Published {
     sweep: String,
     cells: Counts,
     /// Path of `report.html`.
+    #[serde(serialize_with = "lossy")]
     report: PathBuf,
     /// The content of `results.json`.
     results: serde_json::Value,

@@ -66,6 +66,7 @@ struct Reproduced {
     #[serde(flatten)]
     agreement: Agreement,
     /// Path of the new `report.html`.
+    #[serde(serialize_with = "crate::values::lossy")]
     report: PathBuf,
 }
 

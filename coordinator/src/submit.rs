@@ -69,7 +69,7 @@ impl Show for Submitted {
 pub(super) async fn submit(args: SubmitArgs, console: &Console) -> Result<Verdict, CliError> {
     let file = SweepFile::read(&args.file.file)?;
     let client = connect(&args.remote).await?;
-    let reply = client.submit(&file.text, args.file.extent()).await?;
+    let reply = client.submit(&file.text, args.file.extent()).await.map_err(|error| file.refused(error))?;
     console.show(&Submitted::new(&reply, args.file.extent()))?;
     if args.watch {
         return watch::follow_to_the_end(client, reply.sweep, console).await;

@@ -40,6 +40,11 @@ pub(super) fn patience(text: &str) -> Result<Duration, String> {
     allowed.contains(&time).then_some(time).ok_or_else(|| "give a time between a second and a day".to_owned())
 }
 
+/// Writes a path as text, also if its bytes are not UTF-8: JSON has no other strings.
+pub(super) fn lossy<S: serde::Serializer>(path: &std::path::Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use pretext_shared::dataset::{DatasetFacts, GroupPattern, Source};
 use pretext_shared::device::NumericClass;
 use pretext_shared::inventory::{FoundDataset, FoundDevice, Shipment};
+use pretext_shared::survey::Survey;
 use pretext_shared::text;
 use serde::de::DeserializeOwned;
 use tokio::process::Command;
@@ -56,7 +57,34 @@ impl WorkerProgram {
         let key = source.key();
         let arguments = ["inspect", "--json", "--dataset", &key].map(OsStr::new);
         let found: Vec<FoundDataset> = self.ask(&[&arguments[..], &[data_root.as_os_str()]].concat()).await?;
-        choose(found, &key, data_root)
+        choose(found, &key, data_root).map(|(facts, _)| facts)
+    }
+
+    /// Returns the same facts, and what a look at every picture finds if there are at most `most` pictures. Hashes are
+    /// kept in the file `cache`.
+    pub(super) async fn look(
+        &self,
+        source: &Source,
+        data_root: &Path,
+        most: u64,
+        cache: Option<&Path>,
+    ) -> Result<(DatasetFacts, Option<Survey>), CliError> {
+        let (key, most) = (source.key(), most.to_string());
+        let mut arguments =
+            ["inspect", "--json", "--deep", "--most", &most, "--dataset", &key].map(OsStr::new).to_vec();
+        if let Some(cache) = cache {
+            arguments.extend([OsStr::new("--cache"), cache.as_os_str()]);
+        }
+        arguments.push(data_root.as_os_str());
+        choose(self.ask(&arguments).await?, &key, data_root)
+    }
+
+    /// Returns the one data set in `dir`, of any kind, with its files and what a look at every picture finds if there
+    /// are at most `most` pictures.
+    pub(super) async fn look_in(&self, dir: &Path, most: u64) -> Result<(Shipment, Option<Survey>), CliError> {
+        let most = most.to_string();
+        let arguments = ["inspect", "--json", "--files", "--deep", "--most", &most].map(OsStr::new);
+        self.one(dir, &[&arguments[..], &[dir.as_os_str()]].concat()).await
     }
 
     /// Returns the data set in `dir`, of any kind, with its files.
@@ -65,14 +93,18 @@ impl WorkerProgram {
         let mut arguments = ["inspect", "--json", "--files"].map(OsStr::new).to_vec();
         arguments.extend(groups.as_ref().map(OsStr::new));
         arguments.push(dir.as_os_str());
-        let found: Vec<FoundDataset> = self.ask(&arguments).await?;
+        self.one(dir, &arguments).await.map(|(shipment, _)| shipment)
+    }
+
+    async fn one(&self, dir: &Path, arguments: &[&OsStr]) -> Result<(Shipment, Option<Survey>), CliError> {
+        let found: Vec<FoundDataset> = self.ask(arguments).await?;
         let unusable = |problem: Option<String>| {
             let problem = problem.unwrap_or_else(|| "it has no facts".to_owned());
             CliError::input(format!("the data set in {} cannot be used: {}", dir.display(), text::line(&problem)))
         };
         match found.into_iter().next() {
-            Some(FoundDataset { facts: Some(facts), files, .. }) => {
-                Ok(Shipment { facts, files: files.unwrap_or_default() })
+            Some(FoundDataset { facts: Some(facts), files, survey, .. }) => {
+                Ok((Shipment { facts, files: files.unwrap_or_default() }, survey))
             }
             Some(FoundDataset { problem, .. }) => Err(unusable(problem)),
             None => Err(unusable(None)),
@@ -81,9 +113,12 @@ impl WorkerProgram {
 
     /// Returns the numeric class of this machine with `--device auto`.
     pub(super) async fn class(&self) -> Result<NumericClass, CliError> {
-        let devices: Vec<FoundDevice> = self.ask(&[OsStr::new("devices"), OsStr::new("--json")]).await?;
-        let gpu = devices.iter().any(|device| device.real && device.class == NumericClass::Gpu);
-        Ok(if gpu { NumericClass::Gpu } else { NumericClass::Cpu })
+        Ok(class_of(&self.devices().await?))
+    }
+
+    /// Returns the devices of this machine.
+    pub(super) async fn devices(&self) -> Result<Vec<FoundDevice>, CliError> {
+        self.ask(&[OsStr::new("devices"), OsStr::new("--json")]).await
     }
 
     async fn ask<T: DeserializeOwned>(&self, arguments: &[&OsStr]) -> Result<T, CliError> {
@@ -106,7 +141,13 @@ impl WorkerProgram {
     }
 }
 
-fn choose(found: Vec<FoundDataset>, key: &str, data_root: &Path) -> Result<DatasetFacts, CliError> {
+/// Returns the numeric class of a machine with these devices and `--device auto`.
+pub(super) fn class_of(devices: &[FoundDevice]) -> NumericClass {
+    let gpu = devices.iter().any(|device| device.real && device.class == NumericClass::Gpu);
+    if gpu { NumericClass::Gpu } else { NumericClass::Cpu }
+}
+
+fn choose(found: Vec<FoundDataset>, key: &str, data_root: &Path) -> Result<(DatasetFacts, Option<Survey>), CliError> {
     let keys: Vec<&str> = found.iter().map(|data| data.key.as_str()).collect();
     let keys = if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") };
     let missing = CliError::Input {
@@ -114,7 +155,7 @@ fn choose(found: Vec<FoundDataset>, key: &str, data_root: &Path) -> Result<Datas
         help: Some("`dataset.path` is relative to --data-root".to_owned()),
     };
     match found.into_iter().find(|data| data.key == key) {
-        Some(FoundDataset { facts: Some(facts), .. }) => Ok(facts),
+        Some(FoundDataset { facts: Some(facts), survey, .. }) => Ok((facts, survey)),
         Some(FoundDataset { problem, .. }) => {
             let problem = problem.unwrap_or_else(|| "it has no facts".to_owned());
             Err(CliError::input(format!("the data set {key} cannot be used: {}", text::line(&problem))))
@@ -140,7 +181,7 @@ mod tests {
     #[test]
     fn data_are_found_by_key_or_refused_in_words() {
         let root = Path::new("data");
-        assert_eq!(choose(found(), "idx:m", root).expect("it is there").train_total(), 10);
+        assert_eq!(choose(found(), "idx:m", root).expect("it is there").0.train_total(), 10);
         let error = choose(found(), "cifar10:c", root).expect_err("it is damaged").to_string();
         assert_eq!(error, "the data set cifar10:c cannot be used: test_batch.bin is too short");
         let error = choose(found(), "idx:n", root).expect_err("it is not there");

@@ -29,7 +29,7 @@ pub fn status(code: Code, kind: Kind, message: impl Into<String>) -> Status {
         Kind::Precondition => (Code::FailedPrecondition, RefusalKind::Unspecified, None),
     };
     let retry_after_ms = after.map_or(0, |after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
-    let details = RefusalDetails { kind: wire.into(), retry_after_ms };
+    let details = RefusalDetails { kind: wire.into(), retry_after_ms, problems_json: String::new() };
     Status::with_details(code, message, details.encode_to_vec().into())
 }
 
@@ -53,9 +53,28 @@ pub fn kind(status: &Status) -> Kind {
     }
 }
 
+/// Returns the status that refuses a sweep file; `problems` is the JSON of its problems.
+pub fn of_sweep(message: impl Into<String>, problems: String) -> Status {
+    let details = RefusalDetails { kind: RefusalKind::Invalid.into(), retry_after_ms: 0, problems_json: problems };
+    Status::with_details(Code::InvalidArgument, message, details.encode_to_vec().into())
+}
+
+/// Returns the JSON of the problems of a sweep file, if the status carries any.
+pub fn problems(status: &Status) -> Option<String> {
+    let details = RefusalDetails::decode(status.details()).ok()?;
+    (!details.problems_json.is_empty()).then_some(details.problems_json)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_sweep_carries_its_problems() {
+        let sweep = of_sweep("why", "{}".to_owned());
+        assert_eq!((kind(&sweep), problems(&sweep).as_deref()), (Kind::Invalid, Some("{}")));
+        assert_eq!(problems(&status(Code::InvalidArgument, Kind::Invalid, "why")), None);
+    }
 
     #[test]
     fn a_status_carries_its_kind() {
@@ -70,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_kind_that_is_not_known_is_retryable() {
-        let unknown = RefusalDetails { kind: 99, retry_after_ms: 0 }.encode_to_vec();
+        let unknown = RefusalDetails { kind: 99, ..RefusalDetails::default() }.encode_to_vec();
         assert_eq!(kind(&Status::with_details(Code::Aborted, "new", unknown.into())), Kind::Retryable(None));
         // A rate limit, a full disk and an unreadable register had this code in version 0.1.0.
         assert_eq!(kind(&Status::resource_exhausted("too many calls")), Kind::Retryable(None));

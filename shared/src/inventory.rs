@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::DatasetFacts;
 use crate::device::NumericClass;
 use crate::packing::PackedFile;
+use crate::survey::Survey;
+
+/// Most bytes of decoded pictures that a trainer holds.
+pub const MOST_PIXELS: u64 = 16 << 30;
 
 /// A data set below a data root: a row of `worker inspect --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,6 +20,9 @@ pub struct FoundDataset {
     pub facts: Option<DatasetFacts>,
     /// Why the data set cannot be used, if it cannot.
     pub problem: Option<String>,
+    /// What a look at all its pictures found, if `--deep` asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub survey: Option<Survey>,
     /// Its files, if `--files` asked for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<PackedFile>>,
@@ -36,6 +43,9 @@ pub struct FoundDevice {
     pub real: bool,
     /// Whether `--device auto` takes it.
     pub auto: bool,
+    /// For the CPU: the bytes of memory that a process may use here, if the system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
 }
 
 /// A data set with all files that reading it needs, in their order.

@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod dataset;
 pub mod device;
 pub mod draw;
+pub mod findings;
 pub mod ids;
 pub mod inventory;
 pub mod outcome;

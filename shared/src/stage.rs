@@ -160,6 +160,19 @@ impl EncoderSpec {
         }
     }
 
+    /// Returns the height and width of the smallest maps that it normalises, for images of `size` pixels. Every layer of
+    /// stride 2 halves the size and rounds up.
+    pub fn smallest_maps(&self, size: u32) -> u32 {
+        let halvings = match self {
+            EncoderSpec::SmallCnn { blocks, .. } => blocks.saturating_sub(1),
+            // Pooling follows the first two blocks.
+            EncoderSpec::Nin { blocks } => blocks.saturating_sub(1).min(2),
+            EncoderSpec::Resnet18 { stem: Stem::Small } | EncoderSpec::Resnet50 { stem: Stem::Small } => 3,
+            EncoderSpec::Resnet18 { stem: Stem::Large } | EncoderSpec::Resnet50 { stem: Stem::Large } => 5,
+        };
+        (0..halvings).fold(size, |size, _| size.div_ceil(2))
+    }
+
     /// Returns whether this encoder is `whole`, or ends after one of its blocks.
     pub fn begins(&self, whole: &Self) -> bool {
         match (self, whole) {

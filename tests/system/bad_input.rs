@@ -151,6 +151,86 @@ fn a_rate_that_diverges_fails_the_stage_with_its_step() {
 }
 
 #[test]
+fn a_report_that_cannot_be_written_is_refused_before_anything_starts() {
+    let folder = Scratch::new();
+    folder.file("sweep.yaml", GOOD);
+    folder.file("taken", "");
+    let output = coordinator(&folder, &["run", "sweep.yaml", "--out", "taken/report"]).expect(2);
+    assert!(output.stderr.contains("taken is not a folder") && output.stderr.contains("--out"), "{output:?}");
+    assert!(!folder.path(".pretext").exists(), "nothing was started");
+}
+
+#[test]
+fn more_pictures_than_memory_are_refused_before_anything_is_trained() {
+    let folder = Scratch::new();
+    folder.file(
+        "sweep.yaml",
+        &GOOD.replace("train_per_class: 40", "train_per_class: 900000").replace("size: 16", "size: 224"),
+    );
+    let plan = coordinator(&folder, &["plan", "sweep.yaml"]).expect(0);
+    assert!(plan.stdout.contains("memory: 378.5 GiB of decoded pictures in each trainer, but only"), "{}", plan.stdout);
+    let run = coordinator(&folder, &["run", "sweep.yaml"]).expect(4);
+    assert!(run.stderr.contains("378.5 GiB of memory") && run.stderr.contains("image_size"), "{run:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_whose_name_is_not_text() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = Scratch::new();
+    let latin1 = folder.path("").join(OsStr::from_bytes(b"caf\xe9"));
+    std::fs::create_dir(&latin1).expect("a file system that takes any bytes");
+    std::fs::write(latin1.join("sweep.yaml"), GOOD).expect("writable");
+    let output =
+        std::process::Command::new(program("coordinator")).args(["run", "sweep.yaml"]).current_dir(&latin1).output();
+    let output: Output = output.expect("it starts").into();
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.stderr.contains(r#"its part "caf\xE9" is not UTF-8"#), "{output:?}");
+}
+
+/// In a network of its own, a program has a loopback interface that is down.
+#[test]
+fn a_machine_without_loopback() {
+    let folder = Scratch::new();
+    folder.file("sweep.yaml", GOOD);
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--map-root-user", "--net"]).arg(program("coordinator")).args(["run", "sweep.yaml"]);
+    let output: Output = match command.current_dir(folder.path("")).output() {
+        Ok(output) => output.into(),
+        Err(error) => return println!("skipped: unshare cannot be run ({error})"),
+    };
+    if output.stderr.contains("unshare") {
+        return println!("skipped: this machine does not let a test make a network ({})", output.stderr.trim());
+    }
+    assert_eq!(output.code, 4, "{output:?}");
+    assert!(output.stderr.contains("cannot reach itself through its loopback interface"), "{output:?}");
+}
+
+#[test]
+fn a_second_worker_on_one_state_folder_says_so_at_once() {
+    use std::io::{BufRead, BufReader};
+
+    let folder = Scratch::new();
+    let state = folder.path("state");
+    std::fs::create_dir(&state).expect("a folder");
+    let lock = std::fs::File::create(state.join("lock")).expect("a file");
+    lock.lock().expect("nobody else has it");
+    let mut worker = std::process::Command::new(program("worker"))
+        .args(["--device", "cpu", "--no-datasets", "--state-dir"])
+        .arg(&state)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let stderr = BufReader::new(worker.stderr.take().expect("a pipe"));
+    let said = stderr.lines().map_while(Result::ok).find(|line| line.contains("in use by another worker; waiting"));
+    worker.kill().expect("it runs");
+    worker.wait().expect("it ends");
+    assert!(said.is_some());
+}
+
+#[test]
 fn an_unreachable_coordinator() {
     let folder = Scratch::new();
     // A port that this test holds without listening, so that no server of another test gets it.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pretext_daemon::identity;
 use pretext_daemon::{CacheOptions, End, LinkError, Options, ServeError, messages};
+use pretext_data::Depth;
 use pretext_identity::Wire;
 use pretext_proto::v1 as pb;
 use pretext_shared::device::DeviceFacts;
@@ -76,7 +77,7 @@ fn announcements(args: &DaemonArgs) -> Result<Vec<pb::Dataset>, String> {
         return Ok(Vec::new());
     }
     let cache = args.state_dir.join("hashes");
-    Ok(pretext_data::inspect(&args.data_root, &args.dataset, Some(&cache))?
+    Ok(pretext_data::inspect(&args.data_root, &args.dataset, Some(&cache), Depth::Listed)?
         .into_iter()
         .map(|found| {
             let problem = found.problem.unwrap_or_else(|| "unknown".to_owned());
@@ -133,6 +134,16 @@ pub(crate) fn run(args: DaemonArgs) -> ExitCode {
         return give_up(ENVIRONMENT, format!("cannot clear {}: {error}", state_dir.join("models").display()));
     }
     let data_root = absolute(&args.data_root).unwrap_or_else(|_| args.data_root.clone());
+    // Trainers get these paths as text.
+    for (flag, path) in [("--state-dir", &state_dir), ("--data-root", &data_root)] {
+        if let Some(part) = path.iter().find(|part| part.to_str().is_none()) {
+            let folder = path.display();
+            return give_up(
+                BAD_INPUT,
+                format!("the folder of {flag} is {folder}: rename its part {part:?}, which is not UTF-8"),
+            );
+        }
+    }
     let data_cache = CacheOptions {
         folder: args.data_cache.clone().unwrap_or_else(|| state_dir.join("data")),
         limit: args.data_cache_limit,
@@ -204,10 +215,20 @@ fn lock(state_dir: &Path) -> Result<File, String> {
     let failed = |error: std::io::Error| format!("cannot lock {}: {error}", path.display());
     let file = File::create(&path).map_err(failed)?;
     let deadline = Instant::now() + LOCK_PATIENCE;
+    let mut told = false;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                if !std::mem::replace(&mut told, true) {
+                    eprintln!(
+                        "worker: {} is in use by another worker; waiting up to {} s for it to end",
+                        state_dir.display(),
+                        LOCK_PATIENCE.as_secs()
+                    );
+                }
+                std::thread::sleep(LOCK_PAUSE);
+            }
             Err(TryLockError::WouldBlock) => {
                 return Err(format!(
                     "{} is in use by another worker: stop it, or choose another --state-dir",

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use pretext_data::Depth;
 use pretext_shared::dataset::GroupPattern;
-use pretext_shared::inventory::{FoundDataset, FoundDevice, Shipment};
+use pretext_shared::findings;
+use pretext_shared::inventory::{FoundDataset, FoundDevice};
 use pretext_trainer::device::{self, AdapterKind, DeviceName};
 use serde::Serialize;
 
@@ -21,6 +23,7 @@ pub(crate) fn devices(json: bool) -> ExitCode {
         kind: "CPU".to_owned(),
         real: true,
         auto: auto == DeviceName::Cpu,
+        memory: pretext_data::memory::limit(),
     }];
     rows.extend(device::list().into_iter().map(|adapter| FoundDevice {
         description: adapter.description.clone(),
@@ -29,6 +32,7 @@ pub(crate) fn devices(json: bool) -> ExitCode {
         real: adapter.kind != AdapterKind::Software,
         auto: adapter.name == auto,
         name: adapter.name.to_string(),
+        memory: None,
     }));
     print_rows(json, &rows, |row| {
         let mark = if row.auto { "*" } else { " " };
@@ -36,37 +40,54 @@ pub(crate) fn devices(json: bool) -> ExitCode {
     })
 }
 
+/// Returns what `--deep` and `--most` ask for.
+pub(crate) fn depth(deep: bool, most: Option<u64>) -> Depth {
+    match (deep, most) {
+        (false, _) => Depth::Listed,
+        (true, Some(most)) => Depth::Small(most),
+        (true, None) => Depth::Every,
+    }
+}
+
 /// Runs `worker inspect DIR --files`.
-pub(crate) fn files(dir: &Path, groups: Option<GroupPattern>, json: bool) -> ExitCode {
-    let Shipment { facts, files } = match pretext_data::ship(dir, groups) {
-        Ok(shipment) => shipment,
+pub(crate) fn files(dir: &Path, groups: Option<GroupPattern>, depth: Depth, json: bool) -> ExitCode {
+    let found = match pretext_data::inspect_files(dir, groups, depth) {
+        Ok(found) => found,
         Err(error) => return give_up(BAD_INPUT, error),
     };
-    let found = FoundDataset { key: facts.key.clone(), facts: Some(facts), problem: None, files: Some(files) };
     print_rows(json, &[found], |found| {
         let lines = found.files.iter().flatten().map(|file| format!("{} {:>12} {}", file.hash, file.bytes, file.path));
-        lines.collect::<Vec<_>>().join("\n")
+        lines.chain(findings(found)).collect::<Vec<_>>().join("\n")
     })
 }
 
 /// Runs `worker inspect DIR`.
-pub(crate) fn inspect(dir: &Path, keys: &[String], json: bool) -> ExitCode {
-    let found = match pretext_data::inspect(dir, keys, None) {
+pub(crate) fn inspect(dir: &Path, keys: &[String], cache: Option<&Path>, depth: Depth, json: bool) -> ExitCode {
+    let found = match pretext_data::inspect(dir, keys, cache, depth) {
         Ok(found) => found,
         Err(sentence) => return give_up(BAD_INPUT, sentence),
     };
-    print_rows(json, &found, |found| match &found.facts {
-        Some(facts) => format!(
-            "{}: {} classes, {} training and {} test images, {}fingerprint {}",
-            found.key,
-            facts.classes.len(),
-            facts.train_total(),
-            facts.test_total(),
-            if facts.groups.is_empty() { String::new() } else { format!("{} groups, ", facts.groups.len()) },
-            facts.fingerprint.short()
-        ),
-        None => format!("{}: cannot be used: {}", found.key, found.problem.as_deref().unwrap_or("unknown")),
+    print_rows(json, &found, |found| {
+        let head = match &found.facts {
+            Some(facts) => format!(
+                "{}: {} classes, {} training and {} test images, {}fingerprint {}",
+                found.key,
+                facts.classes.len(),
+                facts.train_total(),
+                facts.test_total(),
+                if facts.groups.is_empty() { String::new() } else { format!("{} groups, ", facts.groups.len()) },
+                facts.fingerprint.short()
+            ),
+            None => format!("{}: cannot be used: {}", found.key, found.problem.as_deref().unwrap_or("unknown")),
+        };
+        std::iter::once(head).chain(findings(found)).collect::<Vec<_>>().join("\n")
     })
+}
+
+/// Returns the lines of a survey. All bad pictures are listed: whoever mends them needs to know each.
+fn findings(found: &FoundDataset) -> Vec<String> {
+    let lines = found.survey.as_ref().map(|survey| findings::lines(survey, usize::MAX));
+    lines.unwrap_or_default().into_iter().map(|line| format!("  {line}")).collect()
 }
 
 fn print_rows<T: Serialize>(json: bool, rows: &[T], line: impl Fn(&T) -> String) -> ExitCode {

@@ -55,6 +55,15 @@ enum Command {
         /// Data set to list (KIND:PATH, or KIND:PATH?groups=PATTERN); may be given several times [default: all].
         #[arg(long, value_name = "DATASET")]
         dataset: Vec<String>,
+        /// Decode every picture, and report all that cannot be read, is ignored or is there twice.
+        #[arg(long)]
+        deep: bool,
+        /// With --deep: only data sets of at most this many pictures.
+        #[arg(long, hide = true, value_name = "N", requires = "deep")]
+        most: Option<u64>,
+        /// File that keeps hashes between calls.
+        #[arg(long, hide = true, value_name = "FILE", conflicts_with = "files")]
+        cache: Option<PathBuf>,
         /// Treat the folder as one data set, and list its files with their hashes too.
         #[arg(long, conflicts_with = "dataset")]
         files: bool,
@@ -182,8 +191,12 @@ fn main() -> ExitCode {
             pretext_trainer::serve::serve(&device, threads, cores).into()
         }
         Some(Command::Devices { json }) => inspect::devices(json),
-        Some(Command::Inspect { dir, files: true, groups, json, .. }) => inspect::files(&dir, groups, json),
-        Some(Command::Inspect { dir, dataset, json, .. }) => inspect::inspect(&dir, &dataset, json),
+        Some(Command::Inspect { dir, files: true, groups, deep, most, json, .. }) => {
+            inspect::files(&dir, groups, inspect::depth(deep, most), json)
+        }
+        Some(Command::Inspect { dir, dataset, cache, deep, most, json, .. }) => {
+            inspect::inspect(&dir, &dataset, cache.as_deref(), inspect::depth(deep, most), json)
+        }
         Some(Command::Export { model, out, state_dir, json }) => export::export(&model, &state_dir, &out, json),
         None => daemon::run(cli.daemon),
     }

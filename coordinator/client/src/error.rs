@@ -4,6 +4,7 @@ use std::error::Error;
 
 use pretext_proto::refusal::{self, Kind};
 use pretext_proto::{SHUTTING_DOWN, STANDS_BY};
+use pretext_shared::spec::SpecErrors;
 use pretext_shared::text;
 use tonic::{Code, Status};
 
@@ -26,6 +27,14 @@ pub enum ClientError {
     /// The coordinator cannot do what was asked: a name, an argument, a right is wrong.
     #[error("{0}")]
     Refused(String),
+    /// The coordinator cannot plan a sweep; each problem has its line.
+    #[error("{message}")]
+    Sweep {
+        /// What the coordinator said.
+        message: String,
+        /// The problems.
+        problems: SpecErrors,
+    },
     /// The coordinator is of another version.
     #[error("the program at {url} does not support this request: {message}")]
     Unknown {
@@ -55,6 +64,9 @@ impl ClientError {
         // Only a status made on this side has a source: the connection failed.
         if let Some(source) = Error::source(status) {
             return unreachable(innermost(source));
+        }
+        if let Some(problems) = refusal::problems(status).and_then(|json| serde_json::from_str(&json).ok()) {
+            return ClientError::Sweep { message, problems };
         }
         match status.code() {
             Code::InvalidArgument

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use pretext_shared::dataset::{DatasetFacts, Source, SweepFacts};
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{Fingerprint, SweepId};
-use pretext_shared::plan::{self, Plan, PlanErrors};
-use pretext_shared::spec::{self, SpecErrors, Sweep};
+use pretext_shared::plan::{self, Plan};
+use pretext_shared::spec::{self, Issue, Place, SpecErrors, Sweep, place};
 use pretext_shared::stage::Extent;
 use pretext_shared::sweep::{Build, Provenance};
 
@@ -20,11 +20,11 @@ pub type Announced = BTreeMap<String, Vec<Result<DatasetFacts, String>>>;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SubmissionError {
     /// The sweep file has problems.
-    #[error("{}", .0.render("sweep.yaml", ""))]
+    #[error("{}", .0.render("sweep.yaml", "").trim_end())]
     Spec(SpecErrors),
-    /// The sweep does not fit the data.
-    #[error("{0}")]
-    Plan(PlanErrors),
+    /// The sweep does not fit the data. The problems have their lines in the sweep file.
+    #[error("{}", .0.render("sweep.yaml", "").trim_end())]
+    Plan(SpecErrors),
     /// No worker has the data.
     #[error(
         "no connected worker announces the data set {key}; announced are: {announced}. Start a worker whose --data-root has it{}",
@@ -63,6 +63,23 @@ pub enum SubmissionError {
         "no worker is connected, so the class of devices (cpu or gpu) is unknown: start a worker, or write `numeric: cpu` or `numeric: gpu` into the sweep file"
     )]
     NoDevice,
+}
+
+impl SubmissionError {
+    /// Returns the problems that have a line in the sweep file, if it is they.
+    pub fn problems(&self) -> Option<&SpecErrors> {
+        match self {
+            SubmissionError::Spec(errors) | SubmissionError::Plan(errors) => Some(errors),
+            _ => None,
+        }
+    }
+
+    /// Returns the same problem with the line of `key` in the sweep file.
+    fn at(self, text: &str, key: &str) -> Self {
+        let Place { line, column, path } = place(text, key);
+        let issue = Issue { line, column, path, message: self.to_string(), help: None };
+        SubmissionError::Plan(SpecErrors { issues: vec![issue], omitted: 0 })
+    }
 }
 
 /// Returns the facts of the data that `source` names.
@@ -109,7 +126,7 @@ pub fn plan(
 ) -> Result<Planned, SubmissionError> {
     let resolved = Resolved::read(text, announced)?;
     let class = resolved.sweep.numeric.unwrap_or(class);
-    resolved.expand(class, extent)
+    resolved.expand(text, class, extent)
 }
 
 /// What a plan depends on besides the sweep file. The engine gives it, so that planning can happen elsewhere.
@@ -137,19 +154,19 @@ impl Basis {
     pub fn plan(&self, text: &str, extent: Extent) -> Result<Planned, SubmissionError> {
         let resolved = Resolved::read(text, &self.announced)?;
         if let Some(class) = resolved.sweep.numeric {
-            return resolved.expand(class, extent);
+            return resolved.expand(text, class, extent);
         }
         // Planning takes seconds for a large sweep, and most sweeps have a new name.
         if self.sweeps.iter().any(|sweep| sweep.is_named(&resolved.sweep.name)) {
             for class in [NumericClass::Cpu, NumericClass::Gpu] {
-                let planned = resolved.clone().expand(class, extent)?;
+                let planned = resolved.clone().expand(text, class, extent)?;
                 if self.sweeps.contains(&planned.plan.sweep) {
                     return Ok(planned);
                 }
             }
         }
         let class = if self.classes.contains(&NumericClass::Gpu) { NumericClass::Gpu } else { NumericClass::Cpu };
-        let planned = resolved.expand(class, extent)?;
+        let planned = resolved.expand(text, class, extent)?;
         if self.classes.is_empty() { Err(SubmissionError::NoDevice) } else { Ok(planned) }
     }
 }
@@ -182,17 +199,21 @@ impl Resolved {
     fn read(text: &str, announced: &Announced) -> Result<Self, SubmissionError> {
         let sweep = spec::parse(text).map_err(SubmissionError::Spec)?;
         let pretext_facts = match &sweep.pretext_dataset {
-            Some(other) => Some(facts(&other.source, announced)?),
+            Some(other) => {
+                Some(facts(&other.source, announced).map_err(|error| error.at(text, "pretext.dataset.path"))?)
+            }
             None => None,
         };
-        let facts = facts(&sweep.source, announced)?;
+        let facts = facts(&sweep.source, announced).map_err(|error| error.at(text, "dataset.path"))?;
         Ok(Self { sweep, facts, pretext_facts })
     }
 
-    fn expand(self, class: NumericClass, extent: Extent) -> Result<Planned, SubmissionError> {
+    /// `text` is the sweep file, for the lines in messages.
+    fn expand(self, text: &str, class: NumericClass, extent: Extent) -> Result<Planned, SubmissionError> {
         let Self { sweep, facts, pretext_facts } = self;
         let data = SweepFacts { dataset: &facts, pretext: pretext_facts.as_ref() };
-        let plan = plan::expand(&sweep, data, class, extent).map_err(SubmissionError::Plan)?;
+        let plan = plan::expand(&sweep, data, class, extent)
+            .map_err(|errors| SubmissionError::Plan(errors.placed(&sweep, text)))?;
         Ok(Planned { sweep, facts, pretext_facts, plan })
     }
 }

@@ -1,21 +1,25 @@
 //! `coordinator plan`: shows what a sweep file would run, without running anything.
 
+mod data;
 mod table;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use pretext_engine::submission::{self, Announced};
-use pretext_shared::dataset::Source;
+use pretext_shared::dataset::DatasetFacts;
 use pretext_shared::ids::StageId;
 use pretext_shared::plan::Plan;
 use serde::Serialize;
 
+use data::Data;
+
 use super::console::{Console, Show};
 use super::error::CliError;
 use super::sweep_file::SweepFile;
-use super::worker_program::WorkerProgram;
+use super::worker_program::{WorkerProgram, class_of};
+use crate::look::{look, room};
 use crate::remote::{Remote, connect};
 use crate::sweep_file::FileArgs;
 use crate::verdict::Verdict;
@@ -40,6 +44,8 @@ pub(super) struct PlanArgs {
 struct Shown {
     #[serde(flatten)]
     plan: Plan,
+    /// The data sets: the sweep's, and the one for pretext training if it is another.
+    data: Vec<Data>,
     /// Stages that have a result; `None` if no coordinator was asked.
     cached: Option<BTreeSet<StageId>>,
     #[serde(skip)]
@@ -55,7 +61,8 @@ enum Chains {
 
 impl Show for Shown {
     fn text(&self) -> String {
-        let mut text = table::render(&self.plan, self.cached.as_ref());
+        let data: String = self.data.iter().map(Data::text).collect();
+        let mut text = table::render(&self.plan, &data, self.cached.as_ref());
         if self.chains == Chains::Shown {
             text.push_str(&table::chains(&self.plan));
         }
@@ -70,27 +77,48 @@ pub(super) async fn plan(args: PlanArgs, console: &Console) -> Result<Verdict, C
     let shown = match args.remote.named() {
         Some(_) => {
             let client = connect(&args.remote).await?;
-            let reply = client.plan(&file.text, args.file.extent()).await?;
+            let reply = client.plan(&file.text, args.file.extent()).await.map_err(|error| file.refused(error))?;
             // If this version cannot read an id, the id belongs to no stage of the plan.
             let cached = reply.cached.iter().filter_map(|id| id.parse().ok()).collect();
-            Shown { plan: client.decode(reply.plan_json.as_bytes())?, cached: Some(cached), chains }
+            let plan = client.decode(reply.plan_json.as_bytes())?;
+            // A coordinator of an older version does not send the facts.
+            let facts: Vec<DatasetFacts> = match reply.data_json.is_empty() {
+                true => Vec::new(),
+                false => client.decode(reply.data_json.as_bytes())?,
+            };
+            Shown { plan, data: Data::announced(&file.sweep, &facts), cached: Some(cached), chains }
         }
-        None => Shown { plan: here(&file, &args).await?, cached: None, chains },
+        None => {
+            let (plan, data) = here(&file, &args).await?;
+            Shown { plan, data, cached: None, chains }
+        }
     };
     console.show(&shown)?;
     Ok(Verdict::Good)
 }
 
-async fn here(file: &SweepFile, args: &PlanArgs) -> Result<Plan, CliError> {
-    let sweep = &file.sweep;
-    let class = match sweep.numeric {
-        Some(class) => class,
-        None => WorkerProgram::find()?.class().await?,
+async fn here(file: &SweepFile, args: &PlanArgs) -> Result<(Plan, Vec<Data>), CliError> {
+    // What an earlier `run` in this folder has hashed and decoded.
+    let cache = Path::new(".pretext/worker/hashes");
+    let cache = cache.parent().is_some_and(Path::is_dir).then_some(cache);
+    let looked = look(file, &args.data_root, cache).await?;
+    let (class, room) = match file.sweep.numeric {
+        Some(class) => {
+            // The file says all that the plan needs: without the program, only the memory of this machine is unknown.
+            let devices = match WorkerProgram::find() {
+                Ok(program) => program.devices().await.unwrap_or_default(),
+                Err(_) => Vec::new(),
+            };
+            (class, room(&devices))
+        }
+        None => {
+            let devices = WorkerProgram::find()?.devices().await?;
+            (class_of(&devices), room(&devices))
+        }
     };
-    let mut announced = Announced::new();
-    for source in sweep.sources().filter(|source| !matches!(source, Source::Procedural(_))) {
-        let facts = WorkerProgram::find()?.facts(source, &args.data_root).await?;
-        announced.insert(source.key(), vec![Ok(facts)]);
-    }
-    Ok(submission::plan(&file.text, args.file.extent(), &announced, class)?.plan)
+    let announced: Announced =
+        looked.iter().map(|looked| (looked.source.key(), vec![Ok(looked.facts.clone())])).collect();
+    let planned = submission::plan(&file.text, args.file.extent(), &announced, class);
+    let plan = planned.map_err(|error| file.not_planned(error))?.plan;
+    Ok((plan, looked.into_iter().map(|looked| Data::here(looked, room)).collect()))
 }

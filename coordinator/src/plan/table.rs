@@ -9,11 +9,14 @@ use pretext_shared::text::grouped;
 
 use crate::columns::{Align, Columns};
 
-/// Returns a table with each stage once, and what sharing saves.
-pub(super) fn render(plan: &Plan, cached: Option<&BTreeSet<StageId>>) -> String {
+/// Returns `data`, a table with each stage once, and what sharing saves.
+pub(super) fn render(plan: &Plan, data: &str, cached: Option<&BTreeSet<StageId>>) -> String {
     let smoke = if plan.extent == Extent::Smoke { " · rehearsal of two steps a stage" } else { "" };
     let (cells, stages) = (plan.cells.len(), plan.stages.len());
     let mut out = format!("{} · {cells} cells, {stages} stages · class {}{smoke}\n\n", plan.sweep, plan.class);
+    if !data.is_empty() {
+        out.push_str(&format!("{data}\n"));
+    }
     out.push_str(&inputs(plan));
     out.push_str(&stage_rows(plan, cached));
     out.push_str(&sharing(plan));
@@ -165,7 +168,7 @@ rotation/0.25/fixed/0        <stage    2>  <stage    7>  <stage    8>
     #[test]
     fn the_plan_shows_what_is_shared_and_what_it_costs() {
         let plan = plan();
-        let shown = render(&plan, None) + &chains(&plan);
+        let shown = render(&plan, "", None) + &chains(&plan);
         assert_eq!(without_hashes(&shown, &plan), SHOWN);
     }
 
@@ -173,8 +176,8 @@ rotation/0.25/fixed/0        <stage    2>  <stage    7>  <stage    8>
     fn what_is_cached_is_not_left_to_do() {
         let plan = plan();
         let all: BTreeSet<StageId> = plan.stages.iter().map(|stage| stage.id).collect();
-        assert!(render(&plan, Some(&all)).ends_with("0 steps and 0 images seen remain\n"));
-        let none = render(&plan, Some(&BTreeSet::new()));
+        assert!(render(&plan, "", Some(&all)).ends_with("0 steps and 0 images seen remain\n"));
+        let none = render(&plan, "", Some(&BTreeSet::new()));
         let total = format!("{} steps and", grouped(plan.sharing.after.steps));
         assert!(none.contains("cached: 0 stages") && none.contains(&total), "{none}");
     }

@@ -2,10 +2,11 @@
 
 mod arguments;
 mod daemon;
+mod ready;
 
 pub(super) use arguments::RunArgs;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use pretext_artifacts::ArtifactOptions;
@@ -35,6 +36,7 @@ use super::sweep_file::SweepFile;
 use super::watch::{Events, Go, follow};
 use super::worker_program::WorkerProgram;
 use crate::build;
+use crate::look::{look, trainers};
 use crate::remote::connect_here;
 use crate::verdict::Verdict;
 
@@ -66,9 +68,11 @@ pub(super) async fn here<T>(
     console: &Console,
     finish: impl AsyncFnOnce(&Client, &str) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
+    ready::folders(&args)?;
+    let own = ready::loopback()?;
     let mut signals = Signals::catch()?;
     let web = args.web.map(|listen| WebOptions { listen, names: Vec::new(), wire: WebWire::Plain });
-    let listen = Listen { web, ..Listen::plaintext(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))) };
+    let listen = Listen { web, ..Listen::plaintext(SocketAddr::new(own, 0)) };
     let state_dir = args.state_dir.clone();
     let artifacts = ArtifactOptions::in_folder(state_dir.join("artifacts"));
     let options = Options { listen, state_dir, artifacts, limits: Limits::default(), build: Some(build::this()) };
@@ -130,13 +134,22 @@ impl Run<'_> {
     /// Starts a worker, submits the sweep, and follows it until it is final.
     async fn train(&mut self, client: &Client) -> Result<String, CliError> {
         let Run { args, file, url, console, worker } = self;
+        let hashes = args.state_dir.join("worker/hashes");
+        // If the folder cannot be made, nothing is kept, and the worker says why.
+        let _ = hashes.parent().map(std::fs::create_dir_all);
+        let looked = look(file, &args.data_root, Some(&hashes)).await?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if let Some(fitting) = trainers(&looked, cores, args.workers, &args.device).await? {
+            console.terminal.say(&format!("the memory of this machine is enough for --workers {fitting}"));
+            args.workers = Some(fitting);
+        }
         let launch = Launch::new(WorkerProgram::find()?, args, &file.sweep, url);
         let worker = worker.insert(Supervisor::start(launch, &console.terminal)?);
         tokio::select! {
             registered = registered(client, console) => registered?,
             error = worker.ends_early() => return Err(error),
         }
-        let reply = client.submit(&file.text, args.file.extent()).await?;
+        let reply = client.submit(&file.text, args.file.extent()).await.map_err(|error| file.refused(error))?;
         console.terminal.say(&Submitted::new(&reply, args.file.extent()).text());
         if args.retry_failed {
             client.retry(&reply.sweep).await?;
@@ -178,7 +191,9 @@ impl Run<'_> {
             None => vec![NumericClass::Cpu, NumericClass::Gpu],
         };
         for class in classes {
-            let plan = plan::expand(sweep, facts, class, extent).map_err(SubmissionError::Plan)?;
+            let plan = plan::expand(sweep, facts, class, extent).map_err(|errors| {
+                self.file.not_planned(SubmissionError::Plan(errors.placed(sweep, &self.file.text)))
+            })?;
             if let Some(summary) = known.iter().find(|known| known.sweep == plan.sweep.as_str()) {
                 let cells = Counts::from(summary.cells);
                 let left = !cells.is_final() || (self.args.retry_failed && cells.verdict() == Verdict::SomeFailed);

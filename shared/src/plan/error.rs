@@ -131,9 +131,7 @@ pub enum PlanError {
         available: usize,
     },
     /// A contrastive stage has less than one batch.
-    #[error(
-        "{method} at fraction {fraction} has {images} training images, less than one batch of {batch}: set `overrides.{method}.pretext.batch` to at most {images}, use `pretext.data: all`, or exclude the cells"
-    )]
+    #[error("{method} at fraction {fraction} has {images} training images, less than one batch of {batch}")]
     NoStep {
         /// Method.
         method: Method,
@@ -146,7 +144,7 @@ pub enum PlanError {
     },
     /// A contrastive stage has too few validation images to contrast.
     #[error(
-        "{method} at fraction {fraction} has {images} validation image(s), but a contrastive loss needs at least 2: use a larger fraction or `pretext.data: all`"
+        "{method} at fraction {fraction} has {images} validation image(s), but a contrastive loss needs at least 2"
     )]
     NoContrast {
         /// Method.

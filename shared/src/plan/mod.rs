@@ -6,6 +6,7 @@
 mod cost;
 mod counts;
 mod error;
+mod place;
 #[cfg(test)]
 mod tests;
 

@@ -212,7 +212,7 @@ fn all_that_the_data_refuse_is_said_together() {
         errors.to_string(),
         "\
 fraction 0.05 takes 1 of the 10 training images of class `dog`: a class needs at least one training and one validation image, so at least 2; the smallest fraction that does is 0.15
-simclr at fraction 0.25 has 12 training images, less than one batch of 64: set `overrides.simclr.pretext.batch` to at most 12, use `pretext.data: all`, or exclude the cells"
+simclr at fraction 0.25 has 12 training images, less than one batch of 64"
     );
     let batch = text.replace("[5%, 25%]", "[15%, 25%]") + "overrides: {simclr: {pretext: {batch: 7}}}";
     assert_eq!(try_plan(&batch, Extent::Whole).expect("enough").cells.len(), 16);

@@ -23,6 +23,8 @@ pub(super) struct Dataset {
 
 /// Augmentation by default, which depends on the kind of images.
 pub(super) struct Defaults {
+    /// Height and width of the images, if they are known.
+    pub(super) image_size: Option<u32>,
     /// Pixels of padding before the random crop.
     pub(super) padding: u32,
     /// Largest padding that is accepted.
@@ -40,7 +42,7 @@ pub(super) struct Defaults {
 impl Defaults {
     /// Returns defaults for a data set that could not be read; they accept every value that may be right.
     pub(super) fn unknown() -> Self {
-        Self { padding: 4, max_padding: 224, flip: true, strength: 0.5, min_crop: 0.08, blur: 0.0 }
+        Self { image_size: None, padding: 4, max_padding: 224, flip: true, strength: 0.5, min_crop: 0.08, blur: 0.0 }
     }
 }
 
@@ -49,6 +51,7 @@ impl Dataset {
         // A mirrored or closely cropped digit is another digit, or none.
         let digits = matches!(self.source, Source::Idx { .. });
         Defaults {
+            image_size: Some(self.image_size),
             padding: self.image_size / 8,
             max_padding: self.image_size,
             flip: !digits,

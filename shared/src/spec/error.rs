@@ -2,13 +2,13 @@
 
 use std::fmt::{self, Write};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Number of characters of a faulty line that are shown on each side of the position.
 const EXCERPT: usize = 60;
 
 /// One problem of a sweep file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issue {
     /// Line, counted from 1; 0 if the problem has no position.
     pub line: usize,
@@ -19,7 +19,7 @@ pub struct Issue {
     /// The problem, and what was expected.
     pub message: String,
     /// What to do, if the message does not say it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
 }
 
@@ -34,7 +34,7 @@ impl fmt::Display for Issue {
 }
 
 /// All problems of a sweep file, ordered by position.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub struct SpecErrors {
     /// The problems; at least one.
     pub issues: Vec<Issue>,
@@ -80,7 +80,7 @@ fn render(out: &mut String, issue: &Issue, file_name: &str, text: &str) -> fmt::
         write!(out, " {}:", issue.path)?;
     }
     writeln!(out, " {}", issue.message)?;
-    let line = issue.line.checked_sub(1).and_then(|index| text.lines().nth(index));
+    let line = issue.line.checked_sub(1).and_then(|index| lines(text).nth(index));
     let gutter = issue.line.to_string();
     let margin = " ".repeat(gutter.len());
     if let Some(line) = line {
@@ -94,6 +94,30 @@ fn render(out: &mut String, issue: &Issue, file_name: &str, text: &str) -> fmt::
         Some(help) => writeln!(out, " {margin} = {help}"),
         None => Ok(()),
     }
+}
+
+/// Returns the lines of a text as YAML counts them: a carriage return alone ends a line too. A byte order mark is no
+/// part of the first line.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let end = |rest: &str| match rest.as_bytes() {
+        [b'\r', b'\n', ..] => 2,
+        _ => 1,
+    };
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let whole = rest?;
+        match whole.find(['\n', '\r']) {
+            Some(at) => {
+                rest = Some(&whole[at + end(&whole[at..])..]);
+                Some(&whole[..at])
+            }
+            None => {
+                rest = None;
+                (!whole.is_empty()).then_some(whole)
+            }
+        }
+    })
 }
 
 /// Replaces control characters, so that a file cannot send any to a terminal.

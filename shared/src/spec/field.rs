@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 
 use super::error::{Issue, SpecErrors, quoted};
 use super::node::{Key, Node, Position, Value};
+use super::remedy;
 
 /// Most problems that are kept and shown.
 const MAX_ISSUES: usize = 50;
@@ -72,6 +73,21 @@ impl<'a> Field<'a> {
         self.refuse(format!("expected {what}, found {}", self.found()))
     }
 
+    /// Refuses a value that is no number; says how to write it as one, if it means one.
+    fn expected_number<T>(&self, what: &str) -> Option<T> {
+        match self.text_meant(remedy::of_number) {
+            Some(help) => self.refuse_with(format!("expected {what}, found {}", self.found()), help),
+            None => self.expected(what),
+        }
+    }
+
+    fn text_meant(&self, remedy: impl Fn(&str) -> Option<String>) -> Option<String> {
+        match &self.node.value {
+            Value::Text(text) => remedy(text),
+            _ => None,
+        }
+    }
+
     fn found(&self) -> String {
         match &self.node.value {
             Value::Nothing => "nothing".to_owned(),
@@ -94,8 +110,10 @@ impl<'a> Field<'a> {
         };
         match value.filter(|value| range.contains(value)) {
             Some(value) => Some(value),
-            None if *range.end() >= 1 << 53 => self.expected(&format!("a whole number of at least {}", range.start())),
-            None => self.expected(&format!("a whole number from {} to {}", range.start(), range.end())),
+            None if *range.end() >= 1 << 53 => {
+                self.expected_number(&format!("a whole number of at least {}", range.start()))
+            }
+            None => self.expected_number(&format!("a whole number from {} to {}", range.start(), range.end())),
         }
     }
 
@@ -111,7 +129,7 @@ impl<'a> Field<'a> {
             Value::Integer(value) => i8::try_from(value).ok(),
             _ => None,
         };
-        let expected = || self.expected(&format!("a whole number from {} to {}", range.start(), range.end()));
+        let expected = || self.expected_number(&format!("a whole number from {} to {}", range.start(), range.end()));
         value.filter(|value| range.contains(value)).or_else(expected)
     }
 
@@ -122,14 +140,17 @@ impl<'a> Field<'a> {
             Value::Number(value) => Some(value),
             _ => None,
         };
-        value.filter(|value| value.is_finite() && accept(*value)).or_else(|| self.expected(what))
+        value.filter(|value| value.is_finite() && accept(*value)).or_else(|| self.expected_number(what))
     }
 
     /// Returns `true` or `false`.
     pub(super) fn switch(&self) -> Option<bool> {
         match self.node.value {
             Value::Switch(value) => Some(value),
-            _ => self.expected("`true` or `false`"),
+            _ => match self.text_meant(remedy::of_switch) {
+                Some(help) => self.refuse_with(format!("expected `true` or `false`, found {}", self.found()), help),
+                None => self.expected("`true` or `false`"),
+            },
         }
     }
 
@@ -168,6 +189,10 @@ impl<'a> Field<'a> {
                     .enumerate()
                     .map(|(i, node)| Field { node, path: format!("{}[{i}]", self.path), issues: self.issues })
                     .collect(),
+            ),
+            Value::Text(_) | Value::Integer(_) | Value::Number(_) => self.refuse_with(
+                format!("expected a list (`[…]`) of {what}s, found {}", self.found()),
+                "put it in square brackets, also if there is only one",
             ),
             _ => self.expected(&format!("a list (`[…]`) of {what}s")),
         }
@@ -234,7 +259,9 @@ impl<'a> Section<'a> {
             // The search for similar names takes time, and further problems are not kept.
             for (key, _) in unknown.take(MAX_ISSUES) {
                 let message = format!("unknown key {}", quoted(&key.text));
-                self.issues.report(key.at, &layer.path, message, Some(suggestion(&key.text, known.iter().copied())));
+                let help = remedy::of_key(&key.text, known);
+                let help = help.unwrap_or_else(|| suggestion(&key.text, known.iter().copied()));
+                self.issues.report(key.at, &layer.path, message, Some(help));
             }
         }
     }

@@ -7,6 +7,7 @@ use super::error::SpecErrors;
 use super::field::{Field, Issues, Section};
 use super::node;
 use super::recipes;
+use super::remedy;
 use super::sweep::{Recipe, Sweep};
 use super::weights;
 use crate::device::NumericClass;
@@ -39,11 +40,17 @@ pub(super) fn read(text: &str) -> Result<Sweep, SpecErrors> {
     let issues = Issues::default();
     match validate(&Field::root(&root, &issues)) {
         Some(sweep) if issues.is_empty() => Ok(sweep),
-        _ => Err(issues.into_errors()),
+        _ => Err(remedy::explain(issues.into_errors(), text)),
     }
 }
 
 fn validate(root: &Field<'_>) -> Option<Sweep> {
+    if matches!(root.node.value, node::Value::Nothing) {
+        return root.refuse_with(
+            "the file is empty, or has only comments",
+            "`coordinator init FOLDER` writes a sweep for a folder of pictures",
+        );
+    }
     let file = root.section()?;
     file.only(&KEYS);
 

@@ -7,6 +7,7 @@ use serde_saphyr::options::{MergeKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 
 use super::error::{Issue, SpecErrors};
+use super::remedy;
 
 /// Size of the largest sweep file that is read: 1 MiB.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -81,21 +82,46 @@ pub(super) fn read(text: &str) -> Result<Node, SpecErrors> {
         // Kept in the tree, so that the reader of the key can report it with the key's range.
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
     };
-    serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {
-        let at = error.location().map_or(Position { line: 0, column: 0 }, Position::from);
-        let plain = error.without_snippet();
-        let message = match plain {
-            serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
-                format!("the key {} is given twice", super::error::quoted(key))
-            }
-            other => UserMessageFormatter
-                .format_message(other)
-                .chars()
-                .map(|c| if c.is_control() { ' ' } else { c })
-                .collect(),
-        };
-        single(at, message)
-    })
+    serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| refused(&error, text))
+}
+
+/// Returns the problem of a text that is not YAML, or not the part of YAML that sweep files use.
+fn refused(error: &serde_saphyr::Error, text: &str) -> SpecErrors {
+    use serde_saphyr::Error;
+    let at = error.location().map_or(Position { line: 0, column: 0 }, Position::from);
+    if let Some(issue) = remedy::of_refused(text, at.line) {
+        return SpecErrors { issues: vec![issue], omitted: 0 };
+    }
+    let help = |help: &str| Some(help.to_owned());
+    let (message, help) = match error.without_snippet() {
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            (format!("the key {} is given twice", super::error::quoted(key)), None)
+        }
+        Error::MergeKeyNotAllowed { .. } => (
+            "a sweep file has no merge keys (`<<`)".to_owned(),
+            help("write out the keys of the other mapping; `*NAME` alone may stand for a whole value"),
+        ),
+        Error::MultipleDocuments { .. } => (
+            "a second YAML document begins here".to_owned(),
+            help("a file has one sweep: move the text after `---` into a file of its own"),
+        ),
+        Error::UnknownAnchor { .. } => (
+            "the alias (`*NAME`) has no anchor".to_owned(),
+            help("mark a value further up with `&NAME`, or put a text that begins with `*` in quotes"),
+        ),
+        Error::UnsupportedTag { tag, .. } => (
+            format!("a sweep file has no tags such as {}", super::error::quoted(tag)),
+            help("write the value without the tag"),
+        ),
+        other => {
+            let message = UserMessageFormatter.format_message(other);
+            let message: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let help = remedy::of_message(&message).map(str::to_owned);
+            (message, help)
+        }
+    };
+    let issue = Issue { line: at.line, column: at.column, path: String::new(), message, help };
+    SpecErrors { issues: vec![issue], omitted: 0 }
 }
 
 fn single(at: Position, message: String) -> SpecErrors {

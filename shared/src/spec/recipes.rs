@@ -221,11 +221,45 @@ impl<'a> Reader<'a, '_> {
             (Method::RandomInit, ..) => DownstreamMode::Frozen,
             (_, mode, _) => mode,
         };
+        if mode == DownstreamMode::FineTune {
+            self.check_normalisation(&section, encoder.as_ref(), training.as_ref())?;
+        }
         let augment = match mode {
             DownstreamMode::FineTune => augment?,
             DownstreamMode::Frozen => LabelledView::PLAIN,
         };
         Some(DownstreamDraft { mode, head: head?, encoder: encoder?, augment, training: training?, section })
+    }
+}
+
+impl Reader<'_, '_> {
+    /// Refuses batches of one image if the encoder's last maps have one pixel: batch normalisation over one value is 0 in
+    /// training, and its running variance vanishes. (A pretext task makes several views of an image.)
+    fn check_normalisation(
+        &self,
+        section: &Section<'_>,
+        encoder: Option<&EncoderSpec>,
+        training: Option<&Training>,
+    ) -> Option<()> {
+        let (Some(encoder), Some(training), Some(size)) = (encoder, training, self.defaults.image_size) else {
+            return Some(());
+        };
+        let Some(field) = section.get("batch") else { return Some(()) };
+        if training.batch > 1 || encoder.smallest_maps(size) > 1 {
+            return Some(());
+        }
+        let larger = (size..).find(|size| encoder.smallest_maps(*size) > 1).unwrap_or(size);
+        let smaller = match encoder {
+            EncoderSpec::SmallCnn { .. } | EncoderSpec::Nin { .. } => "fewer `blocks`",
+            EncoderSpec::Resnet18 { .. } | EncoderSpec::Resnet50 { .. } => "`stem: 3x3`",
+        };
+        field.refuse_with(
+            format!(
+                "batch normalisation needs more than one value: of {size}×{size} pixels, the encoder's last maps keep \
+                 1×1, and a batch has 1 image"
+            ),
+            format!("set `batch` to at least 2, or use {smaller} or an `image_size` of at least {larger}"),
+        )
     }
 }
 

@@ -316,7 +316,7 @@ fn problems_name_their_place_and_the_way_out() {
     refused(
         "epochs: 10",
         "flip: yes, epochs: 1",
-        "9:17: pretext.flip: expected `true` or `false`, found the text `yes`",
+        "9:17: pretext.flip: expected `true` or `false`, found the text `yes` (write true)",
     );
     refused("[supervised, rotation]", "[]", "4:10: methods: the list is empty: give at least one method");
     refused("rotation]", "simclt]", "4:23: methods[1]: `simclt` is not a method (did you mean `simclr`?)");

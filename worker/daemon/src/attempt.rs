@@ -311,7 +311,7 @@ async fn lost(trainer: Trainer, error: &TrainerError) -> End {
     let code = match error {
         TrainerError::Killed(Signal::Stop(_)) => return End::Stopped,
         TrainerError::Killed(Signal::Kill) => FailureCode::Lost,
-        TrainerError::Killed(Signal::OutOfMemory) => FailureCode::OutOfMemory,
+        TrainerError::Killed(Signal::OutOfMemory | Signal::NoMemory) => FailureCode::OutOfMemory,
         TrainerError::Start(_) | TrainerError::Ended(_) | TrainerError::Garbled(_) => FailureCode::Crashed,
     };
     with_log(Failure { code, message: error.to_string(), log: Vec::new() }, trainer).await

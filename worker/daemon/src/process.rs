@@ -18,11 +18,16 @@ use super::slot::SlotPlan;
 const SIGHUP: i32 = rustix::process::Signal::HUP.as_raw();
 const SIGINT: i32 = rustix::process::Signal::INT.as_raw();
 const SIGTERM: i32 = rustix::process::Signal::TERM.as_raw();
+const SIGABRT: i32 = rustix::process::Signal::ABORT.as_raw();
 const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
 
 /// Number of log lines that are kept, and of characters in each.
 const LOG_LINES: usize = 100;
 const LOG_WIDTH: usize = 500;
+/// What Rust's standard library writes before it stops a process that gets no more memory.
+const ALLOCATION_FAILED: &str = "memory allocation of";
+/// Number of lines at the end of a log among which it is looked for: a backtrace may follow.
+const LAST_WORDS: usize = 30;
 /// Longest time for a process to end.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -47,6 +52,8 @@ pub(super) enum Signal {
     Kill,
     /// SIGKILL by the kernel, because memory ran out.
     OutOfMemory,
+    /// The trainer stopped itself, because it got no more memory.
+    NoMemory,
 }
 
 impl fmt::Display for Signal {
@@ -55,6 +62,7 @@ impl fmt::Display for Signal {
             Signal::Stop(number) => write!(f, "{number}"),
             Signal::Kill => f.write_str("9"),
             Signal::OutOfMemory => f.write_str("9 (out of memory)"),
+            Signal::NoMemory => f.write_str("6 (no more memory)"),
         }
     }
 }
@@ -135,7 +143,23 @@ impl Trainer {
             Some(number @ (SIGHUP | SIGINT | SIGTERM)) => TrainerError::Killed(Signal::Stop(number)),
             Some(SIGKILL) if self.memory.has_risen() => TrainerError::Killed(Signal::OutOfMemory),
             Some(SIGKILL) => TrainerError::Killed(Signal::Kill),
+            Some(SIGABRT) if self.wanted_memory().await => TrainerError::Killed(Signal::NoMemory),
             _ => TrainerError::Ended(status.to_string()),
+        }
+    }
+
+    /// Returns whether the last words of the process are those of an allocation that failed.
+    async fn wanted_memory(&mut self) -> bool {
+        self.read_log().await;
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.iter().rev().take(LAST_WORDS).any(|line| line.contains(ALLOCATION_FAILED))
+    }
+
+    /// Waits until the log of an ended process has been read: its pipe closes with the process.
+    async fn read_log(&mut self) {
+        // A task that has ended must not be awaited twice.
+        if !self.reader.is_finished() {
+            let _ = tokio::time::timeout(GRACE, &mut self.reader).await;
         }
     }
 
@@ -149,8 +173,7 @@ impl Trainer {
         if tokio::time::timeout(GRACE, self.child.wait()).await.is_err() {
             let _ = self.child.kill().await;
         }
-        // The pipe closes with the process; then everything has been read.
-        let _ = tokio::time::timeout(GRACE, self.reader).await;
+        self.read_log().await;
         self.log.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }

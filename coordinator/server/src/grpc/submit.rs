@@ -6,6 +6,7 @@ use std::time::Duration;
 use pretext_engine::Submitted;
 use pretext_engine::drafts::{Begun, Pieces};
 use pretext_engine::submission::{Assumed, Basis, SubmissionError};
+use pretext_proto::refusal;
 use pretext_proto::v1 as pb;
 use pretext_shared::ids::StageId;
 use pretext_shared::stage::Extent;
@@ -51,12 +52,32 @@ enum Failed {
 impl From<Failed> for Status {
     fn from(failed: Failed) -> Self {
         match failed {
-            Failed::Refused(error) => Status::invalid_argument(error.to_string()),
+            Failed::Refused(error) => not_planned(&error),
             Failed::Core(error) => unavailable(error),
             Failed::DataChange => Status::unavailable(failed.to_string()),
             Failed::Planning(_) | Failed::Text(_) => Status::internal(failed.to_string()),
         }
     }
+}
+
+/// Bytes of a refusal's message and of its problems. Both are headers, and clients take 16 KiB of headers.
+const MOST_REFUSAL: usize = 4 << 10;
+
+/// Returns the status of a sweep that cannot be planned, with its problems for a program that has the file.
+fn not_planned(error: &SubmissionError) -> Status {
+    let Some(problems) = error.problems() else { return Status::invalid_argument(error.to_string()) };
+    let mut problems = problems.clone();
+    while let Some(last) = problems.issues.pop() {
+        problems.issues.push(last);
+        let message = problems.render("sweep.yaml", "");
+        let json = serde_json::to_string(&problems).unwrap_or_default();
+        if message.len() <= MOST_REFUSAL && json.len() <= MOST_REFUSAL {
+            return refusal::of_sweep(message.trim_end(), json);
+        }
+        problems.issues.pop();
+        problems.omitted += 1;
+    }
+    Status::invalid_argument("the sweep does not fit the data: run `coordinator plan` to see why")
 }
 
 /// Submits a sweep. It is submitted whole even if the caller goes away meanwhile.
@@ -120,17 +141,21 @@ pub(super) async fn plan(core: &Core, spec: String, extent: Extent) -> Result<pb
 async fn plan_whole(core: &Core, spec: String, extent: Extent) -> Result<pb::PlanReply, Failed> {
     let basis = core.call(|engine, now| Basis::of(engine, now.mono)).await?;
     let planned = tokio::task::spawn_blocking(move || {
-        let plan = basis.plan(&spec, extent)?.plan;
-        let json = serde_json::to_string(&plan).map_err(|error| Failed::Text(error.to_string()))?;
-        Ok::<_, Failed>((json, plan.stages.iter().map(|stage| stage.id).collect::<Vec<StageId>>()))
+        let planned = basis.plan(&spec, extent)?;
+        let facts: Vec<_> = std::iter::once(planned.facts).chain(planned.pretext_facts).collect();
+        let unwritten = |error: serde_json::Error| Failed::Text(error.to_string());
+        let plan_json = serde_json::to_string(&planned.plan).map_err(unwritten)?;
+        let data_json = serde_json::to_string(&facts).map_err(unwritten)?;
+        let stages: Vec<StageId> = planned.plan.stages.iter().map(|stage| stage.id).collect();
+        Ok::<_, Failed>((plan_json, data_json, stages))
     });
-    let (plan_json, stages) = planned.await??;
+    let (plan_json, data_json, stages) = planned.await??;
     let mut cached = Vec::new();
     for some in stages.chunks(LOOK) {
         let some = some.to_vec();
         cached.extend(core.call(move |engine, _| engine.cached(some)).await?.iter().map(StageId::to_string));
     }
-    Ok(pb::PlanReply { plan_json, cached })
+    Ok(pb::PlanReply { plan_json, cached, data_json })
 }
 
 #[cfg(test)]

@@ -1,0 +1,177 @@
+//! The data of a sweep as the worker program sees them: facts, findings, and the memory that they need.
+
+use std::path::Path;
+
+use pretext_shared::dataset::{DatasetFacts, Source};
+use pretext_shared::device::NumericClass;
+use pretext_shared::inventory::{FoundDevice, MOST_PIXELS};
+use pretext_shared::survey::Survey;
+
+use super::error::CliError;
+use super::sweep_file::SweepFile;
+use super::worker_program::WorkerProgram;
+
+/// Largest data set, in pictures, of which every picture is looked at before each sweep.
+pub(super) const SMALL: u64 = 5000;
+
+/// Share of the memory that decoded pictures may take: networks need some too.
+const SHARE: f64 = 0.8;
+
+/// A data set of a sweep.
+#[derive(Debug)]
+pub(super) struct Looked {
+    /// Its source.
+    pub(super) source: Source,
+    /// What a worker announces of it.
+    pub(super) facts: DatasetFacts,
+    /// What a look at every picture found, if it is small.
+    pub(super) survey: Option<Survey>,
+    /// Height and width of the images that enter the network.
+    pub(super) image_size: u32,
+}
+
+impl Looked {
+    /// Returns the bytes of its decoded pictures.
+    pub(super) fn bytes(&self) -> u64 {
+        bytes(&self.facts, self.image_size)
+    }
+}
+
+/// Returns the bytes of the decoded pictures of a data set: three for each pixel.
+pub(super) fn bytes(facts: &DatasetFacts, image_size: u32) -> u64 {
+    let pixels = u64::from(image_size) * u64::from(image_size);
+    (facts.train_total() + facts.test_total()).saturating_mul(3 * pixels)
+}
+
+/// Looks at the data sets of `file` below `data_root`: the sweep's, and the one for pretext training if it is another.
+///
+/// # Errors
+/// If one of them cannot be used; the error has the line that names it.
+pub(super) async fn look(file: &SweepFile, data_root: &Path, cache: Option<&Path>) -> Result<Vec<Looked>, CliError> {
+    let sweep = &file.sweep;
+    let own = ("dataset.path", &sweep.source, sweep.image_size);
+    let other = sweep.pretext_dataset.as_ref().map(|other| ("pretext.dataset.path", &other.source, other.image_size));
+    let mut looked = Vec::new();
+    for (key, source, image_size) in std::iter::once(own).chain(other) {
+        let (facts, survey) = match source {
+            Source::Procedural(procedural) => (procedural.facts(), None),
+            _ => {
+                let found = WorkerProgram::find()?.look(source, data_root, SMALL, cache).await;
+                found.map_err(|error| file.unusable(key, error))?
+            }
+        };
+        looked.push(Looked { source: source.clone(), facts, survey, image_size });
+    }
+    Ok(looked)
+}
+
+/// Returns the bytes of decoded pictures that a trainer may hold on a machine with these devices, if that is known.
+pub(super) fn room(devices: &[FoundDevice]) -> Option<u64> {
+    let memory = devices.iter().find_map(|device| device.memory)?;
+    Some(((memory as f64 * SHARE) as u64).min(MOST_PIXELS))
+}
+
+/// Returns the number of trainers on the CPU for which there is memory, if it is less than `cores`: each decodes the
+/// pictures for itself.
+///
+/// # Errors
+/// If there is too little memory for one trainer, or for as many as `workers` asks for.
+pub(super) async fn trainers(
+    looked: &[Looked],
+    cores: usize,
+    workers: Option<u32>,
+    device: &str,
+) -> Result<Option<u32>, CliError> {
+    let needed: u64 = looked.iter().map(Looked::bytes).fold(0, u64::saturating_add);
+    let wanted = workers.map_or(cores as u64, u64::from);
+    // Asking takes a moment, and every machine has this much.
+    if needed.saturating_mul(wanted) < 1 << 30 {
+        return Ok(None);
+    }
+    let devices = WorkerProgram::find()?.devices().await?;
+    let on_cpu = match device {
+        "cpu" => true,
+        _ => devices.iter().any(|device| device.auto && device.class == NumericClass::Cpu),
+    };
+    let memory = devices.iter().find_map(|device| device.memory);
+    fitting(needed, memory, workers, if on_cpu { cores as u64 } else { 1 })
+}
+
+fn fitting(needed: u64, memory: Option<u64>, workers: Option<u32>, default: u64) -> Result<Option<u32>, CliError> {
+    let refuse = |message: String| {
+        Err(CliError::Environment {
+            message,
+            help: Some("choose a smaller `image_size`, use fewer pictures, or run it where there is more".to_owned()),
+        })
+    };
+    let size = |bytes| size(bytes);
+    if needed > MOST_PIXELS {
+        let (needed, most) = (size(needed), size(MOST_PIXELS));
+        return refuse(format!("the decoded pictures take {needed} of memory, and a trainer holds at most {most}"));
+    }
+    let Some(memory) = memory else { return Ok(None) };
+    let fit = ((memory as f64 * SHARE) as u64) / needed.max(1);
+    if fit == 0 {
+        return refuse(format!(
+            "the decoded pictures take {} of memory, and a program may use {} on this machine",
+            size(needed),
+            size(memory)
+        ));
+    }
+    match workers {
+        Some(workers) if u64::from(workers) > fit => Err(CliError::Environment {
+            message: format!(
+                "{workers} trainers with {} of decoded pictures each are too many for the {} of memory that this machine gives",
+                size(needed),
+                size(memory)
+            ),
+            help: Some(format!("use --workers {fit}")),
+        }),
+        Some(_) => Ok(None),
+        None => Ok((fit < default).then(|| u32::try_from(fit).unwrap_or(u32::MAX))),
+    }
+}
+
+/// Returns a number of bytes as people read it.
+pub(super) fn size(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match units.into_iter().find(|(shift, _)| bytes >> shift > 0) {
+        Some((shift, unit)) => format!("{:.1} {unit}", bytes as f64 / (1u64 << shift) as f64),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretext_shared::dataset::Procedural;
+
+    use super::*;
+
+    #[test]
+    fn memory_is_counted_before_it_is_taken() {
+        let facts = Procedural { train_per_class: 500_000, test_per_class: 10, seed: 0 }.facts();
+        assert_eq!(size(bytes(&facts, 224)), "210.3 GiB");
+        let said =
+            |needed, memory, workers, default| fitting(needed, memory, workers, default).map_err(|e| e.to_string());
+        assert!(said(bytes(&facts, 224), None, None, 2).is_err_and(|text| text.contains("210.3 GiB")));
+        let six = Some(6_000_000_000);
+        let error = fitting(8 << 30, six, None, 2).expect_err("too little");
+        assert_eq!(error.exit_code(), 4);
+        assert_eq!(
+            error.to_string(),
+            "the decoded pictures take 8.0 GiB of memory, and a program may use 5.6 GiB on this machine"
+        );
+        // Three trainers fit: of more cores, only three are used, and asking for more is refused.
+        assert_eq!(said(3 << 29, six, None, 8), Ok(Some(2)));
+        assert_eq!(said(3 << 29, six, None, 1), Ok(None));
+        assert_eq!(said(3 << 29, six, Some(2), 8), Ok(None));
+        let error = fitting(3 << 29, six, Some(3), 8).expect_err("too many");
+        assert!(error.to_string().starts_with("3 trainers with 1.5 GiB") && error.help() == Some("use --workers 2"));
+        assert_eq!(said(3 << 29, None, Some(99), 8), Ok(None));
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        assert_eq!([size(12), size(2048), size(5 << 20), size(3 << 29)], ["12 bytes", "2.0 KiB", "5.0 MiB", "1.5 GiB"]);
+    }
+}

@@ -1,0 +1,180 @@
+//! The part of a plan that shows the data: classes, counts, groups, what a look found, and the memory that they need.
+
+use pretext_shared::dataset::DatasetFacts;
+use pretext_shared::findings;
+use pretext_shared::spec::Sweep;
+use pretext_shared::survey::Survey;
+use pretext_shared::text::{self, grouped};
+use serde::Serialize;
+
+use crate::columns::{Align, Columns};
+use crate::look::{Looked, bytes, size};
+
+/// Most classes that are listed.
+const MOST_CLASSES: usize = 20;
+/// Most files that are named below a finding.
+const MOST_FILES: usize = 5;
+
+/// A data set of a sweep.
+#[derive(Debug, Serialize)]
+pub(super) struct Data {
+    key: String,
+    classes: Vec<Class>,
+    /// Share of the training pictures that is set apart for testing.
+    test_fraction: Option<f64>,
+    groups: usize,
+    image_size: u32,
+    /// Bytes of the decoded pictures; each trainer holds them.
+    memory: u64,
+    /// Bytes that a trainer may hold on this machine, if it was asked.
+    room: Option<u64>,
+    survey: Option<Survey>,
+}
+
+#[derive(Debug, Serialize)]
+struct Class {
+    name: String,
+    train: u32,
+    /// `None` if the data set has no test part.
+    test: Option<u32>,
+}
+
+impl Data {
+    fn new(facts: &DatasetFacts, image_size: u32, test_fraction: Option<f64>) -> Self {
+        let class = |(i, name): (usize, &String)| Class {
+            name: name.clone(),
+            train: facts.train.get(i).copied().unwrap_or_default(),
+            test: facts.test.get(i).copied(),
+        };
+        Self {
+            key: facts.key.clone(),
+            classes: facts.classes.iter().enumerate().map(class).collect(),
+            test_fraction,
+            groups: facts.groups.len(),
+            image_size,
+            memory: bytes(facts, image_size),
+            room: None,
+            survey: None,
+        }
+    }
+
+    /// Returns a data set of this machine, on which a trainer may hold `room` bytes.
+    pub(super) fn here(looked: Looked, room: Option<u64>) -> Self {
+        let data = Self::new(&looked.facts, looked.image_size, looked.source.test_fraction());
+        Self { room, survey: looked.survey, ..data }
+    }
+
+    /// Returns the data sets of `sweep` with the facts that a coordinator has: the sweep's own, and the one for pretext
+    /// training if it is another.
+    pub(super) fn announced(sweep: &Sweep, facts: &[DatasetFacts]) -> Vec<Self> {
+        let own = (sweep.image_size, sweep.source.test_fraction());
+        let other = sweep.pretext_dataset.as_ref().map(|other| (other.image_size, other.source.test_fraction()));
+        let sets = std::iter::once(own).chain(other);
+        facts.iter().zip(sets).map(|(facts, (size, fraction))| Self::new(facts, size, fraction)).collect()
+    }
+
+    /// Returns the lines for a terminal.
+    pub(super) fn text(&self) -> String {
+        let total =
+            |count: &dyn Fn(&Class) -> u32| -> u64 { self.classes.iter().map(|class| u64::from(count(class))).sum() };
+        let (train, test) = (total(&|class| class.train), total(&|class| class.test.unwrap_or_default()));
+        let groups = match self.groups {
+            0 => String::new(),
+            n => format!(" in {} groups", grouped(n as u64)),
+        };
+        let test = match self.test_fraction {
+            Some(share) => format!("{share} of them set apart for testing"),
+            None => format!("{} test images", grouped(test)),
+        };
+        let key = text::line(&self.key);
+        let mut out = format!(
+            "data: {key} · {} classes · {} training images{groups} · {test}\n",
+            grouped(self.classes.len() as u64),
+            grouped(train)
+        );
+        for line in self.classes().lines() {
+            out.push_str(&format!("  {line}\n"));
+        }
+        let findings = self.survey.iter().flat_map(|survey| findings::lines(survey, MOST_FILES));
+        for line in findings.chain([self.memory_line()]) {
+            out.push_str(&format!("  {line}\n"));
+        }
+        out
+    }
+
+    fn classes(&self) -> String {
+        let mut columns = Columns::new(&[("class", Align::Left), ("train", Align::Right), ("test", Align::Right)]);
+        let mut row = |class: &Class| {
+            let test = class.test.map_or_else(|| "-".to_owned(), |test| grouped(test.into()));
+            columns.row([text::line(&class.name), grouped(class.train.into()), test]);
+        };
+        self.classes.iter().take(MOST_CLASSES).for_each(&mut row);
+        let rest = self.classes.get(MOST_CLASSES..).unwrap_or_default();
+        let Some(smallest) = rest.iter().min_by_key(|class| class.train) else { return columns.render() };
+        // The smallest class decides which fractions are possible.
+        row(smallest);
+        format!("{}and {} more classes\n", columns.render(), grouped(rest.len() as u64 - 1))
+    }
+
+    fn memory_line(&self) -> String {
+        let needed = format!("memory: {} of decoded pictures in each trainer", size(self.memory));
+        match self.room {
+            None => needed,
+            Some(room) if self.memory <= room => format!("{needed}; {} are possible here", size(room)),
+            Some(room) => format!(
+                "{needed}, but only {} are possible here: choose a smaller `image_size`, or use fewer pictures",
+                size(room)
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretext_shared::dataset::{Procedural, Source};
+
+    use super::*;
+
+    #[test]
+    fn the_data_are_shown_with_their_memory() {
+        let drawn = Procedural { train_per_class: 500_000, test_per_class: 10, seed: 0 };
+        let looked = |image_size| Looked {
+            facts: drawn.facts(),
+            source: Source::Procedural(drawn.clone()),
+            survey: Some(Survey { grey: 3, ..Survey::default() }),
+            image_size,
+        };
+        let expected = "\
+data: procedural · 3 classes · 1,500,000 training images · 30 test images
+  class    train  test
+  house  500,000    10
+  tree   500,000    10
+  boat   500,000    10
+  pictures: all have 0×0 pixels
+  colour: all pictures are grey
+  memory: 210.3 GiB of decoded pictures in each trainer, but only 4.0 GiB are possible here: choose a smaller `image_size`, or use fewer pictures
+";
+        assert_eq!(Data::here(looked(224), Some(4 << 30)).text(), expected);
+        assert!(
+            Data::here(looked(16), Some(4 << 30))
+                .text()
+                .ends_with("memory: 1.1 GiB of decoded pictures in each trainer; 4.0 GiB are possible here\n")
+        );
+    }
+
+    #[test]
+    fn of_many_classes_the_smallest_is_shown() {
+        let names: Vec<String> = (0..100).map(|n| format!("c{n:02}")).collect();
+        let train: Vec<u32> = (0..100).map(|n| if n == 70 { 3 } else { 900 }).collect();
+        let drawn = Procedural { train_per_class: 2, test_per_class: 1, seed: 0 };
+        let facts = DatasetFacts { classes: names, train, test: Vec::new(), groups: vec![vec![]; 7], ..drawn.facts() };
+        let text = Data::new(&facts, 32, Some(0.2)).text();
+        assert!(
+            text.starts_with(
+                "data: procedural · 100 classes · 89,103 training images in 7 groups · 0.2 of them set apart"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("  c70        3     -\n  and 79 more classes\n"), "{text}");
+    }
+}
