@@ -28,7 +28,8 @@ fn tiles(root: &Path) {
         for number in 0..9u8 {
             let slide = if number == 8 { "TCGA-both".to_owned() } else { format!("TCGA-{label}{number}") };
             for tile in 0..4u8 {
-                let picture = image::RgbImage::from_pixel(16, 16, image::Rgb([tile * 60, 100 * label as u8 + number, 7]));
+                let picture =
+                    image::RgbImage::from_pixel(16, 16, image::Rgb([tile * 60, 100 * label as u8 + number, 7]));
                 picture.save(folder.join(format!("{slide}_{tile}_0.png"))).expect("a writable file");
             }
         }

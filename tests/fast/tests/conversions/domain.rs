@@ -4,8 +4,8 @@ use pretext_engine::{
     Announcement, CellCounts, Checkpoint, Grant, Offer, RunningStage, StageRecord, SweepMark, SweepStatus, WorkerView,
 };
 use pretext_shared::dataset::{
-    DataSpec, DatasetFacts, DuplicatePolicy, Fit, GroupPattern, Normalize, Note, PartFolders, Policies, Procedural, Source,
-    Unreadable,
+    DataSpec, DatasetFacts, DuplicatePolicy, Fit, GroupPattern, Normalize, Note, PartFolders, Policies, Procedural,
+    Source, Unreadable,
 };
 use pretext_shared::device::{DeviceFacts, NumericClass};
 use pretext_shared::ids::{
