@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use pretext_shared::dataset::{DatasetFacts, Source};
+use pretext_shared::dataset::{DatasetFacts, DuplicatePolicy, Source, Unreadable};
 use pretext_shared::device::NumericClass;
 use pretext_shared::inventory::{FoundDevice, MOST_PIXELS};
-use pretext_shared::survey::Survey;
+use pretext_shared::survey::{Duplicates, Survey};
+use pretext_shared::text;
 
 use super::error::CliError;
 use super::sweep_file::SweepFile;
@@ -13,6 +14,9 @@ use super::worker_program::WorkerProgram;
 
 /// Largest data set, in pictures, of which every picture is looked at before each sweep.
 pub(super) const SMALL: u64 = 5000;
+
+/// Most pictures that a refusal names.
+const MOST_NAMED: usize = 10;
 
 /// Share of the memory that decoded pictures may take: networks need some too.
 const SHARE: f64 = 0.8;
@@ -40,7 +44,8 @@ impl Looked {
 /// Returns the bytes of the decoded pictures of a data set: three for each pixel.
 pub(super) fn bytes(facts: &DatasetFacts, image_size: u32) -> u64 {
     let pixels = u64::from(image_size) * u64::from(image_size);
-    (facts.train_total() + facts.test_total()).saturating_mul(3 * pixels)
+    let images = facts.train_total() + facts.validation_total() + facts.test_total();
+    images.saturating_mul(3 * pixels)
 }
 
 /// Looks at the data sets of `file` below `data_root`: the sweep's, and the one for pretext training if it is another.
@@ -60,9 +65,50 @@ pub(super) async fn look(file: &SweepFile, data_root: &Path, cache: Option<&Path
                 found.map_err(|error| file.unusable(key, error))?
             }
         };
+        if let Some(survey) = &survey {
+            check(source, survey).map_err(|error| file.unusable(key, error))?;
+        }
         looked.push(Looked { source: source.clone(), facts, survey, image_size });
     }
     Ok(looked)
+}
+
+/// Refuses pictures that a trainer would refuse, before it starts: unreadable ones, and leaks above the stated share.
+/// Files with equal bytes were compared when the data set was listed; here are those that are equal when decoded.
+fn check(source: &Source, survey: &Survey) -> Result<(), CliError> {
+    let (key, policies) = (source.key(), source.policies());
+    let may_choose = matches!(source, Source::ImageFolder { .. });
+    if !survey.unreadable.is_empty() && policies.unreadable == Unreadable::Refuse {
+        let bad = survey.unreadable.len();
+        let first = survey.unreadable.iter().take(MOST_NAMED).map(|file| format!("{}: {}", file.path, file.reason));
+        let more = if bad > MOST_NAMED { format!("; and {} more", bad - MOST_NAMED) } else { String::new() };
+        let all = survey.pictures() + bad as u64;
+        let first = first.collect::<Vec<_>>().join("; ");
+        let skip = if may_choose { ", or write `unreadable: skip` below `dataset` to leave them out" } else { "" };
+        return Err(CliError::Input {
+            message: text::line(&format!("{bad} of the {all} pictures of {key} cannot be decoded: {first}{more}")),
+            help: Some(format!("replace or remove them{skip}; `worker inspect DIR --deep` lists all")),
+        });
+    }
+    let found = &survey.duplicates;
+    let above = found.leaked_share > Duplicates::REFUSED_ABOVE || found.two_labels_share > Duplicates::REFUSED_ABOVE;
+    if may_choose && above && policies.duplicates == DuplicatePolicy::Refuse {
+        let pairs = found.leaks.iter().chain(&found.contradictions).take(MOST_NAMED);
+        let pairs: Vec<String> = pairs.map(|(one, two)| format!("{} is {}", one.path, two.path)).collect();
+        return Err(CliError::Input {
+            message: text::line(&format!(
+                "{} test pictures of {key} are training pictures too, and {} pictures have two labels: {}",
+                found.leaked,
+                found.two_labels,
+                pairs.join("; ")
+            )),
+            help: Some(
+                "remove the copies, or write `duplicates: drop-from-train` or `duplicates: keep` below `dataset`"
+                    .to_owned(),
+            ),
+        });
+    }
+    Ok(())
 }
 
 /// Returns the bytes of decoded pictures that a trainer may hold on a machine with these devices, if that is known.
@@ -168,6 +214,49 @@ mod tests {
         let error = fitting(3 << 29, six, Some(3), 8).expect_err("too many");
         assert!(error.to_string().starts_with("3 trainers with 1.5 GiB") && error.help() == Some("use --workers 2"));
         assert_eq!(said(3 << 29, None, Some(99), 8), Ok(None));
+    }
+
+    #[test]
+    fn pictures_that_training_would_refuse_are_refused_before() {
+        use pretext_shared::survey::{PictureName, SurveyPart, UnreadableFile};
+
+        let source: Source = "image-folder:pets".parse().expect("a key");
+        let bad = |n: u32| UnreadableFile {
+            part: SurveyPart::Train,
+            path: format!("train/cat/{n}.jpg"),
+            label: 0,
+            reason: "cut off".to_owned(),
+        };
+        let survey = Survey { colour: 30, unreadable: (0..12).map(bad).collect(), ..Survey::default() };
+        let error = check(&source, &survey).expect_err("unreadable");
+        let text = error.to_string();
+        assert!(
+            text.starts_with(
+                "12 of the 42 pictures of image-folder:pets cannot be decoded: train/cat/0.jpg: cut off; "
+            )
+        );
+        assert!(text.ends_with("train/cat/9.jpg: cut off; and 2 more"), "{text}");
+        assert!(error.exit_code() == 2 && error.help().is_some_and(|help| help.contains("`unreadable: skip`")));
+        let skip: Source = "image-folder:pets?unreadable=skip".parse().expect("a key");
+        assert!(check(&skip, &survey).is_ok());
+        let arrays: Source = "idx:digits".parse().expect("a key");
+        assert!(check(&arrays, &survey).expect_err("unreadable").help().is_some_and(|help| !help.contains("skip")));
+
+        let name = |path: &str| PictureName { part: SurveyPart::Test, path: path.to_owned(), label: 0 };
+        let leaks = |leaked_share| Survey {
+            duplicates: Duplicates {
+                leaked: 2,
+                leaked_share,
+                leaks: vec![(name("test/a.png"), name("train/b.png"))],
+                ..Duplicates::default()
+            },
+            ..Survey::default()
+        };
+        let error = check(&source, &leaks(0.02)).expect_err("a leak").to_string();
+        assert!(error.contains("2 test pictures") && error.ends_with("test/a.png is train/b.png"), "{error}");
+        assert!(check(&source, &leaks(0.01)).is_ok());
+        let keep: Source = "image-folder:pets?duplicates=keep".parse().expect("a key");
+        assert!(check(&keep, &leaks(0.5)).is_ok());
     }
 
     #[test]

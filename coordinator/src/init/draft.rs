@@ -261,6 +261,7 @@ fn data(known: &Known<'_>) -> String {
         ),
     };
     let mut lines = vec![parts, format!("training images: {}{more}", classes.join(", "))];
+    lines.extend(facts.notes.iter().map(|note| text::line(&note.to_string())));
     lines.extend(known.survey.iter().flat_map(|survey| findings::lines(survey, 3)));
     lines.into_iter().map(|line| format!("# {line}\n")).collect()
 }
@@ -322,6 +323,8 @@ mod tests {
             train: train.to_vec(),
             test: test.to_vec(),
             groups: Vec::new(),
+            validation: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -330,7 +333,7 @@ mod tests {
     }
 
     fn drafted(path: &str, facts: &DatasetFacts, usual: (u32, u32), class: NumericClass) -> Result<String, String> {
-        let source = Source::ImageFolder { path: path.to_owned(), test_fraction: None, groups: None };
+        let source: Source = format!("image-folder:{path}").parse()?;
         let survey = survey(usual);
         let proposal = Proposal { pattern: "{*}_*", groups: 12, example: "slide7".to_owned(), pictures: 9 };
         let known = Known {

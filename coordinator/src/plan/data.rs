@@ -1,6 +1,6 @@
 //! The part of a plan that shows the data: classes, counts, groups, what a look found, and the memory that they need.
 
-use pretext_shared::dataset::DatasetFacts;
+use pretext_shared::dataset::{DatasetFacts, Note};
 use pretext_shared::findings;
 use pretext_shared::spec::Sweep;
 use pretext_shared::survey::Survey;
@@ -23,6 +23,8 @@ pub(super) struct Data {
     /// Share of the training pictures that is set apart for testing.
     test_fraction: Option<f64>,
     groups: usize,
+    /// What a person should know about the way in which the data set is read.
+    notes: Vec<Note>,
     image_size: u32,
     /// Bytes of the decoded pictures; each trainer holds them.
     memory: u64,
@@ -35,6 +37,8 @@ pub(super) struct Data {
 struct Class {
     name: String,
     train: u32,
+    /// `None` if the data set has no validation part.
+    validation: Option<u32>,
     /// `None` if the data set has no test part.
     test: Option<u32>,
 }
@@ -44,6 +48,7 @@ impl Data {
         let class = |(i, name): (usize, &String)| Class {
             name: name.clone(),
             train: facts.train.get(i).copied().unwrap_or_default(),
+            validation: facts.validation.get(i).copied(),
             test: facts.test.get(i).copied(),
         };
         Self {
@@ -51,6 +56,7 @@ impl Data {
             classes: facts.classes.iter().enumerate().map(class).collect(),
             test_fraction,
             groups: facts.groups.len(),
+            notes: facts.notes.clone(),
             image_size,
             memory: bytes(facts, image_size),
             room: None,
@@ -96,17 +102,31 @@ impl Data {
             out.push_str(&format!("  {line}\n"));
         }
         let findings = self.survey.iter().flat_map(|survey| findings::lines(survey, MOST_FILES));
-        for line in findings.chain([self.memory_line()]) {
+        // A look at every picture says more about these.
+        let known = |note: &&Note| {
+            self.survey.is_some() && matches!(note, Note::Ignored { .. } | Note::Leaked { .. } | Note::TwoLabels { .. })
+        };
+        let notes = self
+            .notes
+            .iter()
+            .filter(|note| !known(note))
+            .map(|note| format!("note: {}", text::line(&note.to_string())));
+        for line in notes.chain(findings).chain([self.memory_line()]) {
             out.push_str(&format!("  {line}\n"));
         }
         out
     }
 
     fn classes(&self) -> String {
-        let mut columns = Columns::new(&[("class", Align::Left), ("train", Align::Right), ("test", Align::Right)]);
+        let validates = self.classes.iter().any(|class| class.validation.is_some());
+        let validation = validates.then_some(("validation", Align::Right));
+        let headings = [("class", Align::Left), ("train", Align::Right)].into_iter().chain(validation);
+        let mut columns = Columns::new(&headings.chain([("test", Align::Right)]).collect::<Vec<_>>());
+        let number = |count: Option<u32>| count.map_or_else(|| "-".to_owned(), |count| grouped(count.into()));
         let mut row = |class: &Class| {
-            let test = class.test.map_or_else(|| "-".to_owned(), |test| grouped(test.into()));
-            columns.row([text::line(&class.name), grouped(class.train.into()), test]);
+            let validation = validates.then(|| number(class.validation));
+            let counts = [text::line(&class.name), grouped(class.train.into())].into_iter().chain(validation);
+            columns.row(counts.chain([number(class.test)]));
         };
         self.classes.iter().take(MOST_CLASSES).for_each(&mut row);
         let rest = self.classes.get(MOST_CLASSES..).unwrap_or_default();
@@ -167,7 +187,9 @@ data: procedural · 3 classes · 1,500,000 training images · 30 test images
         let names: Vec<String> = (0..100).map(|n| format!("c{n:02}")).collect();
         let train: Vec<u32> = (0..100).map(|n| if n == 70 { 3 } else { 900 }).collect();
         let drawn = Procedural { train_per_class: 2, test_per_class: 1, seed: 0 };
-        let facts = DatasetFacts { classes: names, train, test: Vec::new(), groups: vec![vec![]; 7], ..drawn.facts() };
+        let notes = vec![Note::UnreadColumns { columns: vec!["age".to_owned()] }];
+        let facts =
+            DatasetFacts { classes: names, train, test: Vec::new(), groups: vec![vec![]; 7], notes, ..drawn.facts() };
         let text = Data::new(&facts, 32, Some(0.2)).text();
         assert!(
             text.starts_with(
@@ -176,5 +198,9 @@ data: procedural · 3 classes · 1,500,000 training images · 30 test images
             "{text}"
         );
         assert!(text.contains("  c70        3     -\n  and 79 more classes\n"), "{text}");
+        assert!(text.contains("  note: columns that are not read: age\n"), "{text}");
+        let validation = vec![5; 100];
+        let text = Data::new(&DatasetFacts { validation, ..facts }, 32, Some(0.2)).text();
+        assert!(text.contains("  class  train  validation  test\n  c00      900           5     -\n"), "{text}");
     }
 }

@@ -35,12 +35,14 @@ impl Written<'_> {
             | PlanError::Contradiction { key, .. }
             | PlanError::TooFewClasses { key, .. }
             | PlanError::NoTestImages { key }
-            | PlanError::TestPartMissing { key } => format!("{}.path", self.dataset(key)),
+            | PlanError::TestPartMissing { key, .. } => format!("{}.path", self.dataset(key)),
             PlanError::TestPartExists { key, .. } => format!("{}.test_fraction", self.dataset(key)),
             PlanError::ClassOnlyInTest { .. } => "dataset.path".to_owned(),
-            PlanError::TooFew { fraction, .. } | PlanError::OneSided { fraction, .. } => self.fraction(*fraction),
+            PlanError::TooFew { fraction, .. }
+            | PlanError::OneSided { fraction, .. }
+            | PlanError::Untrained { fraction, .. }
+            | PlanError::NoContrast { fraction, .. } => self.fraction(*fraction),
             PlanError::NoStep { method, .. } => self.batch(*method),
-            PlanError::NoContrast { fraction, .. } => self.fraction(*fraction),
         }
     }
 

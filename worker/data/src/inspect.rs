@@ -23,7 +23,9 @@ impl Depth {
     fn includes(self, facts: Option<&DatasetFacts>) -> bool {
         match (self, facts) {
             (Depth::Listed, _) | (Depth::Small(_), None) => false,
-            (Depth::Small(most), Some(facts)) => facts.train_total() + facts.test_total() <= most,
+            (Depth::Small(most), Some(facts)) => {
+                facts.train_total() + facts.validation_total() + facts.test_total() <= most
+            }
             // What is wrong with it may be the pictures.
             (Depth::Every, _) => true,
         }
