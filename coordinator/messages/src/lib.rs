@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 
 pub use sweeps::{collected, counts, summary, watch_event, worker_summary};
 pub use work::{
-    attempt, attempt_message, dataset, dataset_message, directive, failure, grant_message, held, offer, point, result,
+    attempt, attempt_message, claim, claim_message, dataset, dataset_message, directive, failure, grant_message, held, offer, point, result,
     worker, worker_message,
 };
 
