@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pretext_shared::claim::Proof;
 use pretext_shared::ids::{AttemptId, Fence};
 use pretext_shared::outcome::Failure;
 use pretext_shared::point::Point;
@@ -13,6 +14,9 @@ use serde::{Deserialize, Serialize};
 pub struct Opening {
     /// The device of the attempt, as results name it.
     pub device: String,
+    /// The proof of its grant; empty in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Proof::is_empty")]
+    pub proof: Proof,
 }
 
 /// Points of an attempt, numbered as the coordinator expects them: from 0 without gaps.
