@@ -6,6 +6,7 @@ use fastrand::Rng;
 use pretext_engine::{Limits, Millis};
 use pretext_shared::ids::{ArtifactId, StageId};
 
+use super::claims::Claims;
 use super::client::Client;
 use super::coordinator::{Backup, Process};
 use super::event::{Agenda, Answer, Envelope, Event, Op, Origin};
@@ -39,6 +40,7 @@ pub(super) struct World<'a> {
     pub(super) backup: Option<Backup>,
     pub(super) was_rolled_back: bool,
     pub(super) known: Known,
+    pub(super) claims: Claims,
     pub(super) stats: Stats,
     trace: Trace,
     /// The last events, to print with a violation.
@@ -76,6 +78,7 @@ impl<'a> World<'a> {
             backup: None,
             was_rolled_back: false,
             known: Known::default(),
+            claims: Claims::new(seed),
             stats: Stats::default(),
             trace,
             notes: Vec::new(),
@@ -197,6 +200,7 @@ impl<'a> World<'a> {
 
     /// Sends an answer, which may be lost or late.
     pub(super) fn reply(&mut self, origin: Origin, op: Op, answer: Answer) {
+        self.claims.note(origin, &answer);
         if self.is_cut(origin) || self.chance(self.faults.drop) {
             self.note(|| format!("the answer to {} of {} is lost", brief(&op), name(origin)));
             return;
