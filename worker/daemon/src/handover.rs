@@ -3,6 +3,9 @@
 //! attempt's fence still holds. Only an attempt that is superseded is dropped: what the coordinator cannot take now is
 //! sent again, and a copy of what it finds invalid stays on this machine.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

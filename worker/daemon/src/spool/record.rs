@@ -139,3 +139,17 @@ pub(super) fn sequence_of(key: &[u8; 48]) -> u64 {
     sequence.copy_from_slice(&key[40..]);
     u64::from_be_bytes(sequence)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A spool of an earlier version has no proofs, and a worker without TLS writes none.
+    #[test]
+    fn an_opening_without_a_proof_is_what_earlier_versions_wrote() {
+        let written = r#"{"device":"cpu"}"#;
+        let opening: Opening = serde_json::from_str(written).expect("readable");
+        assert_eq!(opening, Opening { device: "cpu".to_owned(), proof: Proof::default() });
+        assert_eq!(serde_json::to_string(&opening).expect("writable"), written);
+    }
+}
