@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fastrand::Rng;
-use pretext_engine::{Limits, Millis};
+use pretext_engine::{Denied, Engine, Limits, Millis};
 use pretext_shared::ids::{ArtifactId, StageId};
 
 use super::claims::Claims;
@@ -11,7 +11,7 @@ use super::client::Client;
 use super::coordinator::{Backup, Process};
 use super::event::{Agenda, Answer, Envelope, Event, Op, Origin};
 use super::faults::{Faults, Mischief};
-use super::machine::Machine;
+use super::machine::{Machine, worker};
 use super::oracle::Known;
 use super::store::{Store, Violation};
 use super::workload::Workload;
@@ -196,6 +196,26 @@ impl<'a> World<'a> {
                 self.agenda.plan(self.now + delay, Event::Arrive(envelope));
             }
         }
+    }
+
+    /// Applies a request, unless its sender may not speak for the attempt in it. Heartbeats hold only attempts with a
+    /// proof.
+    pub(super) fn admit(
+        &mut self,
+        engine: &mut Engine,
+        origin: Origin,
+        op: &Op,
+        now: Millis,
+        discards: &mut Vec<ArtifactId>,
+    ) -> Result<Answer, Violation> {
+        if let (Origin::Worker(life), Some(attempt)) = (origin, op.attempt()) {
+            match engine.vouch(&worker(life).name, attempt, self.claims.evidence(attempt, life)) {
+                Ok(()) => {}
+                Err(Denied::Foreign) => return Ok(Answer::Over("the lease is another worker's".to_owned())),
+                Err(Denied::Refused(refusal)) => return Ok(Answer::Over(refusal.to_string())),
+            }
+        }
+        self.apply(engine, origin, op, now, discards)
     }
 
     /// Sends an answer, which may be lost or late.
