@@ -6,6 +6,7 @@
 
 pub mod artifact;
 pub mod checkpoint;
+pub mod claim;
 pub mod dataset;
 pub mod device;
 pub mod draw;

@@ -51,7 +51,7 @@ async fn a_batch_at_the_edge() {
     let server = Server::start(&folder, &[]);
     let mut client = WorkClient::connect(server.url.clone()).await.expect("a coordinator");
     let batch = |count: usize| pb::PointBatch {
-        attempt: Some(pb::Attempt { stage: "0".repeat(64), fence: 1 }),
+        attempt: Some(pb::Attempt { stage: "0".repeat(64), fence: 1, ..Default::default() }),
         sequence: 0,
         points: vec![
             pb::Point { part: "train".to_owned(), metric: "loss".to_owned(), epoch: 1, step: 1, value: 1.0 };

@@ -2,6 +2,7 @@
 //! belong to ends. Its stage begins again from what is registered.
 
 use pretext_daemon::spool::{Entry, Opening, Saved, Spool};
+use pretext_shared::claim::Proof;
 use pretext_shared::ids::{AttemptId, Fence};
 use pretext_tests::processes::{grants, read, saved};
 use pretext_tests::stub::Stub;
@@ -69,7 +70,7 @@ fn a_checkpoint_whose_points_the_store_has_forgotten_holds_nobody_up() {
     let checkpoint = Saved { path: folder.file("checkpoint", "its content"), step: 3, next_sequence: 3 };
     let (spool, _) = Spool::open(&folder.path("steady/spool.redb"), 1 << 20).expect("opens");
     runtime.block_on(async {
-        let opening = Opening { device: "cpu".to_owned() };
+        let opening = Opening { device: "cpu".to_owned(), proof: Proof(granted.proof) };
         spool.write(Entry::Begin(attempt, opening)).await.expect("written");
         spool.write(Entry::Checkpoint(attempt, checkpoint)).await.expect("written");
     });

@@ -198,7 +198,8 @@ impl Engine {
         judged
     }
 
-    fn judge(&self, attempt: AttemptId) -> Result<(), Refusal> {
+    /// Judges a write by `attempt`, and changes nothing.
+    pub(super) fn judge(&self, attempt: AttemptId) -> Result<(), Refusal> {
         let AttemptId { stage, fence } = attempt;
         let progress = &self.entry(stage)?.progress;
         let known = progress.fence;

@@ -3,6 +3,7 @@
 //! [`Change`]s that [`Engine::take_changes`] returns. A reply may leave the process only after they are committed.
 
 mod backlog;
+mod claim;
 mod curve;
 pub mod demand;
 pub mod drafts;
@@ -33,6 +34,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use backlog::{Backlog, ClassBacklog};
+pub use claim::{Denied, Evidence};
 pub use curve::curve;
 pub use drafts::{Submission, Submitted};
 pub use facts::CellCounts;

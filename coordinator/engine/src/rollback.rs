@@ -2,7 +2,7 @@
 //! restored backup. Workers may still hold grants that the store has lost. Three rules prevent a second grant that goes
 //! unnoticed. The fences of a coordinator begin above those of all coordinators before it. A fence carries a mark of
 //! the granted request, so two grants never have the same fence. An attempt that this store never granted quarantines
-//! its stage, in any call.
+//! its stage, in any call. With TLS, the call must prove its grant first (`claim.rs`).
 
 use pretext_shared::ids::{AttemptId, Fence, WorkerId};
 use pretext_shared::outcome::{Failure, FailureCode};

@@ -12,8 +12,8 @@ use tonic::{Code, Status};
 
 pub use sweeps::{collected, counts, summary, watch_event, worker_summary};
 pub use work::{
-    attempt, attempt_message, dataset, dataset_message, directive, failure, grant_message, held, offer, point, result,
-    worker, worker_message,
+    attempt, attempt_message, claim, claim_message, dataset, dataset_message, directive, failure, grant_message, held,
+    offer, point, result, worker, worker_message,
 };
 
 /// Most characters of foreign text that a message repeats.

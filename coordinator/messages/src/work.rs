@@ -2,6 +2,7 @@
 
 use pretext_engine::{Announcement, Directive, Grant, Offer, StageRecord};
 use pretext_proto::v1 as pb;
+use pretext_shared::claim::{Claim, Proof};
 use pretext_shared::dataset::{DatasetFacts, Note};
 use pretext_shared::device::DeviceFacts;
 use pretext_shared::ids::{AttemptId, Fence, WorkerId, is_valid_name};
@@ -14,7 +15,7 @@ use super::{invalid, parsed, required, shown};
 /// Most log lines of a failure, and most characters of each.
 const MAX_LOG: (usize, usize) = (200, 1000);
 
-/// Converts the attempt under which a worker writes.
+/// Converts an attempt.
 ///
 /// # Errors
 /// If the attempt is missing or names no stage.
@@ -23,9 +24,24 @@ pub fn attempt(message: Option<pb::Attempt>) -> Result<AttemptId, Status> {
     Ok(AttemptId { stage: parsed(&message.stage, "attempt.stage")?, fence: Fence(message.fence) })
 }
 
-/// Returns the message of an [`attempt`].
+/// Converts an attempt with the proof that its worker presents.
+///
+/// # Errors
+/// If the attempt is missing or names no stage.
+pub fn claim(message: Option<pb::Attempt>) -> Result<Claim, Status> {
+    let mut message = required(message, "attempt")?;
+    let proof = Proof(std::mem::take(&mut message.proof));
+    Ok(Claim { attempt: attempt(Some(message))?, proof })
+}
+
+/// Returns the message of an [`attempt`], without a proof.
 pub fn attempt_message(attempt: AttemptId) -> pb::Attempt {
-    pb::Attempt { stage: attempt.stage.to_string(), fence: attempt.fence.0 }
+    claim_message(Claim { attempt, proof: Proof::default() })
+}
+
+/// Returns the message of a [`claim`].
+pub fn claim_message(Claim { attempt, proof: Proof(proof) }: Claim) -> pb::Attempt {
+    pb::Attempt { stage: attempt.stage.to_string(), fence: attempt.fence.0, proof }
 }
 
 /// Converts the identity of the calling worker.
@@ -146,8 +162,8 @@ pub fn point(message: &pb::Point) -> Result<Point, Status> {
 ///
 /// # Errors
 /// If an attempt names no stage.
-pub fn held(messages: Vec<pb::Held>) -> Result<Vec<(AttemptId, u64, u64)>, Status> {
-    messages.into_iter().map(|held| Ok((attempt(held.attempt)?, held.step, held.images))).collect()
+pub fn held(messages: Vec<pb::Held>) -> Result<Vec<(Claim, u64, u64)>, Status> {
+    messages.into_iter().map(|held| Ok((claim(held.attempt)?, held.step, held.images))).collect()
 }
 
 /// Converts an instruction to a worker about an attempt.
@@ -159,18 +175,18 @@ pub fn directive(directive: Directive) -> pb::Directive {
     }
 }
 
-/// Converts a granted stage with its plan into the worker's order.
+/// Converts a granted stage with its plan and the proof of the grant into the worker's order.
 ///
 /// # Errors
 /// Never for a stage of a plan: its numbers are finite.
-pub fn grant_message(grant: Grant, plan: StageRecord) -> Result<pb::Grant, Status> {
+pub fn grant_message(grant: Grant, plan: StageRecord, proof: Proof) -> Result<pb::Grant, Status> {
     let source = match &grant.place {
         Some(key) => plan.source.relocated(key),
         None => plan.source,
     };
     let json = |value: Result<String, serde_json::Error>| value.map_err(|error| Status::internal(error.to_string()));
     Ok(pb::Grant {
-        attempt: Some(attempt_message(grant.attempt)),
+        attempt: Some(claim_message(Claim { attempt: grant.attempt, proof })),
         stage_json: json(serde_json::to_string(&plan.stage))?,
         source_json: json(serde_json::to_string(&source))?,
         weights_path: plan.weights.unwrap_or_default(),

@@ -51,12 +51,13 @@ pub(super) async fn run(
             return trainer;
         }
     };
-    let attempt = granted.attempt;
+    let attempt = granted.claim.attempt;
     let (verdict, verdicts) = watch::channel(Verdict::Continue);
-    shared.held().insert(attempt, Held { device: plan.device.clone(), step: 0, images: 0, verdict });
+    let (proof, device) = (granted.claim.proof.clone(), plan.device.clone());
+    shared.held().insert(attempt, Held { proof, device, step: 0, images: 0, verdict });
     let resume_step = granted.resume_from.map(|(_, step)| step);
     tracing::info!(%attempt, kind = granted.stage.spec.kind().as_str(), device = %plan.device, resume_step, "stage begins");
-    let handover = Handover::new(shared, attempt, &plan.label);
+    let handover = Handover::new(shared, granted.claim.clone(), &plan.label);
     let mut course = Course { shared, plan, granted, verdicts, handover };
     let overdue = overdue(shared, course.verdicts.clone());
     let (end, trainer) = tokio::select! {
@@ -132,9 +133,9 @@ impl Course<'_> {
     /// Brings everything that the trainer needs to this machine's disk.
     async fn prepare(&self) -> Result<Prepared, End> {
         let storage = |error: TransferError| failed(FailureCode::Storage, error.to_string());
-        let opening = Opening { device: self.plan.label.clone() };
-        self.handover.keep(Entry::Begin(self.granted.attempt, opening)).await;
-        self.shared.supersede(self.granted.attempt).await;
+        let opening = Opening { device: self.plan.label.clone(), proof: self.granted.claim.proof.clone() };
+        self.handover.keep(Entry::Begin(self.granted.claim.attempt, opening)).await;
+        self.shared.supersede(self.granted.claim.attempt).await;
         let folder = self.handover.folder();
         let models = self.shared.options.state_dir.join("models");
         for folder in [&folder, &models] {
@@ -158,7 +159,7 @@ impl Course<'_> {
             match transfer::download(&self.shared.link, *artifact, &path).await {
                 Ok(()) => break,
                 Err(error) => {
-                    tracing::warn!(attempt = %self.granted.attempt, step, %error, "a registered checkpoint could not be fetched; trying an older one");
+                    tracing::warn!(attempt = %self.granted.claim.attempt, step, %error, "a registered checkpoint could not be fetched; trying an older one");
                 }
             }
         }
@@ -220,12 +221,12 @@ impl Course<'_> {
                 }
                 refused = self.handover.orphaned(), if !orphaned => {
                     orphaned = true;
-                    tracing::warn!(attempt = %self.granted.attempt, reason = %refused, "this attempt cannot continue; it is stopped");
+                    tracing::warn!(attempt = %self.granted.claim.attempt, reason = %refused, "this attempt cannot continue; it is stopped");
                     if let Refused::Invalid(reason) = refused {
                         let failure = self.handover.invalid(&reason, &BTreeMap::new()).await;
                         return (with_log(failure, trainer).await, None);
                     }
-                    if let Some(held) = self.shared.held().get(&self.granted.attempt) {
+                    if let Some(held) = self.shared.held().get(&self.granted.claim.attempt) {
                         held.judge(Verdict::Superseded);
                     }
                     continue;
@@ -256,15 +257,15 @@ impl Course<'_> {
     }
 
     fn progress(&self, step: u64, images: u64) {
-        tracing::trace!(attempt = %self.granted.attempt, step, images, "progress");
-        if let Some(held) = self.shared.held().get_mut(&self.granted.attempt) {
+        tracing::trace!(attempt = %self.granted.claim.attempt, step, images, "progress");
+        if let Some(held) = self.shared.held().get_mut(&self.granted.claim.attempt) {
             (held.step, held.images) = (step, images);
         }
     }
 
     /// Tells the coordinator how the attempt ended. If the coordinator refuses, another attempt has the stage.
     async fn conclude(self, end: End) {
-        let attempt = self.granted.attempt;
+        let attempt = self.granted.claim.attempt;
         let mut verdicts = self.verdicts.clone();
         let over = verdicts.borrow().to_owned();
         let ending = match (end, over) {

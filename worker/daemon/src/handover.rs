@@ -3,12 +3,16 @@
 //! attempt's fence still holds. Only an attempt that is superseded is dropped: what the coordinator cannot take now is
 //! sent again, and a copy of what it finds invalid stays on this machine.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pretext_client::Backoff;
 use pretext_proto::refusal::{self, Kind};
-use pretext_shared::ids::{ArtifactId, AttemptId};
+use pretext_shared::claim::Claim;
+use pretext_shared::ids::ArtifactId;
 use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, StageResult};
 use pretext_shared::trainer::Finished;
 use tonic::Status;
@@ -24,7 +28,7 @@ use crate::spool::{Ending, Entry, Left, Saved};
 /// The handover of one attempt.
 pub(super) struct Handover<'a> {
     shared: &'a Shared,
-    attempt: AttemptId,
+    claim: Claim,
     /// The device that the attempt ran on.
     device: String,
     pub(super) outbox: Outbox,
@@ -33,41 +37,41 @@ pub(super) struct Handover<'a> {
 
 impl<'a> Handover<'a> {
     /// Returns the handover of an attempt that begins.
-    pub(super) fn new(shared: &'a Shared, attempt: AttemptId, device: &str) -> Self {
-        Self::of(shared, attempt, device.to_owned(), (0, 0), None)
+    pub(super) fn new(shared: &'a Shared, claim: Claim, device: &str) -> Self {
+        Self::of(shared, claim, device.to_owned(), (0, 0), None)
     }
 
-    fn of(shared: &'a Shared, attempt: AttemptId, device: String, batches: (u64, u64), saved: Option<Saved>) -> Self {
+    fn of(shared: &'a Shared, claim: Claim, device: String, batches: (u64, u64), saved: Option<Saved>) -> Self {
         let (link, spool) = (&shared.link, &shared.spool);
-        let outbox = Outbox::new(link.clone(), spool.clone(), attempt, batches);
+        let outbox = Outbox::new(link.clone(), spool.clone(), claim.clone(), batches);
         let acknowledged = outbox.acknowledged().clone();
-        let registrar = Registrar::new(link.clone(), spool.clone(), attempt, saved, acknowledged);
-        Self { shared, attempt, device, outbox, registrar }
+        let registrar = Registrar::new(link.clone(), spool.clone(), claim.clone(), saved, acknowledged);
+        Self { shared, claim, device, outbox, registrar }
     }
 
     /// Returns the folder of the stage's checkpoints and outputs.
     pub(super) fn folder(&self) -> PathBuf {
-        self.shared.options.state_dir.join("stages").join(self.attempt.stage.to_string())
+        self.shared.options.state_dir.join("stages").join(self.claim.attempt.stage.to_string())
     }
 
     /// Spools a checkpoint and registers it in the background.
     pub(super) async fn checkpoint(&self, path: PathBuf, step: u64) {
         let saved = Saved { path, step, next_sequence: self.outbox.next() };
-        self.keep(Entry::Checkpoint(self.attempt, saved.clone())).await;
+        self.keep(Entry::Checkpoint(self.claim.attempt, saved.clone())).await;
         self.registrar.keep(saved);
     }
 
     /// Spools `entry`. The spool is closed only while the daemon ends.
     pub(super) async fn keep(&self, entry: Entry) {
         if let Err(error) = self.shared.spool.write(entry).await {
-            tracing::warn!(attempt = %self.attempt, %error, "the spool is closed; the daemon is ending");
+            tracing::warn!(attempt = %self.claim.attempt, %error, "the spool is closed; the daemon is ending");
         }
     }
 
     /// Spools the end of the attempt and tells the coordinator.
     pub(super) async fn end(self, ending: Ending) {
-        self.keep(Entry::End(self.attempt, ending.clone())).await;
-        tracing::info!(attempt = %self.attempt, "the trainer is done; handing over its results");
+        self.keep(Entry::End(self.claim.attempt, ending.clone())).await;
+        tracing::info!(attempt = %self.claim.attempt, "the trainer is done; handing over its results");
         self.tell(ending).await;
     }
 
@@ -91,7 +95,7 @@ impl<'a> Handover<'a> {
             Ok(()) => {
                 self.registrar.settled().await;
                 let link = &self.shared.link;
-                let request = messages::release(self.attempt);
+                let request = messages::release(&self.claim);
                 link.persist("release", |mut client| {
                     let request = request.clone();
                     async move { client.release(request).await }
@@ -108,9 +112,9 @@ impl<'a> Handover<'a> {
     /// Drops the attempt and tells the coordinator once. A coordinator whose store was set back believes that the
     /// attempt still runs. Without this call it would wait for the lease to expire and count this worker as lost.
     pub(super) async fn abandon(self) {
-        let request = messages::release(self.attempt);
+        let request = messages::release(&self.claim);
         if let Err(status) = self.shared.link.call(|mut client| async move { client.release(request).await }).await {
-            tracing::debug!(attempt = %self.attempt, error = status.message(), "the coordinator does not hold this attempt");
+            tracing::debug!(attempt = %self.claim.attempt, error = status.message(), "the coordinator does not hold this attempt");
         }
         self.forget().await;
     }
@@ -126,26 +130,26 @@ impl<'a> Handover<'a> {
 
     /// Keeps a copy of what the coordinator refused as invalid, and returns the failure of the attempt.
     pub(super) async fn invalid(&self, reason: &str, files: &BTreeMap<ArtifactKind, PathBuf>) -> Failure {
-        let points = self.shared.spool.read(self.attempt, 0).await.unwrap_or_default();
-        let copy = Copy { attempt: self.attempt, reason: reason.to_owned(), points };
+        let points = self.shared.spool.read(self.claim.attempt, 0).await.unwrap_or_default();
+        let copy = Copy { attempt: self.claim.attempt, reason: reason.to_owned(), points };
         let place = match kept::keep(&self.shared.options.state_dir, copy, files).await {
             Ok(folder) => {
                 format!("a copy is kept in {} on worker {}", folder.display(), self.shared.options.worker.name)
             }
             Err(error) => format!("no copy could be kept: {error}"),
         };
-        tracing::error!(attempt = %self.attempt, reason, place, "the coordinator refused this attempt as invalid");
+        tracing::error!(attempt = %self.claim.attempt, reason, place, "the coordinator refused this attempt as invalid");
         let message = format!("the coordinator refused it as invalid: {reason}; {place}");
         Failure { code: FailureCode::Invalid, message, log: Vec::new() }
     }
 
     /// Drops the attempt: it is superseded.
     pub(super) async fn forget(self) {
-        self.keep(Entry::Forget(self.attempt)).await;
+        self.keep(Entry::Forget(self.claim.attempt)).await;
     }
 
     async fn conclude(self, told: Result<(), Refused>) {
-        let attempt = self.attempt;
+        let attempt = self.claim.attempt;
         match told {
             Ok(()) => {}
             Err(Refused::Superseded(reason)) => {
@@ -174,7 +178,7 @@ impl<'a> Handover<'a> {
             let Err(status) = self.complete(&finished, artifacts, next_sequence).await else { return Ok(()) };
             match (refusal::kind(&status), Refused::of(&status)) {
                 (Kind::Precondition, _) => {
-                    tracing::info!(attempt = %self.attempt, reason = status.message(), "uploading the outputs again");
+                    tracing::info!(attempt = %self.claim.attempt, reason = status.message(), "uploading the outputs again");
                     tokio::time::sleep(backoff.pause()).await;
                 }
                 (_, Refused::Invalid(reason)) => {
@@ -192,7 +196,7 @@ impl<'a> Handover<'a> {
     ) -> Result<BTreeMap<ArtifactKind, ArtifactId>, (ArtifactKind, TransferError)> {
         let mut artifacts = BTreeMap::new();
         for (kind, path) in &finished.files {
-            let uploaded = transfer::upload(&self.shared.link, self.attempt, *kind, path).await;
+            let uploaded = transfer::upload(&self.shared.link, &self.claim, *kind, path).await;
             artifacts.insert(*kind, uploaded.map_err(|error| (*kind, error))?);
         }
         Ok(artifacts)
@@ -204,7 +208,7 @@ impl<'a> Handover<'a> {
         artifacts: BTreeMap<ArtifactKind, ArtifactId>,
         next_sequence: u64,
     ) -> Result<(), Status> {
-        let (link, attempt) = (&self.shared.link, self.attempt);
+        let (link, attempt) = (&self.shared.link, self.claim.attempt);
         let result = StageResult {
             selected_epoch: finished.selected_epoch,
             score: finished.score,
@@ -214,7 +218,7 @@ impl<'a> Handover<'a> {
             device: self.device.clone(),
             seconds: finished.seconds,
         };
-        let request = messages::complete(attempt, &result, next_sequence);
+        let request = messages::complete(&self.claim, &result, next_sequence);
         let request = request.map_err(|error| Status::internal(error.to_string()))?;
         link.persist("complete", |mut client| {
             let request = request.clone();
@@ -233,7 +237,7 @@ impl<'a> Handover<'a> {
 
     async fn fail(&self, failure: Failure) -> Result<(), Refused> {
         let link = &self.shared.link;
-        let request = messages::fail(self.attempt, failure);
+        let request = messages::fail(&self.claim, failure);
         link.persist("fail", |mut client| {
             let request = request.clone();
             async move { client.fail(request).await }
@@ -253,7 +257,8 @@ pub(super) async fn recover(shared: &Shared, left: Left) {
         %attempt, points = batches.1 - batches.0, checkpoint = checkpoint.as_ref().map(|saved| saved.step),
         ended = ending.is_some(), "handing over an attempt of an earlier run of this worker"
     );
-    let handover = Handover::of(shared, attempt, opening.device, batches, checkpoint);
+    let claim = Claim { attempt, proof: opening.proof };
+    let handover = Handover::of(shared, claim, opening.device, batches, checkpoint);
     match ending {
         Some(ending) => handover.tell(ending).await,
         None => handover.release().await,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pretext_proto::v1 as pb;
+use pretext_shared::claim::Claim;
 use pretext_shared::ids::AttemptId;
 use tokio::time::MissedTickBehavior;
 
@@ -30,7 +31,8 @@ pub(super) async fn run(shared: Arc<Shared>, registered: pb::RegisterReply) {
             .held()
             .iter()
             .map(|(attempt, held)| {
-                let message = messages::held(*attempt, held.step, held.images, &held.device);
+                let claim = Claim { attempt: *attempt, proof: held.proof.clone() };
+                let message = messages::held(&claim, held.step, held.images, &held.device);
                 (*attempt, message)
             })
             .unzip();

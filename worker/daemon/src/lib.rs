@@ -29,6 +29,7 @@ use cache::Cache;
 use idle::Idle;
 use pretext_identity::Wire;
 use pretext_proto::v1 as pb;
+use pretext_shared::claim::Proof;
 use pretext_shared::device::DeviceFacts;
 use pretext_shared::ids::{AttemptId, WorkerId};
 use tokio::sync::{Notify, watch};
@@ -115,6 +116,8 @@ struct Shared {
 
 /// An attempt that a slot works on.
 struct Held {
+    /// The proof of its grant.
+    proof: Proof,
     device: String,
     step: u64,
     images: u64,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use pretext_proto::v1 as pb;
+use pretext_shared::claim::{Claim, Proof};
 use pretext_shared::dataset::{DatasetFacts, Note, Source};
 use pretext_shared::device::DeviceFacts;
 use pretext_shared::ids::{ArtifactId, AttemptId, Fence, WorkerId};
@@ -19,9 +20,9 @@ use crate::spool::{Batch, Saved};
 /// Shortest and longest time between heartbeats, whatever a coordinator asks for.
 const PACES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(3600));
 
-/// Returns the attempt under which the daemon writes.
-pub fn attempt(attempt: AttemptId) -> pb::Attempt {
-    pb::Attempt { stage: attempt.stage.to_string(), fence: attempt.fence.0 }
+/// Returns the attempt under which the daemon writes, with the proof of its grant.
+pub fn attempt(Claim { attempt, proof: Proof(proof) }: &Claim) -> pb::Attempt {
+    pb::Attempt { stage: attempt.stage.to_string(), fence: attempt.fence.0, proof: proof.clone() }
 }
 
 /// Returns the worker's name and boot id.
@@ -58,14 +59,14 @@ pub fn dataset(key: String, facts: Result<DatasetFacts, String>) -> pb::Dataset 
 }
 
 /// Returns an attempt that the worker continues.
-pub fn held(id: AttemptId, step: u64, images: u64, device: &str) -> pb::Held {
-    pb::Held { attempt: Some(attempt(id)), step, images, device: device.to_owned() }
+pub fn held(claim: &Claim, step: u64, images: u64, device: &str) -> pb::Held {
+    pb::Held { attempt: Some(attempt(claim)), step, images, device: device.to_owned() }
 }
 
 /// Returns points of an attempt.
-pub fn batch(id: AttemptId, batch: &Batch) -> pb::PointBatch {
+pub fn batch(claim: &Claim, batch: &Batch) -> pb::PointBatch {
     let points = batch.points.iter().map(point).collect();
-    pb::PointBatch { attempt: Some(attempt(id)), sequence: batch.sequence, points }
+    pb::PointBatch { attempt: Some(attempt(claim)), sequence: batch.sequence, points }
 }
 
 fn point(point: &Point) -> pb::Point {
@@ -79,15 +80,15 @@ fn point(point: &Point) -> pb::Point {
 }
 
 /// Returns the head of an upload of `length` bytes.
-pub fn upload(id: AttemptId, kind: ArtifactKind, artifact: ArtifactId, length: u64) -> pb::UploadHeader {
+pub fn upload(claim: &Claim, kind: ArtifactKind, artifact: ArtifactId, length: u64) -> pb::UploadHeader {
     let (kind, artifact) = (kind.as_str().to_owned(), artifact.to_string());
-    pb::UploadHeader { attempt: Some(attempt(id)), kind, artifact, length }
+    pb::UploadHeader { attempt: Some(attempt(claim)), kind, artifact, length }
 }
 
 /// Returns the registration of a checkpoint that was uploaded as `artifact`.
-pub fn checkpoint(id: AttemptId, artifact: ArtifactId, saved: &Saved) -> pb::RegisterCheckpointRequest {
+pub fn checkpoint(claim: &Claim, artifact: ArtifactId, saved: &Saved) -> pb::RegisterCheckpointRequest {
     pb::RegisterCheckpointRequest {
-        attempt: Some(attempt(id)),
+        attempt: Some(attempt(claim)),
         artifact: artifact.to_string(),
         step: saved.step,
         next_sequence: saved.next_sequence,
@@ -99,30 +100,30 @@ pub fn checkpoint(id: AttemptId, artifact: ArtifactId, saved: &Saved) -> pb::Reg
 /// # Errors
 /// Never for numbers and names.
 pub fn complete(
-    id: AttemptId,
+    claim: &Claim,
     result: &StageResult,
     next_sequence: u64,
 ) -> Result<pb::CompleteRequest, serde_json::Error> {
     let result_json = serde_json::to_string(result)?;
-    Ok(pb::CompleteRequest { attempt: Some(attempt(id)), result_json, next_sequence })
+    Ok(pb::CompleteRequest { attempt: Some(attempt(claim)), result_json, next_sequence })
 }
 
 /// Returns a failed attempt with its evidence.
-pub fn fail(id: AttemptId, failure: Failure) -> pb::FailRequest {
+pub fn fail(claim: &Claim, failure: Failure) -> pb::FailRequest {
     let Failure { code, message, log } = failure;
-    pb::FailRequest { attempt: Some(attempt(id)), code: code.as_str().to_owned(), message, log }
+    pb::FailRequest { attempt: Some(attempt(claim)), code: code.as_str().to_owned(), message, log }
 }
 
 /// Returns the release of a lease.
-pub fn release(id: AttemptId) -> pb::ReleaseRequest {
-    pb::ReleaseRequest { attempt: Some(attempt(id)) }
+pub fn release(claim: &Claim) -> pb::ReleaseRequest {
+    pb::ReleaseRequest { attempt: Some(attempt(claim)) }
 }
 
 /// A grant, parsed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Granted {
-    /// The attempt under which the worker writes.
-    pub attempt: AttemptId,
+    /// The attempt under which the worker writes, with the proof of its grant.
+    pub claim: Claim,
     /// The stage to run.
     pub stage: Stage,
     /// The source of the data.
@@ -156,9 +157,12 @@ pub fn granted(grant: pb::Grant) -> Result<Granted, String> {
         Ok::<_, String>((artifact, older.step))
     };
     Ok(Granted {
-        attempt: AttemptId {
-            stage: attempt.stage.parse().map_err(|error| format!("stage id: {error}"))?,
-            fence: Fence(attempt.fence),
+        claim: Claim {
+            attempt: AttemptId {
+                stage: attempt.stage.parse().map_err(|error| format!("stage id: {error}"))?,
+                fence: Fence(attempt.fence),
+            },
+            proof: Proof(attempt.proof),
         },
         stage: serde_json::from_str(&grant.stage_json).map_err(|error| format!("stage: {error}"))?,
         source: serde_json::from_str(&grant.source_json).map_err(|error| format!("source: {error}"))?,

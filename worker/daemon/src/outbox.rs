@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pretext_proto::refusal::{self, Kind};
 use pretext_proto::v1 as pb;
+use pretext_shared::claim::Claim;
 use pretext_shared::ids::AttemptId;
 use pretext_shared::point::Point;
 use tokio::sync::{mpsc, watch};
@@ -81,11 +82,12 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Returns the outbox of an attempt. The spool has the batches from the first number of `batches` to below the
     /// second. Older batches are acknowledged.
-    pub(super) fn new(link: Link, spool: Spool, attempt: AttemptId, batches: (u64, u64)) -> Self {
+    pub(super) fn new(link: Link, spool: Spool, claim: Claim, batches: (u64, u64)) -> Self {
+        let attempt = claim.attempt;
         let (first, next) = batches;
         let (spooled, known) = watch::channel(next);
         let (acknowledgements, acknowledged) = watch::channel(Delivered::Below(first));
-        let sender = Sender { link, spool: spool.clone(), attempt, spooled: known, acknowledged: acknowledgements };
+        let sender = Sender { link, spool: spool.clone(), claim, spooled: known, acknowledged: acknowledgements };
         let acknowledged = Acknowledged(acknowledged);
         Self { spool, attempt, spooled, acknowledged, sender: tokio::spawn(sender.run()) }
     }
@@ -133,7 +135,7 @@ impl Drop for Outbox {
 struct Sender {
     link: Link,
     spool: Spool,
-    attempt: AttemptId,
+    claim: Claim,
     spooled: watch::Receiver<u64>,
     acknowledged: watch::Sender<Delivered>,
 }
@@ -171,7 +173,7 @@ impl Sender {
             match self.stream(from).await {
                 Broken::Passing => tokio::time::sleep(PAUSE).await,
                 Broken::Refused(reason) => {
-                    tracing::warn!(attempt = %self.attempt, %reason, "points were refused");
+                    tracing::warn!(attempt = %self.claim.attempt, %reason, "points were refused");
                     self.acknowledged.send_replace(Delivered::Refused(reason));
                 }
                 Broken::Closed => return,
@@ -187,9 +189,9 @@ impl Sender {
             Ok(reply) => reply.into_inner(),
             Err(status) => return status.into(),
         };
-        let (spool, attempt, spooled) = (self.spool.clone(), self.attempt, self.spooled.clone());
+        let (spool, spooled) = (self.spool.clone(), self.spooled.clone());
         tokio::select! {
-            broken = feed(&spool, attempt, spooled, from, &sender) => broken,
+            broken = feed(&spool, &self.claim, spooled, from, &sender) => broken,
             broken = self.listen(acks) => broken,
         }
     }
@@ -199,8 +201,8 @@ impl Sender {
             match acks.message().await {
                 Ok(Some(ack)) => match messages::durable(ack) {
                     Ok(below) => {
-                        tracing::trace!(attempt = %self.attempt, below, "points acknowledged");
-                        self.spool.note(Entry::Acknowledged(self.attempt, below));
+                        tracing::trace!(attempt = %self.claim.attempt, below, "points acknowledged");
+                        self.spool.note(Entry::Acknowledged(self.claim.attempt, below));
                         self.acknowledged.send_replace(Delivered::Below(below));
                     }
                     Err(Some(refused)) => return Broken::Refused(refused),
@@ -216,7 +218,7 @@ impl Sender {
 /// Sends the spooled batches from number `from`, and those that are spooled meanwhile.
 async fn feed(
     spool: &Spool,
-    attempt: AttemptId,
+    claim: &Claim,
     mut spooled: watch::Receiver<u64>,
     from: u64,
     sender: &mpsc::Sender<pb::PointBatch>,
@@ -226,13 +228,13 @@ async fn feed(
         if spooled.wait_for(|spooled| *spooled > next).await.is_err() {
             return Broken::Closed;
         }
-        let Ok(batches) = spool.read(attempt, next).await else { return Broken::Closed };
+        let Ok(batches) = spool.read(claim.attempt, next).await else { return Broken::Closed };
         if batches.is_empty() {
             return Broken::Closed;
         }
         for batch in batches {
             next = batch.sequence + 1;
-            if sender.send(messages::batch(attempt, &batch)).await.is_err() {
+            if sender.send(messages::batch(claim, &batch)).await.is_err() {
                 return Broken::Passing;
             }
         }

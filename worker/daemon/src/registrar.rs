@@ -5,7 +5,7 @@
 
 use std::io::ErrorKind;
 
-use pretext_shared::ids::AttemptId;
+use pretext_shared::claim::Claim;
 use pretext_shared::outcome::ArtifactKind;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -33,14 +33,14 @@ impl Registrar {
     pub(super) fn new(
         link: Link,
         spool: Spool,
-        attempt: AttemptId,
+        claim: Claim,
         saved: Option<Saved>,
         acknowledged: Acknowledged,
     ) -> Self {
         let (saved, newest) = watch::channel(saved);
         let (settle, settled) = watch::channel(None);
         let (orphan, orphaned) = watch::channel(None);
-        let registration = Registration { link, spool, attempt, acknowledged, settle, orphan };
+        let registration = Registration { link, spool, claim, acknowledged, settle, orphan };
         Self { saved, settled, orphaned, worker: tokio::spawn(registration.run(newest)) }
     }
 
@@ -77,7 +77,7 @@ impl Drop for Registrar {
 struct Registration {
     link: Link,
     spool: Spool,
-    attempt: AttemptId,
+    claim: Claim,
     acknowledged: Acknowledged,
     settle: watch::Sender<Option<Saved>>,
     orphan: watch::Sender<Option<String>>,
@@ -85,7 +85,7 @@ struct Registration {
 
 impl Registration {
     async fn run(self, mut newest: watch::Receiver<Option<Saved>>) {
-        let attempt = self.attempt;
+        let attempt = self.claim.attempt;
         loop {
             let next = newest.wait_for(|saved| saved.is_some() && *saved != *self.settle.borrow()).await;
             let Some(saved) = next.ok().and_then(|saved| saved.clone()) else { return };
@@ -118,9 +118,9 @@ impl Registration {
     }
 
     async fn try_register(&self, saved: &Saved) -> Result<(), TransferError> {
-        let artifact = transfer::upload(&self.link, self.attempt, ArtifactKind::Checkpoint, &saved.path).await?;
+        let artifact = transfer::upload(&self.link, &self.claim, ArtifactKind::Checkpoint, &saved.path).await?;
         self.acknowledged.below(saved.next_sequence).await.map_err(TransferError::Refused)?;
-        let request = messages::checkpoint(self.attempt, artifact, saved);
+        let request = messages::checkpoint(&self.claim, artifact, saved);
         let registered = self.link.persist("register checkpoint", |mut client| {
             let request = request.clone();
             async move { client.register_checkpoint(request).await }

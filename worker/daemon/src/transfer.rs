@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use pretext_proto::refusal::{self, Kind};
 use pretext_proto::v1 as pb;
-use pretext_shared::ids::{ArtifactId, AttemptId, ContentHash};
+use pretext_shared::claim::Claim;
+use pretext_shared::ids::{ArtifactId, ContentHash};
 use pretext_shared::outcome::ArtifactKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_stream::wrappers::ReceiverStream;
@@ -77,12 +78,12 @@ async fn identify(path: &Path) -> Result<(ArtifactId, u64), TransferError> {
 /// Uploads a file, with as many tries as needed, and returns its id.
 pub(super) async fn upload(
     link: &Link,
-    attempt: AttemptId,
+    claim: &Claim,
     kind: ArtifactKind,
     path: &Path,
 ) -> Result<ArtifactId, TransferError> {
     let (artifact, length) = identify(path).await?;
-    let header = messages::upload(attempt, kind, artifact, length);
+    let header = messages::upload(claim, kind, artifact, length);
     link.persist("upload", |mut client| {
         let (header, path) = (header.clone(), path.to_owned());
         async move {

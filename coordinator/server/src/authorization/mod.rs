@@ -11,7 +11,10 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use pretext_engine::{Denied, Evidence, Refusal};
+use pretext_messages as messages;
 use pretext_proto::refusal::{self, Kind};
+use pretext_shared::claim::{Claim, Proof};
 use pretext_shared::ids::{AttemptId, WorkerId};
 use tonic::{Code, Status};
 use tracing::Instrument;
@@ -20,7 +23,7 @@ use uuid::Uuid;
 use self::rates::{RATE, Rates, STRANGERS};
 use self::table::{Forbidden, Rpc};
 use crate::core::Core;
-use crate::identity::{Peer, Register};
+use crate::identity::{GrantKey, Peer, Register};
 use crate::metrics::{Denial, Metrics};
 
 /// The header that carries a request's id from process to process.
@@ -35,6 +38,8 @@ const MAX_ID: usize = 64;
 pub struct Authorizer {
     /// Register of the revoked identities; `None` without TLS.
     register: Option<Register>,
+    /// Key of the proofs of grants; `None` without TLS.
+    grants: Option<GrantKey>,
     rates: Arc<Rates>,
     metrics: Arc<Metrics>,
 }
@@ -42,12 +47,12 @@ pub struct Authorizer {
 impl Authorizer {
     /// Returns the authorizer of a server without TLS: every caller may do everything.
     pub fn unrestricted(metrics: Arc<Metrics>) -> Self {
-        Self { register: None, rates: Arc::default(), metrics }
+        Self { register: None, grants: None, rates: Arc::default(), metrics }
     }
 
     /// Returns the authorizer of a server with TLS, whose callers need a certificate.
-    pub fn certified(register: Register, metrics: Arc<Metrics>) -> Self {
-        Self { register: Some(register), rates: Arc::default(), metrics }
+    pub fn certified(register: Register, grants: GrantKey, metrics: Arc<Metrics>) -> Self {
+        Self { register: Some(register), grants: Some(grants), rates: Arc::default(), metrics }
     }
 
     /// Returns the metrics that count calls.
@@ -107,24 +112,57 @@ impl Authorizer {
         table::speaks_for(peer, worker).map_err(|forbidden| self.forbid(&forbidden))
     }
 
-    /// Checks that no other worker owns `attempt`. The engine decides whether the attempt is still valid.
-    pub(crate) async fn owns(&self, peer: &Peer, attempts: Vec<AttemptId>, core: &Core) -> Result<(), Status> {
+    /// Returns the proof that `attempt` was granted to the worker called `name`; an empty one without TLS.
+    pub(crate) fn proof(&self, attempt: AttemptId, name: &str) -> Proof {
+        self.grants.as_ref().map(|key| key.prove(attempt, name)).unwrap_or_default()
+    }
+
+    /// Checks that the caller may speak for the attempt of `claim`. The engine decides whether the attempt is still
+    /// valid.
+    pub(crate) async fn owns(&self, peer: &Peer, claim: Claim, core: &Core) -> Result<(), Status> {
+        let denied = self.refused(peer, vec![claim], core).await?.into_iter().flatten().next();
+        let Some(refusal) = denied else { return Ok(()) };
+        let code = match refusal {
+            Refusal::UnknownStage(_) => Code::NotFound,
+            _ => Code::Aborted,
+        };
+        Err(refusal::status(code, Kind::Superseded, messages::words(&refusal)))
+    }
+
+    /// Checks that no other worker holds the attempt of one of `claims`. Returns for each claim its refusal, if the
+    /// store does not know the attempt and the caller cannot prove that it was granted.
+    pub(crate) async fn refused(
+        &self,
+        peer: &Peer,
+        claims: Vec<Claim>,
+        core: &Core,
+    ) -> Result<Vec<Option<Refusal>>, Status> {
         let Peer::Known(identity) = peer else {
             return match peer {
-                Peer::Open => Ok(()),
+                Peer::Open => Ok(vec![None; claims.len()]),
                 _ => Err(self.forbid(&Forbidden::Unknown)),
             };
         };
         self.still_valid(peer).await?;
         let name = identity.name.clone();
-        let foreign = core
+        let evidence = |claim: &Claim| match &self.grants {
+            Some(key) if key.confirms(claim, &name) => Evidence::Proof,
+            _ => Evidence::Missing,
+        };
+        let claims: Vec<_> = claims.iter().map(|claim| (claim.attempt, evidence(claim))).collect();
+        let vouched = core
             .call(move |engine, _| {
-                let mut holders = attempts.iter().filter_map(|attempt| engine.holder(*attempt));
-                holders.any(|holder| holder.worker.name != name)
+                let vouched = claims.into_iter().map(|(attempt, evidence)| engine.vouch(&name, attempt, evidence));
+                vouched.collect::<Vec<_>>()
             })
             .await
             .map_err(|error| later(&error.to_string()))?;
-        if foreign { Err(self.forbid(&Forbidden::ForeignLease)) } else { Ok(()) }
+        let refused = vouched.into_iter().map(|vouched| match vouched {
+            Ok(()) => Ok(None),
+            Err(Denied::Refused(refusal)) => Ok(Some(refusal)),
+            Err(Denied::Foreign) => Err(self.forbid(&Forbidden::ForeignLease)),
+        });
+        refused.collect()
     }
 }
 

@@ -6,11 +6,12 @@ mod tests;
 use std::time::Duration;
 
 use pretext_artifacts::Artifacts;
-use pretext_engine::{Checkpoint, Grant, Limits, Refusal};
-use pretext_messages::{self as messages, parsed, required};
+use pretext_engine::{Checkpoint, Directive, Grant, Limits, Refusal};
+use pretext_messages::{self as messages, parsed};
 use pretext_proto::PROTOCOL;
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::work_server::Work;
+use pretext_shared::claim::Proof;
 use pretext_shared::ids::{ArtifactId, AttemptId, StageId};
 use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode};
 use pretext_store::StoreError;
@@ -48,13 +49,13 @@ impl WorkService {
         Self { core, artifacts, limits, authorizer }
     }
 
-    /// Returns the worker's order for a grant. `None` if this version cannot read the plan: only that stage fails, with
+    /// Returns the worker's order for a grant with its proof. `None` if this version cannot read the plan: only that stage fails, with
     /// a reason. If the store cannot be asked, a repeated request gets the same grant again.
-    async fn order(&self, grant: Grant) -> Result<Option<pb::Grant>, Status> {
+    async fn order(&self, grant: Grant, proof: Proof) -> Result<Option<pb::Grant>, Status> {
         let (store, attempt) = (self.core.store().clone(), grant.attempt);
         let plan = tokio::task::spawn_blocking(move || view::plan(store.as_ref(), attempt.stage));
         match plan.await.map_err(|error| Status::internal(error.to_string()))? {
-            Ok(plan) => messages::grant_message(grant, plan).map(Some),
+            Ok(plan) => messages::grant_message(grant, plan, proof).map(Some),
             Err(error @ StoreError::Damaged { .. }) => {
                 tracing::error!(stage = %attempt.stage, %error, "a stage cannot run as it is stored");
                 let failure = Failure { code: FailureCode::Invalid, message: error.to_string(), log: Vec::new() };
@@ -138,7 +139,8 @@ impl Work for WorkService {
                 .map_err(refused)?;
             if let Some(grant) = grant {
                 let (AttemptId { stage, fence }, kind) = (grant.attempt, grant.kind.as_str());
-                let Some(order) = self.order(grant).await? else { continue };
+                let proof = self.authorizer.proof(grant.attempt, &worker.name);
+                let Some(order) = self.order(grant, proof).await? else { continue };
                 tracing::info!(%stage, fence = fence.0, kind, worker = %worker, grant_request = %request.request_id, "stage granted");
                 self.authorizer.metrics().attempt(Outcome::Granted);
                 return Ok(Response::new(pb::LeaseReply { grant: Some(order), nothing_waits: false }));
@@ -164,13 +166,22 @@ impl Work for WorkService {
         let worker = messages::worker(request.worker)?;
         self.authorizer.speaks_for(&caller, &worker)?;
         let held = messages::held(request.held)?;
-        self.authorizer.owns(&caller, held.iter().map(|(attempt, ..)| *attempt).collect(), &self.core).await?;
+        let claims = held.iter().map(|(claim, ..)| claim.clone()).collect();
+        let refused = self.authorizer.refused(&caller, claims, &self.core).await?;
+        let admitted = held.into_iter().zip(&refused).filter(|(_, refused)| refused.is_none());
+        let admitted: Vec<_> = admitted.map(|((claim, step, images), _)| (claim.attempt, step, images)).collect();
         let (directives, known) = self
             .core
-            .call(move |engine, now| (engine.heartbeat(&worker, &held, now.mono), engine.knows(&worker)))
+            .call(move |engine, now| (engine.heartbeat(&worker, &admitted, now.mono), engine.knows(&worker)))
             .await
             .map_err(unavailable)?;
-        let directives = directives.into_iter().map(|said| messages::directive(said).into()).collect();
+        // One refused attempt must not cost the worker its other leases.
+        let mut directives = directives.into_iter();
+        let told = refused.iter().map(|refused| match refused {
+            None => directives.next().unwrap_or(Directive::Superseded),
+            Some(_) => Directive::Superseded,
+        });
+        let directives = told.map(|said| messages::directive(said).into()).collect();
         Ok(Response::new(pb::HeartbeatReply { directives, register_again: !known }))
     }
 
@@ -210,9 +221,10 @@ impl Work for WorkService {
         let Some(pb::upload_part::Part::Header(header)) = first else {
             return Err(Status::invalid_argument("an upload begins with its header"));
         };
-        let attempt = messages::attempt(header.attempt)?;
+        let claim = messages::claim(header.attempt)?;
+        let attempt = claim.attempt;
         // Check the owner first: the caller must learn nothing about another worker's lease.
-        self.authorizer.owns(&caller, vec![attempt], &self.core).await?;
+        self.authorizer.owns(&caller, claim, &self.core).await?;
         let artifact: ArtifactId = parsed(&header.artifact, "artifact")?;
         if ArtifactKind::parse(&header.kind).is_none() {
             return Err(Status::invalid_argument(format!(
@@ -246,8 +258,9 @@ impl Work for WorkService {
     ) -> Result<Response<pb::RegisterCheckpointReply>, Status> {
         let caller = peer(&request);
         let request = request.into_inner();
-        let attempt = messages::attempt(request.attempt)?;
-        self.authorizer.owns(&caller, vec![attempt], &self.core).await?;
+        let claim = messages::claim(request.attempt)?;
+        let attempt = claim.attempt;
+        self.authorizer.owns(&caller, claim, &self.core).await?;
         let artifact: ArtifactId = parsed(&request.artifact, "artifact")?;
         let keep = self.keep(attempt.stage).await?;
         let referring = self.artifacts.referring().await;
@@ -269,8 +282,9 @@ impl Work for WorkService {
     async fn complete(&self, request: Request<pb::CompleteRequest>) -> Result<Response<pb::CompleteReply>, Status> {
         let caller = peer(&request);
         let request = request.into_inner();
-        let attempt = messages::attempt(request.attempt)?;
-        self.authorizer.owns(&caller, vec![attempt], &self.core).await?;
+        let claim = messages::claim(request.attempt)?;
+        let attempt = claim.attempt;
+        self.authorizer.owns(&caller, claim, &self.core).await?;
         let result = messages::result(&request.result_json)?;
         let referring = self.artifacts.referring().await;
         for (kind, artifact) in &result.artifacts {
@@ -296,8 +310,9 @@ impl Work for WorkService {
     async fn fail(&self, request: Request<pb::FailRequest>) -> Result<Response<pb::FailReply>, Status> {
         let caller = peer(&request);
         let request = request.into_inner();
-        let attempt = messages::attempt(request.attempt.clone())?;
-        self.authorizer.owns(&caller, vec![attempt], &self.core).await?;
+        let claim = messages::claim(request.attempt.clone())?;
+        let attempt = claim.attempt;
+        self.authorizer.owns(&caller, claim, &self.core).await?;
         let failure = messages::failure(request)?;
         let code = failure.code;
         tracing::warn!(
@@ -314,8 +329,9 @@ impl Work for WorkService {
 
     async fn release(&self, request: Request<pb::ReleaseRequest>) -> Result<Response<pb::ReleaseReply>, Status> {
         let caller = peer(&request);
-        let attempt = messages::attempt(request.into_inner().attempt)?;
-        self.authorizer.owns(&caller, vec![attempt], &self.core).await?;
+        let claim = messages::claim(request.into_inner().attempt)?;
+        let attempt = claim.attempt;
+        self.authorizer.owns(&caller, claim, &self.core).await?;
         self.core.call(move |engine, _| engine.release(attempt)).await.map_err(unavailable)?.map_err(refused)?;
         tracing::info!(stage = %attempt.stage, fence = attempt.fence.0, "lease given back");
         self.authorizer.metrics().attempt(Outcome::Released);
@@ -330,12 +346,12 @@ async fn accept(
     caller: &Peer,
     batch: pb::PointBatch,
 ) -> Result<pb::PointAck, Status> {
-    let message = required(batch.attempt, "attempt")?;
-    let attempt = messages::attempt(Some(message.clone()))?;
+    let claim = messages::claim(batch.attempt)?;
+    let attempt = claim.attempt;
     if batch.points.len() > MAX_POINTS {
         return Err(Status::invalid_argument(format!("a batch has at most {MAX_POINTS} points")));
     }
-    authorizer.owns(caller, vec![attempt], core).await?;
+    authorizer.owns(caller, claim, core).await?;
     let count = batch.points.len();
     let points = batch.points.iter().map(messages::point).collect::<Result<Vec<_>, _>>()?;
     let sequence = batch.sequence;
@@ -357,5 +373,5 @@ async fn accept(
         // A gap too: the attempt cannot continue on a store that lost its points.
         Err(refusal) => (refusal.to_string(), pb::RefusalKind::Superseded),
     };
-    Ok(pb::PointAck { attempt: Some(message), sequence, refused, kind: kind.into() })
+    Ok(pb::PointAck { attempt: Some(messages::attempt_message(attempt)), sequence, refused, kind: kind.into() })
 }

@@ -23,7 +23,7 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{Identity, Peer};
+use super::{GrantKey, Identity, Peer};
 
 /// Default lifetime of the certificate of a worker, a person or this server.
 pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -70,6 +70,7 @@ impl AuthorityError {
 pub struct Authority {
     certificate: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
+    grants: GrantKey,
     life: Duration,
 }
 
@@ -170,13 +171,19 @@ impl Authority {
         let (_, pem) = x509_parser::pem::parse_x509_pem(read("ca.pem")?.as_bytes())
             .map_err(|error| AuthorityError::Certificate(error.to_string()))?;
         let certificate = CertificateDer::from(pem.contents);
+        let grants = GrantKey::derive(key.serialized_der());
         let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(AuthorityError::certificate)?;
-        Ok(Self { certificate, issuer, life })
+        Ok(Self { certificate, issuer, grants, life })
     }
 
     /// Returns the hash that identifies the authority.
     pub fn pin(&self) -> Pin {
         Pin::of(&self.certificate)
+    }
+
+    /// Returns the key for proofs of grants.
+    pub fn grant_key(&self) -> &GrantKey {
+        &self.grants
     }
 
     /// Returns the authority's certificate, as DER.

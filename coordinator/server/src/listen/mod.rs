@@ -137,7 +137,7 @@ impl Listen {
         });
         Ok(SecurityLayer {
             acceptor: acceptor(Some(config)),
-            authorizer: Authorizer::certified(register.clone(), metrics.clone()),
+            authorizer: Authorizer::certified(register.clone(), authority.grant_key().clone(), metrics.clone()),
             identity: IdentityService::new(authority, register.clone(), *life),
             register: Some(register),
         })

@@ -1,7 +1,7 @@
 //! The coordinator's process: the real engine, the core's loop around it, and the moments at which it may die.
 
 use pretext_engine::{Change, Directive, Engine, Millis, Refusal, State, SweepMark, Waiting};
-use pretext_shared::ids::{ArtifactId, AttemptId, StageId};
+use pretext_shared::ids::{ArtifactId, StageId};
 
 use super::compare::{self, Idle};
 use super::event::{Answer, Envelope, Event, Op, Origin};
@@ -170,9 +170,10 @@ impl World<'_> {
         let mut discards = Vec::new();
         for envelope in inbox {
             let Envelope { origin, op } = envelope;
-            let answer = self.apply(&mut engine, origin, &op, now, &mut discards)?;
+            let answer = self.admit(&mut engine, origin, &op, now, &mut discards)?;
             answered.push(Answered { origin, op, answer });
         }
+        self.lie(&mut engine, now)?;
         compare::answers(&engine, &self.artifacts, now)?;
         self.process.idle.wake(&mut engine)?;
         let changes = engine.take_changes();
@@ -222,7 +223,7 @@ impl World<'_> {
         Ok(())
     }
 
-    fn apply(
+    pub(super) fn apply(
         &mut self,
         engine: &mut Engine,
         origin: Origin,
@@ -356,18 +357,6 @@ impl World<'_> {
                 self.known.failures.retain(|(other, _), _| *other != stage);
                 self.known.back_off.remove(&stage);
             }
-        }
-        Ok(())
-    }
-
-    /// Checks that a stage whose attempt the store has forgotten is granted only after a person asks for it.
-    fn is_quarantined(&self, attempt: AttemptId) -> Result<(), Violation> {
-        let Some(progress) = self.store.progress(attempt.stage) else { return Ok(()) };
-        let is_open = matches!(progress.state, State::Waiting(_) | State::Leased(_));
-        let was_retried = progress.fence.count() > attempt.fence.count();
-        let is_final = matches!(progress.state, State::Succeeded(_));
-        if (is_open && !was_retried) || (progress.fence < attempt.fence && !is_final) {
-            return violation("I2", format!("{attempt} was forgotten, and its stage is {:?}", progress.state));
         }
         Ok(())
     }

@@ -69,6 +69,20 @@ pub(super) enum Op {
     Remove,
 }
 
+impl Op {
+    /// Returns the attempt of a request that writes for one.
+    pub(super) fn attempt(&self) -> Option<AttemptId> {
+        match self {
+            Op::Points { attempt, .. }
+            | Op::Checkpoint { attempt, .. }
+            | Op::Complete { attempt, .. }
+            | Op::Fail { attempt, .. }
+            | Op::Release { attempt, .. } => Some(*attempt),
+            _ => None,
+        }
+    }
+}
+
 /// An answer.
 #[derive(Debug, Clone)]
 pub(super) enum Answer {

@@ -121,7 +121,8 @@ fn checkpoint(stage: StageId, step: u64) -> Checkpoint {
     Checkpoint { artifact: ArtifactId(ContentHash::from_bytes(bytes)), step }
 }
 
-fn result(stage: StageId) -> StageResult {
+/// Returns the result of a stage, a function of the stage.
+pub(super) fn result(stage: StageId) -> StageResult {
     let model = ArtifactId(ContentHash::from_bytes(*stage.0.as_bytes()));
     StageResult {
         selected_epoch: 1,

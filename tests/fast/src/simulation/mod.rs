@@ -3,6 +3,7 @@
 //! and then every sweep must end well. The store checks every transition, and a ledger keeps everything that was
 //! acknowledged.
 
+mod claims;
 mod client;
 mod compare;
 mod coordinator;

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pretext_engine::{Batch, Millis, State, SweepMark, Waiting, curve};
-use pretext_shared::ids::{AttemptId, StageId};
-use pretext_shared::outcome::FailureCode;
+use pretext_engine::{Batch, Checkpoint, Engine, Evidence, Millis, State, SweepMark, Waiting, curve};
+use pretext_shared::ids::{ArtifactId, AttemptId, ContentHash, StageId};
+use pretext_shared::outcome::{Failure, FailureCode};
 use pretext_shared::point::{Metric, Point};
 use pretext_shared::sweep::CellState;
 
-use super::event::Life;
+use super::event::{Answer, Life, Op, Origin};
 use super::ledger::Ledger;
 use super::machine;
 use super::store::{Violation, violation};
@@ -39,7 +39,64 @@ pub(super) struct Known {
     pub(super) back_off: BTreeMap<StageId, (Millis, Millis)>,
 }
 
+/// Returns a call of a liar about an attempt; `kind` chooses among five.
+fn lie(attempt: AttemptId, kind: u32) -> Op {
+    let request = "a lie".to_owned();
+    match kind {
+        0 => Op::Release { attempt, request },
+        1 => {
+            let failure = Failure { code: FailureCode::Diverged, message: "a lie".to_owned(), log: Vec::new() };
+            Op::Fail { attempt, request, failure }
+        }
+        2 => Op::Points { attempt, request, sequence: 0, points: machine::points(attempt.stage, 1) },
+        3 => {
+            let artifact = ArtifactId(ContentHash::of(b"a lie"));
+            Op::Checkpoint { attempt, request, checkpoint: Checkpoint { artifact, step: 1 }, batches: 0 }
+        }
+        _ => Op::Complete { attempt, request, result: Box::new(machine::result(attempt.stage)), batches: 0 },
+    }
+}
+
 impl World<'_> {
+    /// Lets a machine lie about the fence of a stage now and then, and checks that the lie is refused without a trace.
+    pub(super) fn lie(&mut self, engine: &mut Engine, now: Millis) -> Result<(), Violation> {
+        let count = self.store.snapshot.stages.len();
+        if count == 0 || self.claims.liars.u32(0..8) > 0 {
+            return Ok(());
+        }
+        let machine = self.claims.liars.usize(0..self.machines.len());
+        let nth = self.claims.liars.usize(0..count);
+        let Some(stage) = self.store.snapshot.stages.keys().nth(nth).copied() else { return Ok(()) };
+        let Some(before) = engine.progress(stage).cloned() else { return Ok(()) };
+        let attempt = AttemptId { stage, fence: self.claims.forged(before.fence) };
+        let life = Life { machine, boot: self.machines[machine].boot };
+        if self.claims.evidence(attempt, life) == Evidence::Proof {
+            return Ok(());
+        }
+        let op = lie(attempt, self.claims.liars.u32(0..5));
+        let answer = self.admit(engine, Origin::Worker(life), &op, now, &mut Vec::new())?;
+        if engine.progress(stage) != Some(&before) {
+            let state = engine.progress(stage).map(|progress| &progress.state);
+            return violation("I3", format!("{attempt} was never granted, and its stage became {state:?}"));
+        }
+        match answer {
+            Answer::Over(_) => Ok(()),
+            other => violation("I3", format!("{attempt} was never granted, and the answer was {other:?}")),
+        }
+    }
+
+    /// Checks that a stage whose attempt the store has forgotten is granted only after a person asks for it.
+    pub(super) fn is_quarantined(&self, attempt: AttemptId) -> Result<(), Violation> {
+        let Some(progress) = self.store.progress(attempt.stage) else { return Ok(()) };
+        let is_open = matches!(progress.state, State::Waiting(_) | State::Leased(_));
+        let was_retried = progress.fence.count() > attempt.fence.count();
+        let is_final = matches!(progress.state, State::Succeeded(_));
+        if (is_open && !was_retried) || (progress.fence < attempt.fence && !is_final) {
+            return violation("I2", format!("{attempt} was forgotten, and its stage is {:?}", progress.state));
+        }
+        Ok(())
+    }
+
     /// Checks that the stage is retried exactly as often as the budget of this kind of failure allows.
     pub(super) fn failure_is_fair(&self, attempt: AttemptId, code: FailureCode, now: Millis) -> Result<(), Violation> {
         let count = self.known.failures.get(&(attempt.stage, code)).copied().unwrap_or(0);

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use fastrand::Rng;
-use pretext_engine::{Limits, Millis};
+use pretext_engine::{Denied, Engine, Limits, Millis};
 use pretext_shared::ids::{ArtifactId, StageId};
 
+use super::claims::Claims;
 use super::client::Client;
 use super::coordinator::{Backup, Process};
 use super::event::{Agenda, Answer, Envelope, Event, Op, Origin};
 use super::faults::{Faults, Mischief};
-use super::machine::Machine;
+use super::machine::{Machine, worker};
 use super::oracle::Known;
 use super::store::{Store, Violation};
 use super::workload::Workload;
@@ -39,6 +40,7 @@ pub(super) struct World<'a> {
     pub(super) backup: Option<Backup>,
     pub(super) was_rolled_back: bool,
     pub(super) known: Known,
+    pub(super) claims: Claims,
     pub(super) stats: Stats,
     trace: Trace,
     /// The last events, to print with a violation.
@@ -76,6 +78,7 @@ impl<'a> World<'a> {
             backup: None,
             was_rolled_back: false,
             known: Known::default(),
+            claims: Claims::new(seed),
             stats: Stats::default(),
             trace,
             notes: Vec::new(),
@@ -195,8 +198,29 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Applies a request, unless its sender may not speak for the attempt in it. Heartbeats hold only attempts with a
+    /// proof.
+    pub(super) fn admit(
+        &mut self,
+        engine: &mut Engine,
+        origin: Origin,
+        op: &Op,
+        now: Millis,
+        discards: &mut Vec<ArtifactId>,
+    ) -> Result<Answer, Violation> {
+        if let (Origin::Worker(life), Some(attempt)) = (origin, op.attempt()) {
+            match engine.vouch(&worker(life).name, attempt, self.claims.evidence(attempt, life)) {
+                Ok(()) => {}
+                Err(Denied::Foreign) => return Ok(Answer::Over("the lease is another worker's".to_owned())),
+                Err(Denied::Refused(refusal)) => return Ok(Answer::Over(refusal.to_string())),
+            }
+        }
+        self.apply(engine, origin, op, now, discards)
+    }
+
     /// Sends an answer, which may be lost or late.
     pub(super) fn reply(&mut self, origin: Origin, op: Op, answer: Answer) {
+        self.claims.note(origin, &answer);
         if self.is_cut(origin) || self.chance(self.faults.drop) {
             self.note(|| format!("the answer to {} of {} is lost", brief(&op), name(origin)));
             return;

@@ -9,7 +9,8 @@ use pretext_identity::{Credentials, Folder, Role, TlsSession};
 use pretext_messages as convert;
 use pretext_proto::externalscaler as scaler;
 use pretext_proto::v1 as pb;
-use pretext_shared::ids::{ArtifactId, AttemptId};
+use pretext_shared::claim::Claim;
+use pretext_shared::ids::ArtifactId;
 use pretext_shared::outcome::ArtifactKind;
 use pretext_shared::sweep::Cost;
 use pretext_shared::verification::Verification;
@@ -170,7 +171,7 @@ fn words(status: Status) -> String {
 }
 
 fn attempt(bytes: &[u8]) -> Fate {
-    read(bytes, |message| convert::attempt(Some(message)).map_err(words), |id| messages::attempt(*id))
+    read(bytes, |message| convert::claim(Some(message)).map_err(words), messages::attempt)
 }
 
 fn worker(bytes: &[u8]) -> Fate {
@@ -179,15 +180,15 @@ fn worker(bytes: &[u8]) -> Fate {
 
 fn point(bytes: &[u8]) -> Fate {
     let back = |point: &pretext_shared::point::Point| {
-        let batch = messages::batch(nobody(), &Batch { sequence: 0, points: vec![*point] });
+        let batch = messages::batch(&nobody(), &Batch { sequence: 0, points: vec![*point] });
         batch.points.into_iter().next().expect("one")
     };
     read(bytes, |message| convert::point(&message).map_err(words), back)
 }
 
-/// Returns an attempt for messages whose attempt is not checked.
-fn nobody() -> AttemptId {
-    convert::attempt(Some(pb::Attempt { stage: "0".repeat(64), fence: 0 })).expect("a hash")
+/// Returns a claim for messages whose attempt is not checked.
+pub(crate) fn nobody() -> Claim {
+    convert::claim(Some(pb::Attempt { stage: "0".repeat(64), ..Default::default() })).expect("a hash")
 }
 
 fn register(bytes: &[u8]) -> Fate {
@@ -217,8 +218,9 @@ fn registered(bytes: &[u8]) -> Fate {
 fn grant(bytes: &[u8]) -> Fate {
     // Converts what the worker read back to the coordinator's message.
     let back = |granted: &messages::Granted| {
-        let messages::Granted { attempt, stage, source, packing, weights, policy, parent, resume_from, predecessors } =
+        let messages::Granted { claim, stage, source, packing, weights, policy, parent, resume_from, predecessors } =
             granted.clone();
+        let Claim { attempt, proof } = claim;
         let checkpoint = |(artifact, step)| pretext_engine::Checkpoint { artifact, step };
         let resume_from = resume_from.map(checkpoint);
         let predecessors = predecessors.into_iter().map(checkpoint).collect();
@@ -228,7 +230,7 @@ fn grant(bytes: &[u8]) -> Fate {
         let grant =
             pretext_engine::Grant { attempt, kind, place: None, packing, parent_model, resume_from, predecessors };
         let plan = pretext_engine::StageRecord { stage, cost, source, weights, checkpoint };
-        convert::grant_message(grant, plan).expect("numbers and names")
+        convert::grant_message(grant, plan, proof).expect("numbers and names")
     };
     // A worker writes the reason only to its log, where control characters are escaped.
     let take =
@@ -237,8 +239,8 @@ fn grant(bytes: &[u8]) -> Fate {
 }
 
 fn heartbeat(bytes: &[u8]) -> Fate {
-    let back = |held: &Vec<(AttemptId, u64, u64)>| {
-        let held = held.iter().map(|(id, step, images)| messages::held(*id, *step, *images, "cpu")).collect();
+    let back = |held: &Vec<(Claim, u64, u64)>| {
+        let held = held.iter().map(|(claim, step, images)| messages::held(claim, *step, *images, "cpu")).collect();
         pb::HeartbeatRequest { worker: None, held }
     };
     read(bytes, |message: pb::HeartbeatRequest| convert::held(message.held).map_err(words), back)
@@ -261,11 +263,11 @@ fn directives(bytes: &[u8]) -> Fate {
 
 fn batch(bytes: &[u8]) -> Fate {
     let take = |message: pb::PointBatch| {
-        let attempt = convert::attempt(message.attempt).map_err(words)?;
+        let claim = convert::claim(message.attempt).map_err(words)?;
         let points = message.points.iter().map(convert::point).collect::<Result<_, _>>().map_err(words)?;
-        Ok((attempt, Batch { sequence: message.sequence, points }))
+        Ok((claim, Batch { sequence: message.sequence, points }))
     };
-    read(bytes, take, |(attempt, batch)| messages::batch(*attempt, batch))
+    read(bytes, take, |(claim, batch)| messages::batch(claim, batch))
 }
 
 fn ack(bytes: &[u8]) -> Fate {
@@ -277,12 +279,12 @@ fn ack(bytes: &[u8]) -> Fate {
 
 fn upload(bytes: &[u8]) -> Fate {
     let take = |header: pb::UploadHeader| {
-        let attempt = convert::attempt(header.attempt).map_err(words)?;
+        let claim = convert::claim(header.attempt).map_err(words)?;
         let artifact: ArtifactId = convert::parsed(&header.artifact, "artifact").map_err(words)?;
         let kind = ArtifactKind::parse(&header.kind).ok_or("not a kind of artifact")?;
-        Ok((attempt, kind, artifact, header.length))
+        Ok((claim, kind, artifact, header.length))
     };
-    read(bytes, take, |(attempt, kind, artifact, length)| messages::upload(*attempt, *kind, *artifact, *length))
+    read(bytes, take, |(claim, kind, artifact, length)| messages::upload(claim, *kind, *artifact, *length))
 }
 
 fn artifact(text: &str) -> Result<ArtifactId, String> {
@@ -324,35 +326,35 @@ fn push(bytes: &[u8]) -> Fate {
 
 fn checkpoint(bytes: &[u8]) -> Fate {
     let take = |message: pb::RegisterCheckpointRequest| {
-        let attempt = convert::attempt(message.attempt).map_err(words)?;
+        let claim = convert::claim(message.attempt).map_err(words)?;
         let saved = Saved { path: "x".into(), step: message.step, next_sequence: message.next_sequence };
-        Ok((attempt, artifact(&message.artifact)?, saved))
+        Ok((claim, artifact(&message.artifact)?, saved))
     };
-    read(bytes, take, |(attempt, artifact, saved)| messages::checkpoint(*attempt, *artifact, saved))
+    read(bytes, take, |(claim, artifact, saved)| messages::checkpoint(claim, *artifact, saved))
 }
 
 fn complete(bytes: &[u8]) -> Fate {
     let take = |message: pb::CompleteRequest| {
-        let attempt = convert::attempt(message.attempt).map_err(words)?;
-        Ok((attempt, convert::result(&message.result_json).map_err(words)?, message.next_sequence))
+        let claim = convert::claim(message.attempt).map_err(words)?;
+        Ok((claim, convert::result(&message.result_json).map_err(words)?, message.next_sequence))
     };
-    read(bytes, take, |(attempt, result, next)| messages::complete(*attempt, result, *next).expect("numbers and names"))
+    read(bytes, take, |(claim, result, next)| messages::complete(claim, result, *next).expect("numbers and names"))
 }
 
 fn fail(bytes: &[u8]) -> Fate {
     let take = |message: pb::FailRequest| {
-        let attempt = convert::attempt(message.attempt.clone()).map_err(words)?;
+        let claim = convert::claim(message.attempt.clone()).map_err(words)?;
         let failure = convert::failure(message).map_err(words)?;
         assert!(failure.log.len() <= 200 && failure.log.iter().all(|line| line.chars().count() <= 1000));
         assert!(failure.message.chars().count() <= 4000);
-        Ok((attempt, failure))
+        Ok((claim, failure))
     };
-    read(bytes, take, |(attempt, failure)| messages::fail(*attempt, failure.clone()))
+    read(bytes, take, |(claim, failure)| messages::fail(claim, failure.clone()))
 }
 
 fn release(bytes: &[u8]) -> Fate {
-    let take = |message: pb::ReleaseRequest| convert::attempt(message.attempt).map_err(words);
-    read(bytes, take, |attempt| messages::release(*attempt))
+    let take = |message: pb::ReleaseRequest| convert::claim(message.attempt).map_err(words);
+    read(bytes, take, messages::release)
 }
 
 fn verification(bytes: &[u8]) -> Fate {

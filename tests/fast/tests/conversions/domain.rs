@@ -3,6 +3,7 @@
 use pretext_engine::{
     Announcement, CellCounts, Checkpoint, Grant, Offer, RunningStage, StageRecord, SweepMark, SweepStatus, WorkerView,
 };
+use pretext_shared::claim::{Claim, Proof};
 use pretext_shared::dataset::{
     DataSpec, DatasetFacts, DuplicatePolicy, Fit, GroupPattern, Normalize, Note, PartFolders, Policies, Procedural,
     Source, Unreadable,
@@ -66,6 +67,14 @@ pub(crate) fn artifact() -> impl Strategy<Value = ArtifactId> {
 
 pub(crate) fn attempt() -> impl Strategy<Value = AttemptId> {
     (hash(), number()).prop_map(|(stage, fence)| AttemptId { stage: StageId(stage), fence: Fence(fence) })
+}
+
+pub(crate) fn proof() -> impl Strategy<Value = Proof> {
+    vec(any::<u8>(), 0..40).prop_map(Proof)
+}
+
+pub(crate) fn claim() -> impl Strategy<Value = Claim> {
+    (attempt(), proof()).prop_map(|(attempt, proof)| Claim { attempt, proof })
 }
 
 pub(crate) fn worker() -> impl Strategy<Value = WorkerId> {

@@ -8,6 +8,7 @@ use pretext_engine::{CellCounts, Checkpoint, Directive, SweepStatus};
 use pretext_messages as convert;
 use pretext_proto::externalscaler as scaler;
 use pretext_proto::v1 as pb;
+use pretext_shared::claim::Claim;
 use pretext_shared::outcome::ArtifactKind;
 use pretext_shared::point::Point;
 use pretext_shared::stage::Extent;
@@ -15,7 +16,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::catalogue::sent;
+use super::catalogue::{nobody, sent};
 use super::domain;
 
 /// Returns the message of a trigger, which an autoscaler writes.
@@ -74,13 +75,17 @@ fn status(event: pb::WatchEvent, summary: pb::SweepSummary, was: &SweepStatus) -
 
 proptest! {
     #[test]
-    fn who_works_and_under_which_grant(worker in domain::worker(), attempt in domain::attempt()) {
+    fn who_works_and_under_which_grant(worker in domain::worker(), claim in domain::claim()) {
         let read = convert::worker(Some(sent(&messages::worker(&worker)))).expect("a worker");
         prop_assert_eq!(&read, &worker);
         prop_assert_eq!(convert::worker_message(read), messages::worker(&worker));
-        prop_assert_eq!(convert::attempt(Some(sent(&messages::attempt(attempt)))).expect("an attempt"), attempt);
-        prop_assert_eq!(convert::attempt(sent(&messages::release(attempt)).attempt).expect("an attempt"), attempt);
-        prop_assert_eq!(convert::attempt_message(attempt), messages::attempt(attempt));
+        let message = messages::attempt(&claim);
+        prop_assert_eq!(convert::claim(Some(sent(&message))).expect("an attempt"), claim.clone());
+        prop_assert_eq!(convert::claim(sent(&messages::release(&claim)).attempt).expect("an attempt"), claim.clone());
+        prop_assert_eq!(convert::claim_message(claim.clone()), message.clone());
+        // People see the attempt without its proof.
+        prop_assert_eq!(convert::attempt(Some(message)).expect("an attempt"), claim.attempt);
+        prop_assert!(convert::attempt_message(claim.attempt).proof.is_empty());
     }
 
     #[test]
@@ -96,9 +101,9 @@ proptest! {
     }
 
     #[test]
-    fn points(attempt in domain::attempt(), sequence in domain::number(), points in vec(domain::point(), 0..6)) {
-        let message = sent(&messages::batch(attempt, &Batch { sequence, points: points.clone() }));
-        prop_assert_eq!(convert::attempt(message.attempt).expect("an attempt"), attempt);
+    fn points(claim in domain::claim(), sequence in domain::number(), points in vec(domain::point(), 0..6)) {
+        let message = sent(&messages::batch(&claim, &Batch { sequence, points: points.clone() }));
+        prop_assert_eq!(convert::claim(message.attempt).expect("an attempt"), claim);
         prop_assert_eq!(message.sequence, sequence);
         let read: Vec<Point> = message.points.iter().map(|point| convert::point(point).expect("a point")).collect();
         // The wire does not carry the sign of a zero: a field that equals its default is not sent.
@@ -112,29 +117,29 @@ proptest! {
         point in domain::point(), value in select(vec![f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY]),
     ) {
         let batch = Batch { sequence: 0, points: vec![Point { value, ..point }] };
-        let message = sent(&messages::batch(nobody(), &batch));
+        let message = sent(&messages::batch(&nobody(), &batch));
         let refused = convert::point(&message.points[0]).expect_err("no number");
         prop_assert!(refused.message().contains("finite"), "{}", refused);
     }
 
     #[test]
-    fn what_a_worker_holds(held in vec((domain::attempt(), domain::number(), domain::number()), 0..5)) {
-        let message = |(id, step, images): &_| sent(&messages::held(*id, *step, *images, "cuda:0"));
+    fn what_a_worker_holds(held in vec((domain::claim(), domain::number(), domain::number()), 0..5)) {
+        let message = |(id, step, images): &_| sent(&messages::held(id, *step, *images, "cuda:0"));
         let sent: Vec<pb::Held> = held.iter().map(message).collect();
         prop_assert!(sent.iter().all(|held| held.device == "cuda:0"));
         prop_assert_eq!(convert::held(sent).expect("attempts"), held);
     }
 
     #[test]
-    fn grants((grant, plan) in domain::grant()) {
-        let message = convert::grant_message(grant.clone(), plan.clone()).expect("finite");
+    fn grants((grant, plan) in domain::grant(), proof in domain::proof()) {
+        let message = convert::grant_message(grant.clone(), plan.clone(), proof.clone()).expect("finite");
         let read = messages::granted(sent(&message)).expect("a grant");
         prop_assert_eq!(read.stage.id(), plan.stage.id(), "its hash is its name");
         let pair = |checkpoint: Checkpoint| (checkpoint.artifact, checkpoint.step);
         let resume_from = grant.resume_from.map(pair);
         let predecessors = grant.predecessors.into_iter().map(pair).collect();
         let expected = messages::Granted {
-            attempt: grant.attempt,
+            claim: Claim { attempt: grant.attempt, proof },
             stage: plan.stage,
             source: plan.source,
             packing: grant.packing,
@@ -149,23 +154,23 @@ proptest! {
 
     #[test]
     fn checkpoints_and_uploads(
-        attempt in domain::attempt(), artifact in domain::artifact(), kind in domain::kind(),
+        claim in domain::claim(), artifact in domain::artifact(), kind in domain::kind(),
         step in domain::number(), next_sequence in domain::number(), length in domain::number(),
     ) {
-        let message = sent(&messages::checkpoint(attempt, artifact, &Saved { path: "x".into(), step, next_sequence }));
-        prop_assert_eq!(convert::attempt(message.attempt).expect("an attempt"), attempt);
+        let message = sent(&messages::checkpoint(&claim, artifact, &Saved { path: "x".into(), step, next_sequence }));
+        prop_assert_eq!(convert::claim(message.attempt).expect("an attempt"), claim.clone());
         prop_assert_eq!(message.artifact.parse(), Ok(artifact));
         prop_assert_eq!((message.step, message.next_sequence), (step, next_sequence));
-        let header = sent(&messages::upload(attempt, kind, artifact, length));
-        prop_assert_eq!(convert::attempt(header.attempt).expect("an attempt"), attempt);
+        let header = sent(&messages::upload(&claim, kind, artifact, length));
+        prop_assert_eq!(convert::claim(header.attempt).expect("an attempt"), claim);
         prop_assert_eq!(header.artifact.parse(), Ok(artifact));
         prop_assert_eq!((ArtifactKind::parse(&header.kind), header.length), (Some(kind), length));
     }
 
     #[test]
-    fn results(attempt in domain::attempt(), result in domain::result(), next in domain::number()) {
-        let message = sent(&messages::complete(attempt, &result, next).expect("numbers and names"));
-        prop_assert_eq!(convert::attempt(message.attempt).expect("an attempt"), attempt);
+    fn results(claim in domain::claim(), result in domain::result(), next in domain::number()) {
+        let message = sent(&messages::complete(&claim, &result, next).expect("numbers and names"));
+        prop_assert_eq!(convert::claim(message.attempt).expect("an attempt"), claim);
         prop_assert_eq!(message.next_sequence, next);
         prop_assert_eq!(convert::result(&message.result_json).expect("a result"), result);
     }
@@ -175,14 +180,14 @@ proptest! {
         mut result in domain::result(), value in select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY]),
     ) {
         result.score.loss = value;
-        let message = sent(&messages::complete(nobody(), &result, 0).expect("numbers and names"));
+        let message = sent(&messages::complete(&nobody(), &result, 0).expect("numbers and names"));
         prop_assert!(convert::result(&message.result_json).expect_err("no number").message().contains("result_json"));
     }
 
     #[test]
-    fn failures(attempt in domain::attempt(), failure in domain::failure()) {
-        let message = sent(&messages::fail(attempt, failure.clone()));
-        prop_assert_eq!(convert::attempt(message.attempt.clone()).expect("an attempt"), attempt);
+    fn failures(claim in domain::claim(), failure in domain::failure()) {
+        let message = sent(&messages::fail(&claim, failure.clone()));
+        prop_assert_eq!(convert::claim(message.attempt.clone()).expect("an attempt"), claim);
         prop_assert_eq!(convert::failure(message).expect("a failure"), failure);
     }
 
@@ -233,10 +238,6 @@ proptest! {
         let trigger = Trigger { class, slots_per_worker, scale_down };
         prop_assert_eq!(Trigger::parse(&sent(&trigger_message(&trigger)).scaler_metadata), Ok(trigger));
     }
-}
-
-fn nobody() -> pretext_shared::ids::AttemptId {
-    convert::attempt(Some(pb::Attempt { stage: "0".repeat(64), fence: 0 })).expect("a hash")
 }
 
 #[test]

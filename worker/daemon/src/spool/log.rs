@@ -253,7 +253,7 @@ pub(super) mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let log = Log::open(&folder.path().join("spool.redb")).expect("opens");
         let attempt = attempt_of(&[7; 40]);
-        let opening = super::super::Opening { device: "cpu".to_owned() };
+        let opening = super::super::tests::opening();
         log.write(&[Entry::Begin(attempt, opening)]).expect("a good disk");
         let transaction = log.db.begin_write().expect("a good disk");
         let key = batch_key(attempt, 0);

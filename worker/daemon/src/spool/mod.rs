@@ -193,6 +193,7 @@ impl Writer {
 mod tests {
     use std::collections::BTreeMap;
 
+    use pretext_shared::claim::Proof;
     use pretext_shared::ids::{ContentHash, Fence, StageId};
     use pretext_shared::outcome::{Failure, FailureCode, Score};
     use pretext_shared::point::{Metric, Part, Point};
@@ -214,8 +215,8 @@ mod tests {
         Saved { path: format!("/stages/checkpoint-{step}").into(), step, next_sequence: step }
     }
 
-    fn opening() -> Opening {
-        Opening { device: "cpu".to_owned() }
+    pub(super) fn opening() -> Opening {
+        Opening { device: "cpu".to_owned(), proof: Proof(vec![0, 7, 255]) }
     }
 
     fn runtime() -> tokio::runtime::Runtime {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use pretext_power_loss::{Disk, lose_power};
 
 use super::log::{Log, SpoolError};
-use super::tests::{attempt, batch};
-use super::{Ending, Entry, Opening, Saved, Spool};
+use super::tests::{attempt, batch, opening};
+use super::{Ending, Entry, Saved, Spool};
 
 fn saved(step: u64) -> Saved {
     Saved { path: format!("/checkpoint-{step}").into(), step, next_sequence: step }
@@ -24,7 +24,7 @@ fn ending() -> Ending {
 
 /// Two attempts: one is handed over while the other continues.
 fn run() -> Vec<Vec<Entry>> {
-    let mut groups = vec![vec![Entry::Begin(attempt(1), Opening { device: "cpu".to_owned() })]];
+    let mut groups = vec![vec![Entry::Begin(attempt(1), opening())]];
     for n in 0..40 {
         groups.push(vec![Entry::Points(attempt(1), batch(n))]);
         if n % 8 == 7 {
@@ -32,7 +32,7 @@ fn run() -> Vec<Vec<Entry>> {
             groups.push(vec![Entry::Settled(attempt(1), n), Entry::Acknowledged(attempt(1), n / 2 + 1)]);
         }
         if n == 20 {
-            groups.push(vec![Entry::Begin(attempt(2), Opening { device: "cpu".to_owned() })]);
+            groups.push(vec![Entry::Begin(attempt(2), opening())]);
         }
         if n > 20 {
             groups.push(vec![Entry::Points(attempt(2), batch(n - 21))]);
@@ -133,7 +133,7 @@ fn a_disk_that_refuses_for_a_while_loses_nothing() {
     let open = move || -> Result<Log, SpoolError> { Log::over(opened.clone()) };
     let (spool, _) = Spool::with(Box::new(open), 1 << 20).expect("opens");
     runtime.block_on(async {
-        spool.write(Entry::Begin(attempt(1), Opening { device: "cpu".to_owned() })).await.expect("open");
+        spool.write(Entry::Begin(attempt(1), opening())).await.expect("open");
         for sequence in 0..12 {
             if sequence % 6 == 3 {
                 disk.refuse(sequence as usize / 3, 2);
@@ -153,7 +153,7 @@ fn nobody_is_answered_before_the_disk_has_it() {
     let (spool, _) = Spool::with(Box::new(move || Log::over(opened.clone())), 1 << 20).expect("opens");
     runtime.block_on(async {
         let vital = [
-            Entry::Begin(attempt(1), Opening { device: "cpu".to_owned() }),
+            Entry::Begin(attempt(1), opening()),
             Entry::Points(attempt(1), batch(0)),
             Entry::Checkpoint(attempt(1), saved(1)),
             Entry::End(attempt(1), ending()),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pretext_shared::claim::Proof;
 use pretext_shared::ids::{AttemptId, Fence};
 use pretext_shared::outcome::Failure;
 use pretext_shared::point::Point;
@@ -13,6 +14,9 @@ use serde::{Deserialize, Serialize};
 pub struct Opening {
     /// The device of the attempt, as results name it.
     pub device: String,
+    /// The proof of its grant; empty in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Proof::is_empty")]
+    pub proof: Proof,
 }
 
 /// Points of an attempt, numbered as the coordinator expects them: from 0 without gaps.
@@ -134,4 +138,18 @@ pub(super) fn sequence_of(key: &[u8; 48]) -> u64 {
     let mut sequence = [0; 8];
     sequence.copy_from_slice(&key[40..]);
     u64::from_be_bytes(sequence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A spool of an earlier version has no proofs, and a worker without TLS writes none.
+    #[test]
+    fn an_opening_without_a_proof_is_what_earlier_versions_wrote() {
+        let written = r#"{"device":"cpu"}"#;
+        let opening: Opening = serde_json::from_str(written).expect("readable");
+        assert_eq!(opening, Opening { device: "cpu".to_owned(), proof: Proof::default() });
+        assert_eq!(serde_json::to_string(&opening).expect("writable"), written);
+    }
 }

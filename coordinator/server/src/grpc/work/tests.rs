@@ -1,4 +1,6 @@
-//! Tests of grants whose plans cannot be read.
+//! Tests of the service for workers: grants whose plans cannot be read.
+
+mod claims;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Tests that no message can use the lease or the name of another worker. The messages are made from the descriptors.
+//! Tests that no message can use the lease or the name of another worker, or a fence that was never granted. The messages are made from the descriptors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -155,7 +155,7 @@ async fn every_message_with_a_lease_or_a_name_of_another_is_refused() {
     let attempt = grant.attempt.expect("of a stage");
 
     let described = Described::new();
-    let (mut with_lease, mut with_name) = (Vec::new(), Vec::new());
+    let (mut with_lease, mut with_forged, mut with_name) = (Vec::new(), Vec::new(), Vec::new());
     for (rpc, input) in &described.procedures {
         let allowed = table::find(&format!("/{rpc}")).map(|rpc| rpc.access);
         if !matches!(allowed, Some(Access::Roles(roles)) if roles.contains(&Role::Worker)) {
@@ -173,6 +173,17 @@ async fn every_message_with_a_lease_or_a_name_of_another_is_refused() {
             );
             with_lease.push(rpc.as_str());
         }
+        // A fence above the granted one, with the proof of the granted one.
+        let forged = pb::Attempt { fence: attempt.fence + 1, ..attempt.clone() };
+        let filled = BTreeMap::from([(ATTEMPT, forged.encode_to_vec()), (WORKER, worker("other").encode_to_vec())]);
+        let (message, carried) = described.message(input, &filled);
+        // A heartbeat answers for each attempt that it holds: `grpc/work/tests/claims.rs`.
+        if carried.contains(ATTEMPT) && !carried.contains(WORKER) {
+            let status = send(&other, rpc, message).await.expect_err(rpc);
+            assert_eq!(status.code(), Code::Aborted, "{rpc}: {status}");
+            assert!(status.message().contains("is superseded"), "{rpc}: {status}");
+            with_forged.push(rpc.as_str());
+        }
         // In another's name.
         let (message, carried) = described.message(input, &BTreeMap::from([(WORKER, worker("own").encode_to_vec())]));
         if carried.contains(WORKER) {
@@ -183,6 +194,7 @@ async fn every_message_with_a_lease_or_a_name_of_another_is_refused() {
         }
     }
     assert!(with_lease.len() >= 7 && with_name.len() >= 3, "{with_lease:?} {with_name:?}");
+    assert!(with_forged.len() >= 6, "{with_forged:?}");
 
     // Nothing of that reached the stage: its holder gives it back itself.
     holder.release(pb::ReleaseRequest { attempt: Some(attempt) }).await.expect("its own");
