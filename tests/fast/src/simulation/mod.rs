@@ -3,11 +3,13 @@
 //! and then every sweep must end well. The store checks every transition, and a ledger keeps everything that was
 //! acknowledged.
 
+mod apply;
 mod client;
 mod compare;
 mod coordinator;
 mod event;
 mod faults;
+mod health;
 mod ledger;
 mod machine;
 pub mod model;
