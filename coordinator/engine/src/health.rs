@@ -100,10 +100,9 @@ impl Health {
     fn reason(&self, record: &Record) -> String {
         let why = match record.is_on_probation {
             true => "it was drained before, and a stage failed on it again".to_owned(),
-            false => format!(
-                "{} different stages failed on it in a row while stages succeeded elsewhere",
-                record.failures()
-            ),
+            false => {
+                format!("{} different stages failed on it in a row while stages succeeded elsewhere", record.failures())
+            }
         };
         format!("{why}; the last failure: {}; repair the machine and restart its worker", record.last)
     }

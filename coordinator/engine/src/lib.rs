@@ -79,7 +79,15 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { lease_ms: 15_000, max_lost: 3, max_failed: 3, max_out_of_memory: 2, back_off_ms: 1_000, avoid_ms: 60_000, max_streak: 3 }
+        Self {
+            lease_ms: 15_000,
+            max_lost: 3,
+            max_failed: 3,
+            max_out_of_memory: 2,
+            back_off_ms: 1_000,
+            avoid_ms: 60_000,
+            max_streak: 3,
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! The coordinator's process: the real engine, the core's loop around it, and the moments at which it may die.
 
+use std::collections::BTreeSet;
+
 use pretext_engine::{Change, Directive, Engine, Millis, State, SweepMark, Waiting};
-use pretext_shared::ids::{ArtifactId, AttemptId, StageId};
+use pretext_shared::ids::{AttemptId, StageId};
 use pretext_shared::outcome::Budget;
 
 use super::compare::{self, Idle};
-use super::event::{Answer, Envelope, Event, Op, Origin};
+use super::event::{Answer, Envelope, Event, Life, Op, Origin};
 use super::health::History;
 use super::machine::worker;
 use super::oracle::Known;
@@ -31,6 +33,8 @@ pub(super) struct Process {
     ticked_at: Millis,
     idle: Idle,
     pub(super) health: History,
+    /// The drained devices, each of one run of a worker.
+    drained: BTreeSet<Life>,
     /// Time of its next reading of the clock if there is no request. Ticks of an earlier process are void.
     tick_at: Millis,
 }
@@ -82,6 +86,7 @@ impl World<'_> {
         self.process.ticked_at = 0;
         self.process.idle = Idle::default();
         self.process.health = History::default();
+        self.process.drained.clear();
         self.known.used.clear();
         self.known.registered.clear();
         self.process.engine = Some(Engine::restore(self.limits, self.store.snapshot.clone(), 0));
@@ -173,7 +178,9 @@ impl World<'_> {
             answered.push(Answered { origin, op, answer });
         }
         compare::answers(&engine, &self.artifacts, now)?;
-        self.process.health.compare(&engine)?;
+        let drained = self.process.health.compare(&engine)?;
+        self.stats.drains += drained.difference(&self.process.drained).count() as u64;
+        self.process.drained = drained;
         self.process.idle.wake(&mut engine)?;
         let changes = engine.take_changes();
         if !changes.is_empty() && self.chance(self.faults.crash_before) {

@@ -72,8 +72,9 @@ impl History {
         answer
     }
 
-    /// Checks the engine's states of all devices.
-    pub(super) fn compare(&self, engine: &Engine) -> Result<(), Violation> {
+    /// Checks the engine's states of all devices, and returns the drained ones.
+    pub(super) fn compare(&self, engine: &Engine) -> Result<BTreeSet<Life>, Violation> {
+        let mut drained = BTreeSet::new();
         for facts in engine.all_workers() {
             let standing = standing(&self.0, life(facts.id), &engine.limits());
             let state = engine.state_of(facts.id, DEVICE);
@@ -85,8 +86,11 @@ impl History {
             if !is_same {
                 return violation("health", format!("{} is {state:?} and should be {standing:?}", facts.id));
             }
+            if standing == Standing::Drained {
+                drained.insert(life(facts.id));
+            }
         }
-        Ok(())
+        Ok(drained)
     }
 }
 
@@ -143,9 +147,9 @@ fn blames(heard: &[(Life, Heard)], of: Life, stage: StageId) -> bool {
 /// Checks that a stage keeps the place of a failure that blames it.
 pub(super) fn keeps_place(engine: &Engine, attempt: AttemptId, code: FailureCode, at: Life) -> Result<(), Violation> {
     let sites = engine.progress(attempt.stage).map(|progress| progress.failed_at.as_slice()).unwrap_or_default();
-    let is_kept = sites.iter().any(|site| {
-        site.worker == worker(at).name && site.device.is_some() == (code.blame() == Blame::Device)
-    });
+    let is_kept = sites
+        .iter()
+        .any(|site| site.worker == worker(at).name && site.device.is_some() == (code.blame() == Blame::Device));
     if code.blame() != Blame::Stage && !is_kept {
         return violation("health", format!("{attempt} failed on m{}, and its stage keeps {sites:?}", at.machine));
     }

@@ -48,6 +48,8 @@ pub struct Stats {
     pub crashes: u64,
     /// Number of stages that were quarantined because of their workers.
     pub quarantines: u64,
+    /// Number of times that a device was drained.
+    pub drains: u64,
     /// Number of times that the store was set back.
     pub rollbacks: u64,
     /// Number of acknowledgements that were compared at the end.
@@ -63,6 +65,7 @@ impl Stats {
         self.grants += other.grants;
         self.crashes += other.crashes;
         self.quarantines += other.quarantines;
+        self.drains += other.drains;
         self.rollbacks += other.rollbacks;
         self.acknowledged += other.acknowledged;
     }

@@ -211,7 +211,12 @@ impl<'a> Scan<'a> {
     fn is_the_place(&self, stage: &StageFacts<'_>, worker: &WorkerFacts<'_>, device: &DeviceFacts) -> bool {
         let own = self.worth(stage, worker, device);
         let able = self.workers.values().filter(|other| self.is_connected(other)).flat_map(|other| {
-            other.offer.devices.iter().filter(|it| self.fits(stage, other, it)).map(move |it| self.worth(stage, other, it))
+            other
+                .offer
+                .devices
+                .iter()
+                .filter(|it| self.fits(stage, other, it))
+                .map(move |it| self.worth(stage, other, it))
         });
         able.max().is_none_or(|best| own >= best)
     }
