@@ -29,6 +29,17 @@ pub enum DeviceState {
     },
 }
 
+impl DeviceState {
+    /// Returns the state as it is sent over the network and shown.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            DeviceState::Good => "good",
+            DeviceState::OnProbation => "on-probation",
+            DeviceState::Drained { .. } => "drained",
+        }
+    }
+}
+
 /// The suspected cause of a failure on a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Suspect {

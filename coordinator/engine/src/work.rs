@@ -194,7 +194,7 @@ fn verdict(last: &Failure, progress: &super::Progress, most: u32) -> Failure {
         .collect();
     lines.drain(..lines.len().saturating_sub(most as usize));
     let message = format!(
-        "quarantined: {most} consecutive attempts lost their worker or its devices without progress, the last: {}; \
+        "quarantined: {most} consecutive attempts lost their worker, its devices or its data without progress, the last: {}; \
          run the stage again with `retry`",
         last.message
     );

@@ -28,7 +28,7 @@ mod shipment;
 
 pub use derived::FeatureCache;
 pub use discover::{Found, discover};
-pub use error::DataError;
+pub use error::{DataError, Fault};
 pub use groups::Groups;
 pub use images::{Dataset, ImageSet};
 pub use inspect::inspect;
