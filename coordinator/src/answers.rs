@@ -112,8 +112,11 @@ fn worker() -> impl Strategy<Value = pb::WorkerSummary> {
         .prop_map(|([name, description, numeric_class], slots)| pb::Device { name, description, numeric_class, slots });
     let attempt = option::of((text(), number()).prop_map(|(stage, fence)| pb::Attempt { stage, fence, ..Default::default() }));
     let held = (attempt, text(), number()).prop_map(|(attempt, device, step)| pb::HeldStage { attempt, device, step });
-    (id, vec(device, 0..3), vec(dataset(), 0..3), vec(held, 0..3), number(), any::<bool>(), text()).prop_map(
-        |(worker, devices, datasets, holds, silent_ms, connected, version)| pb::WorkerSummary {
+    let unwell = (text(), text(), text())
+        .prop_map(|(device, state, reason)| pb::UnwellDevice { device, state, reason });
+    let devices = (vec(device, 0..3), vec(unwell, 0..3));
+    (id, devices, vec(dataset(), 0..3), vec(held, 0..3), number(), any::<bool>(), text()).prop_map(
+        |(worker, (devices, unwell), datasets, holds, silent_ms, connected, version)| pb::WorkerSummary {
             worker,
             devices,
             datasets,
@@ -121,6 +124,7 @@ fn worker() -> impl Strategy<Value = pb::WorkerSummary> {
             silent_ms,
             connected,
             version,
+            unwell,
         },
     )
 }

@@ -51,6 +51,10 @@ struct DeviceLine {
     description: String,
     class: String,
     slots: u32,
+    /// `good`, `on-probation` or `drained`.
+    state: String,
+    /// Why it is drained.
+    reason: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -80,17 +84,20 @@ impl From<pb::WorkerSummary> for WorkerLine {
             version: summary.version,
             connected: summary.connected,
             silent_ms: summary.silent_ms,
-            devices: summary.devices.into_iter().map(DeviceLine::from).collect(),
+            devices: summary.devices.into_iter().map(|device| DeviceLine::new(device, &summary.unwell)).collect(),
             datasets: summary.datasets.into_iter().map(DatasetLine::from).collect(),
             holds: summary.holds.into_iter().map(HeldLine::from).collect(),
         }
     }
 }
 
-impl From<pb::Device> for DeviceLine {
-    fn from(device: pb::Device) -> Self {
+impl DeviceLine {
+    fn new(device: pb::Device, unwell: &[pb::UnwellDevice]) -> Self {
         let pb::Device { name, description, numeric_class: class, slots } = device;
-        Self { name, description, class, slots }
+        let unwell = unwell.iter().find(|unwell| unwell.device == name);
+        let state = unwell.map_or_else(|| "good".to_owned(), |unwell| unwell.state.clone());
+        let reason = unwell.map(|unwell| unwell.reason.clone()).filter(|reason| !reason.is_empty());
+        Self { name, description, class, slots, state, reason }
     }
 }
 
@@ -136,6 +143,14 @@ impl Show for Workers {
         }
         let mut out = columns.render();
         for worker in &self.workers {
+            for device in worker.devices.iter().filter(|device| device.state != "good") {
+                let why = match &device.reason {
+                    Some(reason) => format!("is {}: {reason}", device.state),
+                    None => format!("is {}: it gets one stage at a time until one succeeds", device.state),
+                };
+                out.push_str(&text::line(&format!("{} of {} {why}", device.name, worker.name)));
+                out.push('\n');
+            }
             for data in &worker.datasets {
                 let what = match &data.problem {
                     Some(problem) => format!("cannot be used: {problem}"),

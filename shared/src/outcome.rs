@@ -75,8 +75,11 @@ pub struct StageResult {
 pub enum FailureCode {
     /// The loss became NaN, infinite or far too large. Another attempt would diverge too.
     Diverged,
-    /// A file is missing, does not decode or has changed.
+    /// A file of the data does not decode, although it is the planned one. Every worker's copy is like it.
     Data,
+    /// The worker's copy of the data cannot be read, or differs from the planned data. Another worker may have a good
+    /// copy.
+    DataCopy,
     /// The stage cannot be run as it is specified.
     Invalid,
     /// The device ran out of memory.
@@ -85,7 +88,7 @@ pub enum FailureCode {
     Device,
     /// The trainer process ended without a report.
     Crashed,
-    /// A disk is full or refuses to write.
+    /// A disk of the worker is full, or cannot be written or read.
     Storage,
     /// The worker was lost: its lease expired.
     Lost,
@@ -108,11 +111,38 @@ pub enum Budget {
     None,
 }
 
+/// The suspected cause of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The stage, or nobody in particular: it may run at the same place again.
+    Stage,
+    /// The device that the attempt ran on.
+    Device,
+    /// The machine of that device, with all its devices.
+    Machine,
+}
+
 impl FailureCode {
+    /// Returns the suspected cause of the failure: the next attempt avoids this place if it can.
+    pub fn blame(self) -> Blame {
+        match self {
+            FailureCode::DataCopy | FailureCode::Storage => Blame::Machine,
+            FailureCode::Device | FailureCode::Crashed => Blame::Device,
+            FailureCode::Diverged
+            | FailureCode::Data
+            | FailureCode::Invalid
+            | FailureCode::OutOfMemory
+            | FailureCode::Lost
+            | FailureCode::RolledBack => Blame::Stage,
+        }
+    }
+
     /// Returns the budget that the failure is charged to.
     pub fn budget(self) -> Budget {
         match self {
-            FailureCode::Device | FailureCode::Storage | FailureCode::Lost => Budget::Infrastructure,
+            FailureCode::DataCopy | FailureCode::Device | FailureCode::Storage | FailureCode::Lost => {
+                Budget::Infrastructure
+            }
             FailureCode::Crashed => Budget::Code,
             FailureCode::OutOfMemory => Budget::Memory,
             FailureCode::Diverged | FailureCode::Data | FailureCode::Invalid | FailureCode::RolledBack => Budget::None,
@@ -124,6 +154,7 @@ impl FailureCode {
         match self {
             FailureCode::Diverged => "diverged",
             FailureCode::Data => "data",
+            FailureCode::DataCopy => "data-copy",
             FailureCode::Invalid => "invalid",
             FailureCode::OutOfMemory => "out-of-memory",
             FailureCode::Device => "device",
@@ -137,7 +168,7 @@ impl FailureCode {
     /// Parses what [`FailureCode::as_str`] returns.
     pub fn parse(text: &str) -> Option<Self> {
         use FailureCode::*;
-        [Diverged, Data, Invalid, OutOfMemory, Device, Crashed, Storage, Lost, RolledBack]
+        [Diverged, Data, DataCopy, Invalid, OutOfMemory, Device, Crashed, Storage, Lost, RolledBack]
             .into_iter()
             .find(|code| code.as_str() == text)
     }

@@ -36,6 +36,8 @@ pub struct Backlog {
     pub connected: usize,
     /// Workers that registered and are silent now.
     pub silent: usize,
+    /// Drained devices of these connected workers.
+    pub drained: usize,
     /// Sweeps with cells that are not final.
     pub open_sweeps: usize,
 }
@@ -82,12 +84,13 @@ impl Engine {
             counts.ready += ready;
             counts.blocked -= ready;
         }
-        for entry in self.workers.values() {
+        for (id, entry) in &self.workers {
             if !self.is_connected(entry, now) {
                 backlog.silent += 1;
                 continue;
             }
             backlog.connected += 1;
+            backlog.drained += self.drained_of(id, entry);
             for device in &entry.offer.devices {
                 backlog.class_mut(device.class).slots += device.slots as usize;
             }

@@ -5,20 +5,23 @@ use std::sync::Arc;
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{Fingerprint, SweepId};
 
-use super::{Millis, Outline, Progress, State};
+use super::{Millis, Outline, Progress, Site, State};
 
 /// The demands of a stage on a device and on its worker. Stages share them.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Demand {
     /// The numeric class of the device.
     pub(crate) class: NumericClass,
     /// The data, with their key in announcements; `None` for data that every worker draws itself.
     pub(crate) data: Option<(Fingerprint, Box<str>)>,
+    /// The places that the stage avoids if another one can run it, sorted.
+    pub(crate) avoids: Box<[Site]>,
 }
 
 impl From<&Outline> for Demand {
     fn from(outline: &Outline) -> Self {
-        Self { class: outline.class, data: outline.place.clone().map(|place| (outline.data, place)) }
+        let data = outline.place.clone().map(|place| (outline.data, place));
+        Self { class: outline.class, data, avoids: Box::default() }
     }
 }
 
@@ -42,6 +45,10 @@ pub(super) struct StageEntry {
     pub(super) needs: Vec<Need>,
     /// End of the lease, on the listening clock, or of the back-off; 0 for a back-off that was seen to end.
     pub(super) until: Millis,
+    /// The time until which it avoids the places where it failed; 0 if it was seen to pass.
+    pub(super) avoid_until: Millis,
+    /// Whether one more failure of some kind is final. The last try avoids those places without an end.
+    pub(super) has_last_try: bool,
     /// Steps and images of the running attempt, as last reported. Not durable.
     pub(super) step: u64,
     pub(super) images: u64,
@@ -49,6 +56,7 @@ pub(super) struct StageEntry {
     pub(super) weight: u64,
     /// The stages before it.
     pub(super) before: Before,
+    /// Its demand, without the places that it avoids.
     pub(super) demand: Arc<Demand>,
     /// The place of the model that it starts from.
     pub(super) model: ModelPlace,
@@ -86,8 +94,38 @@ impl StageEntry {
             None => (Before::Done, ModelPlace::Everywhere),
         };
         let weight = images(&outline);
-        let needs = Vec::new();
-        Self { outline, progress, needs, until: 0, step: 0, images: 0, weight, before, demand, model, made_by: None }
+        Self {
+            outline,
+            progress,
+            needs: Vec::new(),
+            until: 0,
+            avoid_until: 0,
+            has_last_try: false,
+            step: 0,
+            images: 0,
+            weight,
+            before,
+            demand,
+            model,
+            made_by: None,
+        }
+    }
+
+    /// Returns the places that the stage avoids now if another one can run it.
+    pub(super) fn avoids(&self) -> &[Site] {
+        if self.has_last_try || self.avoid_until > 0 { &self.progress.failed_at } else { &[] }
+    }
+
+    /// Returns the demand of the stage now.
+    pub(super) fn demand_now(&self) -> Arc<Demand> {
+        match self.avoids() {
+            [] => self.demand.clone(),
+            avoids => {
+                let mut avoids: Box<[Site]> = avoids.into();
+                avoids.sort_unstable();
+                Arc::new(Demand { avoids, ..Demand::clone(&self.demand) })
+            }
+        }
     }
 
     /// Returns what a stage after this one has before it.

@@ -26,13 +26,17 @@ impl Engine {
             holder.map(|holder| (&holder.worker, &holder.device, &holder.request)).hash(&mut hasher);
             let clock = if matches!(progress.state, State::Leased(_)) { self.listening(now) } else { now };
             (entry.until.saturating_sub(clock), entry.step, &entry.made_by).hash(&mut hasher);
+            if !progress.failed_at.is_empty() {
+                (&progress.failed_at, entry.avoid_until.saturating_sub(now), entry.has_last_try).hash(&mut hasher);
+            }
         }
         for (id, sweep) in self.table.sweeps() {
             (id, sweep.mark.is_cancelled()).hash(&mut hasher);
         }
         for (id, worker) in &self.workers {
-            (id, worker.answered()).hash(&mut hasher);
+            (id, worker.answered(), worker.is_silent).hash(&mut hasher);
         }
+        self.health.hash(&mut hasher);
         hasher.finish()
     }
 }

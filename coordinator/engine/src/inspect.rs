@@ -3,7 +3,7 @@
 
 use pretext_shared::ids::{StageId, WorkerId};
 
-use super::{Engine, Limits, Millis, Offer, Outline, Progress, SweepMark, SweepRecord};
+use super::{DeviceState, Engine, Limits, Millis, Offer, Outline, Progress, SweepMark, SweepRecord};
 
 /// The facts of a stage.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +16,8 @@ pub struct StageFacts<'a> {
     pub progress: &'a Progress,
     /// The end of its lease or of its back-off, on the coordinator's clock.
     pub until: Millis,
+    /// The end of its detour around the places where it failed, on the coordinator's clock; in the past if it has ended.
+    pub avoid_until: Millis,
     /// Steps and images of the running attempt, as last reported.
     pub step: u64,
     /// See `step`.
@@ -43,6 +45,7 @@ impl Engine {
             outline: &entry.outline,
             progress: &entry.progress,
             until: self.leased_until(*id).unwrap_or(entry.until),
+            avoid_until: entry.avoid_until,
             step: entry.step,
             images: entry.images,
             made_by: entry.made_by.as_deref(),
@@ -61,6 +64,11 @@ impl Engine {
             offer: &entry.offer,
             last_seen: entry.last_seen + self.deaf,
         })
+    }
+
+    /// Returns the state of a device.
+    pub fn state_of(&self, worker: &WorkerId, device: &str) -> DeviceState {
+        self.device_state(worker, device)
     }
 
     /// Returns whether a request of a worker was answered with a stage before.

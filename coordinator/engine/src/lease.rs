@@ -39,12 +39,13 @@ impl Engine {
     ) -> Result<Option<Grant>, Refusal> {
         let heard_at = self.listening(now);
         let entry = self.workers.get_mut(worker).ok_or_else(|| Refusal::UnknownWorker(worker.clone()))?;
-        entry.last_seen = heard_at;
+        entry.hear(heard_at);
+        self.next_silence = self.next_silence.min(heard_at + self.limits.lease_ms);
         if let Some(stage) = self.table.index().holdings.granted_to(worker, request) {
             self.extend(stage, now);
             return self.grant(stage).map(Some);
         }
-        self.end_back_offs(now);
+        self.end_waits(now);
         loop {
             let entry = self.workers.get(worker).ok_or_else(|| Refusal::UnknownWorker(worker.clone()))?;
             let facts = entry

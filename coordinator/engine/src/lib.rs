@@ -3,6 +3,7 @@
 //! [`Change`]s that [`Engine::take_changes`] returns. A reply may leave the process only after they are committed.
 
 mod backlog;
+mod blame;
 mod claim;
 mod curve;
 pub mod demand;
@@ -12,6 +13,7 @@ mod fingerprint;
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixtures;
 mod garbage;
+mod health;
 mod index;
 pub mod inspect;
 mod lease;
@@ -20,6 +22,7 @@ mod placement;
 mod pushed;
 mod record;
 mod rollback;
+mod site;
 pub mod submission;
 mod sweeps;
 mod table;
@@ -31,7 +34,7 @@ mod workers;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub use backlog::{Backlog, ClassBacklog};
 pub use claim::{Denied, Evidence};
@@ -40,6 +43,7 @@ pub use drafts::{Submission, Submitted};
 pub use facts::CellCounts;
 use facts::StageEntry;
 pub use garbage::{Collected, Garbage, Kept};
+pub use health::DeviceState;
 pub use lease::Grant;
 pub use outline::Outline;
 use pretext_shared::ids::{Fence, StageId, WorkerId};
@@ -48,6 +52,7 @@ pub use record::{
     Batch, Change, Checkpoint, GrantRecord, Holder, Millis, Progress, PushedData, Snapshot, StageRecord, State,
     SweepMark, SweepRecord, Waiting,
 };
+pub use site::Site;
 pub use sweeps::{Cancelled, Retried};
 use table::Table;
 pub use view::{NoPlan, RunningStage, Standing, SweepStatus, WorkerView};
@@ -69,11 +74,24 @@ pub struct Limits {
     pub max_out_of_memory: u32,
     /// Back-off after the first failure; doubled for each further one.
     pub back_off_ms: Millis,
+    /// After a failure that a place may have caused, the stage goes to another place for this time, if another can run
+    /// it.
+    pub avoid_ms: Millis,
+    /// Number of different stages that must fail in a row on a device before it is drained.
+    pub max_streak: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { lease_ms: 15_000, max_lost: 3, max_failed: 3, max_out_of_memory: 2, back_off_ms: 1_000 }
+        Self {
+            lease_ms: 15_000,
+            max_lost: 3,
+            max_failed: 3,
+            max_out_of_memory: 2,
+            back_off_ms: 1_000,
+            avoid_ms: 60_000,
+            max_streak: 3,
+        }
     }
 }
 
@@ -161,8 +179,10 @@ pub struct Engine {
     /// The time in which nobody could be heard, in all. The listening clock is behind the coordinator's by this time.
     deaf: Millis,
     changes: Vec<Change>,
-    /// Devices of workers that registered or were forgotten since the last [`Engine::take_wakes`].
-    registered: BTreeSet<DeviceKey>,
+    health: health::Health,
+    /// No connected worker becomes silent before this time on the listening clock.
+    next_silence: Millis,
+    wakes: wakes::Wakes,
 }
 
 impl Engine {
@@ -177,7 +197,9 @@ impl Engine {
             heard: now,
             deaf: 0,
             changes: Vec::new(),
-            registered: BTreeSet::new(),
+            health: health::Health::new(limits.max_streak),
+            next_silence: Millis::MAX,
+            wakes: wakes::Wakes::default(),
         }
     }
 
@@ -197,7 +219,8 @@ impl Engine {
         for id in self.table.index().ended_leases(self.listening(now)) {
             self.expire(id);
         }
-        self.end_back_offs(now);
+        self.end_waits(now);
+        self.note_silence(now);
     }
 
     /// Returns the time on the listening clock, which stands still while the coordinator hears nobody. The ends of
@@ -206,18 +229,24 @@ impl Engine {
         now.saturating_sub(self.deaf)
     }
 
-    /// Lets the stages whose back-off has ended be granted.
-    fn end_back_offs(&mut self, now: Millis) {
+    /// Lets the stages whose back-off has ended be granted, and those that avoided a place long enough be granted there
+    /// too.
+    fn end_waits(&mut self, now: Millis) {
         for id in self.table.index().ended_back_offs(now) {
             self.table.amend(id, |entry| entry.until = 0);
+        }
+        for id in self.table.index().ended_detours(now) {
+            self.table.amend(id, |entry| entry.avoid_until = 0);
         }
     }
 
     /// Brings a stage into a new state; no other code does so.
     fn transition(&mut self, id: StageId, until: Millis, change: impl FnOnce(&mut Progress)) {
+        let limits = self.limits;
         self.table.amend(id, |entry| {
             change(&mut entry.progress);
             entry.until = until;
+            entry.has_last_try = entry.progress.has_last_try(&limits);
         });
         if let Some(entry) = self.table.stages().get(&id) {
             self.changes.push(Change::SetProgress(id, entry.progress.clone()));

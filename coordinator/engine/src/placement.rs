@@ -11,8 +11,19 @@ use super::index::Fetch;
 use super::workers::WorkerEntry;
 
 impl Engine {
+    /// Returns a message that says why `device` of `worker` gets no stage with this demand now; `None` if it may get one.
+    pub(super) fn unfit(
+        &self,
+        demand: &Demand,
+        id: &WorkerId,
+        worker: &WorkerEntry,
+        device: &DeviceFacts,
+    ) -> Option<String> {
+        self.unable(demand, worker, device).or_else(|| self.kept_from(demand, id, device))
+    }
+
     /// Returns a message that says why `device` of `worker` cannot run the stage; `None` if it can.
-    pub(super) fn unfit(&self, demand: &Demand, worker: &WorkerEntry, device: &DeviceFacts) -> Option<String> {
+    pub(super) fn unable(&self, demand: &Demand, worker: &WorkerEntry, device: &DeviceFacts) -> Option<String> {
         if device.class != demand.class {
             return Some(format!("it needs a {}, but {} is a {}", demand.class, device.name, device.class));
         }
@@ -47,9 +58,9 @@ impl Engine {
     /// Returns whether a waiting stage (for a slot or for another stage) could run on `device` of `worker`. Stages that
     /// run on another device do not count: they wait again if their worker is lost.
     pub fn has_prospects(&self, worker: &WorkerId, device: &str) -> bool {
-        let Some(worker) = self.workers.get(worker) else { return true };
+        let Some((id, worker)) = self.workers.get_key_value(worker) else { return true };
         let Some(device) = worker.device(device) else { return false };
-        self.table.index().tallies.prospects().any(|demand| self.unfit(demand, worker, device).is_none())
+        self.table.index().tallies.prospects().any(|demand| self.unfit(demand, id, worker, device).is_none())
     }
 
     /// Returns the stage that a free slot on `device` should run: the stage of the lowest rank in the sweep whose turn it
@@ -57,8 +68,8 @@ impl Engine {
     /// or if no stage fits.
     pub(super) fn choose(&self, id: &WorkerId, worker: &WorkerEntry, device: &DeviceFacts) -> Option<StageId> {
         let index = self.table.index();
-        let slots = device.slots as usize;
-        let fits = |demand: &Demand| self.unfit(demand, worker, device).is_none();
+        let slots = self.slots(id, device);
+        let fits = |demand: &Demand| self.unfit(demand, id, worker, device).is_none();
         let has = |demand: &Demand| demand.data.as_ref().is_none_or(|(data, _)| worker.dataset(*data).is_some());
         let on_device = index.holdings.on_device(id, &device.name);
         let (held, owed) = on_device.map_or((0, 0), |on_device| (on_device.held.len(), on_device.owed.len()));
@@ -83,7 +94,7 @@ impl Engine {
     ) -> Option<StageId> {
         let queues = &self.table.index().queues;
         let entries = stages.iter().filter_map(|id| Some((id, self.table.stages().get(id)?)));
-        let candidates = entries.filter(|(_, entry)| entry.is_ready() && fits(&entry.demand));
+        let candidates = entries.filter(|(_, entry)| entry.is_ready() && fits(&entry.demand_now()));
         let ranked = candidates.filter_map(|(id, entry)| {
             let turns = entry
                 .needs

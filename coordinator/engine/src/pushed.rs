@@ -98,6 +98,7 @@ impl Engine {
             return Err(RemovalRefused::Needed { key, sweep });
         }
         let gone = self.table.set_data(fingerprint, None).ok_or_else(unknown)?;
+        self.wake_all();
         self.changes.push(Change::SetData(fingerprint, None));
         let others = self.pushed_artifacts();
         let artifacts = gone.artifacts().filter(|artifact| !others.contains(artifact)).collect();

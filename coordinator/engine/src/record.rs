@@ -11,7 +11,7 @@ use pretext_shared::sweep::{Cell, Cost, Provenance};
 use pretext_shared::trainer::CheckpointPolicy;
 use serde::{Deserialize, Serialize};
 
-use super::Outline;
+use super::{Limits, Outline, Site};
 
 /// Most failed and lost attempts that are kept with a stage: as many as all budgets together allow.
 const HISTORY: usize = 8;
@@ -85,6 +85,9 @@ pub struct Progress {
     pub batches: u64,
     /// The last failed and lost attempts, oldest first, as evidence.
     pub history: Vec<(Fence, Failure)>,
+    /// The places where attempts failed for reasons that may lie there. The next attempt goes elsewhere if it can.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_at: Vec<Site>,
 }
 
 impl Progress {
@@ -100,7 +103,13 @@ impl Progress {
             predecessors: Vec::new(),
             batches: 0,
             history: Vec::new(),
+            failed_at: Vec::new(),
         }
+    }
+
+    /// Returns whether one more failure that a place may have caused is final.
+    pub(super) fn has_last_try(&self, limits: &Limits) -> bool {
+        self.lost + 1 >= limits.max_lost || self.failed + 1 >= limits.max_failed
     }
 
     /// Returns whether an attempt with `fence` may still write: it must be the last grant, and neither ended nor given

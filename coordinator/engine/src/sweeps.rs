@@ -26,6 +26,7 @@ impl Engine {
         self.transition(id, 0, |progress| {
             progress.state = State::Waiting(Waiting::Open);
             (progress.lost, progress.failed, progress.out_of_memory) = (0, 0, 0);
+            progress.failed_at.clear();
         });
     }
 

@@ -9,7 +9,7 @@ use pretext_shared::sweep::{Cell, CellState, Provenance, StageStatus, StageView,
 use super::facts::{Before, CellCounts, Demand};
 use super::table;
 use super::workers::{Offer, WorkerEntry};
-use super::{Engine, Millis, Progress, Refusal, StageEntry, StageRecord, State, SweepMark, Waiting};
+use super::{DeviceState, Engine, Millis, Progress, Refusal, Site, StageEntry, StageRecord, State, SweepMark, Waiting};
 
 /// A running stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +106,8 @@ pub struct WorkerView {
     pub worker: WorkerId,
     /// Its offer.
     pub offer: Offer,
+    /// The states of its devices that are not good, by name.
+    pub unwell: BTreeMap<String, DeviceState>,
     /// The stages that it holds: attempt, device, step.
     pub holds: Vec<(AttemptId, String, u64)>,
     /// Milliseconds since its last sign of life.
@@ -122,6 +124,18 @@ fn names(key: &str, cell: &Cell) -> bool {
         *part = fraction;
     }
     parts.join("/") == cell.key.to_string()
+}
+
+/// Returns the places that a waiting stage avoids, for a person.
+fn detour(stage: &StageEntry) -> String {
+    let named = |site: &Site| match &site.device {
+        Some(device) => format!("{device} of worker {}", site.worker),
+        None => format!("worker {}", site.worker),
+    };
+    match stage.avoids() {
+        [] => String::new(),
+        sites => format!(", if possible elsewhere than on {}", sites.iter().map(named).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 fn status(progress: &Progress, step: u64) -> StageStatus {
@@ -221,7 +235,7 @@ impl Engine {
         let mut reasons = Vec::new();
         for (id, worker) in self.workers.iter().filter(|(_, worker)| self.is_connected(worker, now)) {
             for device in &worker.offer.devices {
-                match self.unfit(demand, worker, device) {
+                match self.unfit(demand, id, worker, device) {
                     None => return None,
                     Some(reason) => reasons.push(format!("worker {}: {reason}", id.name)),
                 }
@@ -243,11 +257,18 @@ impl Engine {
         let view = |(id, entry): (&WorkerId, &WorkerEntry)| WorkerView {
             worker: id.clone(),
             offer: entry.offer.clone(),
+            unwell: self.unwell(id, entry),
             holds: self.holds(id),
             silent_ms: self.listening(now).saturating_sub(entry.last_seen),
             connected: self.is_connected(entry, now),
         };
         self.workers.iter().map(view).collect()
+    }
+
+    fn unwell(&self, id: &WorkerId, worker: &WorkerEntry) -> BTreeMap<String, DeviceState> {
+        let devices = worker.offer.devices.iter().map(|device| device.name.clone());
+        let states = devices.map(|device| (self.device_state(id, &device), device));
+        states.filter(|(state, _)| *state != DeviceState::Good).map(|(state, device)| (device, state)).collect()
     }
 
     /// Returns the stages that a worker holds: attempt, device, step.
@@ -278,6 +299,21 @@ impl Engine {
         Ok(lines)
     }
 
+    /// Returns a line for each drained device that could run stages with this demand.
+    fn drained_for(&self, demand: &Demand, now: Millis) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (id, worker) in self.workers.iter().filter(|(_, worker)| self.is_connected(worker, now)) {
+            for device in &worker.offer.devices {
+                if let DeviceState::Drained { reason } = self.device_state(id, &device.name)
+                    && self.unable(demand, worker, device).is_none()
+                {
+                    lines.push(format!("  {} of worker {} is drained: {reason}", device.name, id.name));
+                }
+            }
+        }
+        lines
+    }
+
     fn explain_stage(&self, id: StageId, stage: &StageEntry, now: Millis, lines: &mut Vec<String>) {
         let kind = stage.outline.kind.as_str();
         let shared = stage.needs.len();
@@ -294,9 +330,9 @@ impl Engine {
                 format!("will be retried in {:.1} s", (stage.until - now) as f64 / 1000.0)
             }
             State::Waiting(_) if stage.before != Before::Done => "waits for the stage before it".to_owned(),
-            State::Waiting(_) => match self.obstacle(&stage.demand, now) {
+            State::Waiting(_) => match self.obstacle(&stage.demand_now(), now) {
                 Some(obstacle) => format!("cannot run: {obstacle}"),
-                None => "waits for a free slot".to_owned(),
+                None => format!("waits for a free slot{}", detour(stage)),
             },
         };
         lines.push(format!(
@@ -304,6 +340,9 @@ impl Engine {
             id.short(),
             progress.fence
         ));
+        if let State::Waiting(_) = &progress.state {
+            lines.extend(self.drained_for(&stage.demand, now));
+        }
         if let Some(checkpoint) = &progress.checkpoint {
             lines.push(format!("  resumes from step {}", checkpoint.step));
         }

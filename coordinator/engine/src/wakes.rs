@@ -5,18 +5,42 @@ use std::collections::BTreeSet;
 use pretext_shared::ids::{Fingerprint, WorkerId};
 
 use super::Engine;
-use super::workers::Offer;
+use super::workers::{Offer, WorkerEntry};
 
 /// A device of a worker.
 pub type DeviceKey = (WorkerId, String);
 
+/// The devices that should ask again, for reasons other than a ready stage or a free slot.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wakes {
+    /// Devices of workers that registered or were forgotten, and devices on which a stage succeeded.
+    devices: BTreeSet<DeviceKey>,
+    extent: Extent,
+}
+
+/// See [`Wakes`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Extent {
+    /// These devices alone.
+    #[default]
+    Devices,
+    /// All devices.
+    All,
+}
+
 impl Engine {
     /// Returns the devices whose waiting slots should ask again. Since the last call a stage became ready that they can
-    /// run, a slot of them became free, or their worker registered or was forgotten. A slot of any other device that
-    /// got nothing before gets nothing now.
+    /// run, a slot of them became free, or their worker registered or was forgotten. If a place can no longer run stages
+    /// that avoid others, all devices should ask. A slot of any other device that got nothing before gets nothing now.
     pub fn take_wakes(&mut self) -> BTreeSet<DeviceKey> {
         let (demands, freed) = self.table.take_wakes();
-        let mut wakes = std::mem::take(&mut self.registered);
+        let Wakes { devices: mut wakes, extent } = std::mem::take(&mut self.wakes);
+        if extent == Extent::All {
+            let devices = |(id, worker): (&WorkerId, &WorkerEntry)| {
+                worker.offer.devices.iter().map(|device| (id.clone(), device.name.clone())).collect::<Vec<_>>()
+            };
+            wakes.extend(self.workers.iter().flat_map(devices));
+        }
         wakes.extend(freed);
         if demands.is_empty() {
             return wakes;
@@ -26,7 +50,7 @@ impl Engine {
                 .offer
                 .devices
                 .iter()
-                .filter(|device| demands.iter().any(|demand| self.unfit(demand, worker, device).is_none()));
+                .filter(|device| demands.iter().any(|demand| self.unfit(demand, id, worker, device).is_none()));
             wakes.extend(can_run.map(|device| (id.clone(), device.name.clone())));
         }
         wakes
@@ -34,7 +58,17 @@ impl Engine {
 
     /// Notes that a worker has registered or is forgotten.
     pub(super) fn wake_worker(&mut self, id: &WorkerId, offer: &Offer) {
-        self.registered.extend(offer.devices.iter().map(|device| (id.clone(), device.name.clone())));
+        self.wakes.devices.extend(offer.devices.iter().map(|device| (id.clone(), device.name.clone())));
+    }
+
+    /// Notes that a device may run more stages than before.
+    pub(super) fn wake_device(&mut self, device: DeviceKey) {
+        self.wakes.devices.insert(device);
+    }
+
+    /// Notes that a place may no longer run what others avoid: any device may get a stage now.
+    pub(super) fn wake_all(&mut self) {
+        self.wakes.extent = Extent::All;
     }
 
     /// Notes that workers can fetch a data set from now on.
@@ -68,7 +102,7 @@ mod tests {
         engine.heartbeat(&worker("a"), &[(grant.attempt, 1, 8)], 1);
         engine.points(grant.attempt, 0, vec![], 1).expect("accepted");
         assert_eq!(names(&mut engine), [""; 0], "nothing became ready");
-        let failure = Failure { code: FailureCode::Crashed, message: String::new(), log: vec![] };
+        let failure = Failure { code: FailureCode::OutOfMemory, message: String::new(), log: vec![] };
         engine.fail(grant.attempt, failure, 2).expect("the holder fails");
         assert_eq!(names(&mut engine), ["a:cpu"], "its slot is free, and the stage backs off");
         engine.tick(Limits::default().back_off_ms * 2);

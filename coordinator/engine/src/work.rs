@@ -4,7 +4,7 @@ use pretext_shared::ids::{ArtifactId, AttemptId, StageId, WorkerId};
 use pretext_shared::outcome::{Budget, Failure, FailureCode, StageResult};
 use pretext_shared::point::Point;
 
-use super::{Batch, Change, Checkpoint, Engine, Millis, Refusal, State, Waiting};
+use super::{Batch, Change, Checkpoint, Engine, Millis, Refusal, Site, State, Waiting};
 
 /// An instruction to a holder about an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,8 @@ impl Engine {
     pub fn heartbeat(&mut self, worker: &WorkerId, held: &[(AttemptId, u64, u64)], now: Millis) -> Vec<Directive> {
         let heard_at = self.listening(now);
         if let Some(entry) = self.workers.get_mut(worker) {
-            entry.last_seen = heard_at;
+            entry.hear(heard_at);
+            self.next_silence = self.next_silence.min(heard_at + self.limits.lease_ms);
         }
         held.iter().map(|(attempt, step, images)| self.keep_alive(worker, *attempt, *step, *images, now)).collect()
     }
@@ -118,11 +119,13 @@ impl Engine {
         self.check(attempt)?;
         self.all_points_are_here(attempt, batches)?;
         let maker = self.holder(attempt).map(|holder| holder.worker.name.as_str().into());
+        self.note_success(attempt);
         self.table.amend(attempt.stage, |entry| entry.made_by = maker);
         let mut surplus = Vec::new();
         self.transition(attempt.stage, 0, |progress| {
             surplus = std::mem::take(&mut progress.predecessors);
             surplus.extend(progress.checkpoint.take());
+            progress.failed_at.clear();
             progress.state = State::Succeeded(result);
         });
         Ok(self.unreferenced(surplus.into_iter().map(|checkpoint| checkpoint.artifact)))
@@ -136,6 +139,7 @@ impl Engine {
             return Ok(());
         }
         self.check(attempt)?;
+        self.note_failure(attempt, &failure);
         self.charge(attempt.stage, failure, now);
         Ok(())
     }
@@ -145,6 +149,12 @@ impl Engine {
         let Some(entry) = self.table.stages().get(&id) else { return };
         let fence = entry.progress.fence;
         let mut charged = entry.progress.clone();
+        let site = match &charged.state {
+            State::Leased(holder) | State::Waiting(Waiting::Expired(holder)) => {
+                Site::blamed(holder, failure.code.blame())
+            }
+            _ => None,
+        };
         let mut nothing = 1;
         let (spent, most) = match failure.code.budget() {
             Budget::Infrastructure => (&mut charged.lost, self.limits.max_lost),
@@ -156,6 +166,7 @@ impl Engine {
         let (spent, is_spent) = (*spent, *spent >= most);
         let delay = back_off(self.limits.back_off_ms, spent, AttemptId { stage: id, fence });
         charged.remember(fence, failure.clone());
+        let is_blamed = site.map(|site| site.keep_in(&mut charged.failed_at)).is_some();
         charged.state = if is_spent {
             State::Failed(verdict(&failure, &charged, most))
         } else if failure.code == FailureCode::Lost {
@@ -165,6 +176,10 @@ impl Engine {
             State::Waiting(Waiting::BackOff(delay))
         };
         self.transition(id, now + delay, |progress| *progress = *charged);
+        if is_blamed {
+            let until = now + self.limits.avoid_ms;
+            self.table.amend(id, |entry| entry.avoid_until = until);
+        }
     }
 }
 
@@ -179,7 +194,7 @@ fn verdict(last: &Failure, progress: &super::Progress, most: u32) -> Failure {
         .collect();
     lines.drain(..lines.len().saturating_sub(most as usize));
     let message = format!(
-        "quarantined: {most} consecutive attempts lost their worker or its devices without progress, the last: {}; \
+        "quarantined: {most} consecutive attempts lost their worker, its devices or its data without progress, the last: {}; \
          run the stage again with `retry`",
         last.message
     );

@@ -36,6 +36,8 @@ pub(super) struct WorkerEntry {
     pub(super) offer: Offer,
     /// On the listening clock.
     pub(super) last_seen: Millis,
+    /// Whether it was seen to be silent for longer than the lease time.
+    pub(super) is_silent: bool,
     /// The last requests for work that were answered with a stage.
     answered: VecDeque<String>,
 }
@@ -69,6 +71,11 @@ impl WorkerEntry {
         self.answered.push_back(request.to_owned());
     }
 
+    /// Notes a sign of life, on the listening clock.
+    pub(super) fn hear(&mut self, at: Millis) {
+        (self.last_seen, self.is_silent) = (at, false);
+    }
+
     pub(super) fn device(&self, name: &str) -> Option<&DeviceFacts> {
         self.offer.devices.iter().find(|device| device.name == name)
     }
@@ -84,12 +91,42 @@ impl Engine {
             other.name == worker.name && other.boot != worker.boot && is_silent
         };
         let forgotten: Vec<_> = self.workers.extract_if(.., is_over).collect();
-        for (other, entry) in forgotten {
-            self.wake_worker(&other, &entry.offer);
+        let former = self.workers.remove(&worker);
+        if former.is_none() {
+            self.health.begins(&worker, offer.devices.iter().map(|device| device.name.as_str()));
+        }
+        for (other, entry) in &forgotten {
+            self.wake_worker(other, &entry.offer);
+            self.health.forget(other);
+        }
+        if !forgotten.is_empty() || former.as_ref().is_some_and(|former| former.offer != offer) {
+            self.wake_all();
         }
         self.wake_worker(&worker, &offer);
-        let answered = self.workers.remove(&worker).map(|entry| entry.answered).unwrap_or_default();
-        self.workers.insert(worker, WorkerEntry { offer, last_seen: heard_at, answered });
+        let answered = former.map(|entry| entry.answered).unwrap_or_default();
+        self.next_silence = self.next_silence.min(heard_at + lease);
+        self.workers.insert(worker, WorkerEntry { offer, last_seen: heard_at, is_silent: false, answered });
+    }
+
+    /// Notes which workers have become silent.
+    pub(super) fn note_silence(&mut self, now: Millis) {
+        let now = self.listening(now);
+        if now <= self.next_silence {
+            return;
+        }
+        self.next_silence = Millis::MAX;
+        let mut was_heard = false;
+        for entry in self.workers.values_mut().filter(|entry| !entry.is_silent) {
+            let silence = entry.last_seen + self.limits.lease_ms;
+            if now > silence {
+                (entry.is_silent, was_heard) = (true, true);
+            } else {
+                self.next_silence = self.next_silence.min(silence);
+            }
+        }
+        if was_heard {
+            self.wake_all();
+        }
     }
 
     /// Returns whether the worker has registered since this coordinator started.

@@ -1,6 +1,6 @@
 //! Conversions for the service of people and scripts: sweeps, workers and collections of garbage.
 
-use pretext_engine::{CellCounts, Collected, SweepStatus, WorkerView};
+use pretext_engine::{CellCounts, Collected, DeviceState, SweepStatus, WorkerView};
 use pretext_proto::v1 as pb;
 use pretext_shared::stage::Extent;
 
@@ -94,5 +94,15 @@ pub fn worker_summary(view: WorkerView) -> pb::WorkerSummary {
         silent_ms: view.silent_ms,
         connected: view.connected,
         version: view.offer.version,
+        unwell: view.unwell.into_iter().map(unwell_device).collect(),
     }
+}
+
+fn unwell_device((device, state): (String, DeviceState)) -> pb::UnwellDevice {
+    let name = state.as_str().to_owned();
+    let reason = match state {
+        DeviceState::Drained { reason } => reason,
+        DeviceState::Good | DeviceState::OnProbation => String::new(),
+    };
+    pb::UnwellDevice { device, state: name, reason }
 }

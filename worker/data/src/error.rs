@@ -11,9 +11,12 @@ use crate::root::RootError;
 /// The most files that an error names.
 const MOST_NAMED: usize = 10;
 
-/// Why a data set cannot be used. A retry does not help: the files must change.
+/// Why a data set cannot be used. The files must change, here or everywhere: see [`DataError::fault`].
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
+    /// The scan of a copy failed, although the planned copy was scanned before: the two differ.
+    #[error(transparent)]
+    Copy(Box<DataError>),
     /// A path cannot be read, or is outside the data root.
     #[error(transparent)]
     Root(#[from] RootError),
@@ -247,6 +250,15 @@ pub enum DataError {
     },
 }
 
+/// Where the fault of a planned data set lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// In this copy: it cannot be read, or differs from the planned one. Another worker may have a good copy.
+    Copy,
+    /// In the data: every copy is like this one.
+    Data,
+}
+
 impl DataError {
     /// Returns one error for `errors`, of which there is at least one, from the `all` pictures in `folder`: all files that
     /// cannot be decoded, or the first error of another kind.
@@ -267,9 +279,60 @@ impl DataError {
         DataError::Unreadable { path: folder.to_owned(), count: bad.len(), all, listed: listed.join(", ") }
     }
 
+    /// Returns where the fault lies, for the data of a stage: the sweep was planned with a copy that could be scanned.
+    pub fn fault(&self) -> Fault {
+        match self {
+            DataError::Copy(_) | DataError::Root(_) | DataError::Changed { .. } | DataError::OtherCopy { .. } => {
+                Fault::Copy
+            }
+            _ => Fault::Data,
+        }
+    }
+
     /// Returns a function for `map_err` on operations on `path`.
     pub(super) fn io(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| DataError::Root(RootError::Io { path: path.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use pretext_shared::dataset::{DataSpec, Normalize, Source};
+
+    use super::*;
+    use crate::image_folder::tests::write_png;
+    use crate::{Dataset, scan};
+
+    #[test]
+    fn a_copy_that_differs_blames_the_copy_and_a_planned_file_that_does_not_decode_blames_the_data() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let at = |path: &str| root.path().join("set").join(path);
+        for class in ["a", "b"] {
+            write_png(&at(&format!("train/{class}/0.png")), [1; 3]);
+            write_png(&at(&format!("test/{class}/0.png")), [1; 3]);
+        }
+        let source = Source::ImageFolder { path: "set".to_owned(), test_fraction: None, groups: None };
+        let fault = |planned: pretext_shared::ids::Fingerprint| {
+            let spec = DataSpec {
+                fingerprint: planned,
+                classes: 2,
+                image_size: 4,
+                normalize: Normalize::Train,
+                test_fraction: None,
+            };
+            Dataset::load(root.path(), &source, &spec, None).expect_err("a mistake").fault()
+        };
+        let planned = || scan(root.path(), &source, None).expect("a whole data set").facts.fingerprint;
+        let good = planned();
+        fs::write(at("train/a/bad.png"), b"\x89PNG\r\n\x1a\n not a picture").expect("a file");
+        assert_eq!(fault(good), Fault::Copy, "another copy than the planned one");
+        assert_eq!(fault(planned()), Fault::Data, "the planned file does not decode");
+        fs::remove_dir_all(at("train/b")).expect("a folder");
+        assert_eq!(fault(good), Fault::Copy, "a part is gone");
+        fs::remove_dir_all(at("")).expect("a folder");
+        assert_eq!(fault(good), Fault::Copy, "the folder is gone");
     }
 }

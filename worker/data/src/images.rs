@@ -51,7 +51,7 @@ impl Dataset {
     /// copy with another fingerprint, sets test images apart if the spec says so, and decodes everything on all
     /// threads. If files cannot be decoded, the error counts them and names the first ones in the manifest's order.
     pub fn load(data_root: &Path, source: &Source, spec: &DataSpec, cache: Option<&Path>) -> Result<Self, DataError> {
-        let manifest = scan(data_root, source, cache)?;
+        let manifest = scan(data_root, source, cache).map_err(|error| DataError::Copy(Box::new(error)))?;
         let key = source.key();
         if manifest.facts.fingerprint != spec.fingerprint {
             let (here, planned) = (manifest.facts.fingerprint.short(), spec.fingerprint.short());

@@ -42,7 +42,7 @@ pub mod survey;
 
 pub use derived::FeatureCache;
 pub use discover::{Found, discover};
-pub use error::DataError;
+pub use error::{DataError, Fault};
 pub use groups::Groups;
 pub use images::{Dataset, ImageSet};
 pub use inspect::{Depth, inspect, inspect_files};

@@ -28,6 +28,8 @@ pub(crate) struct Keys {
     pub(super) lease: Option<Millis>,
     /// The end of its back-off.
     pub(super) back_off: Option<Millis>,
+    /// The end of its detour around the places where it failed.
+    pub(super) detour: Option<Millis>,
     /// The stage before it.
     pub(super) parent: Option<StageId>,
     pub(super) hold: Option<Hold>,
@@ -99,6 +101,7 @@ pub(super) struct Wait {
     pub(super) needed_by: Vec<SweepId>,
     /// The stages before it.
     pub(super) before: Before,
+    /// Its demand, without the places that it avoids: it does not avoid them for ever.
     pub(super) demand: Arc<Demand>,
 }
 
@@ -109,6 +112,7 @@ impl StageEntry {
         Keys {
             lease: matches!(state, State::Leased(_)).then_some(self.until),
             back_off: (matches!(state, State::Waiting(Waiting::BackOff(_))) && self.until > 0).then_some(self.until),
+            detour: (self.avoid_until > 0 && !self.progress.failed_at.is_empty()).then_some(self.avoid_until),
             parent: self.outline.parent,
             hold: self.hold(),
             place: self.place_kind().map(|kind| Place {
@@ -155,7 +159,7 @@ impl StageEntry {
                 Some(PlaceKind::Finished { steps: cost.steps, images: cost.images_seen })
             }
             State::Waiting(_) if self.is_ready() => {
-                Some(PlaceKind::Ready { demand: self.demand.clone(), model: self.model.clone() })
+                Some(PlaceKind::Ready { demand: self.demand_now(), model: self.model.clone() })
             }
             State::Waiting(_) | State::Failed(_) | State::Cancelled => None,
         }

@@ -28,6 +28,8 @@ pub(super) struct Index {
     leases: BTreeSet<(Millis, StageId)>,
     /// Back-offs by their end.
     back_offs: BTreeSet<(Millis, StageId)>,
+    /// Detours around places where stages failed, by their end.
+    detours: BTreeSet<(Millis, StageId)>,
     /// Parent stages with their children.
     children: BTreeSet<(StageId, StageId)>,
     /// How many stages and data sets need each artifact.
@@ -46,6 +48,9 @@ impl Index {
         let (left, entered) = moved(&old.back_off, &new.back_off);
         left.map(|end| self.back_offs.remove(&(*end, id)));
         entered.map(|end| self.back_offs.insert((*end, id)));
+        let (left, entered) = moved(&old.detour, &new.detour);
+        left.map(|end| self.detours.remove(&(*end, id)));
+        entered.map(|end| self.detours.insert((*end, id)));
         let (left, entered) = moved(&old.parent, &new.parent);
         left.map(|parent| self.children.remove(&(*parent, id)));
         entered.map(|parent| self.children.insert((*parent, id)));
@@ -90,6 +95,11 @@ impl Index {
     /// Returns the stages whose back-offs end until `now`, the earliest first.
     pub(super) fn ended_back_offs(&self, now: Millis) -> Vec<StageId> {
         self.back_offs.iter().take_while(|(end, _)| *end <= now).map(|(_, id)| *id).collect()
+    }
+
+    /// Returns the stages whose detours end until `now`, the earliest first.
+    pub(super) fn ended_detours(&self, now: Millis) -> Vec<StageId> {
+        self.detours.iter().take_while(|(end, _)| *end <= now).map(|(_, id)| *id).collect()
     }
 
     /// Returns the stages that start from the output of `parent`.

@@ -48,6 +48,9 @@ impl Table {
                 State::Waiting(Waiting::BackOff(ms)) => now + ms,
                 _ => 0,
             };
+            // Like a back-off, a detour starts anew.
+            entry.avoid_until = now + limits.avoid_ms;
+            entry.has_last_try = entry.progress.has_last_try(&limits);
             while needs.next_if(|(stage, _)| *stage < id).is_some() {}
             while let Some((_, need)) = needs.next_if(|(stage, _)| *stage == id) {
                 entry.needs.push(need);

@@ -77,6 +77,7 @@ pub struct Metrics {
     stages: Family<Labels<2>, Gauge>,
     slots: Family<Labels<1>, Gauge>,
     workers: Family<Labels<1>, Gauge>,
+    drained: Gauge,
     open_sweeps: Gauge,
     leading: Gauge,
     certificates: Family<Labels<1>, Gauge>,
@@ -110,6 +111,7 @@ impl Metrics {
             stages: Family::default(),
             slots: Family::default(),
             workers: Family::default(),
+            drained: Gauge::default(),
             open_sweeps: Gauge::default(),
             leading: Gauge::default(),
             certificates: Family::default(),
@@ -136,6 +138,11 @@ impl Metrics {
             "workers",
             "Workers by whether they were heard of within the lease time",
             metrics.workers.clone(),
+        );
+        registry.register(
+            "drained_devices",
+            "Devices of connected workers that get no stage because stages failed on them",
+            metrics.drained.clone(),
         );
         registry.register("open_sweeps", "Sweeps with cells that are not final", metrics.open_sweeps.clone());
         registry.register("leading", "1 if this coordinator leads, 0 if it is a standby", metrics.leading.clone());
@@ -231,6 +238,7 @@ impl Metrics {
         }
         self.workers.get_or_create(&[("state", "connected")]).set(backlog.connected as i64);
         self.workers.get_or_create(&[("state", "silent")]).set(backlog.silent as i64);
+        self.drained.set(backlog.drained as i64);
         self.open_sweeps.set(backlog.open_sweeps as i64);
     }
 
@@ -282,7 +290,7 @@ mod tests {
         metrics.call("Work/Lease", tonic::Code::Ok, Duration::from_millis(3));
         metrics.denied(Denial::Rate);
         let gpu = ClassBacklog { ready: 7, slots: 2, ..ClassBacklog::default() };
-        metrics.leads(&Backlog { gpu, connected: 1, ..Backlog::default() });
+        metrics.leads(&Backlog { gpu, connected: 1, drained: 1, ..Backlog::default() });
         let text = metrics.text();
         for line in [
             "pretext_attempts_total{outcome=\"granted\"} 1",
@@ -294,6 +302,7 @@ mod tests {
             "pretext_stages{class=\"gpu\",state=\"ready\"} 7",
             "pretext_slots{class=\"gpu\"} 2",
             "pretext_workers{state=\"connected\"} 1",
+            "pretext_drained_devices 1",
             "pretext_leading 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");

@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     }
     println!(
         "{} seeds, {broken} violations, {:.0} s: {} events, {} requests, {} commits, {} grants, {} coordinator deaths, \
-         {} quarantines, {} stores set back, {} acknowledgements compared",
+         {} quarantines, {} devices drained, {} stores set back, {} acknowledgements compared",
         arguments.seeds,
         start.elapsed().as_secs_f64(),
         total.events,
@@ -77,6 +77,7 @@ fn main() -> ExitCode {
         total.grants,
         total.crashes,
         total.quarantines,
+        total.drains,
         total.rollbacks,
         total.acknowledged,
     );

@@ -1,19 +1,18 @@
 //! The coordinator's process: the real engine, the core's loop around it, and the moments at which it may die.
 
-use pretext_engine::{Change, Directive, Engine, Millis, Refusal, State, SweepMark, Waiting};
-use pretext_shared::ids::{ArtifactId, StageId};
+use std::collections::BTreeSet;
+
+use pretext_engine::{Change, Directive, Engine, Millis, State, SweepMark, Waiting};
+use pretext_shared::ids::{AttemptId, StageId};
+use pretext_shared::outcome::Budget;
 
 use super::compare::{self, Idle};
-use super::event::{Answer, Envelope, Event, Op, Origin};
+use super::event::{Answer, Envelope, Event, Life, Op, Origin};
+use super::health::History;
 use super::machine::worker;
 use super::oracle::Known;
-use super::scan::Scan;
 use super::store::{Seen, Store, Violation, violation};
-use super::workload::{data, pushed, submit_in_pieces};
 use super::world::World;
-
-/// Number of checkpoints of a stage that are kept.
-const KEEP: u32 = 2;
 
 /// The process, and the state that it has in memory only.
 #[derive(Default)]
@@ -33,6 +32,9 @@ pub(super) struct Process {
     /// The same, on its own clock.
     ticked_at: Millis,
     idle: Idle,
+    pub(super) health: History,
+    /// The drained devices, each of one run of a worker.
+    drained: BTreeSet<Life>,
     /// Time of its next reading of the clock if there is no request. Ticks of an earlier process are void.
     tick_at: Millis,
 }
@@ -83,6 +85,8 @@ impl World<'_> {
         self.process.heard_at = self.now;
         self.process.ticked_at = 0;
         self.process.idle = Idle::default();
+        self.process.health = History::default();
+        self.process.drained.clear();
         self.known.used.clear();
         self.known.registered.clear();
         self.process.engine = Some(Engine::restore(self.limits, self.store.snapshot.clone(), 0));
@@ -175,6 +179,9 @@ impl World<'_> {
         }
         self.lie(&mut engine, now)?;
         compare::answers(&engine, &self.artifacts, now)?;
+        let drained = self.process.health.compare(&engine)?;
+        self.stats.drains += drained.difference(&self.process.drained).count() as u64;
+        self.process.drained = drained;
         self.process.idle.wake(&mut engine)?;
         let changes = engine.take_changes();
         if !changes.is_empty() && self.chance(self.faults.crash_before) {
@@ -223,88 +230,6 @@ impl World<'_> {
         Ok(())
     }
 
-    pub(super) fn apply(
-        &mut self,
-        engine: &mut Engine,
-        origin: Origin,
-        op: &Op,
-        now: Millis,
-        discards: &mut Vec<ArtifactId>,
-    ) -> Result<Answer, Violation> {
-        let over = |refusal: Refusal| match refusal {
-            Refusal::Gap { .. } => Answer::Early,
-            Refusal::FromTheFuture { .. } => Answer::Forgotten,
-            other => Answer::Over(other.to_string()),
-        };
-        let wall = 1_700_000_000_000 + self.now + self.process.wall;
-        Ok(match op {
-            Op::Register => {
-                if let Origin::Worker(life) = origin {
-                    engine.register(worker(life), self.machines[life.machine].offer(life.machine), now);
-                }
-                Answer::Done
-            }
-            Op::Lease { device, request } => {
-                let Origin::Worker(life) = origin else { return Ok(Answer::Granted(None)) };
-                let chosen = Scan::new(engine, now).granted(&worker(life), device, request);
-                // The next heartbeat tells an unknown worker to register.
-                let grant = engine.lease(&worker(life), device, request, now, wall).ok().flatten();
-                compare::grant(grant.as_ref().map(|grant| grant.attempt.stage), chosen)?;
-                Answer::Granted(grant.map(Box::new))
-            }
-            Op::Heartbeat(held) => {
-                let Origin::Worker(life) = origin else { return Ok(Answer::Done) };
-                let told: Vec<_> = held.iter().map(|(attempt, step)| (*attempt, *step, 0)).collect();
-                let directives = engine.heartbeat(&worker(life), &told, now);
-                let directives = held.iter().map(|(attempt, _)| *attempt).zip(directives).collect();
-                Answer::Directives(directives, !engine.knows(&worker(life)))
-            }
-            Op::Points { attempt, sequence, points, .. } => {
-                engine.points(*attempt, *sequence, points.clone(), now).map_or_else(over, |()| Answer::Done)
-            }
-            Op::Checkpoint { attempt, checkpoint, batches, .. } => {
-                if let Err(refusal) = engine.check(*attempt) {
-                    return Ok(over(refusal));
-                }
-                self.artifacts.insert(checkpoint.artifact);
-                match engine.register_checkpoint(*attempt, checkpoint.clone(), KEEP, *batches, now) {
-                    Ok(old) => {
-                        discards.extend(old);
-                        Answer::Done
-                    }
-                    Err(refusal) => over(refusal),
-                }
-            }
-            Op::Complete { attempt, result, batches, .. } => {
-                match engine.complete(*attempt, (**result).clone(), *batches) {
-                    Ok(old) => {
-                        discards.extend(old);
-                        Answer::Done
-                    }
-                    Err(refusal) => over(refusal),
-                }
-            }
-            Op::Fail { attempt, failure, .. } => {
-                engine.fail(*attempt, failure.clone(), now).map_or_else(over, |()| Answer::Done)
-            }
-            Op::Release { attempt, .. } => engine.release(*attempt).map_or_else(over, |()| Answer::Done),
-            Op::Submit(index) => {
-                let mut submission = self.workload.submissions[*index].clone();
-                submission.sweep.submitted_ms = wall;
-                submit_in_pieces(engine, submission, self.rng.usize(1..8));
-                Answer::Done
-            }
-            Op::Cancel(sweep) => engine.cancel(sweep).map_or_else(over, |_| Answer::Done),
-            Op::Retry(sweep) => engine.retry(sweep).map_or_else(over, |_| Answer::Done),
-            Op::Push => engine.push_data(pushed(wall)).map_or(Answer::Done, |_| Answer::Done),
-            // A data set that a sweep needs stays.
-            Op::Remove => {
-                let fingerprint = data().fingerprint.to_string();
-                engine.remove_data(&fingerprint).map_or(Answer::Done, |_| Answer::Done)
-            }
-        })
-    }
-
     /// Checks a transition against the simulation's knowledge of the truth.
     fn saw(&mut self, seen: Seen, now: Millis) -> Result<(), Violation> {
         let silence = |world: &Self, stage: StageId| {
@@ -346,6 +271,10 @@ impl World<'_> {
                     return violation("quarantine", format!("{} without evidence: {failure:?}", stage.short()));
                 }
             }
+            Seen::Failed { stage } if self.is_only_sick => {
+                return violation("sick", format!("{} failed because of a sick machine", stage.short()));
+            }
+            Seen::Failed { .. } => {}
             Seen::BackedOff { stage } => {
                 let Some(progress) = self.store.progress(stage) else { return Ok(()) };
                 if let State::Waiting(Waiting::BackOff(wait)) = progress.state {
@@ -478,8 +407,10 @@ impl World<'_> {
                 if !self.known.failed.insert(attempt) || was_reset {
                     return Ok(());
                 }
-                let failures = self.known.failures.entry((attempt.stage, failure.code)).or_default();
-                *failures += 1;
+                match failure.code.budget() {
+                    Budget::Infrastructure => *self.known.losses.entry(attempt.stage).or_default() += 1,
+                    _ => *self.known.failures.entry((attempt.stage, failure.code)).or_default() += 1,
+                }
                 self.failure_is_fair(attempt, failure.code, now)?;
             }
             _ => {}

@@ -30,6 +30,8 @@ pub(super) enum Mischief {
     PauseWorker,
     CutWorker,
     StopWorker,
+    SickenWorker,
+    HealWorker,
     CrashCoordinator,
     PauseCoordinator,
     JumpClock,
@@ -50,6 +52,8 @@ impl Faults {
             PauseWorker,
             CutWorker,
             StopWorker,
+            SickenWorker,
+            HealWorker,
             CrashCoordinator,
             PauseCoordinator,
             JumpClock,
@@ -62,6 +66,11 @@ impl Faults {
             mischief.extend([Backup, RollBack]);
         }
         Self { drop, duplicate, straggle, crash_before, crash_after, crashed, memory, diverged, poison, mischief }
+    }
+
+    /// Returns the setting in which machines are sick, and nothing else goes wrong.
+    pub(super) fn only_sick() -> Self {
+        Self { mischief: vec![Mischief::SickenWorker], ..Self::none() }
     }
 
     /// Returns the setting without faults.

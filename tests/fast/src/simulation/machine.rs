@@ -60,6 +60,8 @@ pub(super) struct Machine {
     pub(super) is_up: bool,
     pub(super) paused_until: Millis,
     pub(super) cut_until: Millis,
+    /// The failure of every stage that it runs, if it is sick.
+    pub(super) sickness: Option<FailureCode>,
     slots: Vec<Slot>,
     trainings: BTreeMap<AttemptId, Training>,
     /// State that survives the daemon.
@@ -78,6 +80,7 @@ impl Machine {
             is_up: false,
             paused_until: 0,
             cut_until: 0,
+            sickness: None,
             slots: vec![Slot::Asking(String::new()); slots],
             trainings: BTreeMap::new(),
             left: BTreeMap::new(),
@@ -111,6 +114,12 @@ impl Machine {
 pub(super) fn worker(life: Life) -> WorkerId {
     let boot = ((life.machine as u128) << 64) | u128::from(life.boot);
     WorkerId { name: format!("m{}", life.machine), boot: uuid::Uuid::from_u128(boot) }
+}
+
+/// Returns the life of a worker with this name and boot id.
+pub(super) fn life(worker: &WorkerId) -> Life {
+    let boot = worker.boot.as_u128();
+    Life { machine: (boot >> 64) as usize, boot: boot as u64 }
 }
 
 /// Returns the checkpoint of a stage at a step. Its content is a function of both, as in training.
@@ -301,7 +310,7 @@ impl World<'_> {
             self.kill(life.machine);
             return;
         }
-        let failure = if last { None } else { self.draw_failure() };
+        let failure = if last { None } else { self.draw_failure(life.machine) };
         let save = self.rng.u32(0..3) == 0;
         let pace = self.rng.u64(200..4_000);
         let machine = &mut self.machines[life.machine];
@@ -332,8 +341,10 @@ impl World<'_> {
         self.later(pace, pace + 1, Event::Step(life, attempt));
     }
 
-    fn draw_failure(&mut self) -> Option<Failure> {
-        let code = if self.chance(self.faults.crashed) {
+    fn draw_failure(&mut self, machine: usize) -> Option<Failure> {
+        let code = if let Some(code) = self.machines[machine].sickness {
+            code
+        } else if self.chance(self.faults.crashed) {
             FailureCode::Crashed
         } else if self.chance(self.faults.memory) {
             FailureCode::OutOfMemory

@@ -3,12 +3,14 @@
 //! and then every sweep must end well. The store checks every transition, and a ledger keeps everything that was
 //! acknowledged.
 
+mod apply;
 mod claims;
 mod client;
 mod compare;
 mod coordinator;
 mod event;
 mod faults;
+mod health;
 mod ledger;
 mod machine;
 pub mod model;
@@ -47,6 +49,8 @@ pub struct Stats {
     pub crashes: u64,
     /// Number of stages that were quarantined because of their workers.
     pub quarantines: u64,
+    /// Number of times that a device was drained.
+    pub drains: u64,
     /// Number of times that the store was set back.
     pub rollbacks: u64,
     /// Number of acknowledgements that were compared at the end.
@@ -62,6 +66,7 @@ impl Stats {
         self.grants += other.grants;
         self.crashes += other.crashes;
         self.quarantines += other.quarantines;
+        self.drains += other.drains;
         self.rollbacks += other.rollbacks;
         self.acknowledged += other.acknowledged;
     }

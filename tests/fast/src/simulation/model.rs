@@ -86,7 +86,15 @@ struct Node {
     failures: u8,
 }
 
-const LIMITS: Limits = Limits { lease_ms: 1, max_lost: 3, max_failed: 3, max_out_of_memory: 2, back_off_ms: 0 };
+const LIMITS: Limits = Limits {
+    lease_ms: 1,
+    max_lost: 3,
+    max_failed: 3,
+    max_out_of_memory: 2,
+    back_off_ms: 0,
+    avoid_ms: 0,
+    max_streak: 3,
+};
 
 fn id(worker: usize, boot: u8) -> WorkerId {
     WorkerId { name: format!("w{worker}"), boot: uuid::Uuid::from_u128(u128::from(boot) + 1) }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pretext_engine::{Batch, Checkpoint, Engine, Evidence, Millis, State, SweepMark, Waiting, curve};
 use pretext_shared::ids::{ArtifactId, AttemptId, ContentHash, StageId};
-use pretext_shared::outcome::{Failure, FailureCode};
+use pretext_shared::outcome::{Budget, Failure, FailureCode};
 use pretext_shared::point::{Metric, Point};
 use pretext_shared::sweep::CellState;
 
@@ -27,7 +27,7 @@ pub(super) struct Known {
     pub(super) used: BTreeSet<String>,
     /// Workers that the coordinator knows.
     pub(super) registered: BTreeSet<Life>,
-    /// Number of holders lost since the stage was last reset or made progress.
+    /// Number of holders lost, and of failures of their devices and disks, since the stage was last reset or made progress.
     pub(super) losses: BTreeMap<StageId, u32>,
     /// Number of failures since the stage was last reset.
     pub(super) failures: BTreeMap<(StageId, FailureCode), u32>,
@@ -99,11 +99,15 @@ impl World<'_> {
 
     /// Checks that the stage is retried exactly as often as the budget of this kind of failure allows.
     pub(super) fn failure_is_fair(&self, attempt: AttemptId, code: FailureCode, now: Millis) -> Result<(), Violation> {
-        let count = self.known.failures.get(&(attempt.stage, code)).copied().unwrap_or(0);
+        let count = match code.budget() {
+            Budget::Infrastructure => self.known.losses.get(&attempt.stage).copied().unwrap_or(0),
+            _ => self.known.failures.get(&(attempt.stage, code)).copied().unwrap_or(0),
+        };
         let Some(progress) = self.store.progress(attempt.stage) else { return Ok(()) };
         let allowed = match code {
             FailureCode::Crashed => self.limits.max_failed,
             FailureCode::OutOfMemory => self.limits.max_out_of_memory,
+            _ if code.budget() == Budget::Infrastructure => self.limits.max_lost,
             _ => 1,
         };
         match &progress.state {

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pretext_engine::inspect::{StageFacts, WorkerFacts};
 use pretext_engine::{
-    Backlog, CellCounts, ClassBacklog, Engine, Holder, Millis, Progress, State, SweepMark, SweepRecord, Waiting,
+    Backlog, CellCounts, ClassBacklog, DeviceState, Engine, Holder, Millis, Progress, Site, State, SweepMark,
+    SweepRecord, Waiting,
 };
 use pretext_shared::device::{DeviceFacts, NumericClass};
 use pretext_shared::ids::{ArtifactId, Fingerprint, StageId, SweepId, WorkerId};
@@ -39,6 +40,13 @@ pub(super) struct Status<'a> {
 pub(super) fn expiring(engine: &Engine, deaf: Millis, now: Millis) -> BTreeSet<StageId> {
     let leased = engine.all_stages().filter(|stage| matches!(stage.progress.state, State::Leased(_)));
     leased.filter(|stage| stage.until + deaf <= now).map(|stage| stage.id).collect()
+}
+
+/// Whether a device takes stages that other devices can run.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Drained,
+    Open,
 }
 
 /// The place of a stage among those that a slot could run: the first one runs.
@@ -98,7 +106,10 @@ impl<'a> Scan<'a> {
         let offer = self.workers.get(worker)?;
         let device = offer.offer.devices.iter().find(|offered| offered.name == device)?;
         let (held, owed) = self.held_on(worker, &device.name, over);
-        let slots = device.slots as usize;
+        let slots = match self.engine.state_of(worker, &device.name) {
+            DeviceState::Good => device.slots as usize,
+            DeviceState::OnProbation | DeviceState::Drained { .. } => 1,
+        };
         if held.len() >= slots {
             return None;
         }
@@ -138,6 +149,7 @@ impl<'a> Scan<'a> {
                 && !over.contains(&stage.id)
                 && self.is_ready(stage)
                 && self.fits(stage, worker, device)
+                && self.is_the_place(stage, worker, device)
         });
         let ranked = candidates.filter_map(|stage| Some((self.rank(stage, worker, &rooms)?, stage.id)));
         ranked.min().map(|(_, id)| id)
@@ -194,6 +206,55 @@ impl<'a> Scan<'a> {
         device.class == stage.outline.class && (stage.outline.place.is_none() || announces(worker, data) || fetched())
     }
 
+    /// Returns whether no better place can run the stage: first one where it never failed, on a machine that is not
+    /// drained.
+    fn is_the_place(&self, stage: &StageFacts<'_>, worker: &WorkerFacts<'_>, device: &DeviceFacts) -> bool {
+        let own = self.worth(stage, worker, device);
+        let able = self.workers.values().filter(|other| self.is_connected(other)).flat_map(|other| {
+            other
+                .offer
+                .devices
+                .iter()
+                .filter(|it| self.fits(stage, other, it))
+                .map(move |it| self.worth(stage, other, it))
+        });
+        able.max().is_none_or(|best| own >= best)
+    }
+
+    /// Returns the worth of a place for a stage: not drained is better than drained, and of several places that are not
+    /// drained, one where the stage did not fail is better. A drained place is as good as any other drained one.
+    fn worth(&self, stage: &StageFacts<'_>, worker: &WorkerFacts<'_>, device: &DeviceFacts) -> (Place, i32) {
+        let progress = stage.progress;
+        let limits = self.engine.limits();
+        let is_last_try = progress.lost + 1 >= limits.max_lost || progress.failed + 1 >= limits.max_failed;
+        let avoids = is_last_try || stage.avoid_until > self.now;
+        let of = |site: &Site| match &site.device {
+            _ if site.worker != worker.id.name => 0,
+            Some(other) if *other != device.name => -1,
+            _ => -2,
+        };
+        let near = progress.failed_at.iter().filter(|_| avoids).map(of).min().unwrap_or(0);
+        match self.engine.state_of(worker.id, &device.name) {
+            DeviceState::Drained { .. } => (Place::Drained, 0),
+            DeviceState::Good | DeviceState::OnProbation => (Place::Open, near),
+        }
+    }
+
+    fn is_drained(&self, worker: &WorkerFacts<'_>, device: &DeviceFacts) -> bool {
+        matches!(self.engine.state_of(worker.id, &device.name), DeviceState::Drained { .. })
+    }
+
+    /// Returns whether a connected device that is not drained can run the stage.
+    fn is_open_elsewhere(&self, stage: &StageFacts<'_>) -> bool {
+        self.workers.values().filter(|other| self.is_connected(other)).any(|other| {
+            other.offer.devices.iter().any(|it| !self.is_drained(other, it) && self.fits(stage, other, it))
+        })
+    }
+
+    fn is_connected(&self, worker: &WorkerFacts<'_>) -> bool {
+        self.now.saturating_sub(worker.last_seen) <= self.engine.limits().lease_ms
+    }
+
     /// Returns the active sweeps that need the stage, by their place.
     fn needing(&self, stage: StageId) -> impl Iterator<Item = usize> {
         let needs =
@@ -221,6 +282,7 @@ impl<'a> Scan<'a> {
                 && self.needing(stage.id).next().is_some()
                 && !self.is_stranded(stage)
                 && self.fits(stage, worker, device)
+                && (!self.is_drained(worker, device) || !self.is_open_elsewhere(stage))
         })
     }
 
@@ -261,11 +323,12 @@ impl<'a> Scan<'a> {
             }
         }
         for worker in self.workers.values() {
-            if self.now.saturating_sub(worker.last_seen) > self.engine.limits().lease_ms {
+            if !self.is_connected(worker) {
                 backlog.silent += 1;
                 continue;
             }
             backlog.connected += 1;
+            backlog.drained += worker.offer.devices.iter().filter(|device| self.is_drained(worker, device)).count();
             for device in &worker.offer.devices {
                 class(&mut backlog, device.class).slots += device.slots as usize;
             }

@@ -6,6 +6,7 @@ use pretext_engine::{
     Change, GrantRecord, Limits, Outline, Progress, Snapshot, StageRecord, State, SweepMark, Waiting,
 };
 use pretext_shared::ids::{Fence, StageId};
+use pretext_shared::outcome::FailureCode;
 use pretext_shared::point::Point;
 
 /// A broken promise.
@@ -30,6 +31,8 @@ pub(super) enum Seen {
     Lost { stage: StageId, fence: Fence },
     /// A stage was given up because of its workers.
     Quarantined { stage: StageId, fence: Fence },
+    /// A stage failed finally.
+    Failed { stage: StageId },
     /// An attempt failed and another follows after a back-off.
     BackedOff { stage: StageId },
     /// A stage may run again at once.
@@ -243,15 +246,23 @@ fn step(id: StageId, old: &Progress, new: &Progress, limits: &Limits, seen: &mut
     if new.lost > limits.max_lost || new.failed > limits.max_failed {
         return violation("I8", format!("{} overran its budgets: {} lost, {} failed", name(), new.lost, new.failed));
     }
-    let was_given_up = new.fence > old.fence || new.lost > old.lost;
+    let last = new.history.last().map(|(_, failure)| failure.code);
+    let was_given_up = new.fence > old.fence || (new.lost > old.lost && last == Some(FailureCode::Lost));
     if matches!(old.state, State::Waiting(Waiting::Expired(_))) && was_given_up && !is_forgotten(&new.state) {
         seen.push(Seen::Lost { stage: id, fence: old.fence });
     }
     if let State::Failed(failure) = &new.state
         && !over(&old.state)
-        && failure.code == pretext_shared::outcome::FailureCode::Lost
+        && failure.code == FailureCode::Lost
     {
         seen.push(Seen::Quarantined { stage: id, fence: new.fence });
+    }
+    if matches!(new.state, State::Failed(_)) && !over(&old.state) {
+        seen.push(Seen::Failed { stage: id });
+    }
+    let is_fresh = matches!(new.state, State::Succeeded(_)) || (over(&old.state) && !over(&new.state));
+    if is_fresh && !new.failed_at.is_empty() {
+        return violation("health", format!("{} keeps the places of failures: {:?}", name(), new.failed_at));
     }
     if matches!(new.state, State::Waiting(Waiting::BackOff(_))) && old.state != new.state {
         seen.push(Seen::BackedOff { stage: id });

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use fastrand::Rng;
 use pretext_engine::{Denied, Engine, Limits, Millis};
 use pretext_shared::ids::{ArtifactId, StageId};
+use pretext_shared::outcome::FailureCode;
 
 use super::claims::Claims;
 use super::client::Client;
@@ -16,6 +17,9 @@ use super::oracle::Known;
 use super::store::{Store, Violation};
 use super::workload::Workload;
 use super::{Stats, Trace};
+
+/// After this time every machine of a world without other faults has registered.
+const REGISTERED: Millis = 10_000;
 
 /// See the module.
 pub(super) struct World<'a> {
@@ -39,6 +43,8 @@ pub(super) struct World<'a> {
     pub(super) artifacts: BTreeSet<ArtifactId>,
     pub(super) backup: Option<Backup>,
     pub(super) was_rolled_back: bool,
+    /// Whether sick machines are the only fault: no stage may fail then.
+    pub(super) is_only_sick: bool,
     pub(super) known: Known,
     pub(super) claims: Claims,
     pub(super) stats: Stats,
@@ -55,7 +61,17 @@ impl<'a> World<'a> {
         chosen.truncate(rng.usize(1..=3));
         let faults = Faults::draw(&mut rng);
         let slots = rng.usize(1..=2);
-        let machines = (0..rng.usize(1..=3)).map(|_| Machine::new(slots)).collect();
+        let is_only_sick = rng.u32(0..8) == 0;
+        let faults = if is_only_sick { Faults::only_sick() } else { faults };
+        if is_only_sick {
+            // Every machine can run the others.
+            chosen.retain(|index| workload.submissions[*index].sweep.priority == 0);
+            if chosen.is_empty() {
+                chosen.push(0);
+            }
+        }
+        let fewest = if is_only_sick { 2 } else { 1 };
+        let machines = (0..rng.usize(fewest..=3)).map(|_| Machine::new(slots)).collect();
         let stages = chosen.iter().flat_map(|index| &workload.submissions[*index].stages);
         let stages: BTreeSet<StageId> = stages.map(|(id, _)| *id).collect();
         let poisoned = stages.into_iter().filter(|_| rng.u32(0..1_000) < faults.poison).collect();
@@ -77,6 +93,7 @@ impl<'a> World<'a> {
             artifacts: BTreeSet::new(),
             backup: None,
             was_rolled_back: false,
+            is_only_sick,
             known: Known::default(),
             claims: Claims::new(seed),
             stats: Stats::default(),
@@ -251,6 +268,11 @@ impl<'a> World<'a> {
                 self.note(|| format!("m{machine} is cut off for {long} ms"));
                 self.machines[machine].cut_until = self.now + long;
             }
+            Mischief::SickenWorker => self.sicken(machine),
+            Mischief::HealWorker => {
+                self.note(|| format!("m{machine} is well"));
+                self.machines[machine].sickness = None;
+            }
             Mischief::CrashCoordinator => self.crash("killed"),
             Mischief::PauseCoordinator => {
                 self.note(|| format!("the coordinator is paused for {long} ms"));
@@ -266,6 +288,19 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Makes a machine fail every stage that it runs from now on. In a world of sick machines alone, one stays well.
+    fn sicken(&mut self, machine: usize) {
+        let are_well = self.machines.iter().filter(|machine| machine.sickness.is_none()).count();
+        let is_needed = self.is_only_sick && (are_well <= 1 || self.now < REGISTERED);
+        if is_needed || self.machines[machine].sickness.is_some() {
+            return;
+        }
+        use FailureCode::{Crashed, DataCopy, Device, Storage};
+        let code = [Crashed, DataCopy, Device, Storage][self.rng.usize(0..4)];
+        self.note(|| format!("m{machine} is sick: {}", code.as_str()));
+        self.machines[machine].sickness = Some(code);
+    }
+
     /// Stops all faults; from here on everything must end well.
     fn calm(&mut self) {
         self.note(|| "calm".to_owned());
@@ -275,6 +310,7 @@ impl<'a> World<'a> {
         for machine in 0..self.machines.len() {
             self.machines[machine].paused_until = 0;
             self.machines[machine].cut_until = 0;
+            self.machines[machine].sickness = None;
             self.later(1, 100, Event::Boot(machine));
         }
         self.later(1, 2, Event::Start);

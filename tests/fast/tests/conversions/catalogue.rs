@@ -101,6 +101,7 @@ pub(crate) const CATALOGUE: &[(&str, Reader)] = &[
     ("pretext.v1.WorkersRequest", EMPTY),
     ("pretext.v1.WorkersReply", SHOWN),
     ("pretext.v1.WorkerSummary", SHOWN),
+    ("pretext.v1.UnwellDevice", SHOWN),
     ("pretext.v1.HeldStage", SHOWN),
     ("pretext.v1.VerifyRequest", LOOKED_UP),
     ("pretext.v1.VerifyReply", Read(verification)),

@@ -1,7 +1,7 @@
 //! Values of every domain type that crosses the wire: all variants, the ends of all ranges.
 
 use pretext_engine::{
-    Announcement, CellCounts, Checkpoint, Grant, Offer, RunningStage, StageRecord, SweepMark, SweepStatus, WorkerView,
+    Announcement, CellCounts, Checkpoint, DeviceState, Grant, Offer, RunningStage, StageRecord, SweepMark, SweepStatus, WorkerView,
 };
 use pretext_shared::claim::{Claim, Proof};
 use pretext_shared::dataset::{
@@ -153,7 +153,7 @@ pub(crate) fn result() -> impl Strategy<Value = StageResult> {
 
 pub(crate) fn failure() -> impl Strategy<Value = Failure> {
     use FailureCode::*;
-    let code = select(vec![Diverged, Data, Invalid, OutOfMemory, Device, Crashed, Storage, Lost, RolledBack]);
+    let code = select(vec![Diverged, Data, DataCopy, Invalid, OutOfMemory, Device, Crashed, Storage, Lost, RolledBack]);
     (code, text(), vec(text(), 0..5)).prop_map(|(code, message, log)| Failure { code, message, log })
 }
 
@@ -409,7 +409,19 @@ pub(crate) fn status() -> impl Strategy<Value = SweepStatus> {
 
 pub(crate) fn view() -> impl Strategy<Value = WorkerView> {
     let holds = vec((attempt(), text(), number()), 0..3);
-    (worker(), offer(), holds, number(), any::<bool>()).prop_map(|(worker, offer, holds, silent_ms, connected)| {
-        WorkerView { worker, offer, holds, silent_ms, connected }
-    })
+    let state = prop_oneof![
+        Just(DeviceState::OnProbation),
+        text().prop_map(|reason| DeviceState::Drained { reason })
+    ];
+    let unwell = btree_map(text(), state, 0..3);
+    (worker(), offer(), unwell, holds, number(), any::<bool>()).prop_map(
+        |(worker, offer, unwell, holds, silent_ms, connected)| WorkerView {
+            worker,
+            offer,
+            unwell,
+            holds,
+            silent_ms,
+            connected,
+        },
+    )
 }

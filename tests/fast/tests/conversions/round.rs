@@ -4,7 +4,7 @@ use pretext_daemon::refusal::Refused;
 use pretext_daemon::spool::{Batch, Saved};
 use pretext_daemon::{Verdict, messages};
 use pretext_engine::demand::{ScaleDown, Trigger};
-use pretext_engine::{CellCounts, Checkpoint, Directive, SweepStatus};
+use pretext_engine::{CellCounts, Checkpoint, DeviceState, Directive, SweepStatus};
 use pretext_messages as convert;
 use pretext_proto::externalscaler as scaler;
 use pretext_proto::v1 as pb;
@@ -229,6 +229,12 @@ proptest! {
             (convert::attempt(held.attempt).expect("an attempt"), held.device, held.step)
         });
         prop_assert_eq!(holds.collect::<Vec<_>>(), view.holds);
+        let unwell: Vec<_> = message.unwell.into_iter().map(|it| (it.device, it.state, it.reason)).collect();
+        let expected = view.unwell.into_iter().map(|(device, state)| match state {
+            DeviceState::Drained { reason } => (device, "drained".to_owned(), reason),
+            other => (device, other.as_str().to_owned(), String::new()),
+        });
+        prop_assert_eq!(unwell, expected.collect::<Vec<_>>());
         prop_assert_eq!((message.silent_ms, message.connected), (view.silent_ms, view.connected));
     }
 

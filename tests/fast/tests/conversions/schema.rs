@@ -183,9 +183,18 @@ fn fitting(field: &str) -> &'static [&'static str] {
         "part" => &["train", "validation", "test"],
         "metric" => &["loss", "accuracy", "step-loss", "learning-rate", "knn-accuracy"],
         "kind" => &["model", "predictions", "split", "checkpoint"],
-        "code" => {
-            &["diverged", "data", "invalid", "out-of-memory", "device", "crashed", "storage", "lost", "rolled-back"]
-        }
+        "code" => &[
+            "diverged",
+            "data",
+            "data-copy",
+            "invalid",
+            "out-of-memory",
+            "device",
+            "crashed",
+            "storage",
+            "lost",
+            "rolled-back",
+        ],
         "role" => &["worker", "submit", "read", ""],
         "boot" => &["0190a0a0-0000-7000-8000-000000000001", "{0190a0a0-0000-7000-8000-000000000001}"],
         "name" => &["worker-1", "a.b_c", ".hidden", ""],

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use burn::store::RecordError;
 use burn::tensor::TensorReadError;
 use pretext_checkpoint::BundleError;
-use pretext_data::DataError;
+use pretext_data::{DataError, Fault};
 use pretext_shared::device::NumericClass;
 use pretext_shared::outcome::{Failure, FailureCode};
 use pretext_shared::split::SplitError;
@@ -127,7 +127,12 @@ impl StageError {
     pub fn code(&self) -> FailureCode {
         match self {
             StageError::Diverged { .. } | StageError::ValidationDiverged { .. } => FailureCode::Diverged,
-            StageError::Data(_) | StageError::Weights(_) => FailureCode::Data,
+            StageError::Data(error) => match error.fault() {
+                Fault::Copy => FailureCode::DataCopy,
+                Fault::Data => FailureCode::Data,
+            },
+            StageError::Weights(WeightsError::Root(_) | WeightsError::OtherCopy { .. }) => FailureCode::DataCopy,
+            StageError::Weights(_) => FailureCode::Data,
             StageError::Split(_)
             | StageError::NoSteps { .. }
             | StageError::NoValidation

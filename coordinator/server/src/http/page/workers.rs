@@ -1,6 +1,6 @@
 //! The page of all workers: their devices and data, their stages, and how long ago they were heard of.
 
-use pretext_engine::WorkerView;
+use pretext_engine::{DeviceState, WorkerView};
 use pretext_html::{Html, html};
 use pretext_shared::sweep::CellState;
 
@@ -65,10 +65,16 @@ fn devices(worker: &WorkerView) -> Html {
             })
             .collect();
         let held = if held.is_empty() { html!("<span class=\"small\">free</span>") } else { html!("<ul class=\"plain\">{}</ul>", held) };
+        let health = match worker.unwell.get(&device.name) {
+            Some(DeviceState::Drained { reason }) => html!("<p class=\"warning\">drained: {}</p>", reason),
+            Some(DeviceState::OnProbation) => html!("<p class=\"warning\">on probation: one stage at a time</p>"),
+            Some(DeviceState::Good) | None => Html::default(),
+        };
         html!(
-            "<tr><th scope=\"row\"><code>{name}</code></th><td>{description}</td><td class=\"number\">{slots}</td><td>{held}</td></tr>\n",
+            "<tr><th scope=\"row\"><code>{name}</code></th><td>{description}{health}</td><td class=\"number\">{slots}</td><td>{held}</td></tr>\n",
             name = device.name,
             description = device.description,
+            health = health,
             slots = device.slots,
             held = held
         )
