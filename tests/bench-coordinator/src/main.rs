@@ -152,6 +152,10 @@ fn beside_this_program() -> Result<PathBuf, BenchError> {
 fn facts(args: &Args, coordinator: &Path, folder: &Path, report: &mut Report) -> Result<(), BenchError> {
     let version = Command::new(coordinator).arg("--version").output().map_err(BenchError::file(coordinator))?;
     report.fact("program", String::from_utf8_lossy(&version.stdout).trim().to_owned());
+    // `make` sets it to the revision of the checkout.
+    if let Some(revision) = std::env::var("PRETEXT_REVISION").ok().filter(|revision| !revision.is_empty()) {
+        report.fact("revision", revision);
+    }
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     report.fact("cores, for the coordinator, its store and the bench together", cores.to_string());
     report.fact("`appendfsync` of Redis", args.appendfsync.setting().to_owned());

@@ -14,7 +14,7 @@ use crate::table::Cell;
 
 const VIEWS: Form = Form {
     name: "views",
-    columns: &["store", "cells", "view", "MB", "median, s", "longest heartbeat meanwhile, ms", "peak RSS, MiB"],
+    columns: &["store", "cells", "view", "MB", "median, ms", "longest heartbeat meanwhile, ms", "peak RSS, MiB"],
 };
 
 /// A look at the sweep.
@@ -96,7 +96,7 @@ pub(super) async fn run(bench: &Bench, report: &mut Report) -> Result<(), BenchE
                 Cell::Count(reply.cells.into()),
                 Cell::text(view.name()),
                 bytes.map_or(Cell::None, |bytes| Cell::Number(bytes as f64 / 1e6, 2)),
-                latency.quantile(0.5).map_or(Cell::None, Cell::seconds),
+                Cell::millis(latency.quantile(0.5)),
                 Cell::millis(heartbeats.longest().await?),
                 Cell::mebibytes(system.usage()?.peak),
             ],

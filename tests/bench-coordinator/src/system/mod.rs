@@ -12,7 +12,7 @@ use clap::ValueEnum;
 
 use crate::error::BenchError;
 
-pub(crate) use self::http::{Page, get, sign_in};
+pub(crate) use self::http::{get, sign_in};
 pub(crate) use self::redis::{AppendFsync, is_installed};
 pub(crate) use self::server::Server;
 pub(crate) use self::usage::{Cpu, Usage, own_cpu};

@@ -50,7 +50,9 @@ impl Server {
         ]);
         command.arg("--state-dir").arg(folder.join("state")).current_dir(folder);
         command.args(store.iter().flat_map(|url| ["--store", url]));
-        VARIABLES.iter().for_each(|name| drop(command.env_remove(name)));
+        for name in VARIABLES {
+            command.env_remove(name);
+        }
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).spawn();
         let mut process = Guarded(child.map_err(BenchError::file(program))?);
         let failed = |problem: String| BenchError::Program {
