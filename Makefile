@@ -20,7 +20,7 @@ FAST := pretext-fast pretext-shared pretext-proto pretext-identity pretext-clien
 VENV := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pretext/venv
 
 .PHONY: demo build test test-fast mutants verify fix sbom campaign campaign-processes fuzz bench \
-	setup-build setup-test setup-mutants setup-verify setup-sbom claim
+	bench-coordinator setup-build setup-test setup-mutants setup-verify setup-sbom claim
 
 # The programs without GPU backends, which take most of a first build.
 CPU_ONLY := --release --locked -p coordinator -p worker --no-default-features
@@ -78,6 +78,12 @@ bench: setup-build
 	@$(VENV)/bin/python tests/bench/compare.py "$$(ls -t $(BIN)/deps/step-* | grep -v '\.d$$' | head -1)"
 	@$(VENV)/bin/python tests/bench/layers.py "$$(ls -t $(BIN)/deps/layers-* | grep -v '\.d$$' | head -1)"
 	@$(VENV)/bin/python tests/bench/views.py "$$(ls -t $(BIN)/deps/views-* | grep -v '\.d$$' | head -1)"
+
+## Measure the coordinator with stub workers, on both stores, beside a raw loop that writes and syncs, as tables. Takes
+## about twenty minutes on an idle machine. BENCH has more arguments: `make bench-coordinator BENCH=--large`.
+bench-coordinator: setup-build
+	$(CARGO) build --release --locked -p coordinator -p pretext-bench
+	@$(BIN)/pretext-bench $(BENCH)
 
 ## Run the campaigns with real processes, for the tables of docs/evidence/reliability.md. Takes hours.
 campaign-processes: build

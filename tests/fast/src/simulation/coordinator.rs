@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pretext_engine::{Change, Directive, Engine, Millis, State, SweepMark, Waiting};
-use pretext_shared::ids::{AttemptId, StageId};
+use pretext_shared::ids::StageId;
 use pretext_shared::outcome::Budget;
 
 use super::compare::{self, Idle};

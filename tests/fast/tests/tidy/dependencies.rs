@@ -92,7 +92,7 @@ const WALLS: &[Wall] = &[
         why: "the command line and the daemon reach a coordinator in one way",
     },
     Wall {
-        crates: &["pretext-tests", "pretext-fast", "pretext-power-loss"],
+        crates: &["pretext-tests", "pretext-fast", "pretext-power-loss", "pretext-bench"],
         rule: NotBelowTests(TRAINING),
         why: "tests that link burn take minutes to build",
     },
@@ -100,6 +100,11 @@ const WALLS: &[Wall] = &[
         crates: &["pretext-fast"],
         rule: NotBelowTests(&["pretext-server", "pretext-store", "pretext-artifacts", "coordinator"]),
         why: "the fast tier is built in a moment",
+    },
+    Wall {
+        crates: &["pretext-bench"],
+        rule: OwnAreExactly(&["pretext-proto", "pretext-shared"]),
+        why: "it measures the program from outside",
     },
 ];
 

@@ -156,7 +156,10 @@ async fn a_restarted_daemon_presents_the_proofs_of_its_former_life() {
             Err(ServeError::Spool(SpoolError::Open { cause, .. })) if cause.contains("already open") => {
                 tokio::task::yield_now().await;
             }
-            ended => break drop(ended.expect("everything is handed over")),
+            ended => {
+                ended.expect("everything is handed over");
+                break;
+            }
         }
     }
     server.abort();

@@ -11,6 +11,7 @@ use pretext_identity::Role;
 use pretext_proto::refusal::{self, Kind};
 use pretext_shared::ids::Fence;
 use pretext_store::RedbStore;
+use tonic::Code;
 
 use super::super::*;
 use crate::core::CoreThread;
