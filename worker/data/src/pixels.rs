@@ -37,7 +37,7 @@ impl<'a> Pictures<'a> {
                 Ok(Self::Records(manifest, folder, contents))
             }
             (Source::Arrays { .. } | Source::Parquet { .. } | Source::Webdataset { .. }, Some(_)) => {
-                return Err(DataError::NoDataSet { path: PathBuf::new() });
+                Err(DataError::NoDataSet { path: PathBuf::new() })
             }
             (source, None) => unreachable!("the manifest of {} has no folder", source.key()),
         }
