@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::*;
 use crate::spool::{Batch, Opening, Spool, SpoolError};
-use crate::{CacheOptions, Options, ServeError, pb, serve};
+use crate::{CacheOptions, End, Options, ServeError, pb, serve};
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -151,17 +151,15 @@ async fn a_restarted_daemon_presents_the_proofs_of_its_former_life() {
     };
     let (_stop, stopping) = watch::channel(None);
     // The former life's thread closes the file soon after the drop.
-    loop {
+    let ended = loop {
         match serve(options.clone(), stopping.clone()).await {
             Err(ServeError::Spool(SpoolError::Open { cause, .. })) if cause.contains("already open") => {
                 tokio::task::yield_now().await;
             }
-            ended => {
-                ended.expect("everything is handed over");
-                break;
-            }
+            ended => break ended,
         }
-    }
+    };
+    assert_eq!(ended.expect("everything is handed over"), End::Idle);
     server.abort();
 
     let calls = calls.lock().expect("nobody panics with it").clone();
