@@ -110,8 +110,8 @@ fn worker() -> impl Strategy<Value = pb::WorkerSummary> {
         .prop_map(|([name, description, numeric_class], slots)| pb::Device { name, description, numeric_class, slots });
     let attempt = option::of((text(), number()).prop_map(|(stage, fence)| pb::Attempt { stage, fence }));
     let held = (attempt, text(), number()).prop_map(|(attempt, device, step)| pb::HeldStage { attempt, device, step });
-    let unwell = (text(), text(), text())
-        .prop_map(|(device, state, reason)| pb::UnwellDevice { device, state, reason });
+    let unwell =
+        (text(), text(), text()).prop_map(|(device, state, reason)| pb::UnwellDevice { device, state, reason });
     let devices = (vec(device, 0..3), vec(unwell, 0..3));
     (id, devices, vec(dataset(), 0..3), vec(held, 0..3), number(), any::<bool>(), text()).prop_map(
         |(worker, (devices, unwell), datasets, holds, silent_ms, connected, version)| pb::WorkerSummary {

@@ -409,7 +409,10 @@ mod tests {
         is_full.store(true, Ordering::Relaxed);
         for seed in [1, 2] {
             let refused = submit(seed).await;
-            assert!(matches!(&refused, Err(CoreError::Full(reason)) if reason.contains("/disk/state.redb is full")), "{refused:?}");
+            assert!(
+                matches!(&refused, Err(CoreError::Full(reason)) if reason.contains("/disk/state.redb is full")),
+                "{refused:?}"
+            );
         }
         assert!(core.full().borrow().is_some());
         is_full.store(false, Ordering::Relaxed);

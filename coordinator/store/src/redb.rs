@@ -94,7 +94,9 @@ impl RedbStore {
         let slot = self.db.read().unwrap_or_else(PoisonError::into_inner);
         match slot.as_ref() {
             Some(db) => operation(db),
-            None => Err(StoreError::Read { cause: "it was closed after a failure and is being opened again".to_owned() }),
+            None => {
+                Err(StoreError::Read { cause: "it was closed after a failure and is being opened again".to_owned() })
+            }
         }
     }
 

@@ -20,7 +20,7 @@ use tonic::{Request, Response, Status};
 use super::limits::MAX_SPEC;
 use super::transfer::send_artifact;
 use super::{Answers, PIECE, artifact_failed, refused, unavailable};
-use crate::core::Core;
+use crate::core::{Core, CoreError};
 use crate::gc;
 
 /// Shortest time between two events of a watch.
@@ -177,7 +177,7 @@ impl Sweeps for SweepsService {
         let core = self.core.clone();
         let (events, stream) = tokio::sync::mpsc::channel(4);
         tokio::spawn(async move {
-            let mut changes = core.changes();
+            let (mut changes, mut full) = (core.changes(), core.full());
             let mut last = None;
             loop {
                 changes.mark_unchanged();
@@ -185,6 +185,18 @@ impl Sweeps for SweepsService {
                 let event = match core.call(move |engine, now| engine.status(&asked, now.mono)).await {
                     Ok(Ok(status)) => Ok(messages::watch_event(status)),
                     Ok(Err(refusal)) => Err(refused(refusal)),
+                    // The stream lasts: its reader waits for the sweep, which continues once there is room.
+                    Err(CoreError::Full(_)) => {
+                        tokio::select! {
+                            _ = events.closed() => return,
+                            room = full.wait_for(Option::is_none) => {
+                                if room.is_err() {
+                                    return;
+                                }
+                            }
+                        }
+                        continue;
+                    }
                     Err(error) => Err(unavailable(error)),
                 };
                 let over = event.as_ref().map_or(true, |event| event.r#final);

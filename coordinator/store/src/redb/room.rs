@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ::redb::{DatabaseError, StorageBackend};
-use pretext_engine::fixtures::{SWEEP, submission};
 use pretext_engine::Progress;
+use pretext_engine::fixtures::{SWEEP, submission};
 
 use super::super::Store;
 use super::*;

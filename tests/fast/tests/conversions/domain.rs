@@ -1,7 +1,8 @@
 //! Values of every domain type that crosses the wire: all variants, the ends of all ranges.
 
 use pretext_engine::{
-    Announcement, CellCounts, Checkpoint, DeviceState, Grant, Offer, RunningStage, StageRecord, SweepMark, SweepStatus, WorkerView,
+    Announcement, CellCounts, Checkpoint, DeviceState, Grant, Offer, RunningStage, StageRecord, SweepMark, SweepStatus,
+    WorkerView,
 };
 use pretext_shared::dataset::{DataSpec, DatasetFacts, GroupPattern, Normalize, Procedural, Source};
 use pretext_shared::device::{DeviceFacts, NumericClass};
@@ -370,10 +371,7 @@ pub(crate) fn status() -> impl Strategy<Value = SweepStatus> {
 
 pub(crate) fn view() -> impl Strategy<Value = WorkerView> {
     let holds = vec((attempt(), text(), number()), 0..3);
-    let state = prop_oneof![
-        Just(DeviceState::OnProbation),
-        text().prop_map(|reason| DeviceState::Drained { reason })
-    ];
+    let state = prop_oneof![Just(DeviceState::OnProbation), text().prop_map(|reason| DeviceState::Drained { reason })];
     let unwell = btree_map(text(), state, 0..3);
     (worker(), offer(), unwell, holds, number(), any::<bool>()).prop_map(
         |(worker, offer, unwell, holds, silent_ms, connected)| WorkerView {
