@@ -1,5 +1,6 @@
 //! `coordinator serve`.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use pretext_server::start::Options;
 use pretext_shared::quantity;
 use pretext_store::{Durability, Level, RedisHome, RedisOptions, StoreAddress};
 use serde::Serialize;
+use tokio::sync::watch;
 
 use super::console::{Console, Show};
 use super::error::CliError;
@@ -162,9 +164,11 @@ pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict,
         }
     };
     offer_link(&coordinator, console)?;
+    let full = coordinator.full();
     let broken = tokio::select! {
         () = signals.next() => None,
         reason = coordinator.broken() => Some(reason),
+        never = say_when_full(full, console) => match never {},
     };
     if let Some(reason) = broken {
         coordinator.stop().await;
@@ -176,6 +180,18 @@ pub(super) async fn serve(args: ServeArgs, console: &Console) -> Result<Verdict,
         // Acknowledged data are durable: an immediate stop loses nothing.
         () = signals.next() => Err(CliError::Interrupted { message: "stopped at once".to_owned() }),
     }
+}
+
+/// Says on the terminal when the store is full, and when it has room again.
+pub(super) async fn say_when_full(mut full: watch::Receiver<Option<String>>, console: &Console) -> Infallible {
+    while full.changed().await.is_ok() {
+        match full.borrow_and_update().as_deref() {
+            Some(reason) => console.terminal.say(&format!("warning: {reason}")),
+            None => console.terminal.say("the store has room again; the coordinator continues"),
+        }
+    }
+    // The coordinator ends, which its other parts report.
+    std::future::pending().await
 }
 
 /// Prints a sign-in link for the web page on the terminal. It never goes to a log: any reader of the log could use it.

@@ -10,6 +10,7 @@ mod refusals;
 mod rehearsal;
 mod rollback;
 mod scaler;
+mod sick_machine;
 mod signals;
 mod standby;
 mod transfer;

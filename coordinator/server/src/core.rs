@@ -2,7 +2,9 @@
 //!
 //! Requests wait in a channel. The thread takes all waiting requests, applies them to the engine, commits their changes
 //! in one transaction (group commit: one fsync for many requests), and only then replies. So every reply is durable. If
-//! the store cannot be written, the thread ends, and with it the coordinator: it could no longer keep its promises.
+//! the store cannot be written, the thread ends, and with it the coordinator: it could no longer keep its promises. A
+//! store without room is different: it may get room. The thread then decides nothing, refuses every request, opens the
+//! store again once it has room, and continues with what is durable. It never repeats the commit that failed.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,6 +24,8 @@ use crate::waiters::Waiters;
 const GROUP: usize = 512;
 /// Time between two ticks of the engine if there are no requests.
 const TICK: Duration = Duration::from_millis(250);
+/// Pause between two attempts to open a store that was full: the first and the longest.
+const ROOM_PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 /// Fences of a coordinator start at the number of seconds since this time: the beginning of 2026, in milliseconds since
 /// the Unix epoch.
 const FENCES_BEGIN: u64 = 1_767_225_600_000;
@@ -41,6 +45,9 @@ pub enum CoreError {
     /// The changes could not be made durable; nothing has happened.
     #[error("{0}")]
     NotDurable(String),
+    /// The store has no room now; nothing has happened.
+    #[error("{0}")]
+    Full(String),
     /// The coordinator is shutting down.
     #[error("{}", pretext_proto::SHUTTING_DOWN)]
     Stopped,
@@ -56,6 +63,7 @@ pub struct Core {
     changes: watch::Receiver<u64>,
     waiters: Arc<Waiters>,
     broken: watch::Receiver<Option<String>>,
+    full: watch::Receiver<Option<String>>,
     store: Arc<dyn Store>,
 }
 
@@ -86,14 +94,15 @@ impl Core {
     /// those that the store has lost since: see [`Engine::raise_fences`].
     pub fn start(store: Arc<dyn Store>, limits: Limits) -> Result<(Self, CoreThread), StoreError> {
         let clock = Clock { start: Instant::now() };
-        let mut engine = Engine::restore(limits, store.load()?, clock.now().mono);
-        engine.raise_fences(Fence::of_count(clock.now().wall.saturating_sub(FENCES_BEGIN) / 1_000));
+        let engine = restore(store.as_ref(), limits, clock.now())?;
         let (requests, inbox) = mpsc::sync_channel(4 * GROUP);
         let (version, changes) = watch::channel(0);
         let (failure, broken) = watch::channel(None);
         let waiters = Arc::new(Waiters::default());
+        let (room, full) = watch::channel(None);
         let died = failure.clone();
-        let writer = Writer { engine, store: store.clone(), clock, version, waiters: waiters.clone(), failure };
+        let writer =
+            Writer { engine, store: store.clone(), clock, limits, version, waiters: waiters.clone(), failure, room };
         let thread = std::thread::Builder::new()
             .name("core".to_owned())
             .spawn(move || {
@@ -106,7 +115,8 @@ impl Core {
                 }
             })
             .map_err(|error| StoreError::Read { cause: format!("cannot start a thread: {error}") })?;
-        Ok((Self { requests: requests.clone(), changes, waiters, broken, store }, CoreThread { requests, thread }))
+        let core = Self { requests: requests.clone(), changes, waiters, broken, full, store };
+        Ok((core, CoreThread { requests, thread }))
     }
 
     /// Applies `operation` to the engine and answers once its changes are durable.
@@ -135,7 +145,17 @@ impl Core {
                 Err(mpsc::TrySendError::Disconnected(_)) => return Err(CoreError::Stopped),
             }
         }
-        receiver.await.map_err(|_| CoreError::Stopped)?
+        // The thread drops requests without an answer if the store is full, and when it ends.
+        receiver.await.unwrap_or_else(|_| match self.full.borrow().clone() {
+            Some(reason) => Err(CoreError::Full(reason)),
+            None => Err(CoreError::Stopped),
+        })
+    }
+
+    /// Returns a receiver of the reason why no request is taken at present: the store is full. `None` if requests are
+    /// taken.
+    pub fn full(&self) -> watch::Receiver<Option<String>> {
+        self.full.clone()
     }
 
     /// Returns a receiver that changes when a waiting slot of the device may get a stage.
@@ -177,6 +197,13 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
+/// Returns the engine with the durable state. Its grants have fences above all earlier ones.
+fn restore(store: &dyn Store, limits: Limits, now: Now) -> Result<Engine, StoreError> {
+    let mut engine = Engine::restore(limits, store.load()?, now.mono);
+    engine.raise_fences(Fence::of_count(now.wall.saturating_sub(FENCES_BEGIN) / 1_000));
+    Ok(engine)
+}
+
 struct Clock {
     start: Instant,
 }
@@ -192,9 +219,18 @@ struct Writer {
     engine: Engine,
     store: Arc<dyn Store>,
     clock: Clock,
+    limits: Limits,
     version: watch::Sender<u64>,
     waiters: Arc<Waiters>,
     failure: watch::Sender<Option<String>>,
+    room: watch::Sender<Option<String>>,
+}
+
+/// Whether the thread continues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Continue,
+    End,
 }
 
 impl Writer {
@@ -215,13 +251,22 @@ impl Writer {
                     Message::Stop => stop = true,
                 }
             }
-            let durable = self.store.commit(&self.engine.take_changes()).map_err(|error| error.to_string());
+            let durable = self.store.commit(&self.engine.take_changes());
+            if let Err(StoreError::Full { .. }) = &durable
+                && !stop
+            {
+                // Whether the commit is stored is not known yet, so nobody is told anything about it.
+                match self.wait_for_room(inbox, replies, durable.err()) {
+                    Next::Continue => continue,
+                    Next::End => return,
+                }
+            }
+            let durable = durable.map_err(|error| error.to_string());
             for reply in replies {
                 reply(durable.clone());
             }
             if let Err(reason) = durable {
-                tracing::error!(%reason, "the coordinator cannot write its store any more; none of the pending changes was acknowledged");
-                self.failure.send_replace(Some(reason));
+                self.fails(reason);
                 return;
             }
             self.version.send_modify(|version| *version += 1);
@@ -232,10 +277,66 @@ impl Writer {
             }
         }
     }
+
+    fn fails(&self, reason: String) {
+        tracing::error!(%reason, "the coordinator cannot write its store any more; none of the pending changes was acknowledged");
+        self.failure.send_replace(Some(reason));
+    }
+
+    /// Refuses all requests until the store has room, and restores the engine from it.
+    fn wait_for_room(
+        &mut self,
+        inbox: &mpsc::Receiver<Message>,
+        replies: Vec<Reply>,
+        full: Option<StoreError>,
+    ) -> Next {
+        let reason = full.map(|error| error.to_string()).unwrap_or_default();
+        tracing::error!(%reason, "the coordinator decides nothing until there is room: make room, and it continues by itself");
+        self.room.send_replace(Some(format!("{reason}; the coordinator waits until there is room")));
+        drop(replies);
+        let mut pause = ROOM_PAUSE.0;
+        let mut next = Instant::now() + pause;
+        loop {
+            match inbox.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Ok(Message::Apply(refused)) => drop(refused),
+                Ok(Message::Stop) => {
+                    self.store.close();
+                    return Next::End;
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Next::End,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    let opened = self.store.reopen();
+                    let restored = opened.and_then(|()| restore(self.store.as_ref(), self.limits, self.clock.now()));
+                    match restored {
+                        Ok(engine) => {
+                            self.engine = engine;
+                            tracing::info!("the store has room again; the coordinator continues with what is durable");
+                            self.room.send_replace(None);
+                            return Next::Continue;
+                        }
+                        Err(StoreError::Full { .. }) => {
+                            pause = (pause * 2).min(ROOM_PAUSE.1);
+                            next = Instant::now() + pause;
+                        }
+                        Err(error) => {
+                            self.fails(error.to_string());
+                            return Next::End;
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use pretext_engine::fixtures::{SWEEP, submission};
+    use pretext_engine::{Batch, Change, GrantRecord, Snapshot, StageRecord};
+    use pretext_shared::ids::StageId;
     use pretext_store::RedbStore;
 
     use super::*;
@@ -252,5 +353,84 @@ mod tests {
         assert!(matches!(core.call(|_, _| 7).await, Err(CoreError::Stopped)));
         core.ended().await;
         thread.stop();
+    }
+
+    /// A store that has no room while this is set.
+    struct Narrow(RedbStore, Arc<AtomicBool>);
+
+    impl Narrow {
+        fn full(&self) -> Result<(), StoreError> {
+            match self.1.load(Ordering::Relaxed) {
+                true => Err(StoreError::Full { store: "/disk/state.redb".to_owned(), cause: "no space".to_owned() }),
+                false => Ok(()),
+            }
+        }
+    }
+
+    impl Store for Narrow {
+        fn load(&self) -> Result<Snapshot, StoreError> {
+            self.0.load()
+        }
+
+        fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+            self.full()?;
+            self.0.commit(changes)
+        }
+
+        fn reopen(&self) -> Result<(), StoreError> {
+            self.full()?;
+            self.0.reopen()
+        }
+
+        fn plans(&self, stages: &[StageId]) -> Result<BTreeMap<StageId, StageRecord>, StoreError> {
+            self.0.plans(stages)
+        }
+
+        fn points(&self, stage: StageId) -> Result<Vec<Batch>, StoreError> {
+            self.0.points(stage)
+        }
+
+        fn grants(&self, stage: StageId) -> Result<Vec<(Fence, GrantRecord)>, StoreError> {
+            self.0.grants(stage)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_store_is_waited_for_and_nothing_that_was_not_stored_is_remembered() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let is_full = Arc::new(AtomicBool::new(false));
+        let store = RedbStore::open(&folder.path().join("state.redb")).expect("a new store");
+        let (core, thread) = Core::start(Arc::new(Narrow(store, is_full.clone())), Limits::default()).expect("starts");
+        let submit = |seed: u32| {
+            let submitted = submission(&SWEEP.replace("seeds: [0]", &format!("seeds: [{seed}]")), 1);
+            core.call(move |engine, _| engine.submit(submitted))
+        };
+        submit(0).await.expect("durable");
+        is_full.store(true, Ordering::Relaxed);
+        for seed in [1, 2] {
+            let refused = submit(seed).await;
+            assert!(
+                matches!(&refused, Err(CoreError::Full(reason)) if reason.contains("/disk/state.redb is full")),
+                "{refused:?}"
+            );
+        }
+        assert!(core.full().borrow().is_some());
+        is_full.store(false, Ordering::Relaxed);
+        core.full().wait_for(Option::is_none).await.expect("the thread runs");
+        assert_eq!(core.call(|engine, now| engine.list(now.mono).len()).await.expect("answered"), 1);
+        submit(1).await.expect("durable");
+        assert_eq!(core.call(|engine, now| engine.list(now.mono).len()).await.expect("answered"), 2);
+        thread.stop();
+    }
+
+    #[tokio::test]
+    async fn a_coordinator_whose_store_is_full_can_be_stopped() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let is_full = Arc::new(AtomicBool::new(true));
+        let store = RedbStore::open(&folder.path().join("state.redb")).expect("a new store");
+        let (core, thread) = Core::start(Arc::new(Narrow(store, is_full)), Limits::default()).expect("starts");
+        core.full().wait_for(Option::is_some).await.expect("the thread runs");
+        thread.stop();
+        core.ended().await;
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use pretext_artifacts::Artifacts;
 use pretext_store::{RedbStore, Store};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::core::{Core, CoreThread};
@@ -93,6 +94,12 @@ impl Coordinator {
     /// Returns the web page, if there is one.
     pub fn web(&self) -> Option<&Web> {
         self.work.web.as_ref()
+    }
+
+    /// Returns a receiver of the reason why this coordinator takes no request at present: its store is full. `None` if it
+    /// takes requests.
+    pub fn full(&self) -> watch::Receiver<Option<String>> {
+        self.work.core.full()
     }
 
     /// Waits until a part of this coordinator has died, and returns the reason: the store cannot be written, the core

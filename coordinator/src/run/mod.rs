@@ -28,7 +28,7 @@ use super::console::{Console, Show};
 use super::error::CliError;
 use super::progress::{cells as count, span};
 use super::report::publish;
-use super::serve::{offer_link, store_lost};
+use super::serve::{offer_link, say_when_full, store_lost};
 use super::signals::Signals;
 use super::status::Counts;
 use super::submit::Submitted;
@@ -79,11 +79,13 @@ pub(super) async fn here<T>(
     let mut coordinator = Coordinator::start(options).await?;
     offer_link(&coordinator, console)?;
     let url = format!("http://{}", coordinator.address());
+    let full = coordinator.full();
 
     let mut run = Run { args, file, url, console, worker: None };
     let outcome = tokio::select! {
         outcome = Box::pin(run.complete(finish)) => outcome,
         reason = coordinator.broken() => Err(store_lost(reason)),
+        never = say_when_full(full, console) => match never {},
         () = signals.next() => Err(CliError::Interrupted {
             message: "interrupted: finished work is kept, run the same command again to resume".to_owned(),
         }),

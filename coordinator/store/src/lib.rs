@@ -41,6 +41,10 @@ pub trait Store: Send + Sync {
     /// of life, and fails if the lead is lost.
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError>;
 
+    /// Opens the store again after [`StoreError::Full`], if there is room now. Afterwards [`Store::load`] returns
+    /// everything that was acknowledged. The commit that failed is there as a whole or not at all.
+    fn reopen(&self) -> Result<(), StoreError>;
+
     /// Returns the stored plans among those of `stages`.
     fn plans(&self, stages: &[StageId]) -> Result<BTreeMap<StageId, StageRecord>, StoreError>;
 
@@ -86,6 +90,15 @@ pub enum StoreError {
     Write {
         /// The file.
         path: PathBuf,
+        /// The cause.
+        cause: String,
+    },
+    /// The disk or the memory of the store has no room. Whether the last commit is stored is known once the store was
+    /// opened again.
+    #[error("the store {store} is full: {cause}")]
+    Full {
+        /// The file or address.
+        store: String,
         /// The cause.
         cause: String,
     },
@@ -164,6 +177,7 @@ pub enum StoreError {
 impl StoreError {
     /// Returns whether the error is retryable.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, StoreError::Write { .. } | StoreError::Read { .. } | StoreError::OutOfPatience { .. })
+        use StoreError::{Full, OutOfPatience, Read, Write};
+        matches!(self, Write { .. } | Read { .. } | Full { .. } | OutOfPatience { .. })
     }
 }

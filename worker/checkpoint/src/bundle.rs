@@ -61,6 +61,12 @@ impl BundleError {
         move |source| Self::Io { action, path, source }
     }
 
+    /// Returns whether the disk has no room: the same write may succeed later.
+    pub fn is_full(&self) -> bool {
+        let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        matches!(self, Self::Io { source, .. } if kinds.contains(&source.kind()))
+    }
+
     /// A bundle that is not what it should be.
     pub fn damaged(path: &Path, what: impl Into<String>) -> Self {
         Self::Damaged { path: path.to_owned(), what: what.into() }

@@ -139,10 +139,7 @@ impl Course<'_> {
         let folder = self.handover.folder();
         let models = self.shared.options.state_dir.join("models");
         for folder in [&folder, &models] {
-            tokio::fs::create_dir_all(folder)
-                .await
-                .map_err(|cause| TransferError::Disk { action: "make", path: folder.clone(), cause })
-                .map_err(storage)?;
+            transfer::make_folder(folder).await.map_err(storage)?;
         }
         let parent = match self.granted.parent {
             Some(artifact) => {
@@ -168,7 +165,15 @@ impl Course<'_> {
             None => None,
             Some(packing) => {
                 let fingerprint = self.granted.stage.spec.data().fingerprint;
-                let held = self.shared.cache.hold(&self.shared.link, fingerprint, packing, source).await;
+                let held = loop {
+                    match self.shared.cache.hold(&self.shared.link, fingerprint, packing, source).await {
+                        Err(error) if error.is_full() => {
+                            tracing::error!(%error, "the disk is full: waiting until there is room for the data");
+                            tokio::time::sleep(transfer::NO_ROOM).await;
+                        }
+                        held => break held,
+                    }
+                };
                 Some(held.map_err(|error| failed(error.code(), error.to_string()))?)
             }
         };

@@ -1,6 +1,7 @@
 //! Uploads and downloads of artifacts, between this machine and the coordinator.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use pretext_proto::refusal::{self, Kind};
 use pretext_proto::v1 as pb;
@@ -18,6 +19,8 @@ use crate::refusal::Refused;
 /// Number of times to upload a file again that was removed before anything referred to it (a garbage collection came
 /// between).
 pub(super) const AGAIN: usize = 3;
+/// Pause before the next attempt to write to a disk that is full.
+pub(super) const NO_ROOM: Duration = Duration::from_secs(5);
 /// Size of the pieces of an upload.
 const PIECE: usize = 256 << 10;
 
@@ -56,6 +59,25 @@ fn disk(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Tra
 /// Returns the status of a call that this machine ended: no retry helps, and the coordinator said nothing.
 fn local(message: String) -> Status {
     refusal::status(Code::Internal, Kind::Invalid, message)
+}
+
+/// Returns the status of a download whose file cannot be written here. If the disk is full, the download is tried again.
+fn unwritten(path: &Path) -> impl Fn(std::io::Error) -> Status + use<'_> {
+    move |error| {
+        let message = format!("cannot write {}: {error}", path.display());
+        if !is_full(&error) {
+            return local(message);
+        }
+        tracing::error!(path = %path.display(), "the disk is full: waiting until there is room");
+        // The part that was written may be the last room of this disk.
+        let _ = std::fs::remove_file(path);
+        refusal::status(Code::Unavailable, Kind::Retryable(Some(NO_ROOM)), message)
+    }
+}
+
+/// Returns whether a disk has no room: the same write may succeed later.
+pub(super) fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 /// Returns the hash and length of a file's content.
@@ -123,6 +145,19 @@ async fn send_file(
     }
 }
 
+/// Makes a folder, once there is room for it.
+pub(super) async fn make_folder(path: &Path) -> Result<(), TransferError> {
+    loop {
+        match tokio::fs::create_dir_all(path).await {
+            Err(error) if is_full(&error) => {
+                tracing::error!(path = %path.display(), "the disk is full: waiting until there is room");
+                tokio::time::sleep(NO_ROOM).await;
+            }
+            made => return made.map_err(disk("make", path)),
+        }
+    }
+}
+
 /// Downloads an artifact to `path`, unless the file is there already with the right content.
 pub(super) async fn download(link: &Link, artifact: ArtifactId, path: &Path) -> Result<(), TransferError> {
     if path.is_file() && identify(path).await?.0 == artifact {
@@ -135,12 +170,12 @@ pub(super) async fn download(link: &Link, artifact: ArtifactId, path: &Path) -> 
         let (request, temporary) = (request.clone(), temporary.clone());
         async move {
             let mut pieces = client.download(request).await?.into_inner();
-            let failed = |error: std::io::Error| local(format!("cannot write {}: {error}", temporary.display()));
-            let mut file = tokio::fs::File::create(&temporary).await.map_err(failed)?;
+            let failed = unwritten(&temporary);
+            let mut file = tokio::fs::File::create(&temporary).await.map_err(&failed)?;
             while let Some(piece) = pieces.message().await? {
-                file.write_all(&piece.data).await.map_err(failed)?;
+                file.write_all(&piece.data).await.map_err(&failed)?;
             }
-            file.sync_all().await.map_err(failed)
+            file.sync_all().await.map_err(&failed)
         }
     })
     .await

@@ -21,7 +21,7 @@ use super::submit;
 use super::transfer::send_artifact;
 use super::{Answers, artifact_failed, refused, unavailable};
 use crate::authorization::peer;
-use crate::core::Core;
+use crate::core::{Core, CoreError};
 use crate::gc;
 
 /// Shortest time between two events of a watch.
@@ -120,7 +120,7 @@ impl Sweeps for SweepsService {
         let core = self.core.clone();
         let (events, stream) = tokio::sync::mpsc::channel(4);
         tokio::spawn(async move {
-            let mut changes = core.changes();
+            let (mut changes, mut full) = (core.changes(), core.full());
             let mut last = None;
             loop {
                 changes.mark_unchanged();
@@ -128,6 +128,18 @@ impl Sweeps for SweepsService {
                 let event = match core.call(move |engine, now| engine.status(&asked, now.mono)).await {
                     Ok(Ok(status)) => Ok(messages::watch_event(status)),
                     Ok(Err(refusal)) => Err(refused(refusal)),
+                    // The stream lasts: its reader waits for the sweep, which continues once there is room.
+                    Err(CoreError::Full(_)) => {
+                        tokio::select! {
+                            _ = events.closed() => return,
+                            room = full.wait_for(Option::is_none) => {
+                                if room.is_err() {
+                                    return;
+                                }
+                            }
+                        }
+                        continue;
+                    }
                     Err(error) => Err(unavailable(error)),
                 };
                 let over = event.as_ref().map_or(true, |event| event.r#final);

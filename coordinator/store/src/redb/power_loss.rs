@@ -23,8 +23,17 @@ struct Content {
 }
 
 fn open(disk: Disk) -> Result<RedbStore, StoreError> {
-    let failed = |error: ::redb::DatabaseError| StoreError::Read { cause: error.to_string() };
-    RedbStore::over(Database::builder().create_with_backend(disk).map_err(failed)?, Path::new("disk"))
+    RedbStore::on(Box::new(disk), Path::new("disk"))
+}
+
+impl Medium for Disk {
+    fn open(&self) -> Result<Database, ::redb::DatabaseError> {
+        Database::builder().create_with_backend(self.clone())
+    }
+
+    fn probe(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn read_all(store: &RedbStore) -> Result<Content, StoreError> {

@@ -39,6 +39,8 @@ pub(super) enum Trouble {
         /// Whether the connection is broken.
         reconnect: bool,
     },
+    /// The server has no room for writes, which may pass. The connection is usable.
+    Full(String),
     /// A node of a cluster answers that another node has the keys.
     Moved(HostPort),
     /// The server refuses the user or the password.
@@ -63,7 +65,9 @@ impl Trouble {
 
     fn cause(self) -> String {
         match self {
-            Trouble::Passing { cause, .. } | Trouble::Access(cause) | Trouble::Last(cause) => cause,
+            Trouble::Passing { cause, .. } | Trouble::Full(cause) | Trouble::Access(cause) | Trouble::Last(cause) => {
+                cause
+            }
             Trouble::Moved(to) => format!("{to} has the keys"),
         }
     }
@@ -102,10 +106,11 @@ impl From<&ServerError> for Trouble {
             "READONLY" => Trouble::passing("it is a read-only replica: no fail-over has made it the primary"),
             "MASTERDOWN" => Trouble::passing("it is a replica that has lost its primary"),
             "UNBLOCKED" => Trouble::passing("its role changed"),
-            "OOM" => {
-                still("it has no memory left (maxmemory is reached): give it more memory, or remove other data from it")
-            }
-            "MISCONF" => still(&format!("it cannot write to its disk and refuses writes: {detail}")),
+            "OOM" => Trouble::Full(
+                "it has no memory left (maxmemory is reached): give it more memory, or remove other data from it"
+                    .to_owned(),
+            ),
+            "MISCONF" => Trouble::Full(format!("it cannot write to its disk and refuses writes: {detail}")),
             "NOREPLICAS" => {
                 still("too few of its replicas are connected (min-replicas-to-write), so it refuses writes")
             }
@@ -170,7 +175,7 @@ impl Link {
                         return Ok(value);
                     }
                     Err(trouble) => {
-                        if let Trouble::Passing { reconnect: false, .. } = trouble {
+                        if let Trouble::Passing { reconnect: false, .. } | Trouble::Full(_) = trouble {
                             *slot = Some(connection);
                         }
                         trouble
@@ -187,7 +192,11 @@ impl Link {
             if let Trouble::Moved(to) = &trouble {
                 redirect = Some(to.clone());
             }
+            let is_full = matches!(trouble, Trouble::Full(_));
             match trouble.cause() {
+                cause if is_full && begin.elapsed() + pause > self.patience.budget => {
+                    return Err(StoreError::Full { store: self.address.to_string(), cause });
+                }
                 cause if begin.elapsed() + pause > self.patience.budget => {
                     let seconds = self.patience.budget.as_secs();
                     return Err(StoreError::OutOfPatience { store: self.address.to_string(), cause, seconds });

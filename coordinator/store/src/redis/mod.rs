@@ -373,6 +373,19 @@ impl Store for RedisStore {
         self.write(&mut writer, Rows::of(changes)?)
     }
 
+    fn reopen(&self) -> Result<(), StoreError> {
+        let mut writer = self.writer();
+        let meta = self.home.keys.meta();
+        let found: Option<u64> = self.home.link.persist(&mut writer.connection, |connection| {
+            Ok(redis::cmd("HGET").arg(&meta).arg("sequence").query(connection)?)
+        })?;
+        // The commit that failed may be there. Nobody else has committed if this process still leads.
+        let known = writer.sequence;
+        writer.sequence = found.filter(|found| *found == known + 1).unwrap_or(known);
+        self.renew(&mut writer)?;
+        self.fold_all(&mut writer)
+    }
+
     fn plans(&self, stages: &[StageId]) -> Result<BTreeMap<StageId, StageRecord>, StoreError> {
         let keys: Vec<&[u8]> = stages.iter().map(|id| &id.0.as_bytes()[..]).collect();
         let mut plans = BTreeMap::new();

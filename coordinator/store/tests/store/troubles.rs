@@ -49,10 +49,13 @@ fn a_full_server_is_waited_for_and_then_named() {
     let before = store.load().expect("readable");
     let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
     let error = store.commit(&[progress(ids[0], 1)]).expect_err("full");
-    assert!(matches!(error, StoreError::OutOfPatience { .. }) && error.is_retryable(), "{error}");
+    assert!(matches!(error, StoreError::Full { .. }) && error.is_retryable(), "{error}");
     assert!(error.to_string().contains("no memory left (maxmemory is reached)"), "{error}");
+    assert!(matches!(store.reopen(), Err(StoreError::Full { .. })), "it is still full");
     let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
     assert_eq!(store.load().expect("readable"), before);
+    store.reopen().expect("there is room");
+    store.commit(&[progress(ids[0], 1)]).expect("committed");
 
     let store = leads_again(&server, store);
     std::thread::scope(|scope| {

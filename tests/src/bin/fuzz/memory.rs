@@ -60,6 +60,10 @@ impl Store for Memory {
         Ok(())
     }
 
+    fn reopen(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn plans(&self, stages: &[StageId]) -> Result<BTreeMap<StageId, StageRecord>, StoreError> {
         let content = self.content();
         Ok(stages.iter().filter_map(|id| Some((*id, content.plans.get(id)?.clone()))).collect())

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use self::fetch::{DATA, Fetched};
 use self::room::{Completeness, NoRoom, Room};
 use super::link::Link;
+use super::transfer;
 
 /// Suffix of a folder that a data set is being fetched to.
 const INCOMING: &str = ".incoming";
@@ -89,6 +90,11 @@ pub enum CacheError {
 }
 
 impl CacheError {
+    /// Returns whether the disk has no room: the same fetch may succeed later.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, CacheError::Disk { cause, .. } if transfer::is_full(cause))
+    }
+
     /// Returns the failure code of an attempt that needs this data set.
     pub(super) fn code(&self) -> FailureCode {
         match self {

@@ -30,7 +30,9 @@ pub(super) fn run(
         DownstreamMode::Frozen => probe(context, spec, &head, &split, reporter)?,
     };
     match trained {
-        Fitted::Done(trained) => context.finish(&Description { encoder: spec.encoder.clone(), head }, trained, &split),
+        Fitted::Done(trained) => {
+            context.finish(&Description { encoder: spec.encoder.clone(), head }, trained, &split, reporter)
+        }
         Fitted::Stopped { step } => Ok(End::Stopped { step }),
     }
 }

@@ -123,6 +123,11 @@ pub enum StageError {
 }
 
 impl StageError {
+    /// Returns whether the disk has no room: the same write may succeed later.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, StageError::Storage(error) if error.is_full())
+    }
+
     /// Returns the class of the failure.
     pub fn code(&self) -> FailureCode {
         match self {

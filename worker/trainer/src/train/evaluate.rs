@@ -9,6 +9,7 @@ use pretext_shared::stage::{Extent, TestSpec};
 use pretext_shared::trainer::{Finished, Report};
 
 use super::outputs::{Prediction, write_predictions};
+use super::room::{self, Written};
 use super::{Context, End, Reporter, StageError, load};
 use crate::methods::Samples;
 use crate::models::{HeadSpec, Model};
@@ -60,7 +61,10 @@ pub(super) fn run(context: &Context<'_>, spec: &TestSpec, reporter: &mut Reporte
     reporter.point(Part::Test, Metric::Loss, 0, 0, score.loss);
     reporter.point(Part::Test, Metric::Accuracy, 0, 0, score.accuracy);
     let file = context.run.folder.join("predictions.csv");
-    write_predictions(&file, images, classes, &predictions)?;
+    let written = room::write(reporter, || Ok(write_predictions(&file, images, classes, &predictions)?))?;
+    if written == Written::Stopped {
+        return Ok(End::Stopped { step: ids.len().div_ceil(batch) as u64 });
+    }
     let seconds = begin.elapsed().as_secs_f64();
     let files = [(ArtifactKind::Predictions, file)].into();
     Ok(End::Finished(Finished { selected_epoch: 0, score, steps: 0, images: 0, seconds, files }))

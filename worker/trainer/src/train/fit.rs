@@ -49,7 +49,7 @@ pub(super) struct Fit<'a, O> {
 pub(super) enum Fitted<M> {
     /// The budget is used up.
     Done(Trained<M>),
-    /// The caller asked it to stop; a checkpoint is on the disk.
+    /// The caller asked it to stop; a checkpoint is on the disk, if there was room.
     Stopped { step: u64 },
 }
 
@@ -264,8 +264,14 @@ impl<O: Objective> Fit<'_, O> {
             points: reporter.points().to_vec(),
         };
         let step = snapshot.position.step;
-        let path = self.checkpoints.save(snapshot)?;
-        reporter.send(Report::Checkpoint { path, step });
+        match self.checkpoints.save(snapshot) {
+            Ok(path) => reporter.send(Report::Checkpoint { path, step }),
+            // Without this checkpoint a resume begins earlier, which costs time and changes no result.
+            Err(error) if error.is_full() => {
+                tracing::error!(%error, step, "the disk is full: training continues without this checkpoint");
+            }
+            Err(error) => return Err(error.into()),
+        }
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ mod monitor;
 mod outputs;
 mod pretext;
 mod reporter;
+mod room;
 
 #[cfg(test)]
 mod control_tests;
@@ -44,6 +45,7 @@ use pretext_shared::split::Split;
 use pretext_shared::stage::{EncoderSpec, StageSpec};
 use pretext_shared::trainer::{Finished, Run};
 use reporter::Reporter;
+use room::Written;
 
 /// How a stage ended without failing.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,11 +124,22 @@ impl<'a> Context<'a> {
     }
 
     /// Writes the model and the sample list of a stage that trained `network`.
-    fn finish(&self, description: &Description, trained: Trained<Network>, split: &Split) -> Result<End, StageError> {
+    fn finish(
+        &self,
+        description: &Description,
+        trained: Trained<Network>,
+        split: &Split,
+        reporter: &Reporter<'_>,
+    ) -> Result<End, StageError> {
         let Trained { model, best, steps, images, seconds } = trained;
         let (model_path, split_path) = (self.run.folder.join("model.bin"), self.run.folder.join("split.csv"));
-        save(&model_path, description, &model)?;
-        outputs::write_split(&split_path, &self.data.train, split)?;
+        let written = room::write(reporter, || {
+            save(&model_path, description, &model)?;
+            Ok(outputs::write_split(&split_path, &self.data.train, split)?)
+        })?;
+        if written == Written::Stopped {
+            return Ok(End::Stopped { step: steps });
+        }
         let files = [(ArtifactKind::Model, model_path), (ArtifactKind::Split, split_path)].into();
         Ok(End::Finished(Finished { selected_epoch: best.epoch, score: best.score(), steps, images, seconds, files }))
     }

@@ -56,7 +56,9 @@ fn train<O: Objective>(
         monitor,
     };
     match fit.run(network, reporter)? {
-        Fitted::Done(trained) => context.finish(&Description { encoder: spec.encoder.clone(), head }, trained, &split),
+        Fitted::Done(trained) => {
+            context.finish(&Description { encoder: spec.encoder.clone(), head }, trained, &split, reporter)
+        }
         Fitted::Stopped { step } => Ok(End::Stopped { step }),
     }
 }

@@ -27,6 +27,10 @@ impl Store for Newer {
         self.0.commit(changes)
     }
 
+    fn reopen(&self) -> Result<(), StoreError> {
+        self.0.reopen()
+    }
+
     fn plans(&self, stages: &[StageId]) -> Result<BTreeMap<StageId, StageRecord>, StoreError> {
         let plans = self.0.plans(stages)?;
         if plans.values().any(|plan| plan.stage.spec.kind() == StageKind::Pretext) {
