@@ -74,7 +74,7 @@ fn mistakes_are_named() {
     let none = folder(&[]);
     assert!(message(&none).contains(&none.path().display().to_string()));
     let no_train = message(&folder(&["test/a/0.png", "test/b/0.png"]));
-    assert!(no_train.contains("train is missing"), "{no_train}");
+    assert!(no_train.contains("none of the folders `test` is the training part"), "{no_train}");
     let empty_test = folder(&["train/a/0.png", "train/b/0.png"]);
     fs::create_dir(empty_test.path().join("test")).expect("a folder");
     assert!(message(&empty_test).contains("no images in"));
