@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::derived::FeatureCache;
 use super::error::DataError;
-use super::manifest::{Manifest, Part, scan};
+use super::manifest::{Entry, Manifest, Part, scan};
 use super::pixels::Pictures;
 
 /// Memory limit of the pixels of a data set, in bytes.
@@ -219,13 +219,17 @@ impl ImageSet {
         let entries = manifest.entries(part);
         let length = 3 * size * size;
         let mut images = vec![0; ids.len() * length];
-        // The first error in the order of the list, so that the same file is named every time.
-        let error = images
-            .par_chunks_exact_mut(length)
-            .zip(&ids)
-            .find_map_first(|(out, id)| pictures.read(part, entries[*id as usize], size, out).err());
-        if let Some(error) = error {
-            return Err(error);
+        let wanted: Vec<Entry> = ids.iter().map(|id| entries[*id as usize]).collect();
+        for run in pictures.runs(&wanted).into_iter().filter(|run| !run.is_empty()) {
+            let batch = pictures.batch(wanted[run.start])?;
+            // The first error in the order of the list, so that the same file is named every time.
+            let error = images[run.start * length..run.end * length]
+                .par_chunks_exact_mut(length)
+                .zip(&wanted[run])
+                .find_map_first(|(out, entry)| pictures.read(&batch, part, *entry, size, out).err());
+            if let Some(error) = error {
+                return Err(error);
+            }
         }
         let labels = ids.iter().map(|id| entries[*id as usize].label).collect();
         let classes = manifest.facts.classes.len();
