@@ -3,7 +3,7 @@
 
 use super::error::DataError;
 use super::listing::{Entry, ListedFile, Listing, Location, Part};
-use super::records::Layout;
+use super::records::{Layout, Order};
 use crate::root::Folder;
 
 const CIFAR10_CLASSES: [&str; 10] =
@@ -54,7 +54,7 @@ impl Release {
 
     fn layout(self) -> Layout {
         let prefix = if self == Release::Ten { 1 } else { 2 };
-        Layout { header: 0, prefix, channels: 3, height: 32, width: 32 }
+        Layout { header: 0, prefix, channels: 3, height: 32, width: 32, order: Order::Planes }
     }
 
     /// Returns whether `folder` looks like this release.

@@ -6,8 +6,8 @@ use pretext_shared::dataset::{DatasetFacts, PartFolders, Policies, Source};
 
 use super::error::DataError;
 use super::manifest::scan_in;
-use super::{cifar, idx, layout};
-use crate::root::{Folder, RootError};
+use super::{arrays, cifar, idx, layout, list, shards, tables, webdataset};
+use crate::root::{Folder, Kind, RootError};
 
 /// A data set's key (`KIND:PATH`), with its facts or its problem.
 pub type Found = (String, Result<DatasetFacts, DataError>);
@@ -32,9 +32,18 @@ fn below(root: &Folder) -> Result<Vec<Source>, DataError> {
     let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
     names.sort_unstable();
     let mut sources = Vec::new();
+    for shards in [tables::is_table, webdataset::is_shard] {
+        // Several files of one kind in the root are one data set.
+        if names.iter().filter(|name| shards(name)).count() > 1 {
+            let source = names.iter().find(|name| shards(name)).and_then(|name| file(name));
+            sources.extend(source.map(|source| source.at(".")));
+            names.retain(|name| !shards(name));
+        }
+    }
     for name in names {
         match root.kind(&name) {
             Err(RootError::LeadsOut { .. }) => sources.extend(every_kind(&name)),
+            Ok(Some(Kind::File)) => sources.extend(file(&name)),
             _ => sources.extend(recognise(&root.join(&name)?, &name, Flat::Yes)),
         }
     }
@@ -42,8 +51,9 @@ fn below(root: &Folder) -> Result<Vec<Source>, DataError> {
 }
 
 /// Returns a source of every kind, for a path that cannot be opened.
-fn every_kind(path: &str) -> [Source; 4] {
+fn every_kind(path: &str) -> [Source; 8] {
     let path = || path.to_owned();
+    let test_fraction = None;
     [
         Source::ImageFolder {
             path: path(),
@@ -55,6 +65,10 @@ fn every_kind(path: &str) -> [Source; 4] {
         Source::Cifar10 { path: path() },
         Source::Cifar100 { path: path() },
         Source::Idx { path: path() },
+        Source::List { path: path(), test_fraction },
+        Source::Arrays { path: path(), test_fraction },
+        Source::Parquet { path: path(), test_fraction },
+        Source::Webdataset { path: path(), test_fraction },
     ]
 }
 
@@ -87,8 +101,30 @@ fn recognise(folder: &Folder, path: &str, flat: Flat) -> Vec<Source> {
             folders: PartFolders::default(),
             policies: Policies::default(),
         }]
+    } else if list::NAMES.iter().any(|name| folder.has_file(name)) {
+        vec![Source::List { path, test_fraction: None }]
+    } else if flat == Flat::Yes && arrays::is_in(folder) {
+        vec![Source::Arrays { path, test_fraction: None }]
+    } else if flat == Flat::Yes && shards::is_in(folder, tables::ENDING) {
+        vec![Source::Parquet { path, test_fraction: None }]
+    } else if flat == Flat::Yes && shards::is_in(folder, webdataset::ENDING) {
+        vec![Source::Webdataset { path, test_fraction: None }]
     } else {
         Vec::new()
+    }
+}
+
+/// Returns the data set that is the file `name` of the root, if it is one.
+fn file(name: &str) -> Option<Source> {
+    let (path, test_fraction) = (name.to_owned(), None);
+    if arrays::is_archive(name) {
+        Some(Source::Arrays { path, test_fraction })
+    } else if tables::is_table(name) {
+        Some(Source::Parquet { path, test_fraction })
+    } else if webdataset::is_shard(name) {
+        Some(Source::Webdataset { path, test_fraction })
+    } else {
+        None
     }
 }
 
@@ -113,12 +149,29 @@ mod tests {
         fs::create_dir_all(at("broken/train")).expect("a folder");
         fs::create_dir_all(at("digits")).expect("a folder");
         fs::write(at("digits/train-images-idx3-ubyte"), b"").expect("a file");
+        // The other kinds, found by their names alone.
+        fs::write(at("m.npz"), b"").expect("a file");
+        for path in ["named/labels.csv", "arrays/train_images.npy", "hub/data/train-0.parquet", "web/0.tar"] {
+            fs::create_dir_all(at(path).parent().expect("a folder")).expect("a folder");
+            fs::write(at(path), b"").expect("a file");
+        }
         let found = discover(root.path(), None).expect("a readable folder");
         let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
-        assert_eq!(keys, ["image-folder:broken", "idx:digits", "image-folder:flat", "image-folder:parted"]);
-        assert!(matches!(found[0].1, Err(DataError::NoImages { .. })));
-        assert!(found[1].1.is_err());
-        let flat = found[2].1.as_ref().expect("a whole data set");
+        let expected = [
+            "arrays:arrays",
+            "image-folder:broken",
+            "idx:digits",
+            "image-folder:flat",
+            "parquet:hub",
+            "arrays:m.npz",
+            "list:named",
+            "image-folder:parted",
+            "webdataset:web",
+        ];
+        assert_eq!(keys, expected);
+        assert!(matches!(found[1].1, Err(DataError::NoImages { .. })));
+        assert!([0, 2, 4, 5, 6, 8].into_iter().all(|place| found[place].1.is_err()));
+        let flat = found[3].1.as_ref().expect("a whole data set");
         assert_eq!((flat.classes.len(), &flat.train[..], &flat.test[..]), (2, &[1, 1][..], &[][..]));
         // The root is itself the data set.
         let own = discover(&at("parted"), None).expect("a readable folder");
@@ -141,8 +194,10 @@ mod tests {
         symlink("../../../outside/train/b", at("root/mine/train/c")).expect("a link");
         let found = discover(&at("root"), None).expect("a readable folder");
         let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
-        let theirs = ["image-folder:theirs", "cifar10:theirs", "cifar100:theirs", "idx:theirs"];
-        assert_eq!(keys, [&["image-folder:mine"][..], &theirs].concat());
+        let kinds = ["image-folder", "cifar10", "cifar100", "idx", "list", "arrays", "parquet", "webdataset"];
+        let theirs = kinds.map(|kind| format!("{kind}:theirs"));
+        let theirs: Vec<&str> = theirs.iter().map(String::as_str).collect();
+        assert_eq!(keys, [vec!["image-folder:mine"], theirs].concat());
         for (key, facts) in &found {
             let error = facts.as_ref().expect_err("it leads out").to_string();
             let link = if key.ends_with("mine") { at("root/mine/train/c") } else { at("root/theirs") };

@@ -66,8 +66,9 @@ pub enum DataError {
     },
     /// The folder is not a data set of any kind.
     #[error(
-        "{} is no data set: expected `train/` with class folders, class folders with images, a binary release of CIFAR, or \
-         the four IDX files of the MNIST family", path.display()
+        "{} is no data set: expected `train/` with class folders, class folders with images, a list `labels.csv`, arrays of \
+         NumPy, Parquet files, shards of WebDataset, a binary release of CIFAR, or the four IDX files of the MNIST family",
+        path.display()
     )]
     NoDataSet {
         /// The folder.
@@ -101,6 +102,14 @@ pub enum DataError {
     #[error("the list {} cannot be used: {reason}", path.display())]
     List {
         /// The file, or the folder in which it was looked for.
+        path: PathBuf,
+        /// The problem, and what to do.
+        reason: String,
+    },
+    /// A sample of a shard or a row of a table is wrong.
+    #[error("{}: {reason}", path.display())]
+    Shard {
+        /// The file or folder.
         path: PathBuf,
         /// The problem, and what to do.
         reason: String,

@@ -6,7 +6,7 @@ use std::io::Read;
 
 use super::error::DataError;
 use super::listing::{Entry, ListedFile, Listing, Location, Part};
-use super::records::Layout;
+use super::records::{Layout, Order};
 use crate::root::Folder;
 
 /// Unsigned bytes in one dimension.
@@ -79,7 +79,8 @@ fn read_part(folder: &Folder, [images, labels]: [[&'static str; 2]; 2]) -> Resul
     let mut labels = folder.read(label_file)?;
     labels.drain(..8.min(labels.len()));
     // The header is the magic number and the three dimensions.
-    let layout = Layout { header: 16, prefix: 0, channels: 1, height: height as usize, width: width as usize };
+    let (height, width) = (height as usize, width as usize);
+    let layout = Layout { header: 16, prefix: 0, channels: 1, height, width, order: Order::Planes };
     Ok(PartContent { images, label_file, layout, labels })
 }
 

@@ -4,6 +4,7 @@ use pretext_shared::dataset::{Note, PartFolders, Role};
 
 use super::class_names::{Match, check_distinct, find};
 use super::error::DataError;
+use super::groups;
 use super::kinds::{self, Ignored};
 use super::layout::{self, Parts, is_hidden};
 use super::listing::{Entry, ListedFile, Listing, Location, Part};
@@ -161,6 +162,7 @@ impl Walk<'_> {
                     self.descend(&format!("{prefix}{name}/"), &mut images)?;
                     classes.push(ClassFolder { name, images });
                 }
+                Kind::File if prefix.is_empty() && name == groups::FILE => {}
                 Kind::File => self.ignored.push(format!("{prefix}{name}"), "it is in no class folder"),
             }
         }

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::derived::FeatureCache;
 use super::error::DataError;
-use super::manifest::{Manifest, Part, scan};
+use super::manifest::{Entry, Manifest, Part, scan};
 use super::pixels::Pictures;
 
 /// Memory limit of the pixels of a data set, in bytes.
@@ -219,12 +219,18 @@ impl ImageSet {
         let entries = manifest.entries(part);
         let length = 3 * size * size;
         let mut images = vec![0; ids.len() * length];
+        let wanted: Vec<Entry> = ids.iter().map(|id| entries[*id as usize]).collect();
         // In the order of the list, so that the same files are named every time.
-        let errors: Vec<DataError> = images
-            .par_chunks_exact_mut(length)
-            .zip(&ids)
-            .filter_map(|(out, id)| pictures.read(part, entries[*id as usize], (size, fit), out).err())
-            .collect();
+        let mut errors = Vec::new();
+        for run in pictures.runs(&wanted).into_iter().filter(|run| !run.is_empty()) {
+            let batch = pictures.batch(wanted[run.start]).map_err(|error| vec![error])?;
+            let of_run = images[run.start * length..run.end * length]
+                .par_chunks_exact_mut(length)
+                .zip(&wanted[run])
+                .filter_map(|(out, entry)| pictures.read(&batch, part, *entry, (size, fit), out).err())
+                .collect::<Vec<DataError>>();
+            errors.extend(of_run);
+        }
         if !errors.is_empty() {
             return Err(errors);
         }

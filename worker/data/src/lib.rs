@@ -6,6 +6,7 @@
 //! manifest's order (by the bytes of the path) gives every training image its sample id, so splits are the same on
 //! every machine.
 
+mod arrays;
 pub mod augment;
 mod cifar;
 mod class_names;
@@ -35,10 +36,13 @@ mod pixels;
 mod procedural;
 mod records;
 pub mod root;
+mod shards;
 mod shipment;
 mod sieve;
 mod sight;
 pub mod survey;
+mod tables;
+mod webdataset;
 
 pub use derived::FeatureCache;
 pub use discover::{Found, discover};

@@ -50,11 +50,22 @@ pub struct ManifestFile {
 pub enum Location {
     /// An image file: index into [`crate::Manifest::files`].
     File(u32),
-    /// A record of a binary file.
+    /// A record of a binary file, or a row of a table.
     Record {
         /// Index into [`crate::Manifest::files`].
         file: u32,
         /// Position in the file, from 0.
+        record: u32,
+    },
+    /// An encoded image inside a file.
+    Range {
+        /// Index into [`crate::Manifest::files`].
+        file: u32,
+        /// The first byte.
+        offset: u64,
+        /// Number of bytes.
+        length: u32,
+        /// Position among the samples of the file, from 0.
         record: u32,
     },
     /// Drawn by the program: index within its class and part.

@@ -12,7 +12,7 @@ use super::kinds::Ignored;
 use super::listing::Listing;
 pub use super::listing::{Entry, Location, ManifestFile, Part};
 use super::sieve::Sieve;
-use super::{cifar, idx, image_folder, list};
+use super::{arrays, cifar, idx, image_folder, list, tables, webdataset};
 use crate::root::{Folder, Kind, RootError};
 
 /// Everything that a scan finds out about a data set.
@@ -57,9 +57,9 @@ pub(super) fn scan_in(root: &Folder, source: &Source, cache: Option<&Path>) -> R
         Source::Cifar100 { path } => with_listing(root, path, |folder| cifar::list(folder, cifar::Release::Hundred))?,
         Source::Idx { path } => with_listing(root, path, idx::list)?,
         Source::List { path, .. } => listed(root, path)?,
-        Source::Arrays { path, .. } | Source::Parquet { path, .. } | Source::Webdataset { path, .. } => {
-            return Err(DataError::NoDataSet { path: root.shown(path) });
-        }
+        Source::Arrays { path, .. } => arrays::list(root, path)?,
+        Source::Parquet { path, .. } => tables::list(root, path)?,
+        Source::Webdataset { path, .. } => webdataset::list(root, path)?,
     };
     let groups = match source {
         Source::ImageFolder { groups: Some(pattern), .. } => Some(Groups::named(&folder, pattern, &listing.files)?),
@@ -129,7 +129,9 @@ impl Manifest {
         let Some(entry) = self.entries(part).get(id as usize) else { return format!("no sample {id}") };
         match entry.location {
             Location::File(file) => self.files[file as usize].path.clone(),
-            Location::Record { file, record } => format!("{}#{record}", self.files[file as usize].path),
+            Location::Record { file, record } | Location::Range { file, record, .. } => {
+                format!("{}#{record}", self.files[file as usize].path)
+            }
             Location::Drawn(index) => {
                 let part = if part == Part::Train { "train" } else { "test" };
                 format!("{part}/{}/{index}", self.facts.classes[entry.label as usize])

@@ -128,6 +128,13 @@ impl Folder {
         if path.is_empty() { folder } else { folder.join(path) }
     }
 
+    /// Returns the path of this folder below the root, with `/`; empty for the root itself.
+    pub fn below_root(&self) -> String {
+        let parts = self.path.components().filter(|part| matches!(part, Component::Normal(_)));
+        let parts: Vec<_> = parts.map(|part| part.as_os_str().to_string_lossy()).collect();
+        parts.join("/")
+    }
+
     /// Returns the kind of `path`, or `None` if there is nothing.
     pub fn kind(&self, path: &str) -> Result<Option<Kind>, RootError> {
         match self.look(path, |handle, path| handle.metadata(path)) {

@@ -28,18 +28,28 @@ pub fn ship(folder: &Path, groups: Option<GroupPattern>) -> Result<Shipment, Dat
         (source, Some(_)) => return Err(DataError::NoNames { folder: root.shown(""), kind: source.kind() }),
     };
     let manifest = scan_in(&root, &source, None)?;
+    // The images may be in a folder that the given one wraps; the copy has the same layout.
+    let below = manifest.folder.as_ref().map(Folder::below_root).unwrap_or_default();
+    let path = |name: &str| if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
     let mut files: Vec<PackedFile> = manifest
         .files
         .into_iter()
-        .map(|file| PackedFile { path: file.path, bytes: file.bytes, hash: file.hash })
+        .map(|file| PackedFile { path: path(&file.path), bytes: file.bytes, hash: file.hash })
         .collect();
     // Files that name classes and groups: the fingerprint covers the names themselves.
-    for name in [lists::FILE].into_iter().chain(cifar::NAMES).chain(list::NAMES) {
-        if root.kind(name)?.is_some() {
-            let file = root.open(name)?;
-            let bytes = file.metadata().map_err(DataError::io(&root.shown(name)))?.len();
-            let hash = hash_file(file).map_err(DataError::io(&root.shown(name)))?;
-            files.push(PackedFile { path: name.to_owned(), bytes, hash });
+    let lists: &[&str] = match source {
+        Source::ImageFolder { .. } => &[lists::FILE],
+        Source::List { .. } => &list::NAMES,
+        Source::Cifar10 { .. } | Source::Cifar100 { .. } => &cifar::NAMES,
+        Source::Arrays { .. } | Source::Parquet { .. } | Source::Webdataset { .. } => &[],
+        Source::Idx { .. } | Source::Procedural(_) => &[],
+    };
+    for name in lists.iter().map(|name| path(name)) {
+        if root.kind(&name)?.is_some() {
+            let file = root.open(&name)?;
+            let bytes = file.metadata().map_err(DataError::io(&root.shown(&name)))?.len();
+            let hash = hash_file(file).map_err(DataError::io(&root.shown(&name)))?;
+            files.push(PackedFile { path: name, bytes, hash });
         }
     }
     Ok(Shipment { facts: manifest.facts, files })
@@ -72,7 +82,9 @@ mod tests {
             fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
             assert_eq!(fs::copy(at(&file.path), path).expect("a file"), file.bytes);
         }
-        assert_eq!(ship(there.path(), None).expect("a data set").facts, shipment.facts);
+        // The note about the text stays here.
+        let copy = ship(there.path(), None).expect("a data set").facts;
+        assert!(copy.describes_the_same(&shipment.facts) && copy.notes.is_empty(), "{copy:?}");
         // The same groups, read from the names.
         fs::remove_file(at("groups.csv")).expect("a file");
         for (from, to) in [("a/0.png", "a/p_0.png"), ("b/1.png", "b/q_1.png")] {
@@ -80,6 +92,25 @@ mod tests {
         }
         let named = ship(folder.path(), "{*}_*".parse().ok()).expect("a data set");
         assert_eq!((named.facts.key.as_str(), named.facts.groups.len()), ("image-folder:.?groups={*}_*", 2));
+        // A list goes along with its images; images in an inner folder keep their place.
+        let list = tempfile::tempdir().expect("a folder");
+        let inner = tempfile::tempdir().expect("a folder");
+        for (path, value) in [("x.png", 1), ("y.png", 2), ("z.png", 3)] {
+            write_png(&list.path().join(path), [value; 3]);
+            write_png(
+                &inner.path().join("set/train").join(["a", "b", "c"][usize::from(value) - 1]).join(path),
+                [value; 3],
+            );
+        }
+        fs::write(list.path().join("labels.csv"), "path,label\nx.png,p\ny.png,q\n").expect("writable");
+        for (folder, key, expected) in [
+            (&list, "list:.", vec!["x.png", "y.png", "labels.csv"]),
+            (&inner, "image-folder:.", vec!["set/train/a/x.png", "set/train/b/y.png", "set/train/c/z.png"]),
+        ] {
+            let shipment = ship(folder.path(), None).expect("a data set");
+            let paths: Vec<&str> = shipment.files.iter().map(|file| file.path.as_str()).collect();
+            assert_eq!((shipment.facts.key.as_str(), paths), (key, expected));
+        }
         fs::remove_dir_all(at("a")).expect("a folder");
         assert!(matches!(ship(folder.path(), None), Err(DataError::NoDataSet { .. })));
     }

@@ -197,7 +197,7 @@ impl Sieve<'_> {
                 .into_iter()
                 .filter_map(|entry| match entry.location {
                     Location::File(file) => Some(Entry { location: Location::File(places[file as usize]?), ..entry }),
-                    Location::Record { .. } | Location::Drawn(_) => Some(entry),
+                    Location::Record { .. } | Location::Range { .. } | Location::Drawn(_) => Some(entry),
                 })
                 .collect();
         }

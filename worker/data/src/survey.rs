@@ -8,6 +8,7 @@ use pretext_shared::dataset::{DuplicatePolicy, Policies, Source, Unreadable};
 use pretext_shared::survey::{Duplicates, NearPair, PictureName, Sizes, Survey, SurveyPart, UnreadableFile};
 use rayon::prelude::*;
 
+use super::decode::Decoded;
 use super::duplicates::{Candidate, Side, find};
 use super::error::DataError;
 use super::images::set_apart;
@@ -30,6 +31,10 @@ const OBLONG: f64 = 1.25;
 pub fn look(data_root: &Path, source: &Source, cache: Option<&Path>) -> Result<Survey, DataError> {
     let everything = Policies { unreadable: Unreadable::Refuse, duplicates: DuplicatePolicy::Keep };
     let source = source.with_policies(everything);
+    if let Source::Procedural(procedural) = &source {
+        let facts = procedural.facts();
+        return Ok(Survey { classes: facts.classes, train: facts.train, test: facts.test, ..Survey::default() });
+    }
     let manifest = scan(data_root, &source, cache)?;
     let samples = samples(&manifest, source.test_fraction());
     let seen = see(&manifest, &source, &samples, cache)?;
@@ -65,28 +70,31 @@ fn see(manifest: &Manifest, source: &Source, samples: &[Sample], cache: Option<&
     if let Some(folder) = &manifest.folder {
         sight::see(folder, &manifest.files, &mut looks)?;
     }
-    let pictures = if samples.iter().all(|sample| matches!(sample.entry.location, Location::File(_))) {
-        None
-    } else {
-        Some(Pictures::open(manifest, source)?)
+    let of_file = |sample: &Sample| match sample.entry.location {
+        Location::File(file) => looks.get(manifest.files[file as usize].hash).cloned(),
+        _ => None,
     };
-    let seen: Vec<Result<Seen, DataError>> = samples
-        .par_iter()
-        .map(|sample| match (sample.entry.location, &pictures) {
-            (Location::File(file), _) => {
-                let known = looks.get(manifest.files[file as usize].hash).cloned();
-                Ok(known.unwrap_or_else(|| Err("it was not looked at".to_owned())))
-            }
-            (_, Some(pictures)) => match pictures.picture(sample.stored, sample.entry) {
-                Ok(picture) => Ok(Ok(Look::of(&picture, source.kind(), false))),
+    let mut seen: Vec<Option<Seen>> = samples.iter().map(of_file).collect();
+    looks.save();
+    // What is in no file of its own has no place in the cache.
+    let others: Vec<usize> = (0..samples.len()).filter(|i| seen[*i].is_none()).collect();
+    if !others.is_empty() && manifest.folder.is_some() {
+        let pictures = Pictures::open(manifest, source)?;
+        let entries: Vec<Entry> = others.iter().map(|i| samples[*i].entry).collect();
+        for run in pictures.runs(&entries).into_iter().filter(|run| !run.is_empty()) {
+            let batch = pictures.batch(entries[run.start])?;
+            let look = |entry: &Entry| match pictures.decoded(&batch, *entry) {
+                Ok(Decoded { picture, format, several }) => Ok(Ok(Look::of(&picture, format, several))),
                 Err(DataError::Decode { reason, .. }) => Ok(Err(reason)),
                 Err(error) => Err(error),
-            },
-            (_, None) => Ok(Err("it was not looked at".to_owned())),
-        })
-        .collect();
-    looks.save();
-    seen.into_iter().collect()
+            };
+            let of_run: Vec<Result<Seen, DataError>> = entries[run.clone()].par_iter().map(look).collect();
+            for (i, look) in others[run].iter().zip(of_run) {
+                seen[*i] = Some(look?);
+            }
+        }
+    }
+    Ok(seen.into_iter().map(|seen| seen.unwrap_or_else(|| Err("it is drawn by the program".to_owned()))).collect())
 }
 
 fn report(manifest: &Manifest, samples: &[Sample], seen: &[Seen]) -> Survey {
