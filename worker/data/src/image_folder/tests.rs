@@ -158,7 +158,9 @@ fn parts_are_never_classes() {
         Ok(()) => unreachable!("it panics"),
     };
     // Each of these was once a study of one part against the other.
-    for (one, two) in [("Train", "Test"), ("training", "validation"), ("valid", "test"), ("trainA", "testA"), ("TRAIN", "VAL")] {
+    for (one, two) in
+        [("Train", "Test"), ("training", "validation"), ("valid", "test"), ("trainA", "testA"), ("TRAIN", "VAL")]
+    {
         let files = [one, two].map(|part| format!("{part}/0.png"));
         let error = message(&[&files[0], &files[1]]);
         assert!(error.contains(one) || error.contains("no class folders"), "{one}: {error}");
