@@ -70,10 +70,14 @@ pub(crate) fn inspect(dir: &Path, keys: &[String], cache: Option<&Path>, depth: 
     print_rows(json, &found, |found| {
         let head = match &found.facts {
             Some(facts) => format!(
-                "{}: {} classes, {} training and {} test images, {}fingerprint {}",
+                "{}: {} classes, {} training{} and {} test images, {}fingerprint {}",
                 found.key,
                 facts.classes.len(),
                 facts.train_total(),
+                match facts.validation_total() {
+                    0 => String::new(),
+                    images => format!(", {images} validation"),
+                },
                 facts.test_total(),
                 if facts.groups.is_empty() { String::new() } else { format!("{} groups, ", facts.groups.len()) },
                 facts.fingerprint.short()
