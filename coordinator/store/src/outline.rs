@@ -98,7 +98,7 @@ impl Rest<'_> {
 
 #[cfg(test)]
 mod tests {
-    use pretext_shared::dataset::{Policies, Procedural, Source};
+    use pretext_shared::dataset::{Procedural, Source};
 
     use super::*;
     use pretext_engine::StageRecord;

@@ -71,7 +71,10 @@ impl<'a> Pictures<'a> {
 
     /// Returns the runs of `entries` that one batch serves, in their order.
     pub(super) fn runs(&self, entries: &[Entry]) -> Vec<Range<usize>> {
-        let Self::Tables(.., tables) = self else { return vec![0..entries.len()] };
+        let Self::Tables(.., tables) = self else {
+            let whole = 0..entries.len();
+            return std::iter::once(whole).collect();
+        };
         let group = |entry: &Entry| match entry.location {
             Location::Record { file, record } => Some((file, tables[file as usize].group_of(record)?.0)),
             _ => None,

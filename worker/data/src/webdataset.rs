@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::decode::MAX_BYTES;
 use super::error::DataError;
+use super::kinds::is_named_picture;
 use super::labels::{Labels, Sample};
 use super::listing::{ListedFile, Listing, Location, Part};
-use super::names::is_visible_image;
 use super::shards::{self, Shard};
 use crate::root::Folder;
 
@@ -86,7 +86,7 @@ impl Reader<'_> {
                 open = Some(Open { key, image: None, label: None });
             }
             let Some(open) = &mut open else { continue };
-            if is_visible_image(&format!("x.{extension}")) {
+            if is_named_picture(&format!("x.{extension}")) {
                 if open.image.is_some() {
                     return Err(format!("sample `{}` has several images: keep one for each sample", open.key));
                 }

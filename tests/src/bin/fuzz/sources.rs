@@ -72,7 +72,8 @@ fn shard() -> Vec<u8> {
     let long = "long/".repeat(50);
     for n in 0..4u8 {
         let (picture, label) = (png(n), format!("{{\"label\": {}}}", n % 2));
-        for (name, content) in [(format!("{long}{n}.png"), &picture[..]), (format!("{long}{n}.json"), label.as_bytes())] {
+        for (name, content) in [(format!("{long}{n}.png"), &picture[..]), (format!("{long}{n}.json"), label.as_bytes())]
+        {
             let mut header = tar::Header::new_gnu();
             header.set_size(content.len() as u64);
             builder.append_data(&mut header, name, content).expect("memory");
@@ -116,7 +117,8 @@ impl Target for Sources {
     }
 
     fn words(&self) -> Vec<Vec<u8>> {
-        let words: [&[u8]; 8] = [b"train", b"..", b"/", b"PAR1", b"ustar", b"NUMPY", b"PK\x01\x02", b"\xff\xff\xff\x7f"];
+        let words: [&[u8]; 8] =
+            [b"train", b"..", b"/", b"PAR1", b"ustar", b"NUMPY", b"PK\x01\x02", b"\xff\xff\xff\x7f"];
         words.iter().map(|word| word.to_vec()).collect()
     }
 
