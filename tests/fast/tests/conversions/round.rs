@@ -80,9 +80,9 @@ proptest! {
         prop_assert_eq!(&read, &worker);
         prop_assert_eq!(convert::worker_message(read), messages::worker(&worker));
         let message = messages::attempt(&claim);
-        prop_assert_eq!(convert::claim(Some(sent(&message))).expect("an attempt"), claim.clone());
-        prop_assert_eq!(convert::claim(sent(&messages::release(&claim)).attempt).expect("an attempt"), claim.clone());
-        prop_assert_eq!(convert::claim_message(claim.clone()), message.clone());
+        prop_assert_eq!(&convert::claim(Some(sent(&message))).expect("an attempt"), &claim);
+        prop_assert_eq!(&convert::claim(sent(&messages::release(&claim)).attempt).expect("an attempt"), &claim);
+        prop_assert_eq!(&convert::claim_message(claim.clone()), &message);
         // People see the attempt without its proof.
         prop_assert_eq!(convert::attempt(Some(message)).expect("an attempt"), claim.attempt);
         prop_assert!(convert::attempt_message(claim.attempt).proof.is_empty());
@@ -158,7 +158,7 @@ proptest! {
         step in domain::number(), next_sequence in domain::number(), length in domain::number(),
     ) {
         let message = sent(&messages::checkpoint(&claim, artifact, &Saved { path: "x".into(), step, next_sequence }));
-        prop_assert_eq!(convert::claim(message.attempt).expect("an attempt"), claim.clone());
+        prop_assert_eq!(&convert::claim(message.attempt).expect("an attempt"), &claim);
         prop_assert_eq!(message.artifact.parse(), Ok(artifact));
         prop_assert_eq!((message.step, message.next_sequence), (step, next_sequence));
         let header = sent(&messages::upload(&claim, kind, artifact, length));
