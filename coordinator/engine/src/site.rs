@@ -3,8 +3,6 @@
 use pretext_shared::outcome::Blame;
 use serde::{Deserialize, Serialize};
 
-use super::Holder;
-
 /// Most places that are kept with a stage: as many as all budgets together allow.
 const SITES: usize = 8;
 
@@ -31,13 +29,13 @@ pub(crate) enum Nearness {
 
 impl Site {
     /// Returns the place that a failure blames; `None` if it blames none.
-    pub fn blamed(holder: &Holder, blame: Blame) -> Option<Self> {
+    pub fn blamed(worker: &str, device: &str, blame: Blame) -> Option<Self> {
         let device = match blame {
             Blame::Stage => return None,
-            Blame::Device => Some(holder.device.clone()),
+            Blame::Device => Some(device.to_owned()),
             Blame::Machine => None,
         };
-        Some(Self { worker: holder.worker.name.clone(), device })
+        Some(Self { worker: worker.to_owned(), device })
     }
 
     /// Returns whether the place includes a device of a worker of this name.

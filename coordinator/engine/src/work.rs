@@ -151,7 +151,7 @@ impl Engine {
         let mut charged = entry.progress.clone();
         let site = match &charged.state {
             State::Leased(holder) | State::Waiting(Waiting::Expired(holder)) => {
-                Site::blamed(holder, failure.code.blame())
+                Site::blamed(&holder.worker.name, &holder.device, failure.code.blame())
             }
             _ => None,
         };

@@ -4,9 +4,8 @@ use pretext_engine::{Engine, Millis, Refusal};
 use pretext_shared::ids::ArtifactId;
 
 use super::compare;
-use super::event::{Answer, Op, Origin};
+use super::event::{Answer, Op, Origin, life, worker};
 use super::health::keeps_place;
-use super::machine::{life, worker};
 use super::scan::Scan;
 use super::store::Violation;
 use super::workload::{data, pushed, submit_in_pieces};

@@ -7,9 +7,8 @@ use pretext_shared::ids::StageId;
 use pretext_shared::outcome::Budget;
 
 use super::compare::{self, Idle};
-use super::event::{Answer, Envelope, Event, Life, Op, Origin};
+use super::event::{Answer, Envelope, Event, Life, Op, Origin, worker};
 use super::health::History;
-use super::machine::worker;
 use super::oracle::Known;
 use super::store::{Seen, Store, Violation, violation};
 use super::world::World;

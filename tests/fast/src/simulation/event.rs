@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use pretext_engine::{Checkpoint, Directive, Grant, Millis};
-use pretext_shared::ids::{AttemptId, SweepId};
+use pretext_shared::ids::{AttemptId, SweepId, WorkerId};
 use pretext_shared::outcome::{Failure, StageResult};
 use pretext_shared::point::Point;
 
@@ -186,4 +186,19 @@ impl Agenda {
     pub(super) fn next(&mut self) -> Option<(Millis, Event)> {
         self.heap.pop().map(|due| (due.at, due.event))
     }
+}
+
+/// The one device of every machine.
+pub(super) const DEVICE: &str = "cpu";
+
+/// Returns the name and boot id of a worker.
+pub(super) fn worker(life: Life) -> WorkerId {
+    let boot = ((life.machine as u128) << 64) | u128::from(life.boot);
+    WorkerId { name: format!("m{}", life.machine), boot: uuid::Uuid::from_u128(boot) }
+}
+
+/// Returns the life of a worker with this name and boot id.
+pub(super) fn life(worker: &WorkerId) -> Life {
+    let boot = worker.boot.as_u128();
+    Life { machine: (boot >> 64) as usize, boot: boot as u64 }
 }

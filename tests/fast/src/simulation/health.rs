@@ -7,8 +7,7 @@ use pretext_engine::{DeviceState, Engine, Limits, Refusal};
 use pretext_shared::ids::{AttemptId, StageId};
 use pretext_shared::outcome::{Blame, FailureCode};
 
-use super::event::{Life, Op};
-use super::machine::{DEVICE, life, worker};
+use super::event::{DEVICE, Life, Op, life, worker};
 use super::store::{Violation, violation};
 
 /// An event of a machine with one device.

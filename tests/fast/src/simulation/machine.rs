@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use pretext_engine::{Announcement, Checkpoint, Grant, Millis, Offer};
 use pretext_shared::device::{DeviceFacts, NumericClass};
-use pretext_shared::ids::{ArtifactId, AttemptId, ContentHash, StageId, WorkerId};
+use pretext_shared::ids::{ArtifactId, AttemptId, ContentHash, StageId};
 use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, Score, StageResult};
 use pretext_shared::point::{Metric, Part, Point};
 
-use super::event::{Answer, Event, Life, Op, Origin};
+use super::event::{Answer, DEVICE, Event, Life, Op, Origin};
 use super::workload::{data, steps, value};
 use super::world::World;
 
@@ -70,9 +70,6 @@ pub(super) struct Machine {
     requests: u64,
 }
 
-/// The one device of every machine.
-pub(super) const DEVICE: &str = "cpu";
-
 impl Machine {
     pub(super) fn new(slots: usize) -> Self {
         Self {
@@ -108,18 +105,6 @@ impl Machine {
         self.requests += 1;
         format!("m{machine}r{}", self.requests)
     }
-}
-
-/// Returns the name and boot id of a worker.
-pub(super) fn worker(life: Life) -> WorkerId {
-    let boot = ((life.machine as u128) << 64) | u128::from(life.boot);
-    WorkerId { name: format!("m{}", life.machine), boot: uuid::Uuid::from_u128(boot) }
-}
-
-/// Returns the life of a worker with this name and boot id.
-pub(super) fn life(worker: &WorkerId) -> Life {
-    let boot = worker.boot.as_u128();
-    Life { machine: (boot >> 64) as usize, boot: boot as u64 }
 }
 
 /// Returns the checkpoint of a stage at a step. Its content is a function of both, as in training.
