@@ -213,7 +213,7 @@ async fn registered(client: &Client, console: &Console) -> Result<(), CliError> 
     let mut told = Duration::ZERO;
     loop {
         if let Some(worker) = client.workers().await?.iter().find(|worker| worker.connected) {
-            let datasets = worker.datasets.iter().flat_map(|data| data.notes.iter().map(|note| (&data.key, note)));
+            let datasets = worker.datasets.iter().flat_map(|data| data.notes.iter().map(move |note| (&data.key, note)));
             for (key, note) in datasets {
                 console.terminal.say(&format!("{key}: {}", text::line(&Note::decoded(note).to_string())));
             }
