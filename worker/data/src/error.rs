@@ -323,7 +323,13 @@ mod tests {
             write_png(&at(&format!("train/{class}/0.png")), [1; 3]);
             write_png(&at(&format!("test/{class}/0.png")), [1; 3]);
         }
-        let source = Source::ImageFolder { path: "set".to_owned(), test_fraction: None, groups: None };
+        let source = Source::ImageFolder {
+            path: "set".to_owned(),
+            test_fraction: None,
+            groups: None,
+            folders: pretext_shared::dataset::PartFolders::default(),
+            policies: pretext_shared::dataset::Policies::default(),
+        };
         let fault = |planned: pretext_shared::ids::Fingerprint| {
             let spec = DataSpec {
                 fingerprint: planned,
@@ -331,6 +337,7 @@ mod tests {
                 image_size: 4,
                 normalize: Normalize::Train,
                 test_fraction: None,
+                fit: pretext_shared::dataset::Fit::default(),
             };
             Dataset::load(root.path(), &source, &spec, None).expect_err("a mistake").fault()
         };

@@ -84,7 +84,7 @@ mod tests {
         }
         // The note about the text stays here.
         let copy = ship(there.path(), None).expect("a data set").facts;
-        assert!(copy.describes_the_same(&shipment.facts) && copy.notes.is_empty(), "{copy:?}");
+        assert!(copy.is_same_data(&shipment.facts) && copy.notes.is_empty(), "{copy:?}");
         // The same groups, read from the names.
         fs::remove_file(at("groups.csv")).expect("a file");
         for (from, to) in [("a/0.png", "a/p_0.png"), ("b/1.png", "b/q_1.png")] {

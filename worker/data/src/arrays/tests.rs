@@ -53,6 +53,7 @@ fn load(root: &Path, key: &str) -> Result<(Manifest, Dataset), DataError> {
         image_size: 2,
         normalize: Normalize::Train,
         test_fraction: None,
+        fit: pretext_shared::dataset::Fit::default(),
     };
     let data = Dataset::load(root, &source(key), &spec, None)?;
     Ok((manifest, data))

@@ -96,6 +96,7 @@ fn a_fraction_takes_whole_groups_beside_a_validation_part() {
         image_size: 4,
         normalize: Normalize::Train,
         test_fraction: None,
+        fit: pretext_shared::dataset::Fit::default(),
     };
     let source = "list:set".parse::<Source>().expect("a key");
     let data = crate::Dataset::load(root.path(), &source, &spec, None).expect("whole images");

@@ -42,7 +42,7 @@ fn table(schema: &str, compression: Compression, names: Option<KeyValue>, groups
         .set_compression(compression)
         .set_key_value_metadata(names.map(|names| vec![names]))
         .build();
-    let mut writer = SerializedFileWriter::new(Vec::new(), schema.clone(), Arc::new(properties)).expect("memory");
+    let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).expect("memory");
     for rows in groups {
         let images: Vec<ByteArray> = rows.iter().map(|(value, _)| ByteArray::from(png(*value))).collect();
         let texts: Vec<ByteArray> = rows.iter().map(|(_, label)| ByteArray::from(label.to_string().as_str())).collect();
@@ -84,6 +84,7 @@ fn load(root: &tempfile::TempDir, test_fraction: Option<f64>) -> Result<(Manifes
         image_size: 3,
         normalize: Normalize::Train,
         test_fraction,
+        fit: pretext_shared::dataset::Fit::default(),
     };
     let data = Dataset::load(root.path(), &source, &spec, None)?;
     Ok((manifest, data))

@@ -45,6 +45,7 @@ fn load(root: &tempfile::TempDir, test_fraction: Option<f64>) -> Result<(Manifes
         image_size: 3,
         normalize: Normalize::Train,
         test_fraction,
+        fit: pretext_shared::dataset::Fit::default(),
     };
     let data = Dataset::load(root.path(), &source, &spec, None)?;
     Ok((manifest, data))
