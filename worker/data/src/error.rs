@@ -319,9 +319,9 @@ mod tests {
     fn a_copy_that_differs_blames_the_copy_and_a_planned_file_that_does_not_decode_blames_the_data() {
         let root = tempfile::tempdir().expect("a temporary folder");
         let at = |path: &str| root.path().join("set").join(path);
-        for class in ["a", "b"] {
-            write_png(&at(&format!("train/{class}/0.png")), [1; 3]);
-            write_png(&at(&format!("test/{class}/0.png")), [1; 3]);
+        for (class, value) in [("a", 1), ("b", 2)] {
+            write_png(&at(&format!("train/{class}/0.png")), [value; 3]);
+            write_png(&at(&format!("test/{class}/0.png")), [value + 10; 3]);
         }
         let source = Source::ImageFolder {
             path: "set".to_owned(),

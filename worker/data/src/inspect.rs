@@ -103,8 +103,8 @@ mod tests {
     #[test]
     fn a_look_at_all_pictures_is_taken_where_it_was_asked_for() {
         let root = tempfile::tempdir().expect("a temporary folder");
-        for class in ["a", "b"] {
-            write_png(&root.path().join(format!("set/train/{class}/0.png")), [1, 2, 3]);
+        for (class, value) in [("a", 1), ("b", 2)] {
+            write_png(&root.path().join(format!("set/train/{class}/0.png")), [value, 2, 3]);
         }
         let looked = |keys: &[String], depth| {
             let found = inspect(root.path(), keys, None, depth).expect("a readable folder");
