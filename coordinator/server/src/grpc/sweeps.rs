@@ -130,13 +130,10 @@ impl Sweeps for SweepsService {
                     Ok(Err(refusal)) => Err(refused(refusal)),
                     // The stream lasts: its reader waits for the sweep, which continues once there is room.
                     Err(CoreError::Full(_)) => {
+                        let room = async { full.wait_for(Option::is_none).await.is_ok() };
                         tokio::select! {
                             _ = events.closed() => return,
-                            room = full.wait_for(Option::is_none) => {
-                                if room.is_err() {
-                                    return;
-                                }
-                            }
+                            has_room = room => if !has_room { return },
                         }
                         continue;
                     }
