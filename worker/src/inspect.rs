@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use pretext_shared::dataset::GroupPattern;
 use pretext_shared::inventory::{FoundDataset, FoundDevice, Shipment};
+use pretext_shared::text;
 use pretext_trainer::device::{self, AdapterKind, DeviceName};
 use serde::Serialize;
 
@@ -56,15 +57,24 @@ pub(crate) fn inspect(dir: &Path, keys: &[String], json: bool) -> ExitCode {
         Err(sentence) => return give_up(BAD_INPUT, sentence),
     };
     print_rows(json, &found, |found| match &found.facts {
-        Some(facts) => format!(
-            "{}: {} classes, {} training and {} test images, {}fingerprint {}",
-            found.key,
-            facts.classes.len(),
-            facts.train_total(),
-            facts.test_total(),
-            if facts.groups.is_empty() { String::new() } else { format!("{} groups, ", facts.groups.len()) },
-            facts.fingerprint.short()
-        ),
+        Some(facts) => {
+            let validation = match facts.validation_total() {
+                0 => String::new(),
+                images => format!(" {images} validation,"),
+            };
+            let line = format!(
+                "{}: {} classes, {} training{}{validation} and {} test images, {}fingerprint {}",
+                found.key,
+                facts.classes.len(),
+                facts.train_total(),
+                if validation.is_empty() { "" } else { "," },
+                facts.test_total(),
+                if facts.groups.is_empty() { String::new() } else { format!("{} groups, ", facts.groups.len()) },
+                facts.fingerprint.short()
+            );
+            let notes = facts.notes.iter().map(|note| format!("\n  note: {}", text::line(&note.to_string())));
+            notes.fold(line, |text, note| text + &note)
+        }
         None => format!("{}: cannot be used: {}", found.key, found.problem.as_deref().unwrap_or("unknown")),
     })
 }

@@ -27,7 +27,9 @@ pub enum SubmissionError {
     /// No worker has the data.
     #[error(
         "no connected worker announces the data set {key}; announced are: {announced}. Start a worker whose --data-root has it{}",
-        if key.contains('?') {
+        if key.contains('?') && !key.contains("groups=") {
+            format!(", with --dataset '{key}', which names the folders of its parts")
+        } else if key.contains('?') {
             format!(", with --dataset '{key}', which reads groups from names, or push it with `coordinator data push --groups`")
         } else {
             ", or push it with `coordinator data push`".to_owned()

@@ -24,7 +24,7 @@ use crate::worker_program::WorkerProgram;
 
 #[derive(Debug, Args)]
 pub(super) struct PushArgs {
-    /// The data set's folder: class folders or `train/` and `test/`, a binary release of CIFAR, IDX files
+    /// The data set's folder: class folders, a list of images, arrays, Parquet files, shards, CIFAR, IDX files
     #[arg(value_name = "DIR")]
     dir: PathBuf,
     /// The name of the data set in sweep files, `dataset.path` [default: the folder's name]

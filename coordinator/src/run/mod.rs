@@ -16,10 +16,11 @@ use pretext_proto::v1 as pb;
 use pretext_server::listen::{Listen, WebOptions, WebWire};
 use pretext_server::serve::Coordinator;
 use pretext_server::start::Options;
-use pretext_shared::dataset::{Source, SweepFacts};
+use pretext_shared::dataset::{Note, Source, SweepFacts};
 use pretext_shared::device::NumericClass;
 use pretext_shared::plan;
 use pretext_shared::stage::Extent;
+use pretext_shared::text;
 use tokio::time::sleep;
 
 use self::daemon::{Launch, Supervisor};
@@ -194,7 +195,11 @@ async fn registered(client: &Client, console: &Console) -> Result<(), CliError> 
     let start = Instant::now();
     let mut told = Duration::ZERO;
     loop {
-        if client.workers().await?.iter().any(|worker| worker.connected) {
+        if let Some(worker) = client.workers().await?.iter().find(|worker| worker.connected) {
+            let datasets = worker.datasets.iter().flat_map(|data| data.notes.iter().map(move |note| (&data.key, note)));
+            for (key, note) in datasets {
+                console.terminal.say(&format!("{key}: {}", text::line(&Note::decoded(note).to_string())));
+            }
             return Ok(());
         }
         if start.elapsed() >= told + SLOW {

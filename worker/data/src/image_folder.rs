@@ -58,8 +58,10 @@ fn list_parts(folder: &Folder, parts: Parts) -> Result<Listing, DataError> {
                 Match::OtherCase(label) => {
                     let (known, word) = (&classes[label], part.word());
                     let found = format!(
-                        "class `{}` of the {word} images and class `{known}` of the training images differ in case only",
-                        class.name
+                        "class `{}` of the {word} images and class `{known}` of the training images differ in case only \
+                         (the training classes are: {})",
+                        class.name,
+                        classes.join(", ")
                     );
                     return Err(DataError::ClassNames { path, found });
                 }

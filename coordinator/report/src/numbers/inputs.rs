@@ -64,6 +64,8 @@ pub enum DataGroups {
 pub enum GroupSource {
     /// `groups.csv` beside the images.
     List,
+    /// The column `group` of the list that names the images.
+    Column,
     /// A pattern over file names.
     FileNames(String),
 }
@@ -96,14 +98,16 @@ fn pretext_data(view: &SweepView) -> Option<PretextData> {
     })
 }
 
-/// Only folders can name data groups.
+/// Only folders and lists can name data groups.
 fn data_groups(view: &SweepView) -> Option<DataGroups> {
     let facts = &view.provenance.dataset;
     if facts.groups.is_empty() {
-        return facts.key.starts_with("image-folder:").then_some(DataGroups::Unnamed);
+        let names_files = ["image-folder:", "list:"].iter().any(|kind| facts.key.starts_with(kind));
+        return names_files.then_some(DataGroups::Unnamed);
     }
     let source = match facts.key.parse::<Source>().as_ref().map(Source::groups) {
         Ok(Some(pattern)) => GroupSource::FileNames(pattern.to_string()),
+        Ok(None) if facts.key.starts_with("list:") => GroupSource::Column,
         Ok(None) | Err(_) => GroupSource::List,
     };
     Some(DataGroups::Named { count: facts.groups.len() as u64, source })

@@ -56,10 +56,11 @@ impl Input<'_> {
                 "Data groups",
                 "None are named, so images of one patient or slide may be on both sides of a split.",
             )
-            .on_condition("To name them, add groups.csv to the data or dataset.groups to the sweep file."),
+            .on_condition("To name them, add groups.csv to the data or dataset.groups to the sweep file; in a list, add a column group."),
             Input::DataGroups(DataGroups::Named { count, source }) => {
                 let source = match source {
                     GroupSource::List => "groups.csv".to_owned(),
+                    GroupSource::Column => "the column group of the list".to_owned(),
                     GroupSource::FileNames(pattern) => format!("read from file names: {pattern}"),
                 };
                 let verdict = format!("The images belong to {} groups ({source}).", grouped(*count));

@@ -2,7 +2,8 @@
 //! a panic and within the target's memory limit.
 //!
 //! ```text
-//! fuzz run sweep --inputs 100000          # changed seeds of the corpus; sweep, requests, checkpoint, pictures, records
+//! fuzz run sweep --inputs 100000          # changed seeds of the corpus; sweep, requests, checkpoint, pictures, records,
+//!                                         # sources
 //! fuzz run sweep --seconds 600 --seed 1
 //! fuzz run sweep --from 81234 --inputs 1  # one input again
 //! fuzz cases                              # the named bombs
@@ -19,6 +20,7 @@ mod mutate;
 mod pictures;
 mod records;
 mod requests;
+mod sources;
 mod sweep;
 mod target;
 
@@ -80,6 +82,8 @@ enum Kind {
     Pictures,
     /// The binary files of CIFAR and of the MNIST family.
     Records,
+    /// Lists, archives of arrays, tables and shards.
+    Sources,
 }
 
 impl Kind {
@@ -90,6 +94,7 @@ impl Kind {
             Kind::Checkpoint => Box::new(checkpoint::Files::new()),
             Kind::Pictures => Box::new(pictures::Pictures),
             Kind::Records => Box::new(records::Records::new()),
+            Kind::Sources => Box::new(sources::Sources::new()),
         }
     }
 }

@@ -166,6 +166,9 @@ fn parts_are_never_classes() {
         let error = message(&[&files[0], &files[1]]);
         assert!(error.contains(one) || error.contains("no class folders"), "{one}: {error}");
     }
+    // But these are classes.
+    let root = folder(&["valid/0.png", "invalid/0.png"]);
+    assert_eq!(numbers(&listed(root.path()).expect("class folders")).1, ["invalid", "valid"]);
     let twice = message(&["Train/a/0.png", "training/a/0.png", "test/a/0.png"]);
     assert!(twice.contains("each of the folders `Train`, `training` may be the train part"), "{twice}");
     let inside = message(&["cat/train/0.png", "cat/test/0.png", "dog/train/0.png", "dog/test/0.png"]);

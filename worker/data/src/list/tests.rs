@@ -67,3 +67,45 @@ fn mistakes_are_named_with_their_line() {
     fs::write(root.path().join("set/list.csv"), "path,label\n").expect("a file");
     assert!(scanned(&root, "list:set").expect_err("two lists").to_string().contains("labels.csv, list.csv"));
 }
+
+#[test]
+fn a_fraction_takes_whole_groups_beside_a_validation_part() {
+    use pretext_shared::dataset::{DataSpec, Normalize};
+    use pretext_shared::split::{Fraction, SplitSpec};
+
+    // Two groups of two training images in each class, and a validation and a test image of each class.
+    let mut text = "path,label,split,group\n".to_owned();
+    let mut names = Vec::new();
+    for class in ["a", "b"] {
+        for n in 0..4 {
+            names.push(format!("{class}{n}.png"));
+            text += &format!("{class}{n}.png,{class},train,{class}{}\n", n / 2);
+        }
+        for part in ["val", "test"] {
+            names.push(format!("{class}{part}.png"));
+            text += &format!("{class}{part}.png,{class},{part},{part}\n");
+        }
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let root = set(&names, "labels.csv", &text);
+    let manifest = scanned(&root, "list:set").expect("a whole list");
+    assert_eq!((&manifest.facts.train[..], &manifest.facts.validation[..]), (&[4, 4][..], &[1, 1][..]));
+    let spec = DataSpec {
+        fingerprint: manifest.facts.fingerprint,
+        classes: 2,
+        image_size: 4,
+        normalize: Normalize::Train,
+        test_fraction: None,
+    };
+    let source = "list:set".parse::<Source>().expect("a key");
+    let data = crate::Dataset::load(root.path(), &source, &spec, None).expect("whole images");
+    for seed in 0..8 {
+        let half = SplitSpec { seed, fraction: "50%".parse().expect("a fraction") };
+        let split = data.train.split(half).expect("enough groups");
+        assert_eq!((split.train.len(), split.validation.clone()), (4, vec![8, 9]));
+        let groups: std::collections::BTreeSet<_> = split.train.iter().map(|id| data.train.group_of(*id)).collect();
+        assert_eq!(groups.len(), 2, "whole groups");
+        let all = data.train.split(SplitSpec { seed, fraction: Fraction::ALL }).expect("enough groups");
+        assert_eq!((all.train, all.validation), ((0..8).collect(), vec![8, 9]));
+    }
+}

@@ -67,14 +67,14 @@ fn samples_are_read_in_place() {
         ("x.json", br#"{"about": "no sample"}"#),
     ]);
     let test = shard(&[("a.b/5.png", &png(50)), ("a.b/5.json", br#"{"width": 3, "label": 0}"#)]);
-    let root = set(&[("train-0.tar", train), ("test/0-test.tar", test)]);
+    let root = set(&[("train/0.tar", train), ("test/0-test.tar", test)]);
     let (manifest, data) = load(&root, None).expect("whole shards");
     assert_eq!(manifest.facts.classes, ["0", "1"]);
     assert_eq!((&manifest.facts.train[..], &manifest.facts.test[..]), (&[1, 2][..], &[1, 0][..]));
     let first = |id| (data.train.image(id)[0], data.train.label(id), data.train.path_of(id));
-    assert_eq!(first(0), (10, 1, "train-0.tar#0".to_owned()));
-    assert_eq!(first(1), (20, 0, "train-0.tar#1".to_owned()));
-    assert_eq!(first(2), (30, 1, "train-0.tar#2".to_owned()));
+    assert_eq!(first(0), (10, 1, "train/0.tar#0".to_owned()));
+    assert_eq!(first(1), (20, 0, "train/0.tar#1".to_owned()));
+    assert_eq!(first(2), (30, 1, "train/0.tar#2".to_owned()));
     assert_eq!(data.test.image(0)[0], 50);
 }
 

@@ -17,8 +17,10 @@ use parquet::file::serialized_reader::SerializedPageReader;
 const MOST_PAGE: i64 = 1 << 30;
 /// The most bytes that one compressed byte becomes: Zstandard reaches tens of thousands, in blocks of one byte value.
 const MOST_EXPANSION: i64 = 100_000;
-/// Bytes of a page's header that are looked at.
-const HEAD: usize = 32;
+/// Structures in structures of a page's header.
+const DEEPEST: usize = 4;
+/// Limit of a page's header, in bytes: statistics of long values make it long.
+const MOST_HEADER: u64 = 1 << 20;
 
 /// Reads `into` from the place `offset` of `file`, without a shared position.
 pub(super) fn read_at(mut file: &File, offset: u64, into: &mut [u8]) -> io::Result<()> {
@@ -60,10 +62,9 @@ impl ChunkReader for Checked {
 
     /// Returns a reader of the page header at `start`, after a check of the sizes that it states.
     fn get_read(&self, start: u64) -> Result<Self::T> {
-        // A header is short; statistics of long values may make it longer.
-        let length = (self.length.saturating_sub(start)).min(1 << 20);
+        let length = self.length.saturating_sub(start).min(MOST_HEADER);
         let bytes = self.bytes(start, length as usize)?;
-        check_header(bytes.get(..HEAD).unwrap_or(&bytes))?;
+        check_header(&bytes)?;
         Ok(io::Cursor::new(bytes))
     }
 
@@ -72,25 +73,86 @@ impl ChunkReader for Checked {
     }
 }
 
-/// Checks the first three fields of a page's header: type, size, compressed size. Each is a zigzag number after the
-/// byte 0x15 (Thrift's compact protocol: the next field, 32 bits).
-fn check_header(head: &[u8]) -> Result<()> {
-    let unusual = || ParquetError::General("a page has a header of unusual form".to_owned());
-    let mut rest = head;
-    let mut number = || -> Option<i64> {
-        let (0x15, after) = rest.split_first().map(|(byte, rest)| (*byte, rest))? else { return None };
-        let length = after.iter().take(5).position(|byte| *byte < 0x80)? + 1;
-        let value = after[..length].iter().rev().fold(0_i64, |value, byte| value << 7 | i64::from(byte & 0x7f));
-        rest = &after[length..];
-        Some((value >> 1) ^ -(value & 1))
-    };
-    let (_, size, compressed) =
-        (number().ok_or_else(unusual)?, number().ok_or_else(unusual)?, number().ok_or_else(unusual)?);
+/// Checks the sizes in a page's header, and that it promises no text longer than itself.
+fn check_header(bytes: &[u8]) -> Result<()> {
+    let mut sizes = [0; 2];
+    let walked = Header(bytes).structure(DEEPEST, Some(&mut sizes));
+    walked.ok_or_else(|| ParquetError::General("the header of a page is damaged".to_owned()))?;
+    let [size, compressed] = sizes;
     let most = MOST_PAGE.min(compressed.saturating_add(64).saturating_mul(MOST_EXPANSION));
     if !(0..=most).contains(&size) || !(0..=MOST_PAGE).contains(&compressed) {
         return Err(ParquetError::General(format!("a page is said to have {size} bytes, {compressed} compressed")));
     }
     Ok(())
+}
+
+/// The rest of a header in Thrift's compact protocol.
+struct Header<'a>(&'a [u8]);
+
+impl Header<'_> {
+    fn take(&mut self, length: u64) -> Option<()> {
+        self.0 = self.0.get(usize::try_from(length).ok()?..)?;
+        Some(())
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    /// Reads a number of seven bits in each byte, the lowest first.
+    fn number(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn signed(&mut self) -> Option<i64> {
+        let value = self.number()?;
+        Some((value >> 1) as i64 ^ -((value & 1) as i64))
+    }
+
+    /// Walks over a structure. `sizes` gets the second and the third field of a page's header: its size after and before
+    /// decompression.
+    fn structure(&mut self, depth: usize, mut sizes: Option<&mut [i64; 2]>) -> Option<()> {
+        let mut id = 0;
+        loop {
+            let head = self.byte()?;
+            if head == 0 {
+                return Some(());
+            }
+            id = match head >> 4 {
+                0 => self.signed()?,
+                step => id.checked_add(i64::from(step))?,
+            };
+            match head & 0x0f {
+                // A switch is its own value.
+                1 | 2 => {}
+                3 => self.take(1)?,
+                4..=6 => {
+                    let value = self.signed()?;
+                    if let (Some(sizes), 2 | 3) = (sizes.as_deref_mut(), id) {
+                        sizes[id as usize - 2] = value;
+                    }
+                }
+                7 => self.take(8)?,
+                8 => {
+                    let length = self.number()?;
+                    self.take(length)?;
+                }
+                12 if depth > 0 => self.structure(depth - 1, None)?,
+                // No header of a page has lists.
+                _ => return None,
+            }
+        }
+    }
 }
 
 /// The pages of a column in a row group.
@@ -160,14 +222,22 @@ mod tests {
 
     #[test]
     fn promises_of_a_header_are_checked() {
-        // Zigzag: a data page, 100 bytes, 50 compressed.
-        assert!(check_header(&[0x15, 0, 0x15, 0xc8, 0x01, 0x15, 0x64, 0x2c]).is_ok());
+        // Type, 100 bytes, 50 compressed, a structure with a text.
+        let good = [0x15, 0, 0x15, 0xc8, 0x01, 0x15, 0x64, 0x2c, 0x15, 0x08, 0x18, 2, b'a', b'b', 0, 0];
+        assert!(check_header(&good).is_ok());
         // 2 GiB in 50 bytes.
-        let huge = check_header(&[0x15, 0, 0x15, 0xfe, 0xff, 0xff, 0xff, 0x0f, 0x15, 0x64, 0x2c]);
+        let huge = check_header(&[0x15, 0, 0x15, 0xfe, 0xff, 0xff, 0xff, 0x0f, 0x15, 0x64, 0]);
         assert!(huge.expect_err("a bomb").to_string().contains("2147483647 bytes, 50 compressed"));
-        assert!(check_header(&[0x15, 0, 0x15, 1, 0x15, 2]).is_err(), "a negative size");
-        for unusual in [&[][..], &[0x15], &[0x05, 2, 0], &[0x15, 0, 0x15, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]] {
-            assert!(check_header(unusual).is_err(), "{unusual:?}");
+        assert!(check_header(&[0x15, 0, 0x15, 1, 0x15, 2, 0]).is_err(), "a negative size");
+        // A text of a terabyte, a header that ends early, a list, a number without end.
+        for damaged in [
+            &[0x15, 0, 0x18, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20, 0][..],
+            &good[..9],
+            &[0x15, 0, 0x19, 0x08, 0],
+            &[0x15, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0],
+            &[],
+        ] {
+            assert!(check_header(damaged).is_err(), "{damaged:?}");
         }
     }
 }
