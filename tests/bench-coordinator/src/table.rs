@@ -102,7 +102,8 @@ impl Table {
             let pairs = self.columns.iter().zip(row).map(|(heading, cell)| ((*heading).to_owned(), cell.json()));
             Value::Object(pairs.collect::<Map<_, _>>())
         };
-        json!({"name": self.name, "rows": self.rows.iter().map(object).collect::<Vec<_>>()})
+        // The keys of an object have no order.
+        json!({"name": self.name, "columns": self.columns, "rows": self.rows.iter().map(object).collect::<Vec<_>>()})
     }
 }
 
@@ -115,7 +116,8 @@ mod tests {
         let row = vec![Cell::Count(1_234_567), Cell::Number(-0.25, 1), Cell::millis(None), Cell::ratio(1.0, 0.0, 2)];
         let table = Table { name: "t", columns: &["a", "b", "c", "d"], rows: vec![row] };
         assert_eq!(table.markdown(), "### t\n\n| a | b | c | d |\n|---|---|---|---|\n| 1,234,567 | -0.2 | – | – |\n");
-        assert_eq!(table.json(), json!({"name": "t", "rows": [{"a": 1_234_567, "b": -0.25, "c": null, "d": null}]}));
+        let rows = json!([{"a": 1_234_567, "b": -0.25, "c": null, "d": null}]);
+        assert_eq!(table.json(), json!({"name": "t", "columns": ["a", "b", "c", "d"], "rows": rows}));
         assert_eq!(["1", "999", "1000.50"].map(grouped), ["1", "999", "1,000.50"]);
     }
 }

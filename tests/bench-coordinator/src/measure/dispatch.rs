@@ -53,20 +53,18 @@ pub(super) async fn run(bench: &Bench, report: &mut Report) -> Result<(), BenchE
     let folder = bench.programs.scratch()?;
     let yardstick = async |group| raw::run(folder.path(), group, bench.record, bench.scale.raw).await;
     let store = || Cell::text(bench.store.name());
-    let mut single = 0.0;
     for group in [1, 64, 256] {
         let records = yardstick(group).await?;
-        if group == 1 {
-            single = records;
-        }
         let (syncs, bytes) = (Cell::Number(records / f64::from(group), 0), Cell::Count(bench.record as u64));
         report.row(RAW, vec![store(), Cell::Count(group.into()), bytes, Cell::Number(records, 0), syncs]);
     }
     for load in &bench.scale.dispatch {
         eprintln!("dispatch: {} cells, {} in flight, {:?}", load.cells, load.in_flight(), load.shape);
-        let before = yardstick(load.in_flight()).await?;
+        // A disk that others use changes within minutes, so each load has its own yardsticks around it.
+        let before = (yardstick(1).await?, yardstick(load.in_flight()).await?);
         let done = work(bench, *load).await?;
-        let raw = before.midpoint(yardstick(load.in_flight()).await?) / ANSWERS;
+        let after = (yardstick(1).await?, yardstick(load.in_flight()).await?);
+        let (single, raw) = (before.0.midpoint(after.0) / ANSWERS, before.1.midpoint(after.1) / ANSWERS);
         let rate = done.completed as f64 / done.took.as_secs_f64();
         let each = |cpu: Duration| Cell::ratio(cpu.as_secs_f64() * 1e3, done.completed as f64, 3);
         report.row(
@@ -86,7 +84,7 @@ pub(super) async fn run(bench: &Bench, report: &mut Report) -> Result<(), BenchE
                 each(done.cpu.core),
                 Cell::Number(raw, 0),
                 Cell::ratio(rate, raw, 3),
-                Cell::ratio(rate, single / ANSWERS, 2),
+                Cell::ratio(rate, single, 2),
             ],
         );
     }
