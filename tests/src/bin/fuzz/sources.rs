@@ -101,6 +101,7 @@ impl Sources {
             image_size: 8,
             normalize: Normalize::Train,
             test_fraction,
+            fit: pretext_shared::dataset::Fit::default(),
         };
         Dataset::load(self.root.path(), source, &spec, None)
     }
