@@ -23,7 +23,11 @@ enum Heard {
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
-pub(super) struct History(Vec<(Life, Heard)>);
+pub(super) struct History {
+    heard: Vec<(Life, Heard)>,
+    /// For each event: whether a run began on probation, because a former run of its machine was not good then.
+    probations: Vec<bool>,
+}
 
 /// The state of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +71,12 @@ impl History {
     ) -> Result<T, Refusal> {
         let event = Self::event(engine, sender, op);
         let answer = apply(engine);
-        self.0.extend(event.filter(|_| answer.is_ok()));
+        if let Some(event) = event.filter(|_| answer.is_ok()) {
+            let is_good = |run: &Life| self.standing(*run, &engine.limits()) == Standing::Good;
+            let began_badly = matches!(&event.1, Heard::Began(runs) if !runs.iter().all(is_good));
+            self.heard.push(event);
+            self.probations.push(began_badly);
+        }
         answer
     }
 
@@ -75,7 +84,7 @@ impl History {
     pub(super) fn compare(&self, engine: &Engine) -> Result<BTreeSet<Life>, Violation> {
         let mut drained = BTreeSet::new();
         for facts in engine.all_workers() {
-            let standing = standing(&self.0, life(facts.id), &engine.limits());
+            let standing = self.standing(life(facts.id), &engine.limits());
             let state = engine.state_of(facts.id, DEVICE);
             let is_same = match state {
                 DeviceState::Good => standing == Standing::Good,
@@ -93,32 +102,30 @@ impl History {
     }
 }
 
-/// Returns the state of a run's device after all events of `heard`.
-fn standing(heard: &[(Life, Heard)], of: Life, limits: &Limits) -> Standing {
-    let own = |what: fn(&Heard) -> bool| heard.iter().rposition(|(life, heard)| *life == of && what(heard));
-    let Some(began) = own(|heard| matches!(heard, Heard::Began(_))) else { return Standing::Good };
-    let succeeded = own(|heard| matches!(heard, Heard::Succeeded(..))).filter(|place| *place > began);
-    let is_on_probation = match &heard[began].1 {
-        Heard::Began(runs) if succeeded.is_none() => {
-            runs.iter().any(|run| standing(&heard[..began], *run, limits) != Standing::Good)
+impl History {
+    /// Returns the state of a run's device after all events.
+    fn standing(&self, of: Life, limits: &Limits) -> Standing {
+        let heard = &self.heard;
+        let own = |what: fn(&Heard) -> bool| heard.iter().rposition(|(life, heard)| *life == of && what(heard));
+        let Some(began) = own(|heard| matches!(heard, Heard::Began(_))) else { return Standing::Good };
+        let succeeded = own(|heard| matches!(heard, Heard::Succeeded(..))).filter(|place| *place > began);
+        let is_on_probation = succeeded.is_none() && self.probations[began];
+        let start = succeeded.unwrap_or(began);
+        let failed = |(place, (life, heard)): (usize, &(Life, Heard))| match heard {
+            Heard::Failed(stage, _) if *life == of && place > start => Some((place, *stage)),
+            _ => None,
+        };
+        let failures: Vec<(usize, StageId)> = heard.iter().enumerate().filter_map(failed).collect();
+        let stages: BTreeSet<StageId> = failures.iter().map(|(_, stage)| *stage).collect();
+        let blamed = stages.into_iter().filter(|stage| blames(&heard[start..], of, *stage)).count();
+        let first = failures.first().map_or(heard.len(), |(place, _)| *place);
+        let others_succeed = heard[first..].iter().any(|(_, heard)| matches!(heard, Heard::Succeeded(..)));
+        match is_on_probation {
+            true if blamed > 0 => Standing::Drained,
+            true => Standing::OnProbation,
+            false if blamed >= limits.max_streak && others_succeed => Standing::Drained,
+            false => Standing::Good,
         }
-        _ => false,
-    };
-    let start = succeeded.unwrap_or(began);
-    let failed = |(place, (life, heard)): (usize, &(Life, Heard))| match heard {
-        Heard::Failed(stage, _) if *life == of && place > start => Some((place, *stage)),
-        _ => None,
-    };
-    let failures: Vec<(usize, StageId)> = heard.iter().enumerate().filter_map(failed).collect();
-    let stages: BTreeSet<StageId> = failures.iter().map(|(_, stage)| *stage).collect();
-    let blamed = stages.into_iter().filter(|stage| blames(&heard[start..], of, *stage)).count();
-    let first = failures.first().map_or(heard.len(), |(place, _)| *place);
-    let others_succeed = heard[first..].iter().any(|(_, heard)| matches!(heard, Heard::Succeeded(..)));
-    match is_on_probation {
-        true if blamed > 0 => Standing::Drained,
-        true => Standing::OnProbation,
-        false if blamed >= limits.max_streak && others_succeed => Standing::Drained,
-        false => Standing::Good,
     }
 }
 
