@@ -382,7 +382,8 @@ impl Store for RedisStore {
         // The commit that failed may be there. Nobody else has committed if this process still leads.
         let known = writer.sequence;
         writer.sequence = found.filter(|found| *found == known + 1).unwrap_or(known);
-        self.renew(&mut writer)?;
+        let call = self.call().arg(writer.sequence.to_string());
+        self.run(&mut writer, &self.home.scripts.room, &call, 0)?;
         self.fold_all(&mut writer)
     }
 

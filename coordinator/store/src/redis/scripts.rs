@@ -23,6 +23,8 @@ pub(super) struct Scripts {
     /// It frees as much memory as it uses, so it runs even if there is no memory left.
     pub(super) fold: Script,
     pub(super) renew: Script,
+    /// A renewal that needs room, as a commit does.
+    pub(super) room: Script,
     pub(super) resign: Script,
 }
 
@@ -35,6 +37,7 @@ impl Scripts {
             publish: Script::new(script!("", "publish.lua")),
             fold: Script::new(script!(" flags=allow-oom", "fold.lua")),
             renew: Script::new(script!(" flags=allow-oom", "renew.lua")),
+            room: Script::new(script!("", "renew.lua")),
             resign: Script::new(script!(" flags=allow-oom", "resign.lua")),
         }
     }
