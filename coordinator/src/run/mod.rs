@@ -3,6 +3,7 @@
 mod arguments;
 mod daemon;
 mod ready;
+mod room;
 
 pub(super) use arguments::RunArgs;
 
@@ -75,6 +76,7 @@ pub(super) async fn here<T>(
     let web = args.web.map(|listen| WebOptions { listen, names: Vec::new(), wire: WebWire::Plain });
     let listen = Listen { web, ..Listen::plaintext(SocketAddr::new(own, 0)) };
     let state_dir = args.state_dir.clone();
+    let folder = state_dir.clone();
     let artifacts = ArtifactOptions::in_folder(state_dir.join("artifacts"));
     let options = Options { listen, state_dir, artifacts, limits: Limits::default(), build: Some(build::this()) };
     let mut coordinator = Coordinator::start(options).await?;
@@ -87,6 +89,7 @@ pub(super) async fn here<T>(
         outcome = Box::pin(run.complete(finish)) => outcome,
         reason = coordinator.broken() => Err(store_lost(reason)),
         never = say_when_full(full, console) => match never {},
+        never = room::say_when_little(&folder, console) => match never {},
         () = signals.next() => Err(CliError::Interrupted {
             message: "interrupted: finished work is kept, run the same command again to resume".to_owned(),
         }),

@@ -33,6 +33,8 @@ use super::target::{Fate, Target};
 
 /// Streams and long polls are abandoned after this time.
 const PATIENCE: Duration = Duration::from_millis(5);
+/// Sweeps are planned outside the core, which takes longer for the largest.
+const PLANNING: Duration = Duration::from_secs(30);
 /// Form: one message, which is framed here.
 const MESSAGE: u8 = 0;
 /// Form: the frames themselves.
@@ -326,7 +328,8 @@ impl Target for Requests {
         let rpc = TABLE[usize::from(input.first().copied().unwrap_or(0)) % TABLE.len()];
         let content = input.get(2..).unwrap_or_default();
         let body = if input.get(1) == Some(&FRAMES) { content.to_vec() } else { frame(content) };
-        let answered = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, self.call(rpc.name, body)).await });
+        let patience = if matches!(rpc.name, "Sweeps/Plan" | "Sweeps/Submit") { PLANNING } else { PATIENCE };
+        let answered = self.runtime.block_on(async { tokio::time::timeout(patience, self.call(rpc.name, body)).await });
         // The engine's thread still runs.
         if let Err(error) = self.runtime.block_on(self.core.call(|_, _| ())) {
             return Err(format!("after {}: {error}", rpc.name));
