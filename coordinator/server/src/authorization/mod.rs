@@ -159,7 +159,10 @@ impl Authorizer {
             .map_err(|error| later(&error.to_string()))?;
         let refused = vouched.into_iter().map(|vouched| match vouched {
             Ok(()) => Ok(None),
-            Err(Denied::Refused(refusal)) => Ok(Some(refusal)),
+            Err(Denied::Refused(refusal)) => {
+                tracing::warn!(worker = %identity.name, %refusal, "a worker cannot prove that its attempt was granted");
+                Ok(Some(refusal))
+            }
             Err(Denied::Foreign) => Err(self.forbid(&Forbidden::ForeignLease)),
         });
         refused.collect()

@@ -49,8 +49,8 @@ impl WorkService {
         Self { core, artifacts, limits, authorizer }
     }
 
-    /// Returns the worker's order for a grant with its proof. `None` if this version cannot read the plan: only that stage fails, with
-    /// a reason. If the store cannot be asked, a repeated request gets the same grant again.
+    /// Returns the worker's order for a grant with its proof. `None` if this version cannot read the plan: only that
+    /// stage fails, with a reason. If the store cannot be asked, a repeated request gets the same grant again.
     async fn order(&self, grant: Grant, proof: Proof) -> Result<Option<pb::Grant>, Status> {
         let (store, attempt) = (self.core.store().clone(), grant.attempt);
         let plan = tokio::task::spawn_blocking(move || view::plan(store.as_ref(), attempt.stage));
