@@ -328,7 +328,8 @@ impl Target for Requests {
         let rpc = TABLE[usize::from(input.first().copied().unwrap_or(0)) % TABLE.len()];
         let content = input.get(2..).unwrap_or_default();
         let body = if input.get(1) == Some(&FRAMES) { content.to_vec() } else { frame(content) };
-        let patience = if matches!(rpc.name, "Sweeps/Plan" | "Sweeps/Submit") { PLANNING } else { PATIENCE };
+        let is_planned = ["Sweeps/Plan", "Sweeps/Submit"].iter().any(|name| rpc.name.ends_with(name));
+        let patience = if is_planned { PLANNING } else { PATIENCE };
         let answered = self.runtime.block_on(async { tokio::time::timeout(patience, self.call(rpc.name, body)).await });
         // The engine's thread still runs.
         if let Err(error) = self.runtime.block_on(self.core.call(|_, _| ())) {
