@@ -8,7 +8,7 @@ use super::{Reporter, StageError};
 /// Pause between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The outcome of [`write`].
+/// The outcome of [`write()`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     /// Everything is on the disk.
