@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::console::{Show, Terminal};
 use super::data::{Gone, Listed};
-use super::progress::{ProgressBars, summary};
+use super::progress::{ProgressBars, left, summary};
 use super::status::{Counts, Sweeps};
 use super::submit::Submitted;
 use super::watch::EventLine;
@@ -61,8 +61,10 @@ fn running() -> impl Strategy<Value = pb::RunningStage> {
 
 fn event() -> impl Strategy<Value = pb::WatchEvent> {
     let numbers = [number(), number(), number(), number()];
-    (text(), option::of(counts()), vec(running(), 0..4), numbers, any::<bool>(), vec(text(), 0..3)).prop_map(
-        |(sweep, cells, running, [steps_done, steps_total, images_done, images_total], r#final, obstacles)| {
+    let left = option::of((number(), any::<u32>()))
+        .prop_map(|left| left.map(|(known_ms, unknown_stages)| pb::TimeLeft { known_ms, unknown_stages }));
+    (text(), option::of(counts()), vec(running(), 0..4), numbers, any::<bool>(), vec(text(), 0..3), left).prop_map(
+        |(sweep, cells, running, [steps_done, steps_total, images_done, images_total], r#final, obstacles, left)| {
             pb::WatchEvent {
                 sweep,
                 cells,
@@ -73,6 +75,7 @@ fn event() -> impl Strategy<Value = pb::WatchEvent> {
                 obstacles,
                 images_done,
                 images_total,
+                left,
             }
         },
     )
@@ -158,7 +161,7 @@ proptest! {
         for (second, event) in (0..).zip(events) {
             sums(Counts::from(event.cells), event.cells);
             shown(&EventLine::from(event.clone()));
-            summary(&event, rate);
+            summary(&event, rate, left(&event, Duration::from_secs(second)));
             progress.update(pb::WatchEvent { obstacles: Vec::new(), ..event }, begin + Duration::from_secs(second));
         }
         progress.tick(begin + Duration::from_secs(9));

@@ -19,11 +19,12 @@ use crate::report::{self, ReportArgs};
 use crate::reproduce::{self, ReproduceArgs};
 use crate::run::{self, RunArgs};
 use crate::serve::{self, ServeArgs};
+use crate::shell::{self, CompletionsArgs, ManArgs};
 use crate::status::{self, StatusArgs};
 use crate::submit::{self, SubmitArgs};
 use crate::verdict::Verdict;
 use crate::verify::{self, VerifyArgs};
-use crate::watch;
+use crate::watch::{self, WatchArgs};
 use crate::workers::{self, WorkersArgs};
 
 const EXIT_CODES: &str = "\
@@ -75,7 +76,7 @@ pub(super) enum Command {
     /// List sweeps, or show the cells of one
     Status(StatusArgs),
     /// Follow a sweep until all of its cells are final
-    Watch(SweepArgs),
+    Watch(WatchArgs),
     /// Explain why a cell is not running, or what happened to it
     Explain(ExplainArgs),
     /// Cancel a sweep; stages that another sweep needs continue
@@ -108,6 +109,12 @@ pub(super) enum Command {
     Certify(CertifyArgs),
     /// Exchange a join token for the certificate that the other commands use
     Join(JoinArgs),
+    /// Print the script with which a shell completes the arguments of this program
+    ///
+    /// For bash: `coordinator completions bash > ~/.local/share/bash-completion/completions/coordinator`
+    Completions(CompletionsArgs),
+    /// Write man pages, one for each command
+    Man(ManArgs),
 }
 
 impl Command {
@@ -138,6 +145,8 @@ impl Command {
             Command::Token(args) => identity::token(&args, console),
             Command::Certify(args) => identity::certify(&args, console),
             Command::Join(args) => Box::pin(identity::join(args, console)).await,
+            Command::Completions(args) => shell::completions(&args, console),
+            Command::Man(args) => shell::man(args, console),
         }
     }
 

@@ -28,6 +28,7 @@ mod report;
 mod reproduce;
 mod run;
 mod serve;
+mod shell;
 mod signals;
 mod status;
 mod submit;

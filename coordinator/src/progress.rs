@@ -64,7 +64,8 @@ pub(super) struct ProgressBars {
     stages: BTreeMap<String, Meter>,
     obstacles: BTreeSet<String>,
     failed: Option<u32>,
-    last: Option<pb::WatchEvent>,
+    /// The last event, and when it came.
+    last: Option<(pb::WatchEvent, Instant)>,
     printed: Option<Instant>,
 }
 
@@ -99,23 +100,24 @@ impl ProgressBars {
         if self.failed.replace(failed).is_some_and(|before| failed > before) {
             self.terminal.say(&format!("failed so far: {}", cells(failed)));
         }
-        self.last = Some(event);
+        self.last = Some((event, now));
         self.draw(now);
     }
 
     /// Updates the display after [`TICK`] has passed.
     pub(super) fn tick(&mut self, now: Instant) {
-        let Some(event) = &self.last else { return };
+        let Some((event, _)) = &self.last else { return };
         // Rates fall while no event arrives.
         self.images.push(now, event.images_done);
         self.draw(now);
     }
 
     fn draw(&mut self, now: Instant) {
-        let Some(event) = &self.last else { return };
-        let rate = self.images.rate();
+        let Some((event, came)) = &self.last else { return };
+        let now_left = left(event, now.saturating_duration_since(*came));
+        let summary = summary(event, self.images.rate(), now_left);
         if self.terminal.interactive {
-            self.bars.draw(event, &self.stages, rate);
+            self.bars.draw(event, &self.stages, summary);
         } else if event.r#final || self.printed.is_none_or(|at| now.saturating_duration_since(at) >= LINES_EVERY) {
             self.printed = Some(now);
             let running: Vec<String> = event
@@ -123,7 +125,7 @@ impl ProgressBars {
                 .iter()
                 .map(|stage| format!("; {}", stage_line(stage, self.stages.get(&stage.stage))))
                 .collect();
-            self.terminal.say(&format!("{}: {}{}", text::line(&event.sweep), summary(event, rate), running.concat()));
+            self.terminal.say(&format!("{}: {summary}{}", text::line(&event.sweep), running.concat()));
         }
     }
 }
@@ -133,17 +135,27 @@ pub(super) fn cells(n: u32) -> String {
     format!("{n} {}", if n == 1 { "cell" } else { "cells" })
 }
 
+/// Returns the time left, some time after the event: `3 min left`, or `at least 3 min left` if no stage like some of
+/// the others has run yet. Returns `None` if nothing is known.
+pub(super) fn left(event: &pb::WatchEvent, since: Duration) -> Option<String> {
+    let pb::TimeLeft { known_ms, unknown_stages } = event.left?;
+    let left = Duration::from_millis(known_ms).saturating_sub(since);
+    match (left.is_zero(), unknown_stages) {
+        (true, _) => None,
+        (false, 0) => Some(format!("{} left", span(left))),
+        (false, _) => Some(format!("at least {} left", span(left))),
+    }
+}
+
 /// Formats a summary: `3 of 16 cells done, 1 failed, 1,234 images/s, 3 min left`.
-pub(super) fn summary(event: &pb::WatchEvent, rate: Option<f64>) -> String {
+pub(super) fn summary(event: &pb::WatchEvent, rate: Option<f64>, left: Option<String>) -> String {
     let cells = Counts::from(event.cells);
     let mut parts = vec![format!("{} of {} cells done", cells.succeeded, cells.total())];
     parts.extend((cells.failed > 0).then(|| format!("{} failed", cells.failed)));
     parts.extend((cells.cancelled > 0).then(|| format!("{} cancelled", cells.cancelled)));
-    if let Some(rate) = rate.filter(|_| !event.r#final) {
-        let left = event.images_total.saturating_sub(event.images_done) as f64 / rate;
-        parts.push(format!("{} images/s", text::grouped(rate.round() as u64)));
-        // If the time left exceeds the range of a duration, it is not shown.
-        parts.extend(Duration::try_from_secs_f64(left).ok().map(|left| format!("{} left", span(left))));
+    if !event.r#final {
+        parts.extend(rate.map(|rate| format!("{} images/s", text::grouped(rate.round() as u64))));
+        parts.extend(left);
     }
     parts.join(", ")
 }
@@ -179,7 +191,7 @@ struct Bars {
 }
 
 impl Bars {
-    fn draw(&mut self, event: &pb::WatchEvent, meters: &BTreeMap<String, Meter>, rate: Option<f64>) {
+    fn draw(&mut self, event: &pb::WatchEvent, meters: &BTreeMap<String, Meter>, summary: String) {
         let all = &self.terminal.bars;
         let sweep =
             self.sweep.get_or_insert_with(|| all.add(bar("{bar:20} {prefix} · {msg}", text::line(&event.sweep))));
@@ -208,7 +220,7 @@ impl Bars {
             bar.set_position(stage.step);
         }
         sweep.set_length(event.images_total.max(1));
-        sweep.set_message(summary(event, rate));
+        sweep.set_message(summary);
         sweep.set_position(event.images_done);
     }
 }
@@ -258,9 +270,17 @@ mod tests {
 
     #[test]
     fn the_summary_says_how_long_it_takes() {
-        assert_eq!(summary(&event(1, 40_000), Some(500.0)), "1 of 4 cells done, 1 failed, 500 images/s, 2 min left");
-        assert_eq!(summary(&event(1, 40_000), None), "1 of 4 cells done, 1 failed");
-        assert_eq!(summary(&event(1, 0), Some(f64::MIN_POSITIVE)), "1 of 4 cells done, 1 failed, 0 images/s");
+        let event = |known_ms, unknown_stages| {
+            let left = Some(pb::TimeLeft { known_ms, unknown_stages });
+            pb::WatchEvent { left, ..event(1, 40_000) }
+        };
+        let after =
+            |event: &pb::WatchEvent, seconds| summary(event, Some(500.0), left(event, Duration::from_secs(seconds)));
+        assert_eq!(after(&event(120_000, 0), 0), "1 of 4 cells done, 1 failed, 500 images/s, 2 min left");
+        assert_eq!(after(&event(120_000, 0), 60), "1 of 4 cells done, 1 failed, 500 images/s, 60 s left");
+        assert_eq!(after(&event(120_000, 3), 0), "1 of 4 cells done, 1 failed, 500 images/s, at least 2 min left");
+        assert_eq!(after(&event(0, 3), 0), "1 of 4 cells done, 1 failed, 500 images/s");
+        assert_eq!(summary(&pb::WatchEvent { left: None, ..event(0, 0) }, None, None), "1 of 4 cells done, 1 failed");
     }
 
     #[test]

@@ -140,6 +140,7 @@ pub(super) async fn reproduce(args: ReproduceArgs, console: &Console) -> Result<
         data_root: args.data_root.clone(),
         device,
         retry_failed: false,
+        on_final: None,
         web: None,
     };
     let made = here(run, file, console, async |client, sweep| {

@@ -44,6 +44,10 @@ pub(super) struct ServeArgs {
     /// Largest total size of all artifacts; when it is reached, workers wait [default: limited by the storage only]
     #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     pub(super) artifact_quota: Option<u64>,
+    /// Run this program whenever a sweep is over. It gets the facts as JSON on its standard input, and is run again
+    /// until it exits with 0
+    #[arg(long, value_name = "PROGRAM")]
+    pub(super) on_final: Option<PathBuf>,
     #[command(flatten)]
     pub(super) security: ListenArgs,
     /// Keep job state on a Redis server (7.0 or newer) instead: `redis://[USER:PASSWORD@]HOST:PORT`, rediss:// for TLS,
@@ -279,7 +283,8 @@ fn options(args: &ServeArgs) -> Result<Options, CliError> {
     let taken = ArtifactLimits { artifact: args.artifact_limit, quota: args.artifact_quota };
     let artifacts = artifacts(args.artifacts.as_deref(), &args.state_dir, taken)?;
     let build = Some(build::this());
-    Ok(Options { listen, state_dir: args.state_dir.clone(), artifacts, limits, build })
+    let on_final = args.on_final.clone();
+    Ok(Options { listen, state_dir: args.state_dir.clone(), artifacts, limits, build, on_final })
 }
 
 #[cfg(test)]

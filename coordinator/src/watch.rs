@@ -1,9 +1,13 @@
 //! `coordinator watch`, and the following of sweeps for other commands.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use pretext_client::Client;
 use pretext_proto::v1 as pb;
+use pretext_server::on_final::{self, Event};
+use pretext_shared::ids::SweepId;
 use pretext_shared::text;
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -99,8 +103,16 @@ pub(super) struct EventLine {
     steps_total: u64,
     images_done: u64,
     images_total: u64,
+    left: Option<TimeLeftLine>,
     obstacles: Vec<String>,
     r#final: bool,
+}
+
+/// The time that the sweep still needs.
+#[derive(Debug, Serialize)]
+struct TimeLeftLine {
+    known_ms: u64,
+    unknown_stages: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -125,6 +137,7 @@ impl From<pb::WatchEvent> for EventLine {
             steps_total: event.steps_total,
             images_done: event.images_done,
             images_total: event.images_total,
+            left: event.left.map(|pb::TimeLeft { known_ms, unknown_stages }| TimeLeftLine { known_ms, unknown_stages }),
             obstacles: event.obstacles,
             r#final: event.r#final,
         }
@@ -209,8 +222,45 @@ pub(super) async fn follow_to_the_end(client: Client, sweep: String, console: &C
     Ok(cells.verdict())
 }
 
+#[derive(Debug, Args)]
+pub(super) struct WatchArgs {
+    #[command(flatten)]
+    pub(super) sweep: SweepArgs,
+    /// Run this program once the sweep is over. It gets the facts as JSON on its standard input
+    #[arg(long, value_name = "PROGRAM")]
+    pub(super) on_final: Option<PathBuf>,
+}
+
 /// Follows a sweep.
-pub(super) async fn watch(args: SweepArgs, console: &Console) -> Result<Verdict, CliError> {
-    let client = connect(&args.remote).await?;
-    follow_to_the_end(client, args.sweep, console).await
+pub(super) async fn watch(args: WatchArgs, console: &Console) -> Result<Verdict, CliError> {
+    let WatchArgs { sweep: SweepArgs { sweep, remote }, on_final } = args;
+    let client = connect(&remote).await?;
+    let Some(program) = on_final else { return follow_to_the_end(client, sweep, console).await };
+    let verdict = follow_to_the_end(client.clone(), sweep.clone(), console).await?;
+    let all = client.list().await?;
+    let over = all.iter().find(|summary| summary.sweep.starts_with(&sweep) && Counts::from(summary.cells).is_final());
+    if let Some(summary) = over {
+        let told = on_final::run(&program, &event(summary)?).await;
+        told.map_err(|error| CliError::environment(format!("--on-final {}: {error}", program.display())))?;
+    }
+    Ok(verdict)
+}
+
+/// Returns what a program is told of a sweep that is over.
+fn event(summary: &pb::SweepSummary) -> Result<Event, CliError> {
+    let Counts { succeeded, failed, cancelled, .. } = Counts::from(summary.cells);
+    let [succeeded, failed, cancelled] = [succeeded, failed, cancelled].map(|count| count as usize);
+    let sweep: SweepId = summary.sweep.parse().map_err(|error| CliError::environment(format!("{error}")))?;
+    let name = summary.sweep.rsplit_once('-').map_or(summary.sweep.as_str(), |(name, _)| name);
+    Ok(Event {
+        event: format!("{sweep}@{succeeded}-{failed}-{cancelled}"),
+        name: name.to_owned(),
+        outcome: on_final::outcome(summary.cancelled || cancelled > 0, failed),
+        sweep,
+        succeeded,
+        failed,
+        cancelled,
+        smoke: summary.smoke,
+        submitted_ms: summary.submitted_ms,
+    })
 }

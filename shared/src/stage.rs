@@ -1,6 +1,7 @@
 //! Stages: units of work named by a content hash of everything that determines their output.
 
 mod batching;
+mod shape;
 mod task;
 mod train;
 
@@ -12,6 +13,7 @@ use crate::ids::{ContentHash, StageId, WeightsHash};
 use crate::split::SplitSpec;
 
 pub use batching::LastBatch;
+pub use shape::Shape;
 pub use task::{Chances, CropFlip, KnnSpec, LabelledView, PretextImages, PretextTask, ResizedFlip};
 pub use train::{Budget, CycleShape, DecayOn, LrSpec, OptimizerSpec, TrainSpec};
 

@@ -13,6 +13,7 @@ use pretext_trainer::device::Backend;
 mod daemon;
 mod export;
 mod inspect;
+mod shell;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -87,6 +88,16 @@ enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Print the script with which a shell completes the arguments of this program.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages, one for each command.
+    Man {
+        /// Folder for the pages; it is created if it is missing.
+        dir: PathBuf,
     },
     /// Train stages in this process; the daemon starts one for each slot.
     #[command(hide = true)]
@@ -198,6 +209,8 @@ fn main() -> ExitCode {
             inspect::inspect(&dir, &dataset, cache.as_deref(), inspect::depth(deep, most), json)
         }
         Some(Command::Export { model, out, state_dir, json }) => export::export(&model, &state_dir, &out, json),
+        Some(Command::Completions { shell }) => shell::completions(shell),
+        Some(Command::Man { dir }) => shell::man(&dir),
         None => daemon::run(cli.daemon),
     }
 }

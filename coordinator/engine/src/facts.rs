@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{Fingerprint, SweepId};
+use pretext_shared::split::Fraction;
+use pretext_shared::stage::Method;
 
-use super::{Millis, Outline, Progress, Site, State};
+use super::{Millis, Outline, Progress, Site, State, SweepRecord};
 
 /// The demands of a stage on a device and on its worker. Stages share them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +64,10 @@ pub(super) struct StageEntry {
     pub(super) model: ModelPlace,
     /// The name of the worker that reported its result. Not durable.
     pub(super) made_by: Option<Arc<str>>,
+    /// When the running attempt got its slot, and the step that it resumed from. Not durable.
+    pub(super) began: Option<(Millis, u64)>,
+    /// The time for which the stage took a slot; `None` if it has no result.
+    pub(super) took: Option<Millis>,
 }
 
 /// A sweep's need of a stage.
@@ -72,8 +78,25 @@ pub(super) struct Need {
     pub(super) is_active: bool,
     /// The lowest replicate of its cells that share the stage: the place of a seed among the sweep's seeds.
     pub(super) replicate: u32,
+    /// The group of its first cell that shares the stage.
+    pub(super) group: Group,
     /// Its cells that share the stage, by position.
     pub(super) cells: Box<[u32]>,
+}
+
+/// A method on a label fraction. In one sweep, all stages of one kind and group take about the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Group {
+    pub(super) method: Method,
+    pub(super) fraction: Fraction,
+}
+
+impl Group {
+    /// Returns the group of the first of `cells`; `None` if there is none.
+    pub(super) fn of(record: &SweepRecord, cells: &[u32]) -> Option<Self> {
+        let key = &record.cells.get(*cells.first()? as usize)?.key;
+        Some(Self { method: key.method, fraction: key.fraction })
+    }
 }
 
 /// The stages before a stage.
@@ -108,6 +131,20 @@ impl StageEntry {
             demand,
             model,
             made_by: None,
+            began: None,
+            took: None,
+        }
+    }
+
+    /// Returns the time for which a stage that ends now would have taken a slot, if one attempt had run it whole; `None`
+    /// if that is not known.
+    pub(super) fn time_taken(&self, now: Millis) -> Option<Millis> {
+        let (began, resumed) = self.began?;
+        let ran = now.saturating_sub(began);
+        let steps = self.outline.cost.steps;
+        match steps.saturating_sub(resumed) {
+            0 => Some(ran),
+            done => Some((ran as f64 * steps as f64 / done as f64) as Millis),
         }
     }
 

@@ -1,9 +1,13 @@
 //! The facts that all decisions follow from, read only and without anything that the engine derives from them. A
 //! simulation judges the engine's decisions by these facts.
 
-use pretext_shared::ids::{StageId, WorkerId};
+use std::collections::BTreeMap;
 
-use super::{DeviceState, Engine, Limits, Millis, Offer, Outline, Progress, SweepMark, SweepRecord};
+use pretext_shared::ids::{StageId, SweepId, WorkerId};
+use pretext_shared::split::Fraction;
+use pretext_shared::stage::{Method, StageKind};
+
+use super::{DeviceState, Engine, Limits, Millis, Offer, Outline, Pace, Progress, SweepMark, SweepRecord};
 
 /// The facts of a stage.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +28,8 @@ pub struct StageFacts<'a> {
     pub images: u64,
     /// The name of the worker that reported its result, if it did so since the coordinator started.
     pub made_by: Option<&'a str>,
+    /// The time for which it took a slot; `None` if it has no result.
+    pub took: Option<Millis>,
 }
 
 /// The facts of a worker.
@@ -49,6 +55,7 @@ impl Engine {
             step: entry.step,
             images: entry.images,
             made_by: entry.made_by.as_deref(),
+            took: entry.took,
         })
     }
 
@@ -64,6 +71,12 @@ impl Engine {
             offer: &entry.offer,
             last_seen: entry.last_seen + self.deaf,
         })
+    }
+
+    /// Returns how long the stages of a sweep take and how many are left, by kind, method and label fraction.
+    pub fn paces(&self, sweep: &SweepId) -> BTreeMap<(StageKind, Method, Fraction), Pace> {
+        let paces = self.table.index().paces.of(sweep).into_iter();
+        paces.map(|((kind, group), pace)| ((kind, group.method, group.fraction), pace)).collect()
     }
 
     /// Returns the state of a device.

@@ -84,7 +84,10 @@ impl Engine {
         });
         let grant = self.grant(id)?;
         self.changes.push(Change::LogGrant(id, grant.attempt.fence, log));
-        self.table.amend(id, |entry| (entry.step, entry.images) = (0, 0));
+        self.table.amend(id, |entry| {
+            (entry.step, entry.images) = (0, 0);
+            entry.began = Some((now, resume_step));
+        });
         Ok(grant)
     }
 

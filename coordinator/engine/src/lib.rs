@@ -12,12 +12,14 @@ mod facts;
 mod fingerprint;
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixtures;
+mod forecast;
 mod garbage;
 mod health;
 mod index;
 pub mod inspect;
 mod lease;
 mod outline;
+mod over;
 mod placement;
 mod pushed;
 mod record;
@@ -42,10 +44,13 @@ pub use curve::curve;
 pub use drafts::{Submission, Submitted};
 pub use facts::CellCounts;
 use facts::StageEntry;
+pub use forecast::Forecast;
 pub use garbage::{Collected, Garbage, Kept};
 pub use health::DeviceState;
+pub use index::Pace;
 pub use lease::Grant;
 pub use outline::Outline;
+pub use over::Over;
 use pretext_shared::ids::{Fence, StageId, WorkerId};
 pub use pushed::{KeptAs, RemovalRefused, Removed};
 pub use record::{

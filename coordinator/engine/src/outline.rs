@@ -1,9 +1,10 @@
 //! The part of a stage's plan that the scheduler needs. The engine keeps only this part in memory. The rest stays in
 //! the store until a worker or a reader needs it, so that a restart does not have to load it.
 
+use pretext_shared::dataset::Source;
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{Fingerprint, StageId};
-use pretext_shared::stage::StageKind;
+use pretext_shared::stage::{Stage, StageKind};
 use pretext_shared::sweep::Cost;
 
 use super::StageRecord;
@@ -25,16 +26,23 @@ pub struct Outline {
     pub cost: Cost,
 }
 
-impl From<&StageRecord> for Outline {
-    fn from(record: &StageRecord) -> Self {
-        let spec = &record.stage.spec;
+impl Outline {
+    /// Returns the outline of a planned stage that reads `source`.
+    pub fn planned(stage: &Stage, source: &Source, cost: Cost) -> Self {
+        let spec = &stage.spec;
         Self {
             kind: spec.kind(),
-            class: record.stage.class,
+            class: stage.class,
             parent: spec.parent(),
             data: spec.data().fingerprint,
-            place: record.source.path().map(|_| record.source.key().into()),
-            cost: record.cost,
+            place: source.path().map(|_| source.key().into()),
+            cost,
         }
+    }
+}
+
+impl From<&StageRecord> for Outline {
+    fn from(record: &StageRecord) -> Self {
+        Self::planned(&record.stage, &record.source, record.cost)
     }
 }

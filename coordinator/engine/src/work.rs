@@ -120,7 +120,12 @@ impl Engine {
         self.all_points_are_here(attempt, batches)?;
         let maker = self.holder(attempt).map(|holder| holder.worker.name.as_str().into());
         self.note_success(attempt);
-        self.table.amend(attempt.stage, |entry| entry.made_by = maker);
+        let seconds = result.seconds;
+        let now = self.heard;
+        self.table.amend(attempt.stage, |entry| {
+            entry.made_by = maker;
+            entry.took = Some(entry.time_taken(now).unwrap_or((seconds * 1_000.0) as Millis));
+        });
         let mut surplus = Vec::new();
         self.transition(attempt.stage, 0, |progress| {
             surplus = std::mem::take(&mut progress.predecessors);

@@ -1,6 +1,6 @@
 //! Conversions for the service of people and scripts: sweeps, workers and collections of garbage.
 
-use pretext_engine::{CellCounts, Collected, DeviceState, SweepStatus, WorkerView};
+use pretext_engine::{CellCounts, Collected, DeviceState, Forecast, SweepStatus, WorkerView};
 use pretext_proto::v1 as pb;
 use pretext_shared::stage::Extent;
 
@@ -53,7 +53,7 @@ pub fn summary(status: &SweepStatus) -> pb::SweepSummary {
 }
 
 /// Converts the state of a sweep at one moment.
-pub fn watch_event(status: SweepStatus) -> pb::WatchEvent {
+pub fn watch_event(status: SweepStatus, forecast: Option<Forecast>) -> pb::WatchEvent {
     pb::WatchEvent {
         sweep: status.id.to_string(),
         cells: Some(counts(status.cells)),
@@ -77,6 +77,10 @@ pub fn watch_event(status: SweepStatus) -> pb::WatchEvent {
         obstacles: status.obstacles,
         images_done: status.images.0,
         images_total: status.images.1,
+        left: forecast.map(|forecast| pb::TimeLeft {
+            known_ms: forecast.left_ms as u64,
+            unknown_stages: count(forecast.unknown),
+        }),
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod authorization;
 pub mod core;
+mod estimate;
 mod frontend;
 pub mod gc;
 pub mod grpc;
@@ -10,6 +11,7 @@ pub mod identity;
 pub mod leadership;
 pub mod listen;
 pub mod metrics;
+pub mod on_final;
 pub mod scaler;
 pub mod serve;
 pub mod standby;

@@ -13,6 +13,7 @@ use crate::core::{Core, CoreThread};
 use crate::frontend::{BoundFrontend, Context, Frontend};
 use crate::grpc::Parts;
 use crate::http::Web;
+use crate::on_final::Teller;
 use crate::start::{Options, StartError};
 
 /// A running coordinator.
@@ -26,6 +27,8 @@ pub(crate) struct Work {
     thread: CoreThread,
     core: Core,
     web: Option<Web>,
+    /// The rounds of the program for sweeps that are over, if there is one.
+    told: Option<watch::Receiver<u64>>,
     /// Tasks that run beside the coordinator; dropping this ends them.
     _beside: JoinSet<()>,
 }
@@ -42,6 +45,15 @@ impl Work {
         artifacts.begin().await?;
         let (core, thread) = Core::start(store, options.limits)?;
         let mut beside = JoinSet::new();
+        let told = match &options.on_final {
+            None => None,
+            Some(program) => {
+                let teller = Teller::new(core.clone(), program, options.state_dir.join("final")).await?;
+                let rounds = teller.rounds();
+                beside.spawn(teller.tell());
+                Some(rounds)
+            }
+        };
         let web = match &options.listen.web {
             None => None,
             Some(web) => {
@@ -58,7 +70,7 @@ impl Work {
                 web: web.clone(),
             })
             .await?;
-        Ok(Self { thread, core, web, _beside: beside })
+        Ok(Self { thread, core, web, told, _beside: beside })
     }
 }
 
@@ -100,6 +112,15 @@ impl Coordinator {
     /// takes requests.
     pub fn full(&self) -> watch::Receiver<Option<String>> {
         self.work.core.full()
+    }
+
+    /// Waits until the program for sweeps that are over was told of all that are over now.
+    pub async fn all_told(&self) {
+        let Some(mut rounds) = self.work.told.clone() else { return };
+        // A round may be under way that began before; the one after it has seen all.
+        let enough = *rounds.borrow_and_update() + 2;
+        // The teller ends with the core, which this coordinator's other parts report.
+        let _ = rounds.wait_for(|round| *round >= enough).await;
     }
 
     /// Waits until a part of this coordinator has died, and returns the reason: the store cannot be written, the core

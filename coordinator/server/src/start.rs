@@ -11,6 +11,7 @@ use pretext_store::StoreError;
 use crate::grpc::DescriptorError;
 use crate::http::WebError;
 use crate::listen::{Listen, SecurityError};
+use crate::on_final::ToldError;
 
 /// How to start a coordinator.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct Options {
     pub limits: Limits,
     /// What this program was built from, for the provenance of sweeps.
     pub build: Option<Build>,
+    /// The program that is run when a sweep is over.
+    pub on_final: Option<PathBuf>,
 }
 
 /// The reason why a coordinator did not start.
@@ -57,6 +60,9 @@ pub enum StartError {
     /// TLS or identities cannot be set up.
     #[error(transparent)]
     Security(#[from] SecurityError),
+    /// The program for sweeps that are over cannot be used.
+    #[error(transparent)]
+    OnFinal(#[from] ToldError),
     /// The web page cannot be served.
     #[error(transparent)]
     Web(#[from] WebError),

@@ -2,6 +2,7 @@
 
 mod data;
 mod table;
+mod time;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use pretext_shared::plan::Plan;
 use serde::Serialize;
 
 use data::Data;
+use time::Time;
 
 use super::console::{Console, Show};
 use super::error::CliError;
@@ -48,6 +50,8 @@ struct Shown {
     data: Vec<Data>,
     /// Stages that have a result; `None` if no coordinator was asked.
     cached: Option<BTreeSet<StageId>>,
+    /// How long the other stages will take; `None` if no coordinator was asked.
+    time: Option<Time>,
     #[serde(skip)]
     chains: Chains,
 }
@@ -63,6 +67,7 @@ impl Show for Shown {
     fn text(&self) -> String {
         let data: String = self.data.iter().map(Data::text).collect();
         let mut text = table::render(&self.plan, &data, self.cached.as_ref());
+        text.extend(self.time.as_ref().map(Time::text));
         if self.chains == Chains::Shown {
             text.push_str(&table::chains(&self.plan));
         }
@@ -86,11 +91,12 @@ pub(super) async fn plan(args: PlanArgs, console: &Console) -> Result<Verdict, C
                 true => Vec::new(),
                 false => client.decode(reply.data_json.as_bytes())?,
             };
-            Shown { plan, data: Data::announced(&file.sweep, &facts), cached: Some(cached), chains }
+            let data = Data::announced(&file.sweep, &facts);
+            Shown { plan, data, cached: Some(cached), time: reply.estimate.map(Time::from), chains }
         }
         None => {
             let (plan, data) = here(&file, &args).await?;
-            Shown { plan, data, cached: None, chains }
+            Shown { plan, data, cached: None, time: None, chains }
         }
     };
     console.show(&shown)?;

@@ -44,6 +44,8 @@ use crate::verdict::Verdict;
 
 /// Time between two checks whether the worker has registered.
 const ASK: Duration = Duration::from_millis(100);
+/// Longest time that the command waits for the program of `--on-final`.
+const TOLD_WITHIN: Duration = Duration::from_secs(60);
 /// After this time a message says what the command waits for.
 const SLOW: Duration = Duration::from_secs(10);
 
@@ -78,7 +80,8 @@ pub(super) async fn here<T>(
     let state_dir = args.state_dir.clone();
     let folder = state_dir.clone();
     let artifacts = ArtifactOptions::in_folder(state_dir.join("artifacts"));
-    let options = Options { listen, state_dir, artifacts, limits: Limits::default(), build: Some(build::this()) };
+    let (limits, build, on_final) = (Limits::default(), Some(build::this()), args.on_final.clone());
+    let options = Options { listen, state_dir, artifacts, limits, build, on_final };
     let mut coordinator = Coordinator::start(options).await?;
     offer_link(&coordinator, console)?;
     let url = format!("http://{}", coordinator.address());
@@ -94,6 +97,13 @@ pub(super) async fn here<T>(
             message: "interrupted: finished work is kept, run the same command again to resume".to_owned(),
         }),
     };
+    if outcome.is_ok() {
+        tokio::select! {
+            () = coordinator.all_told() => {}
+            () = sleep(TOLD_WITHIN) => console.terminal.say("warning: the program of --on-final has not ended with 0 yet; it runs again with the same command"),
+            () = signals.next() => {}
+        }
+    }
     if matches!(outcome, Err(CliError::Interrupted { .. })) {
         console.terminal.say("stopping; press Ctrl-C again to stop at once");
     }

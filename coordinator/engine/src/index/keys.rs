@@ -7,7 +7,7 @@ use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{ArtifactId, StageId, SweepId};
 use pretext_shared::stage::StageKind;
 
-use crate::facts::{Before, Demand, ModelPlace, Need, StageEntry};
+use crate::facts::{Before, Demand, Group, ModelPlace, Need, StageEntry};
 use crate::{Holder, Millis, State, Waiting};
 
 /// The order of the ready stages of a sweep: the first one runs.
@@ -35,6 +35,7 @@ pub(crate) struct Keys {
     pub(super) hold: Option<Hold>,
     pub(super) place: Option<Place>,
     pub(super) tally: Option<Tally>,
+    pub(super) effort: Option<Effort>,
     /// The artifacts that it needs.
     pub(super) artifacts: Option<Vec<ArtifactId>>,
 }
@@ -105,6 +106,26 @@ pub(super) struct Wait {
     pub(super) demand: Arc<Demand>,
 }
 
+/// What a stage costs the active sweeps that need it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Effort {
+    /// Those sweeps, each with the group that the stage has in it.
+    pub(super) groups: Vec<(SweepId, Group)>,
+    pub(super) kind: StageKind,
+    /// The images that it sees.
+    pub(super) images: u64,
+    pub(super) state: EffortState,
+}
+
+/// See [`Effort`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EffortState {
+    /// It runs, or will run without a person's help.
+    Left,
+    /// It has a result.
+    Done { took: Millis },
+}
+
 impl StageEntry {
     /// Returns the places of the stage.
     pub(crate) fn keys(&self) -> Keys {
@@ -120,6 +141,12 @@ impl StageEntry {
                 kind,
             }),
             tally: self.tally_kind().map(|kind| Tally { class: self.outline.class, kind }),
+            effort: self.effort_state().map(|state| Effort {
+                groups: self.active().map(|need| (need.sweep.clone(), need.group)).collect(),
+                kind: self.outline.kind,
+                images: self.outline.cost.images_seen,
+                state,
+            }),
             artifacts: Some(self.progress.artifacts().collect()),
         }
     }
@@ -165,19 +192,30 @@ impl StageEntry {
         }
     }
 
+    /// Returns the needs of the active sweeps.
+    fn active(&self) -> impl Iterator<Item = &Need> {
+        self.needs.iter().filter(|need| need.is_active)
+    }
+
+    fn effort_state(&self) -> Option<EffortState> {
+        match &self.progress.state {
+            State::Leased(_) => Some(EffortState::Left),
+            State::Waiting(_) => (self.before != Before::Over).then_some(EffortState::Left),
+            State::Succeeded(_) => Some(EffortState::Done { took: self.took.unwrap_or(0) }),
+            State::Failed(_) | State::Cancelled => None,
+        }
+    }
+
     fn tally_kind(&self) -> Option<TallyKind> {
         match &self.progress.state {
             State::Leased(_) => Some(TallyKind::Running),
             State::Failed(_) => Some(TallyKind::Failed),
-            State::Waiting(waiting) => {
-                let active = self.needs.iter().filter(|need| need.is_active);
-                Some(TallyKind::Waiting(Wait {
-                    is_expired: matches!(waiting, Waiting::Expired(_)),
-                    needed_by: active.map(|need| need.sweep.clone()).collect(),
-                    before: self.before,
-                    demand: self.demand.clone(),
-                }))
-            }
+            State::Waiting(waiting) => Some(TallyKind::Waiting(Wait {
+                is_expired: matches!(waiting, Waiting::Expired(_)),
+                needed_by: self.active().map(|need| need.sweep.clone()).collect(),
+                before: self.before,
+                demand: self.demand.clone(),
+            })),
             State::Succeeded(_) | State::Cancelled => None,
         }
     }

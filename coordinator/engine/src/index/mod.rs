@@ -7,6 +7,7 @@
 
 mod holdings;
 mod keys;
+mod paces;
 mod queues;
 mod tallies;
 
@@ -14,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdings::Holdings;
 pub(super) use keys::Keys;
+pub use paces::Pace;
+use paces::Paces;
 use pretext_shared::ids::{ArtifactId, ContentHash, StageId};
 pub(super) use queues::Fetch;
 use queues::Queues;
@@ -35,6 +38,7 @@ pub(super) struct Index {
     /// How many stages and data sets need each artifact.
     artifacts: BTreeMap<ArtifactId, usize>,
     pub(super) holdings: Holdings,
+    pub(super) paces: Paces,
     pub(super) queues: Queues,
     pub(super) tallies: Tallies,
 }
@@ -63,6 +67,9 @@ impl Index {
         let (left, entered) = moved(&old.tally, &new.tally);
         left.inspect(|tally| self.tallies.leave(tally));
         entered.inspect(|tally| self.tallies.enter(tally));
+        let (left, entered) = moved(&old.effort, &new.effort);
+        left.inspect(|effort| self.paces.leave(effort));
+        entered.inspect(|effort| self.paces.enter(effort));
         let (left, entered) = moved(&old.artifacts, &new.artifacts);
         left.inspect(|artifacts| self.give_up(artifacts));
         entered.inspect(|artifacts| self.need(artifacts));

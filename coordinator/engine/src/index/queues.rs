@@ -220,6 +220,18 @@ impl Queues {
         self.sweeps.get(sweep)
     }
 
+    /// Returns how many of `slots` a sweep gets beside the other active sweeps that have something to run.
+    pub(crate) fn share(&self, sweep: &SweepId, slots: usize) -> usize {
+        let Some(queue) = self.sweeps.get(sweep) else { return 0 };
+        let competes = |other: &Queue| {
+            let is_busy = other.is_active && !(other.ready.is_empty() && other.running.is_empty());
+            is_busy && other.priority >= queue.priority
+        };
+        let others = self.sweeps.iter().filter(|(id, other)| *id != sweep && competes(other)).count();
+        let most = queue.max_parallel.map_or(usize::MAX, |most| most as usize);
+        slots.div_ceil(others + 1).max(queue.running.len()).min(slots).min(most)
+    }
+
     /// Returns the ready stage whose turn it is, among those with a demand that `fits`. `has` says whether the worker
     /// of this name has the data of a demand.
     pub(crate) fn first(

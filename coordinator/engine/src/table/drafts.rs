@@ -3,7 +3,7 @@
 use pretext_shared::ids::{StageId, SweepId};
 
 use super::{Cells, SweepEntry, Table};
-use crate::facts::Need;
+use crate::facts::{Group, Need};
 use crate::{State, SweepMark, SweepRecord};
 
 impl Table {
@@ -24,10 +24,12 @@ impl Table {
 
     /// Notes that a draft needs a stage that was added before.
     pub(crate) fn need(&mut self, sweep: &SweepId, stage: StageId, replicate: u32, cells: Box<[u32]>) {
+        let Some(draft) = self.drafts.get(sweep) else { return };
+        let Some(group) = Group::of(&draft.record, &cells) else { return };
         let places = cells.clone();
         self.amend(stage, |entry| {
             let place = entry.needs.partition_point(|need| need.sweep < *sweep);
-            entry.needs.insert(place, Need { sweep: sweep.clone(), is_active: true, replicate, cells });
+            entry.needs.insert(place, Need { sweep: sweep.clone(), is_active: true, replicate, group, cells });
         });
         let (Some(draft), Some(entry)) = (self.drafts.get_mut(sweep), self.stages.get(&stage)) else { return };
         let is_news = !matches!(entry.progress.state, State::Waiting(_));

@@ -7,7 +7,7 @@ use pretext_shared::ids::StageId;
 use pretext_shared::stage::StageKind;
 
 use super::{Cells, Index, Keys, SweepEntry, Table, cells};
-use crate::facts::{Before, Need, StageEntry, images};
+use crate::facts::{Before, Group, Need, StageEntry, images};
 use crate::{Limits, Millis, Snapshot, State, Waiting};
 
 impl Table {
@@ -31,8 +31,9 @@ impl Table {
             table.index.queues.open(&record, is_active);
             let cells = cells::by_stage(&record);
             let stages: Vec<StageId> = cells.iter().map(|(stage, ..)| *stage).collect();
-            needs.extend(cells.into_iter().map(|(stage, replicate, cells)| {
-                (stage, Need { sweep: record.id.clone(), is_active, replicate, cells })
+            needs.extend(cells.into_iter().filter_map(|(stage, replicate, cells)| {
+                let group = Group::of(&record, &cells)?;
+                Some((stage, Need { sweep: record.id.clone(), is_active, replicate, group, cells }))
             }));
             sweeps.insert(record.id.clone(), (record, mark, stages));
         }
@@ -48,6 +49,10 @@ impl Table {
                 State::Waiting(Waiting::BackOff(ms)) => now + ms,
                 _ => 0,
             };
+            // The time on the slot is not known any more. The training is most of it.
+            if let State::Succeeded(result) = &entry.progress.state {
+                entry.took = Some((result.seconds * 1_000.0) as Millis);
+            }
             // Like a back-off, a detour starts anew.
             entry.avoid_until = now + limits.avoid_ms;
             entry.has_last_try = entry.progress.has_last_try(&limits);

@@ -1,25 +1,31 @@
 //! Plans and submissions. Planning happens outside the core, and a large sweep goes to the core in pieces, so that other
 //! requests are answered in between.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pretext_engine::Submitted;
 use pretext_engine::drafts::{Begun, Pieces};
-use pretext_engine::submission::{Assumed, Basis, SubmissionError};
+use pretext_engine::submission::{Assumed, Basis, Planned, SubmissionError};
+use pretext_engine::{Outline, Submitted};
 use pretext_proto::refusal;
 use pretext_proto::v1 as pb;
 use pretext_shared::ids::StageId;
+use pretext_shared::plan::Plan;
 use pretext_shared::stage::Extent;
 use pretext_shared::sweep::Build;
+use pretext_store::StoreError;
 use tonic::Status;
 
 use super::unavailable;
 use crate::core::{Core, CoreError};
+use crate::estimate::Measures;
 
 /// Most stages that one request to the core adds. The core writes a piece within a few tens of milliseconds.
 const PIECE: usize = 500;
 /// Most stages that one request to the core looks up.
 const LOOK: usize = 20_000;
+/// Number of sweeps, the newest first, whose finished stages tell how long others take.
+const MEASURED: usize = 20;
 /// How often a sweep is planned again because workers announced other data meanwhile.
 const PLANS: usize = 3;
 /// Time between two looks at another submission of the same sweep.
@@ -45,6 +51,8 @@ enum Failed {
     DataChange,
     #[error("the plan cannot be written: {0}")]
     Text(String),
+    #[error("{0}")]
+    Unread(#[from] StoreError),
     #[error("planning ended early: {0}")]
     Planning(#[from] tokio::task::JoinError),
 }
@@ -54,7 +62,7 @@ impl From<Failed> for Status {
         match failed {
             Failed::Refused(error) => not_planned(&error),
             Failed::Core(error) => unavailable(error),
-            Failed::DataChange => Status::unavailable(failed.to_string()),
+            Failed::DataChange | Failed::Unread(_) => Status::unavailable(failed.to_string()),
             Failed::Planning(_) | Failed::Text(_) => Status::internal(failed.to_string()),
         }
     }
@@ -142,20 +150,64 @@ async fn plan_whole(core: &Core, spec: String, extent: Extent) -> Result<pb::Pla
     let basis = core.call(|engine, now| Basis::of(engine, now.mono)).await?;
     let planned = tokio::task::spawn_blocking(move || {
         let planned = basis.plan(&spec, extent)?;
+        let outlines = outlines(&planned);
         let facts: Vec<_> = std::iter::once(planned.facts).chain(planned.pretext_facts).collect();
         let unwritten = |error: serde_json::Error| Failed::Text(error.to_string());
         let plan_json = serde_json::to_string(&planned.plan).map_err(unwritten)?;
         let data_json = serde_json::to_string(&facts).map_err(unwritten)?;
         let stages: Vec<StageId> = planned.plan.stages.iter().map(|stage| stage.id).collect();
-        Ok::<_, Failed>((plan_json, data_json, stages))
+        Ok::<_, Failed>((plan_json, data_json, stages, planned.plan, outlines))
     });
-    let (plan_json, data_json, stages) = planned.await??;
-    let mut cached = Vec::new();
+    let (plan_json, data_json, stages, plan, outlines) = planned.await??;
+    let mut cached = BTreeSet::new();
     for some in stages.chunks(LOOK) {
         let some = some.to_vec();
-        cached.extend(core.call(move |engine, _| engine.cached(some)).await?.iter().map(StageId::to_string));
+        cached.extend(core.call(move |engine, _| engine.cached(some)).await?);
     }
-    Ok(pb::PlanReply { plan_json, cached, data_json })
+    let estimate = estimate(core, plan, &cached, outlines).await?;
+    let cached = cached.iter().map(StageId::to_string).collect();
+    Ok(pb::PlanReply { plan_json, cached, data_json, estimate: Some(estimate) })
+}
+
+/// Returns an outline for each thing that the stages of a plan demand of a device.
+fn outlines(planned: &Planned) -> Vec<Outline> {
+    let mut kinds = BTreeSet::new();
+    let first = planned.plan.stages.iter().filter(|stage| kinds.insert(stage.stage.spec.kind()));
+    first
+        .map(|stage| Outline::planned(&stage.stage, planned.sweep.source_of(stage.stage.spec.kind()), stage.cost))
+        .collect()
+}
+
+/// Returns how long the stages of a plan that have no result will take.
+async fn estimate(
+    core: &Core,
+    plan: Plan,
+    cached: &BTreeSet<StageId>,
+    outlines: Vec<Outline>,
+) -> Result<pb::Estimate, Failed> {
+    let (sweeps, slots) = core
+        .call(move |engine, now| {
+            let newest = engine.list(now.mono).into_iter().take(MEASURED).map(|sweep| sweep.id);
+            (newest.collect::<Vec<_>>(), engine.slots_for(&outlines, now.mono))
+        })
+        .await?;
+    let mut measured = Vec::new();
+    for sweep in sweeps {
+        measured.extend(core.call(move |engine, _| engine.measures(&sweep)).await?);
+    }
+    let (store, cached) = (core.store().clone(), cached.clone());
+    let estimated = tokio::task::spawn_blocking(move || {
+        let ids: Vec<StageId> = measured.iter().map(|(id, _)| *id).collect();
+        let records = store.plans(&ids)?;
+        let mut measures = Measures::default();
+        for (id, pace) in measured {
+            if let Some(record) = records.get(&id) {
+                measures.add(record, pace);
+            }
+        }
+        Ok::<_, StoreError>(measures.estimate(&plan, &cached, slots))
+    });
+    Ok(estimated.await??)
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use pretext_artifacts::Artifacts;
-use pretext_engine::Collected;
-use pretext_engine::{Holder, Refusal};
+use pretext_engine::{Collected, Engine, Forecast, Holder, Millis, Refusal, SweepStatus};
 use pretext_messages::{self as messages, parsed};
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::sweeps_server::Sweeps;
+use pretext_shared::ids::SweepId;
 use pretext_shared::stage::Extent;
 use pretext_shared::sweep::Build;
 use pretext_store::StoreError;
@@ -64,6 +64,11 @@ fn collect_failed(error: gc::GcError) -> Status {
         gc::GcError::Core(error) => unavailable(error),
         gc::GcError::Refused(refusal) => refused(refusal),
     }
+}
+
+/// Returns the state of a sweep in brief, with the time that it still needs.
+fn shown(engine: &Engine, sweep: &SweepId, now: Millis) -> Result<(SweepStatus, Option<Forecast>), Refusal> {
+    Ok((engine.status(sweep, now)?, engine.forecast(sweep, now)))
 }
 
 fn extent(smoke: bool) -> Extent {
@@ -125,8 +130,8 @@ impl Sweeps for SweepsService {
             loop {
                 changes.mark_unchanged();
                 let asked = id.clone();
-                let event = match core.call(move |engine, now| engine.status(&asked, now.mono)).await {
-                    Ok(Ok(status)) => Ok(messages::watch_event(status)),
+                let event = match core.call(move |engine, now| shown(engine, &asked, now.mono)).await {
+                    Ok(Ok((status, forecast))) => Ok(messages::watch_event(status, forecast)),
                     Ok(Err(refusal)) => Err(refused(refusal)),
                     // The stream lasts: its reader waits for the sweep, which continues once there is room.
                     Err(CoreError::Full(_)) => {
@@ -140,8 +145,10 @@ impl Sweeps for SweepsService {
                     Err(error) => Err(unavailable(error)),
                 };
                 let over = event.as_ref().map_or(true, |event| event.r#final);
-                if event.as_ref().ok() != last.as_ref() || over {
-                    last = event.as_ref().ok().cloned();
+                // The time left changes all the time, which alone is no news.
+                let news = event.as_ref().ok().map(|event| pb::WatchEvent { left: None, ..event.clone() });
+                if news != last || over {
+                    last = news;
                     if events.send(event).await.is_err() {
                         return;
                     }

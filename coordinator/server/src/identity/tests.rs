@@ -47,6 +47,7 @@ impl Cluster {
             state_dir: home.path().join("state"),
             artifacts: ArtifactOptions::in_folder(home.path().join("artifacts")),
             limits: Limits::default(),
+            on_final: None,
         };
         let coordinator = Coordinator::start(options).await.expect("a free port");
         let register = Register::open(&folder).expect("the register");

@@ -41,6 +41,9 @@ pub(super) fn answers(engine: &Engine, artifacts: &BTreeSet<ArtifactId>, now: Mi
         let shown: Vec<_> = status.running.iter().map(|stage| (stage.attempt.stage, stage.cells)).collect();
         same("the status of a sweep", &(shown, status.steps, status.images), &(running, steps, images))?;
     }
+    for (sweep, paces) in scan.paces() {
+        same("the paces of a sweep", &engine.paces(sweep), &paces)?;
+    }
     same("the backlog", &engine.backlog(now), &scan.backlog())?;
     for (worker, device) in scan.devices() {
         let prospects = engine.has_prospects(worker, &device.name);

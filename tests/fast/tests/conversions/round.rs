@@ -4,7 +4,7 @@ use pretext_daemon::refusal::Refused;
 use pretext_daemon::spool::{Batch, Saved};
 use pretext_daemon::{Verdict, messages};
 use pretext_engine::demand::{ScaleDown, Trigger};
-use pretext_engine::{CellCounts, Checkpoint, DeviceState, Directive, SweepStatus};
+use pretext_engine::{CellCounts, Checkpoint, DeviceState, Directive, Forecast, SweepStatus};
 use pretext_messages as convert;
 use pretext_proto::externalscaler as scaler;
 use pretext_proto::v1 as pb;
@@ -206,8 +206,11 @@ proptest! {
     }
 
     #[test]
-    fn what_people_are_shown_of_sweeps(was in domain::status()) {
-        let (event, summary) = (sent(&convert::watch_event(was.clone())), sent(&convert::summary(&was)));
+    fn what_people_are_shown_of_sweeps(was in domain::status(), left in proptest::option::of((0_u64..1 << 50, 0..9_usize))) {
+        let forecast = left.map(|(ms, unknown)| Forecast { left_ms: ms as f64, unknown });
+        let (event, summary) = (sent(&convert::watch_event(was.clone(), forecast)), sent(&convert::summary(&was)));
+        let shown = event.left.map(|left| (left.known_ms, left.unknown_stages as usize));
+        prop_assert_eq!(shown, left);
         prop_assert_eq!(event.r#final, was.cells.is_final());
         prop_assert_eq!(status(event, summary, &was), was);
     }
