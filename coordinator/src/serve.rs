@@ -44,7 +44,7 @@ pub(super) struct ServeArgs {
     /// Largest total size of all artifacts; when it is reached, workers wait [default: limited by the storage only]
     #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     pub(super) artifact_quota: Option<u64>,
-    /// Run this program whenever a sweep is over. It gets the facts as JSON on its standard input, and is run again
+    /// Run this program whenever a sweep has finished. It gets the facts as JSON on its standard input, and is run again
     /// until it exits with 0
     #[arg(long, value_name = "PROGRAM")]
     pub(super) on_final: Option<PathBuf>,

@@ -226,7 +226,7 @@ pub(super) async fn follow_to_the_end(client: Client, sweep: String, console: &C
 pub(super) struct WatchArgs {
     #[command(flatten)]
     pub(super) sweep: SweepArgs,
-    /// Run this program once the sweep is over. It gets the facts as JSON on its standard input
+    /// Run this program once the sweep has finished. It gets the facts as JSON on its standard input
     #[arg(long, value_name = "PROGRAM")]
     pub(super) on_final: Option<PathBuf>,
 }
@@ -246,7 +246,7 @@ pub(super) async fn watch(args: WatchArgs, console: &Console) -> Result<Verdict,
     Ok(verdict)
 }
 
-/// Returns what a program is told of a sweep that is over.
+/// Returns what a program is told of a sweep that has finished.
 fn event(summary: &pb::SweepSummary) -> Result<Event, CliError> {
     let Counts { succeeded, failed, cancelled, .. } = Counts::from(summary.cells);
     let [succeeded, failed, cancelled] = [succeeded, failed, cancelled].map(|count| count as usize);

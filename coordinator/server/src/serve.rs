@@ -27,7 +27,7 @@ pub(crate) struct Work {
     thread: CoreThread,
     core: Core,
     web: Option<Web>,
-    /// The rounds of the program for sweeps that are over, if there is one.
+    /// The rounds of the program for sweeps that have finished, if there is one.
     told: Option<watch::Receiver<u64>>,
     /// Tasks that run beside the coordinator; dropping this ends them.
     _beside: JoinSet<()>,
@@ -114,7 +114,7 @@ impl Coordinator {
         self.work.core.full()
     }
 
-    /// Waits until the program for sweeps that are over was told of all that are over now.
+    /// Waits until the program for sweeps that have finished was told of all that have finished now.
     pub async fn all_told(&self) {
         let Some(mut rounds) = self.work.told.clone() else { return };
         // A round may be under way that began before; the one after it has seen all.

@@ -26,7 +26,7 @@ pub struct Options {
     pub limits: Limits,
     /// What this program was built from, for the provenance of sweeps.
     pub build: Option<Build>,
-    /// The program that is run when a sweep is over.
+    /// The program that is run when a sweep has finished.
     pub on_final: Option<PathBuf>,
 }
 
@@ -60,7 +60,7 @@ pub enum StartError {
     /// TLS or identities cannot be set up.
     #[error(transparent)]
     Security(#[from] SecurityError),
-    /// The program for sweeps that are over cannot be used.
+    /// The program for sweeps that have finished cannot be used.
     #[error(transparent)]
     OnFinal(#[from] ToldError),
     /// The web page cannot be served.

@@ -30,7 +30,7 @@ pub(crate) struct RunArgs {
     /// Run failed stages again; for a cancelled sweep, also the cancelled stages
     #[arg(long)]
     pub(crate) retry_failed: bool,
-    /// Run this program once the sweep is over. It gets the facts as JSON on its standard input
+    /// Run this program once the sweep has finished. It gets the facts as JSON on its standard input
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) on_final: Option<PathBuf>,
     /// Serve the web page while the sweep runs, at this address [127.0.0.1:7880 if none is given]

@@ -1,9 +1,9 @@
-//! Runs a person's program when a sweep is over.
+//! Runs a person's program when a sweep is finished.
 //!
-//! A sweep that is over counts as told once the program has exited with 0, and a file in the state directory says so. If
+//! A sweep that has finished counts as told once the program has exited with 0, and a file in the state directory says so. If
 //! the coordinator dies between the two, the next one runs the program again, with the same event id: at least once,
 //! never without. A program that fails is run again, at longer and longer intervals. The first start with a program
-//! counts the sweeps that are over by then as told.
+//! counts the sweeps that have finished by then as told.
 
 mod program;
 mod told;
@@ -11,7 +11,7 @@ mod told;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pretext_engine::Over;
+use pretext_engine::FinishedSweep;
 use pretext_shared::ids::SweepId;
 use pretext_shared::stage::Extent;
 use serde::Serialize;
@@ -53,9 +53,9 @@ pub struct Event {
     pub submitted_ms: u64,
 }
 
-impl From<Over> for Event {
-    fn from(over: Over) -> Self {
-        let Over { sweep, name, cells, is_cancelled, extent, submitted_ms, occasion } = over;
+impl From<FinishedSweep> for Event {
+    fn from(finished: FinishedSweep) -> Self {
+        let FinishedSweep { sweep, name, cells, is_cancelled, extent, submitted_ms, occasion } = finished;
         Self {
             event: format!("{sweep}@{}", occasion.short()),
             sweep,
@@ -90,7 +90,7 @@ enum RoundError {
     Program(#[from] ProgramError),
 }
 
-/// Tells a program of the sweeps that are over.
+/// Tells a program of the sweeps that are finished.
 pub(crate) struct Teller {
     core: Core,
     program: PathBuf,
@@ -109,7 +109,7 @@ impl Teller {
         let is_new = !Told::has_begun(&folder);
         let mut told = Told::open(folder)?;
         if is_new {
-            for sweep in over_ids(&core).await.unwrap_or_default() {
+            for sweep in finished_ids(&core).await.unwrap_or_default() {
                 if let Ok(Some(event)) = event(&core, sweep).await {
                     told.note(&event)?;
                 }
@@ -157,18 +157,18 @@ impl Teller {
         }
     }
 
-    /// Tells of every sweep that is over and was not told.
+    /// Tells of every sweep that has finished and was not told.
     async fn round(&mut self) -> Result<(), RoundError> {
-        let over = over_ids(&self.core).await?;
-        self.told.keep(&over);
-        for sweep in over {
+        let finished = finished_ids(&self.core).await?;
+        self.told.keep(&finished);
+        for sweep in finished {
             if self.told.knows(&sweep) {
                 continue;
             }
             let Some(event) = event(&self.core, sweep).await? else { continue };
             if !self.told.has(&event)? {
                 program::run(&self.program, &event).await?;
-                tracing::info!(event = %event.event, outcome = event.outcome, "told that a sweep is over");
+                tracing::info!(event = %event.event, outcome = event.outcome, "told that a sweep has finished");
                 self.told.note(&event)?;
             }
         }
@@ -176,12 +176,12 @@ impl Teller {
     }
 }
 
-async fn over_ids(core: &Core) -> Result<Vec<SweepId>, CoreError> {
-    core.call(|engine, _| engine.over_ids()).await
+async fn finished_ids(core: &Core) -> Result<Vec<SweepId>, CoreError> {
+    core.call(|engine, _| engine.finished_ids()).await
 }
 
 async fn event(core: &Core, sweep: SweepId) -> Result<Option<Event>, CoreError> {
-    Ok(core.call(move |engine, _| engine.over(&sweep)).await?.map(Event::from))
+    Ok(core.call(move |engine, _| engine.finished(&sweep)).await?.map(Event::from))
 }
 
 #[cfg(test)]

@@ -85,12 +85,12 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn a_sweep_is_told_once_after_it_is_over_and_not_again_after_a_restart() {
+async fn a_sweep_is_told_once_after_its_end_and_not_again_after_a_restart() {
     let stage = Stage::new();
     stage.finish("before").await;
     let mut teller = stage.teller().await;
     teller.round().await.expect("a round");
-    assert_eq!(stage.told(), [], "it was over before the first start with a program");
+    assert_eq!(stage.told(), [], "it had finished before the first start with a program");
     stage.finish("after").await;
     teller.round().await.expect("a round");
     teller.round().await.expect("a round");

@@ -9,7 +9,7 @@ use pretext_shared::ids::SweepId;
 
 use super::Event;
 
-/// Written last at the first start: from then on, every sweep that is over is told.
+/// Written last at the first start: from then on, every sweep that has finished is told.
 const BEGUN: &str = ".begun";
 
 /// Why the memory cannot be used.
@@ -33,7 +33,7 @@ pub enum ToldError {
 /// See the module.
 pub(super) struct Told {
     folder: PathBuf,
-    /// Sweeps that are over and told, so that their files need not be read again.
+    /// Sweeps that have finished and were told, so that their files need not be read again.
     known: BTreeSet<SweepId>,
 }
 
@@ -58,10 +58,10 @@ impl Told {
         self.write(BEGUN, "")
     }
 
-    /// Forgets that sweeps outside `over` were told: they run again.
-    pub(super) fn keep(&mut self, over: &[SweepId]) {
-        let over: BTreeSet<&SweepId> = over.iter().collect();
-        self.known.retain(|sweep| over.contains(sweep));
+    /// Forgets that sweeps outside `finished` were told: they run again.
+    pub(super) fn keep(&mut self, finished: &[SweepId]) {
+        let finished: BTreeSet<&SweepId> = finished.iter().collect();
+        self.known.retain(|sweep| finished.contains(sweep));
     }
 
     /// Returns whether the last event of a sweep was told, as far as this is known without a look at the disk.

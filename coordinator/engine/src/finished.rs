@@ -1,13 +1,13 @@
-//! Sweeps that are over: all of their cells are final.
+//! Sweeps that are finished: all of their cells are final.
 
 use pretext_shared::ids::{ContentHash, SweepId};
 use pretext_shared::stage::Extent;
 
 use super::{CellCounts, Engine, State};
 
-/// A sweep that is over.
+/// A sweep that is finished.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Over {
+pub struct FinishedSweep {
     /// Its id.
     pub sweep: SweepId,
     /// Its name, as in the file.
@@ -20,19 +20,19 @@ pub struct Over {
     pub extent: Extent,
     /// Milliseconds since the Unix epoch.
     pub submitted_ms: u64,
-    /// Differs each time that the sweep is over: after a retry it is over again, on another occasion.
+    /// Differs each time that the sweep is finished: after a retry it finishes again, on another occasion.
     pub occasion: ContentHash,
 }
 
 impl Engine {
-    /// Returns the sweeps that are over.
-    pub fn over_ids(&self) -> Vec<SweepId> {
+    /// Returns the sweeps that are finished.
+    pub fn finished_ids(&self) -> Vec<SweepId> {
         let sweeps = self.table.sweeps().iter();
         sweeps.filter(|(_, sweep)| sweep.counts().is_final()).map(|(id, _)| id.clone()).collect()
     }
 
-    /// Returns a sweep that is over; `None` if it is not. Walks over its stages.
-    pub fn over(&self, sweep: &SweepId) -> Option<Over> {
+    /// Returns a sweep that is finished; `None` if it is not. Walks over its stages.
+    pub fn finished(&self, sweep: &SweepId) -> Option<FinishedSweep> {
         let entry = self.table.sweeps().get(sweep).filter(|entry| entry.counts().is_final())?;
         let mut occasion = Vec::with_capacity(entry.stages.len() * 41);
         for (id, stage) in entry.stages.iter().filter_map(|id| Some((id, self.table.stages().get(id)?))) {
@@ -46,7 +46,7 @@ impl Engine {
                 State::Cancelled => 4,
             });
         }
-        Some(Over {
+        Some(FinishedSweep {
             sweep: sweep.clone(),
             name: entry.record.name.clone(),
             cells: entry.counts(),
@@ -65,24 +65,24 @@ mod tests {
     use crate::fixtures::{SWEEP, engine_with, lease, result, submission};
 
     #[test]
-    fn a_sweep_is_over_again_after_a_retry() {
+    fn a_sweep_finishes_again_after_a_retry() {
         let mut engine = engine_with(&[("a", 1)]);
         let sweep = submission(SWEEP, 1).sweep.id;
         engine.submit(submission(SWEEP, 1));
         let mut now = 0;
         let mut occasions = Vec::new();
         for _ in 0..2 {
-            assert_eq!((engine.over_ids().len(), engine.over(&sweep)), (0, None));
+            assert_eq!((engine.finished_ids().len(), engine.finished(&sweep)), (0, None));
             while let Some(grant) = lease(&mut engine, "a", &format!("r{now}"), now) {
                 now += 1;
                 let failure = Failure { code: FailureCode::Diverged, message: "nan".to_owned(), log: Vec::new() };
                 engine.fail(grant.attempt, failure, now).expect("the holder fails");
             }
-            assert_eq!(engine.over_ids(), std::slice::from_ref(&sweep));
-            let over = engine.over(&sweep).expect("all cells failed");
-            assert_eq!((over.cells.failed, over.is_cancelled), (2, false));
-            assert_eq!(engine.over(&sweep), Some(over.clone()), "the same until it changes");
-            occasions.push(over.occasion);
+            assert_eq!(engine.finished_ids(), std::slice::from_ref(&sweep));
+            let finished = engine.finished(&sweep).expect("all cells failed");
+            assert_eq!((finished.cells.failed, finished.is_cancelled), (2, false));
+            assert_eq!(engine.finished(&sweep), Some(finished.clone()), "the same until it changes");
+            occasions.push(finished.occasion);
             engine.retry(&sweep).expect("it is known");
         }
         assert_ne!(occasions[0], occasions[1]);
@@ -90,6 +90,6 @@ mod tests {
             now += 1;
             engine.complete(grant.attempt, result(), 0).expect("the holder completes");
         }
-        assert_eq!(engine.over(&sweep).expect("all cells succeeded").cells.succeeded, 2);
+        assert_eq!(engine.finished(&sweep).expect("all cells succeeded").cells.succeeded, 2);
     }
 }
