@@ -93,6 +93,7 @@ campaign-processes: build
 	$(BIN)/campaign worker-kills --runs 300
 	$(BIN)/campaign zombies --runs 200
 	$(BIN)/campaign stops --runs 50
+	$(BIN)/campaign jobs --runs 100
 	$(BIN)/campaign stop-large --runs 5
 	$(BIN)/campaign stop-large --runs 2 --image-size 224
 	$(BIN)/campaign rehearsal --rounds 3

@@ -8,6 +8,7 @@
 //! campaign worker-kills --runs 300
 //! campaign zombies --runs 200
 //! campaign stops --runs 50
+//! campaign jobs --runs 100
 //! campaign away --seconds 120
 //! campaign restart --cells 100000
 //! campaign rehearsal --rounds 5
@@ -81,6 +82,12 @@ enum Campaign {
         #[arg(long)]
         runs: u64,
     },
+    /// SIGTERM to worker daemons and to their trainers, as a scheduler ends a job.
+    Jobs {
+        /// Number of stops.
+        #[arg(long)]
+        runs: u64,
+    },
     /// `kill -9` of trainers in the middle of a stage, of each method.
     Resumes {
         /// Number of kills for each method.
@@ -129,6 +136,7 @@ fn main() -> ExitCode {
         Campaign::WorkerKills { runs } => workers::run(Fault::Kill, runs, cli.seed),
         Campaign::Zombies { runs } => workers::run(Fault::Pause, runs, cli.seed),
         Campaign::Stops { runs } => workers::run(Fault::Stop, runs, cli.seed),
+        Campaign::Jobs { runs } => workers::run(Fault::Job, runs, cli.seed),
         Campaign::Restart { cells, runs, store } => restart::run(store, cells, runs),
         Campaign::Resumes { runs } => resume::run(runs, cli.seed),
         Campaign::Away { seconds } => away::run(seconds),

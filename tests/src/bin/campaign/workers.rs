@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use pretext_shared::draw::Draw;
 use pretext_tests::processes::{grants, read};
 use pretext_tests::{Daemon, Scratch, Server, until};
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 use super::row::{Row, draws};
@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     Pause,
     /// SIGTERM, then a new start.
     Stop,
+    /// SIGTERM to the daemon and to each of its trainers, as a scheduler ends a job, then a new start.
+    Job,
 }
 
 const SWEEP: &str = "
@@ -47,13 +49,16 @@ impl Fault {
             Fault::Kill => "kill -9 of a worker daemon in mid-stage",
             Fault::Pause => "SIGSTOP of a worker daemon past its lease, then SIGCONT",
             Fault::Stop => "SIGTERM to a worker daemon in mid-stage",
+            Fault::Job => {
+                "SIGTERM to a worker daemon and each of its trainers in mid-stage, to the trainers first in half of the runs"
+            }
         }
     }
 
     fn lease_ms(self) -> &'static str {
         match self {
             // Heartbeats, which show how deep in its stage a worker is, come five times a lease.
-            Fault::Kill | Fault::Stop => "2000",
+            Fault::Kill | Fault::Stop | Fault::Job => "2000",
             Fault::Pause => "1000",
         }
     }
@@ -67,6 +72,9 @@ struct Tally {
     granted: usize,
     refused: usize,
     retried: usize,
+    /// Attempts at stages that had an attempt before, and those of them that resumed from a checkpoint.
+    again: usize,
+    resumed: usize,
     slowest_stop: Duration,
     violations: Vec<String>,
 }
@@ -86,7 +94,9 @@ pub(crate) fn run(fault: Fault, runs: u64, seed: u64) -> Row {
         format!("{} stale calls refused", tally.refused),
         format!("{} retries of quarantined stages", tally.retried),
     ];
-    if fault == Fault::Stop {
+    if matches!(fault, Fault::Stop | Fault::Job) {
+        // The others were stopped before their first step: observations are one heartbeat old.
+        measured.push(format!("{} of {} later attempts resumed from a checkpoint", tally.resumed, tally.again));
         measured.push(format!("slowest stop {} ms", tally.slowest_stop.as_millis()));
     }
     let (campaign, faults) = ("worker daemons".to_owned(), fault.words().to_owned());
@@ -161,9 +171,13 @@ fn round(fault: Fault, runs: u64, draw: &mut Draw, tally: &mut Tally, expected: 
                     break;
                 }
             }
-            Fault::Stop => {
+            Fault::Stop | Fault::Job => {
                 let told = Instant::now();
-                worker.process.signal(Signal::TERM);
+                if fault == Fault::Job {
+                    stop_job(worker, if tally.faults % 2 == 0 { First::Trainers } else { First::Daemon });
+                } else {
+                    worker.process.signal(Signal::TERM);
+                }
                 let code = worker.process.ended();
                 tally.slowest_stop = tally.slowest_stop.max(told.elapsed());
                 if code != 0 || told.elapsed() > STOPPED_WITHIN {
@@ -177,6 +191,14 @@ fn round(fault: Fault, runs: u64, draw: &mut Draw, tally: &mut Tally, expected: 
     until("all is done", || over(&folder, &server, &sweep, tally).then_some(()));
     let mut found = differences(&server.report(&folder, &sweep), expected);
     found.extend(server.verify(&folder, &sweep));
+    if matches!(fault, Fault::Stop | Fault::Job) {
+        if tally.retried > 0 {
+            found.push("a stop failed a stage".to_owned());
+        }
+        let [resumed, again] = resumes(&folder);
+        tally.resumed += resumed;
+        tally.again += again;
+    }
     tally.violations.extend(found.into_iter().map(|what| format!("round {}: {what}", tally.rounds)));
     tally.rounds += 1;
     let log = read(&folder.path("serve.log"));
@@ -187,6 +209,46 @@ fn round(fault: Fault, runs: u64, draw: &mut Draw, tally: &mut Tally, expected: 
         let log = read(&folder.path(&format!("{name}.log")));
         tally.refused += log.lines().filter(|line| line.contains("is superseded: the stage was granted again")).count();
     }
+}
+
+/// Who gets the signal first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum First {
+    Trainers,
+    Daemon,
+}
+
+/// Signals every process of a worker.
+fn stop_job(worker: &Daemon, first: First) {
+    let trainers = worker.trainers();
+    let tell_trainers = || {
+        for trainer in &trainers {
+            // The daemon may have ended it already.
+            let _ = kill_process(*trainer, Signal::TERM);
+        }
+    };
+    match first {
+        First::Trainers => {
+            tell_trainers();
+            worker.process.signal(Signal::TERM);
+        }
+        First::Daemon => {
+            worker.process.signal(Signal::TERM);
+            tell_trainers();
+        }
+    }
+}
+
+/// Returns how many attempts resumed from a checkpoint, and how many were at stages that had an attempt before, as the
+/// workers' logs tell it.
+fn resumes(folder: &Scratch) -> [usize; 2] {
+    let logs = NAMES.map(|name| read(&folder.path(&format!("{name}.log"))));
+    let begins: Vec<&str> =
+        logs.iter().flat_map(|log| log.lines()).filter(|line| line.contains("stage begins")).collect();
+    let stage = |line: &&str| Some(line.split_once("attempt=")?.1.split_once('@')?.0.to_owned());
+    let stages: BTreeSet<String> = begins.iter().filter_map(stage).collect();
+    let resumed = begins.iter().filter(|line| line.contains("resume_step=")).count();
+    [resumed, begins.len() - stages.len()]
 }
 
 /// Returns whether the sweep is final. A stage that lost three workers is quarantined, as intended, and retried.
