@@ -13,6 +13,7 @@ use pretext_trainer::device::Backend;
 mod daemon;
 mod export;
 mod inspect;
+mod refused;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -87,6 +88,13 @@ enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Show what a coordinator refused as invalid and this worker keeps; hand it in again, or drop it.
+    ///
+    /// The daemon may run meanwhile.
+    Refused {
+        #[command(subcommand)]
+        command: refused::RefusedCommand,
     },
     /// Train stages in this process; the daemon starts one for each slot.
     #[command(hide = true)]
@@ -197,6 +205,7 @@ fn main() -> ExitCode {
         Some(Command::Inspect { dir, dataset, cache, deep, most, json, .. }) => {
             inspect::inspect(&dir, &dataset, cache.as_deref(), inspect::depth(deep, most), json)
         }
+        Some(Command::Refused { command }) => refused::run(command),
         Some(Command::Export { model, out, state_dir, json }) => export::export(&model, &state_dir, &out, json),
         None => daemon::run(cli.daemon),
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pretext_shared::dataset::{DatasetFacts, Source};
 use pretext_shared::ids::{ArtifactId, Fence, Fingerprint, StageId, SweepId, WorkerId};
-use pretext_shared::outcome::{Failure, StageResult};
+use pretext_shared::outcome::{Failure, FailureCode, StageResult};
 use pretext_shared::point::Point;
 use pretext_shared::stage::Stage;
 use pretext_shared::sweep::{Cell, Cost, Provenance};
@@ -117,6 +117,13 @@ impl Progress {
     pub fn admits(&self, fence: Fence) -> bool {
         let held = matches!(self.state, State::Leased(_) | State::Waiting(Waiting::Expired(_)));
         held && fence == self.fence
+    }
+
+    /// Returns whether the points and the result of an attempt may still be handed in. It is the last grant, and it ended
+    /// as invalid: its worker kept a copy, and nobody else has the stage.
+    pub fn may_be_handed_in(&self, fence: Fence) -> bool {
+        let is_invalid = matches!(&self.state, State::Failed(failure) if failure.code == FailureCode::Invalid);
+        is_invalid && fence == self.fence
     }
 
     /// Keeps a failed attempt as evidence.
