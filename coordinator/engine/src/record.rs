@@ -63,7 +63,7 @@ pub struct StageRecord {
 /// The progress of a stage. Written at every transition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// The fence of the last grant; 0 before the first.
+    /// The fence of the last grant. Before the first it is 0, or above the fences of all deleted stages.
     pub fence: Fence,
     /// State.
     pub state: State,
@@ -91,10 +91,16 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Returns the progress of a stage that was never granted.
+    /// Returns the progress of a stage that was never granted, in a store that never deleted one.
     pub fn new() -> Self {
+        Self::beginning_at(Fence(0))
+    }
+
+    /// Returns the progress of a stage that was never granted under its id, and maybe under the same id before it was
+    /// deleted, with a fence below `first`.
+    pub(super) fn beginning_at(first: Fence) -> Self {
         Self {
-            fence: Fence(0),
+            fence: first,
             state: State::Waiting(Waiting::Open),
             lost: 0,
             failed: 0,
@@ -244,6 +250,12 @@ pub enum Change {
     AppendPoints(StageId, Batch),
     /// A data set was pushed or removed.
     SetData(Fingerprint, Option<Box<PushedData>>),
+    /// A sweep was deleted.
+    DeleteSweep(SweepId),
+    /// A stage was deleted, with its plan, progress, grants and points.
+    DeleteStage(StageId),
+    /// A new stage begins at this fence: it is above the fences of all deleted stages.
+    RaiseFences(Fence),
 }
 
 /// Whether a sweep is active.
@@ -272,6 +284,8 @@ pub struct Snapshot {
     pub stages: BTreeMap<StageId, (Box<Outline>, Box<Progress>)>,
     /// Pushed data sets.
     pub data: BTreeMap<Fingerprint, PushedData>,
+    /// New stages begin at this fence; 0 if no stage was ever deleted.
+    pub first_fence: Fence,
 }
 
 #[cfg(test)]

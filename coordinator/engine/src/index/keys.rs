@@ -37,6 +37,8 @@ pub(crate) struct Keys {
     pub(super) tally: Option<Tally>,
     /// The artifacts that it needs.
     pub(super) artifacts: Option<Vec<ArtifactId>>,
+    /// Whether no sweep needs it.
+    pub(super) loose: Option<()>,
 }
 
 /// A stage that a worker holds, or whose lease on it has expired.
@@ -121,6 +123,7 @@ impl StageEntry {
             }),
             tally: self.tally_kind().map(|kind| Tally { class: self.outline.class, kind }),
             artifacts: Some(self.progress.artifacts().collect()),
+            loose: self.needs.is_empty().then_some(()),
         }
     }
 
