@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::backup::{self, BackupArgs, RestoreArgs};
 use crate::console::Console;
-use crate::control::{self, RetryArgs};
+use crate::control::{self, DeleteArgs, RetryArgs};
 use crate::data::{self, DataArgs};
 use crate::error::CliError;
 use crate::explain::{self, ExplainArgs};
@@ -83,6 +83,8 @@ pub(super) enum Command {
     Cancel(SweepArgs),
     /// Run the failed stages of a sweep again; for a cancelled sweep, also the cancelled stages
     Retry(RetryArgs),
+    /// Delete a sweep that does not run, with all that no other sweep needs
+    Delete(DeleteArgs),
     /// Write the report of a sweep from the results so far, and print its tables
     Report(ReportArgs),
     /// Run the sweep of a results.json again and compare the numbers
@@ -132,6 +134,7 @@ impl Command {
             Command::Explain(args) => Box::pin(explain::explain(args, console)).await,
             Command::Cancel(args) => Box::pin(control::cancel(args, console)).await,
             Command::Retry(args) => Box::pin(control::retry(args, console)).await,
+            Command::Delete(args) => Box::pin(control::delete(args, console)).await,
             Command::Report(args) => Box::pin(report::report(args, console)).await,
             Command::Reproduce(args) => Box::pin(reproduce::reproduce(args, console)).await,
             Command::Verify(args) => Box::pin(verify::verify(args, console)).await,

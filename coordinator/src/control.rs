@@ -1,4 +1,4 @@
-//! `coordinator cancel` and `coordinator retry`.
+//! `coordinator cancel`, `coordinator retry` and `coordinator delete`.
 
 use clap::Args;
 use serde::Serialize;
@@ -15,6 +15,15 @@ pub(super) struct RetryArgs {
     /// Run only failed stages again; refuse a cancelled sweep
     #[arg(long)]
     pub(super) failed: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DeleteArgs {
+    #[command(flatten)]
+    pub(super) sweep: SweepArgs,
+    /// Delete the results of the sweep for good; without it, nothing is deleted
+    #[arg(long)]
+    pub(super) yes: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,5 +79,36 @@ pub(super) async fn retry(args: RetryArgs, console: &Console) -> Result<Verdict,
     }
     let reply = client.retry(&args.sweep.sweep).await?;
     console.show(&Retried { sweep: reply.sweep, stages: reply.stages })?;
+    Ok(Verdict::Good)
+}
+
+#[derive(Debug, Serialize)]
+struct Deleted {
+    sweep: String,
+    cells: u32,
+    stages: u32,
+}
+
+impl Show for Deleted {
+    fn text(&self) -> String {
+        let Deleted { sweep, cells, stages } = self;
+        format!(
+            "{sweep} is deleted: {cells} cells, and {stages} stages that no other sweep needs; `coordinator gc` removes \
+             their files later"
+        )
+    }
+}
+
+/// Deletes a sweep that does not run.
+pub(super) async fn delete(args: DeleteArgs, console: &Console) -> Result<Verdict, CliError> {
+    let sweep = &args.sweep.sweep;
+    if !args.yes {
+        return Err(CliError::Input {
+            message: format!("nothing was deleted: the results of {sweep} would be lost for good"),
+            help: Some(format!("write the report first, then run `coordinator delete {sweep} --yes`")),
+        });
+    }
+    let reply = connect(&args.sweep.remote).await?.delete(sweep).await?;
+    console.show(&Deleted { sweep: reply.sweep, cells: reply.cells, stages: reply.stages })?;
     Ok(Verdict::Good)
 }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::Source;
-use crate::outcome::{ArtifactKind, Failure, Score};
+use crate::ids::ArtifactId;
+use crate::outcome::{ArtifactKind, Failure, Score, StageResult};
 use crate::point::Point;
 use crate::stage::Stage;
 
@@ -117,4 +118,19 @@ pub struct Finished {
     pub seconds: f64,
     /// Files to upload.
     pub files: BTreeMap<ArtifactKind, PathBuf>,
+}
+
+impl Finished {
+    /// Returns the result of the stage, whose files were uploaded as `artifacts`, on this device.
+    pub fn result(&self, artifacts: BTreeMap<ArtifactKind, ArtifactId>, device: String) -> StageResult {
+        StageResult {
+            selected_epoch: self.selected_epoch,
+            score: self.score,
+            steps: self.steps,
+            images: self.images,
+            artifacts,
+            device,
+            seconds: self.seconds,
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 mod campaigns;
 mod data_push;
+mod deletion;
 mod limits;
 mod monitoring;
 mod outage;

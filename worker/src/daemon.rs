@@ -23,7 +23,7 @@ use crate::DaemonArgs;
 /// Exit code: bad input.
 pub(crate) const BAD_INPUT: u8 = 2;
 /// Exit code: the coordinator refuses this worker.
-const REFUSED: u8 = 3;
+pub(crate) const REFUSED: u8 = 3;
 /// Exit code: this machine's environment (disk, runtime, signals).
 pub(crate) const ENVIRONMENT: u8 = 4;
 /// Exit code: told to stop before the work was done.

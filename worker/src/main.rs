@@ -13,6 +13,7 @@ use pretext_trainer::device::Backend;
 mod daemon;
 mod export;
 mod inspect;
+mod refused;
 mod shell;
 
 #[global_allocator]
@@ -98,6 +99,13 @@ enum Command {
     Man {
         /// Folder for the pages; it is created if it is missing.
         dir: PathBuf,
+    },
+    /// Show what a coordinator refused as invalid and this worker keeps; hand it in again, or drop it.
+    ///
+    /// The daemon may run meanwhile.
+    Refused {
+        #[command(subcommand)]
+        command: refused::RefusedCommand,
     },
     /// Train stages in this process; the daemon starts one for each slot.
     #[command(hide = true)]
@@ -208,6 +216,7 @@ fn main() -> ExitCode {
         Some(Command::Inspect { dir, dataset, cache, deep, most, json, .. }) => {
             inspect::inspect(&dir, &dataset, cache.as_deref(), inspect::depth(deep, most), json)
         }
+        Some(Command::Refused { command }) => refused::run(command),
         Some(Command::Export { model, out, state_dir, json }) => export::export(&model, &state_dir, &out, json),
         Some(Command::Completions { shell }) => shell::completions(shell),
         Some(Command::Man { dir }) => shell::man(&dir),

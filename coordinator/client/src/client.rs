@@ -177,6 +177,12 @@ impl Client {
         Ok(self.rpc.clone().retry(request).await.map_err(|status| self.failed(&status))?.into_inner())
     }
 
+    /// Deletes a sweep that does not run.
+    pub async fn delete(&self, sweep: &str) -> Result<pb::DeleteReply, ClientError> {
+        let request = pb::DeleteRequest { sweep: sweep.to_owned() };
+        Ok(self.rpc.clone().delete(request).await.map_err(|status| self.failed(&status))?.into_inner())
+    }
+
     /// Returns the facts about a cell, one line each.
     pub async fn explain(&self, cell: &str) -> Result<Vec<String>, ClientError> {
         let request = pb::ExplainRequest { cell: cell.to_owned() };

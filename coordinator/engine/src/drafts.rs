@@ -3,14 +3,14 @@
 //! [`Submission::in_pieces`] cuts a planned sweep outside the engine. [`Engine::begin`] opens a draft that nobody sees
 //! and that gets no slots. [`Engine::add`] adds the stages of one piece. [`Engine::publish`] makes the draft a sweep; its
 //! one change is the sweep's record. A draft lives in memory only. If the coordinator stops before a draft is published,
-//! its stages stay in the store without a sweep: nobody runs them, and the next submission of the sweep uses them.
+//! its stages stay in the store without a sweep: nobody runs them. The next start deletes them.
 
 use std::collections::HashMap;
 
 use pretext_shared::ids::{StageId, SweepId};
 
 use super::table::by_stage;
-use super::{Change, Engine, Outline, StageRecord, State, SweepRecord};
+use super::{Change, Engine, Outline, Progress, StageRecord, State, SweepRecord};
 
 /// A planned sweep with its stages.
 #[derive(Debug, Clone, PartialEq)]
@@ -179,9 +179,10 @@ impl Engine {
         match self.table.stages().get(&id).map(|entry| &entry.progress.state) {
             None => {
                 let outline = Box::new(Outline::from(&record));
+                let progress = Box::new(Progress::beginning_at(self.newborn_fence));
                 self.changes.push(Change::AddStage(id, Box::new(record)));
-                self.changes.push(Change::SetProgress(id, Box::default()));
-                self.table.add_stage(id, outline);
+                self.changes.push(Change::SetProgress(id, progress.clone()));
+                self.table.add_stage(id, outline, progress);
             }
             Some(State::Cancelled) => self.reset(id),
             Some(_) => {}

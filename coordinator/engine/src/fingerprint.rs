@@ -36,6 +36,7 @@ impl Engine {
         for (id, worker) in &self.workers {
             (id, worker.answered(), worker.is_silent).hash(&mut hasher);
         }
+        self.newborn_fence.hash(&mut hasher);
         self.health.hash(&mut hasher);
         hasher.finish()
     }

@@ -109,6 +109,9 @@ pub fn persist(snapshot: &mut Snapshot, changes: Vec<Change>) {
             }
             Change::SetData(fingerprint, None) => drop(snapshot.data.remove(&fingerprint)),
             Change::SetData(fingerprint, Some(data)) => drop(snapshot.data.insert(fingerprint, *data)),
+            Change::DeleteSweep(id) => snapshot.sweeps.retain(|(sweep, _)| sweep.id != id),
+            Change::DeleteStage(id) => drop(snapshot.stages.remove(&id)),
+            Change::RaiseFences(first) => snapshot.first_fence = first,
             Change::LogGrant(..) | Change::AppendPoints(..) => {}
         }
     }

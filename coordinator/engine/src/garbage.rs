@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pretext_shared::artifact::StoredArtifact;
-use pretext_shared::ids::ArtifactId;
+use pretext_shared::ids::{ArtifactId, Fence};
 
 use super::{Engine, Progress, Refusal, State};
 
@@ -71,7 +71,8 @@ impl Engine {
     /// # Errors
     /// If there are artifacts although nothing was ever submitted or pushed here.
     pub fn garbage(&self, held: &[StoredArtifact], grace: Duration) -> Result<Garbage, Refusal> {
-        if self.table.sweeps().is_empty() && self.table.data().is_empty() && !held.is_empty() {
+        let is_new = self.table.sweeps().is_empty() && self.table.data().is_empty() && self.newborn_fence == Fence(0);
+        if is_new && !held.is_empty() {
             return Err(Refusal::NothingKnown);
         }
         let mut sorted = Garbage::default();

@@ -188,7 +188,12 @@ impl Engine {
         self.check_from(attempt, None)
     }
 
-    /// The same, for a known worker.
+    /// Checks that outputs of `attempt` may be accepted: it may write, or a person hands it in after it ended as invalid.
+    pub fn check_outputs(&mut self, attempt: AttemptId) -> Result<(), Refusal> {
+        if self.entry(attempt.stage)?.progress.may_be_handed_in(attempt.fence) { Ok(()) } else { self.check(attempt) }
+    }
+
+    /// Checks the same as [`Engine::check`], for a known worker.
     fn check_from(&mut self, attempt: AttemptId, worker: Option<&WorkerId>) -> Result<(), Refusal> {
         let judged = self.judge(attempt);
         match &judged {

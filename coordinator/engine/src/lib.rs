@@ -6,6 +6,7 @@ mod backlog;
 mod blame;
 mod claim;
 mod curve;
+mod deletion;
 pub mod demand;
 pub mod drafts;
 mod facts;
@@ -41,6 +42,7 @@ use std::collections::BTreeMap;
 pub use backlog::{Backlog, ClassBacklog};
 pub use claim::{Denied, Evidence};
 pub use curve::curve;
+pub use deletion::Deleted;
 pub use drafts::{Submission, Submitted};
 pub use facts::CellCounts;
 use facts::StageEntry;
@@ -51,7 +53,7 @@ pub use health::DeviceState;
 pub use index::Pace;
 pub use lease::Grant;
 pub use outline::Outline;
-use pretext_shared::ids::{Fence, StageId, WorkerId};
+use pretext_shared::ids::{Fence, StageId, SweepId, WorkerId};
 pub use pushed::{KeptAs, RemovalRefused, Removed};
 pub use record::{
     Batch, Change, Checkpoint, GrantRecord, Holder, Millis, Progress, PushedData, Snapshot, StageRecord, State,
@@ -149,6 +151,9 @@ pub enum Refusal {
         /// The matching sweeps.
         candidates: String,
     },
+    /// The sweep is to be deleted, and still runs.
+    #[error("{0} still runs: run `coordinator cancel {0}` first")]
+    StillRuns(SweepId),
     /// No cell matches.
     #[error("there is no cell `{0}`: give its id as SWEEP/METHOD/FRACTION/LR/SEED")]
     UnknownCell(String),
@@ -179,6 +184,8 @@ pub struct Engine {
     workers: BTreeMap<WorkerId, workers::WorkerEntry>,
     /// A lower bound of the fences of new grants, see [`Engine::raise_fences`].
     first_fence: Fence,
+    /// The fence at which new stages begin, see [`Engine::clear`]. Durable.
+    newborn_fence: Fence,
     /// The time of the last tick.
     heard: Millis,
     /// The time in which nobody could be heard, in all. The listening clock is behind the coordinator's by this time.
@@ -194,11 +201,13 @@ impl Engine {
     /// Returns the engine with the state of `snapshot`. Held leases get a full lease time from `now`, so that their
     /// holders can come back.
     pub fn restore(limits: Limits, snapshot: Snapshot, now: Millis) -> Self {
+        let newborn_fence = snapshot.first_fence;
         Self {
             limits,
             table: Table::restore(limits, snapshot, now),
             workers: BTreeMap::new(),
             first_fence: Fence(0),
+            newborn_fence,
             heard: now,
             deaf: 0,
             changes: Vec::new(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pretext_shared::dataset::{DatasetFacts, Source};
 use pretext_shared::ids::{ArtifactId, Fence, Fingerprint, StageId, SweepId, WorkerId};
-use pretext_shared::outcome::{Failure, StageResult};
+use pretext_shared::outcome::{Failure, FailureCode, StageResult};
 use pretext_shared::point::Point;
 use pretext_shared::stage::Stage;
 use pretext_shared::sweep::{Cell, Cost, Provenance};
@@ -63,7 +63,7 @@ pub struct StageRecord {
 /// The progress of a stage. Written at every transition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// The fence of the last grant; 0 before the first.
+    /// The fence of the last grant. Before the first it is 0, or above the fences of all deleted stages.
     pub fence: Fence,
     /// State.
     pub state: State,
@@ -91,10 +91,16 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Returns the progress of a stage that was never granted.
+    /// Returns the progress of a stage that was never granted, in a store that never deleted one.
     pub fn new() -> Self {
+        Self::beginning_at(Fence(0))
+    }
+
+    /// Returns the progress of a stage that was never granted under its id, and maybe under the same id before it was
+    /// deleted, with a fence below `first`.
+    pub(super) fn beginning_at(first: Fence) -> Self {
         Self {
-            fence: Fence(0),
+            fence: first,
             state: State::Waiting(Waiting::Open),
             lost: 0,
             failed: 0,
@@ -117,6 +123,13 @@ impl Progress {
     pub fn admits(&self, fence: Fence) -> bool {
         let held = matches!(self.state, State::Leased(_) | State::Waiting(Waiting::Expired(_)));
         held && fence == self.fence
+    }
+
+    /// Returns whether the points and the result of an attempt may still be handed in. It is the last grant, and it ended
+    /// as invalid: its worker kept a copy, and nobody else has the stage.
+    pub fn may_be_handed_in(&self, fence: Fence) -> bool {
+        let is_invalid = matches!(&self.state, State::Failed(failure) if failure.code == FailureCode::Invalid);
+        is_invalid && fence == self.fence
     }
 
     /// Keeps a failed attempt as evidence.
@@ -237,6 +250,12 @@ pub enum Change {
     AppendPoints(StageId, Batch),
     /// A data set was pushed or removed.
     SetData(Fingerprint, Option<Box<PushedData>>),
+    /// A sweep was deleted.
+    DeleteSweep(SweepId),
+    /// A stage was deleted, with its plan, progress, grants and points.
+    DeleteStage(StageId),
+    /// A new stage begins at this fence: it is above the fences of all deleted stages.
+    RaiseFences(Fence),
 }
 
 /// Whether a sweep is active.
@@ -265,6 +284,8 @@ pub struct Snapshot {
     pub stages: BTreeMap<StageId, (Box<Outline>, Box<Progress>)>,
     /// Pushed data sets.
     pub data: BTreeMap<Fingerprint, PushedData>,
+    /// New stages begin at this fence; 0 if no stage was ever deleted.
+    pub first_fence: Fence,
 }
 
 #[cfg(test)]

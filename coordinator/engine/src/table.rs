@@ -3,6 +3,7 @@
 //! and the stages after it learn of it. So no fact can change without everything that is derived from it.
 
 mod cells;
+mod deletion;
 mod drafts;
 mod restore;
 
@@ -15,7 +16,7 @@ use pretext_shared::ids::{Fingerprint, StageId, SweepId};
 
 use super::facts::{CellCounts, Demand, StageEntry, images};
 use super::index::{Index, Keys};
-use super::{DeviceKey, Outline, PushedData, SweepMark, SweepRecord};
+use super::{DeviceKey, Outline, Progress, PushedData, SweepMark, SweepRecord};
 
 /// A sweep, with everything that the engine knows of it.
 #[derive(Debug, Clone)]
@@ -142,19 +143,23 @@ impl Table {
     }
 
     /// Adds a stage that no sweep needs yet.
-    pub(super) fn add_stage(&mut self, id: StageId, outline: Box<Outline>) {
+    pub(super) fn add_stage(&mut self, id: StageId, outline: Box<Outline>, progress: Box<Progress>) {
         let demand = self.demand(&outline);
-        let mut entry = StageEntry::new(outline, Box::default(), demand);
+        let mut entry = StageEntry::new(outline, progress, demand);
         if let Some(parent) = entry.outline.parent.and_then(|parent| self.stages.get(&parent)) {
             (entry.before, entry.model) = (parent.before_next(), parent.model_of_next());
         }
-        let children = self.index.children(id);
-        let longest = children.iter().filter_map(|child| self.stages.get(child)).map(|child| child.weight).max();
-        entry.weight += longest.unwrap_or(0);
+        entry.weight += self.longest_after(id);
         self.index.replace(id, &Keys::default(), &entry.keys());
         self.stages.insert(id, entry);
         self.tell_children(id);
         self.tell_ancestors(id);
+    }
+
+    /// Returns the images of the longest chain of stages after `id`.
+    fn longest_after(&self, id: StageId) -> u64 {
+        let children = self.index.children(id);
+        children.iter().filter_map(|child| self.stages.get(child)).map(|child| child.weight).max().unwrap_or(0)
     }
 
     /// Marks a sweep as active or cancelled.

@@ -55,7 +55,9 @@ impl Engine {
         if progress.fence == attempt.fence && sequence < progress.batches {
             return Ok(());
         }
-        self.renew(attempt, now)?;
+        if !progress.may_be_handed_in(attempt.fence) {
+            self.renew(attempt, now)?;
+        }
         let entry = self.entry(attempt.stage)?;
         let (expected, until) = (entry.progress.batches, entry.until);
         if sequence > expected {
@@ -104,8 +106,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Accepts the one final result. The same holder may report it again. Returns the checkpoints that are no longer
-    /// needed.
+    /// Accepts the one final result. The same holder may report it again, and a person may hand in the result of an
+    /// attempt that ended as invalid. Returns the checkpoints that are no longer needed.
     pub fn complete(
         &mut self,
         attempt: AttemptId,
@@ -116,7 +118,7 @@ impl Engine {
         if progress.fence == attempt.fence && matches!(progress.state, State::Succeeded(_)) {
             return Ok(Vec::new());
         }
-        self.check(attempt)?;
+        self.check_outputs(attempt)?;
         self.all_points_are_here(attempt, batches)?;
         let maker = self.holder(attempt).map(|holder| holder.worker.name.as_str().into());
         self.note_success(attempt);

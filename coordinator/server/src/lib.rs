@@ -1,6 +1,7 @@
 //! A coordinator that serves: the core thread around the engine, and gRPC, the web page and metrics around the core.
 
 pub mod authorization;
+mod clearing;
 pub mod core;
 mod estimate;
 mod frontend;

@@ -9,6 +9,7 @@ use pretext_store::{RedbStore, Store};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::clearing;
 use crate::core::{Core, CoreThread};
 use crate::frontend::{BoundFrontend, Context, Frontend};
 use crate::grpc::Parts;
@@ -45,6 +46,7 @@ impl Work {
         artifacts.begin().await?;
         let (core, thread) = Core::start(store, options.limits)?;
         let mut beside = JoinSet::new();
+        beside.spawn(clearing::proceed(core.clone()));
         let told = match &options.on_final {
             None => None,
             Some(program) => {

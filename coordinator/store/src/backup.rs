@@ -52,6 +52,9 @@ pub fn write(store: &dyn Store, out: &mut dyn Write) -> Result<u64, BackupError>
     let mut sealed = Sealed { out, hasher: blake3::Hasher::new(), changes: 0 };
     sealed.line(&Line::PretextBackup { format: FORMAT, version: env!("CARGO_PKG_VERSION").to_owned() })?;
     let snapshot = store.load()?;
+    if snapshot.first_fence > Fence(0) {
+        sealed.change(Change::RaiseFences(snapshot.first_fence))?;
+    }
     for (sweep, mark) in snapshot.sweeps {
         let id = sweep.id.clone();
         sealed.change(Change::AddSweep(Box::new(sweep)))?;

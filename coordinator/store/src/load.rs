@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use pretext_engine::{Outline, Progress, PushedData, Snapshot, SweepMark, SweepRecord};
-use pretext_shared::ids::{Fingerprint, StageId};
+use pretext_shared::ids::{Fence, Fingerprint, StageId};
 
 use super::StoreError;
 use super::row::decode;
@@ -13,7 +13,7 @@ use super::row::decode;
 type Read<T> = Result<Vec<T>, StoreError>;
 
 /// Combines what each function reads: outlines and progress, ordered by stage. The progress comes in as many parts as
-/// there are functions for it.
+/// there are functions for it. The caller adds the fence at which new stages begin.
 ///
 /// # Errors
 ///
@@ -42,7 +42,8 @@ pub(super) fn snapshot<const PARTS: usize>(
     });
     // The row of a removed data set is empty.
     let data = data()?.into_iter().filter_map(|(id, data)| Some((id, data?))).collect();
-    Ok(Snapshot { data, stages: stages.collect::<Result<BTreeMap<_, _>, _>>()?, sweeps: sweeps? })
+    let stages = stages.collect::<Result<BTreeMap<_, _>, _>>()?;
+    Ok(Snapshot { data, stages, sweeps: sweeps?, first_fence: Fence(0) })
 }
 
 fn joined<T>(table: &'static str, thread: thread::ScopedJoinHandle<'_, Read<T>>) -> Read<T> {

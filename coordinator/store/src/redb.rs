@@ -6,6 +6,7 @@ mod medium;
 mod power_loss;
 #[cfg(test)]
 mod room;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,7 +20,8 @@ use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Tab
 use serde::Deserialize;
 
 use self::medium::{Medium, OnFile};
-use super::row::{Guard, Row, Rows, Table, decode};
+use self::tables::Tables;
+use super::row::{FIRST_FENCE, Guard, Rows, decode};
 use super::{Store, StoreError, load, outline};
 
 /// Raised when the meaning of a stored record changes.
@@ -176,16 +178,9 @@ fn begin(db: &Database) -> Result<WriteTransaction, StoreError> {
 fn write_all(db: &Database, all: &Rows) -> Result<(), StoreError> {
     let transaction = begin(db)?;
     {
-        let mut sweeps = transaction.open_table(SWEEPS).map_err(write)?;
-        let mut marks = transaction.open_table(MARKS).map_err(write)?;
-        let mut stages = transaction.open_table(STAGES).map_err(write)?;
-        let mut outlines = transaction.open_table(OUTLINES).map_err(write)?;
-        let mut progress = transaction.open_table(PROGRESS).map_err(write)?;
-        let mut data = transaction.open_table(DATA).map_err(write)?;
-        let mut points = transaction.open_table(POINTS).map_err(write)?;
-        let mut grants = transaction.open_table(GRANTS).map_err(write)?;
+        let mut tables = Tables::open(&transaction)?;
         for Guard { stage, lowest, .. } in &all.guards {
-            let standing = progress.get(stage.0.as_bytes()).map_err(write)?;
+            let standing = tables.progress.get(stage.0.as_bytes()).map_err(write)?;
             let stored = match standing {
                 Some(standing) => decode::<Fenced>("progress", standing.value())?.fence,
                 None => continue,
@@ -194,25 +189,7 @@ fn write_all(db: &Database, all: &Rows) -> Result<(), StoreError> {
                 return Err(StoreError::StaleFence { stage: *stage, presented: *lowest, stored });
             }
         }
-        for Row { table, key, value } in &all.rows {
-            let value = value.as_slice();
-            match table {
-                Table::Sweeps => drop(sweeps.insert(name(key)?, value).map_err(write)?),
-                Table::Marks => drop(marks.insert(name(key)?, value).map_err(write)?),
-                Table::Stages => drop(stages.insert(&bytes(key)?, value).map_err(write)?),
-                Table::Outlines => drop(outlines.insert(&bytes(key)?, value).map_err(write)?),
-                Table::Progress => drop(progress.insert(&bytes(key)?, value).map_err(write)?),
-                Table::Data => drop(data.insert(&bytes(key)?, value).map_err(write)?),
-                Table::Points(stage) => {
-                    drop(points.insert(&bytes(&[&stage.0.as_bytes()[..], key].concat())?, value).map_err(write)?);
-                }
-                Table::Grants(stage) => {
-                    drop(grants.insert(&bytes(&[&stage.0.as_bytes()[..], key].concat())?, value).map_err(write)?);
-                }
-                // In this store the fence is a part of the progress.
-                Table::Fences => {}
-            }
-        }
+        all.rows.iter().try_for_each(|row| tables.write(row))?;
     }
     transaction.commit().map_err(write)
 }
@@ -221,16 +198,6 @@ fn write_all(db: &Database, all: &Rows) -> Result<(), StoreError> {
 #[derive(Deserialize)]
 struct Fenced {
     fence: Fence,
-}
-
-/// Returns the key in a table with names.
-fn name(key: &[u8]) -> Result<&str, StoreError> {
-    std::str::from_utf8(key).map_err(bad_key)
-}
-
-/// Returns the key in a table with keys of `N` bytes.
-fn bytes<const N: usize>(key: &[u8]) -> Result<[u8; N], StoreError> {
-    key.try_into().map_err(bad_key)
 }
 
 fn bad_key(error: impl std::fmt::Display) -> StoreError {
@@ -318,7 +285,9 @@ impl Store for RedbStore {
                 });
                 rows.collect()
             };
-            load::snapshot(sweeps, data, outlines, halves)
+            let meta = transaction.open_table(META).map_err(read)?;
+            let first_fence = meta.get(FIRST_FENCE).map_err(read)?.map_or(0, |first| first.value());
+            Ok(Snapshot { first_fence: Fence(first_fence), ..load::snapshot(sweeps, data, outlines, halves)? })
         })
     }
 

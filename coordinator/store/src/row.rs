@@ -1,6 +1,6 @@
 //! Converts changes to rows, which both stores write in the same encoding (JSON, exact floats).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use pretext_engine::{Change, Outline};
 use pretext_shared::ids::{Fence, StageId};
@@ -30,7 +30,12 @@ pub(super) enum Table {
     Points(StageId),
     /// Of one stage, by fence.
     Grants(StageId),
+    /// By the name of a number, which is decimal: facts of the whole store.
+    Meta,
 }
+
+/// The name in [`Table::Meta`] of the fence at which new stages begin.
+pub(super) const FIRST_FENCE: &str = "first-fence";
 
 impl Table {
     /// Returns its name in errors.
@@ -45,22 +50,42 @@ impl Table {
             Table::Fences => "fences",
             Table::Points(_) => "points",
             Table::Grants(_) => "grants",
+            Table::Meta => "meta",
         }
     }
 }
 
-/// One value to write.
+/// The effect of a write on its row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It gets this value.
+    Set(Vec<u8>),
+    /// It is removed.
+    Remove,
+    /// All rows of the table are removed, which belongs to one stage.
+    Clear,
+}
+
+/// One write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) table: Table,
     pub(super) key: Vec<u8>,
-    pub(super) value: Vec<u8>,
+    pub(super) effect: Effect,
 }
 
 impl Row {
     /// Returns the size of key and value, in bytes.
     pub(super) fn size(&self) -> usize {
-        self.key.len() + self.value.len()
+        self.key.len() + if let Effect::Set(value) = &self.effect { value.len() } else { 0 }
+    }
+
+    fn remove(table: Table, key: &[u8]) -> Self {
+        Self { table, key: key.to_owned(), effect: Effect::Remove }
+    }
+
+    fn clear(table: Table) -> Self {
+        Self { table, key: Vec::new(), effect: Effect::Clear }
     }
 }
 
@@ -73,10 +98,10 @@ pub(super) struct Guard {
     pub(super) highest: Fence,
 }
 
-/// The changes of a commit, ready to be written in any order.
+/// The changes of a commit.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    /// The last value of each key.
+    /// The last value of each key, to be written in this order: what follows a deletion is there afterwards.
     pub(super) rows: Vec<Row>,
     /// One guard for each stage that the commit writes to.
     pub(super) guards: Vec<Guard>,
@@ -93,6 +118,8 @@ impl Rows {
         let mut places = HashMap::new();
         let mut guards: Vec<Guard> = Vec::new();
         let mut guarded = HashMap::new();
+        // How often each stage was deleted. A row that comes after a deletion must not move before it.
+        let mut deletions: HashMap<StageId, u32> = HashMap::new();
         for change in changes {
             if let Some((stage, fence)) = fence_of(change) {
                 let place = *guarded.entry(stage).or_insert_with(|| {
@@ -105,8 +132,12 @@ impl Rows {
                 }
                 guard.highest = fence;
             }
-            for row in std::iter::once(row(change)?).chain(outline_row(change)) {
-                match places.entry((row.table, row.key.clone())) {
+            for row in rows_of(change)? {
+                let deleted = match row.table {
+                    Table::Points(stage) | Table::Grants(stage) => deletions.get(&stage).copied().unwrap_or(0),
+                    _ => 0,
+                };
+                match places.entry((row.table, row.key.clone(), deleted)) {
                     std::collections::hash_map::Entry::Occupied(place) => rows[*place.get()] = row,
                     std::collections::hash_map::Entry::Vacant(place) => {
                         place.insert(rows.len());
@@ -114,6 +145,19 @@ impl Rows {
                     }
                 }
             }
+            if let Change::DeleteStage(stage) = change {
+                *deletions.entry(*stage).or_default() += 1;
+                if let Some(place) = guarded.get(stage) {
+                    let guard: &mut Guard = &mut guards[*place];
+                    guard.highest = Fence(0);
+                }
+            }
+        }
+        if !deletions.is_empty() {
+            // A store that writes the fences of the guards beside the rows does not know which of the two comes first.
+            let raised = guards.iter().filter(|guard| guard.highest > Fence(0));
+            let raised: HashSet<&[u8]> = raised.map(|guard| guard.stage.0.as_bytes().as_slice()).collect();
+            rows.retain(|row| row.table != Table::Fences || !raised.contains(row.key.as_slice()));
         }
         Ok(Self { rows, guards })
     }
@@ -124,37 +168,52 @@ fn fence_of(change: &Change) -> Option<(StageId, Fence)> {
         Change::SetProgress(stage, progress) => Some((*stage, progress.fence)),
         Change::LogGrant(stage, fence, _) => Some((*stage, *fence)),
         Change::AppendPoints(stage, batch) => Some((*stage, batch.fence)),
-        Change::AddSweep(_) | Change::MarkSweep(..) | Change::AddStage(..) | Change::SetData(..) => None,
+        Change::AddSweep(_)
+        | Change::MarkSweep(..)
+        | Change::AddStage(..)
+        | Change::SetData(..)
+        | Change::DeleteSweep(_)
+        | Change::DeleteStage(_)
+        | Change::RaiseFences(_) => None,
     }
 }
 
-fn outline_row(change: &Change) -> Option<Row> {
-    let Change::AddStage(id, record) = change else { return None };
-    let value = outline::encode(&Outline::from(record.as_ref()));
-    Some(Row { table: Table::Outlines, key: id.0.as_bytes().to_vec(), value })
-}
-
-fn row(change: &Change) -> Result<Row, StoreError> {
+/// Returns the rows of a change.
+fn rows_of(change: &Change) -> Result<Vec<Row>, StoreError> {
     let stage_key = |stage: &StageId| stage.0.as_bytes().to_vec();
-    let (table, key, value) = match change {
-        Change::AddSweep(sweep) => (Table::Sweeps, sweep.id.as_str().into(), encode(Table::Sweeps, sweep)?),
-        Change::MarkSweep(id, mark) => (Table::Marks, id.as_str().into(), encode(Table::Marks, mark)?),
-        Change::AddStage(id, stage) => (Table::Stages, stage_key(id), encode(Table::Stages, stage)?),
-        Change::SetProgress(id, standing) => (Table::Progress, stage_key(id), encode(Table::Progress, standing)?),
+    let set = |table, key: Vec<u8>, value| vec![Row { table, key, effect: Effect::Set(value) }];
+    Ok(match change {
+        Change::AddSweep(sweep) => set(Table::Sweeps, sweep.id.as_str().into(), encode(Table::Sweeps, sweep)?),
+        Change::MarkSweep(id, mark) => set(Table::Marks, id.as_str().into(), encode(Table::Marks, mark)?),
+        Change::AddStage(id, stage) => {
+            let outline = outline::encode(&Outline::from(stage.as_ref()));
+            let rows = set(Table::Stages, stage_key(id), encode(Table::Stages, stage)?);
+            [rows, set(Table::Outlines, stage_key(id), outline)].concat()
+        }
+        Change::SetProgress(id, standing) => set(Table::Progress, stage_key(id), encode(Table::Progress, standing)?),
         Change::SetData(fingerprint, data) => {
-            (Table::Data, fingerprint.0.as_bytes().to_vec(), encode(Table::Data, data)?)
+            set(Table::Data, fingerprint.0.as_bytes().to_vec(), encode(Table::Data, data)?)
         }
         Change::LogGrant(id, fence, grant) => {
             let table = Table::Grants(*id);
-            (table, fence.0.to_be_bytes().to_vec(), encode(table, grant)?)
+            set(table, fence.0.to_be_bytes().to_vec(), encode(table, grant)?)
         }
         Change::AppendPoints(id, batch) => {
             let table = Table::Points(*id);
             let key = [batch.fence.0.to_be_bytes(), batch.sequence.to_be_bytes()].concat();
-            (table, key, encode(table, &batch.points)?)
+            set(table, key, encode(table, &batch.points)?)
         }
-    };
-    Ok(Row { table, key, value })
+        Change::DeleteSweep(id) => {
+            [Table::Sweeps, Table::Marks].map(|it| Row::remove(it, id.as_str().as_bytes())).into()
+        }
+        Change::DeleteStage(id) => {
+            let of_stages = [Table::Stages, Table::Outlines, Table::Progress, Table::Fences];
+            let removed = of_stages.map(|table| Row::remove(table, id.0.as_bytes()));
+            let cleared = [Table::Points(*id), Table::Grants(*id)].map(Row::clear);
+            removed.into_iter().chain(cleared).collect()
+        }
+        Change::RaiseFences(first) => set(Table::Meta, FIRST_FENCE.into(), first.0.to_string().into_bytes()),
+    })
 }
 
 fn encode<T: Serialize>(table: Table, value: &T) -> Result<Vec<u8>, StoreError> {

@@ -1,7 +1,6 @@
 //! One attempt, from grant to end: prepares its files, drives the trainer, and writes the trainer's reports to the
 //! spool, from where they are handed over.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pretext_proto::v1 as pb;
@@ -228,7 +227,7 @@ impl Course<'_> {
                     orphaned = true;
                     tracing::warn!(attempt = %self.granted.claim.attempt, reason = %refused, "this attempt cannot continue; it is stopped");
                     if let Refused::Invalid(reason) = refused {
-                        let failure = self.handover.invalid(&reason, &BTreeMap::new()).await;
+                        let failure = self.handover.invalid(&reason, None).await;
                         return (with_log(failure, trainer).await, None);
                     }
                     if let Some(held) = self.shared.held().get(&self.granted.claim.attempt) {

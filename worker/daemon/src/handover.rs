@@ -13,7 +13,7 @@ use pretext_client::Backoff;
 use pretext_proto::refusal::{self, Kind};
 use pretext_shared::claim::Claim;
 use pretext_shared::ids::ArtifactId;
-use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, StageResult};
+use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode};
 use pretext_shared::trainer::Finished;
 use tonic::Status;
 
@@ -23,7 +23,7 @@ use super::transfer::{self, TransferError};
 use super::{Shared, messages};
 use crate::kept::{self, Copy};
 use crate::refusal::Refused;
-use crate::spool::{Ending, Entry, Left, Saved};
+use crate::spool::{Batch, Ending, Entry, Left, Saved};
 
 /// The handover of one attempt.
 pub(super) struct Handover<'a> {
@@ -76,17 +76,24 @@ impl<'a> Handover<'a> {
     }
 
     async fn tell(self, ending: Ending) {
-        let told = match ending {
-            Ending::Finished { finished, next_sequence } => self.finish(finished, next_sequence).await,
+        let told = match &ending {
+            Ending::Finished { finished, next_sequence } => self.finish(finished, *next_sequence).await,
             Ending::Failed { failure } => {
                 // Points that are still to be sent belong to the evidence. Refused points do not hide the failure.
                 match self.outbox.flushed(self.outbox.next()).await {
-                    Ok(()) | Err(Refused::Invalid(_)) => self.fail(failure).await,
+                    Ok(()) | Err(Refused::Invalid(_)) => self.fail(failure.clone()).await,
                     Err(superseded) => Err(superseded),
                 }
             }
         };
-        self.conclude(told).await;
+        let told = match (told, &ending) {
+            (Err(Refused::Invalid(reason)), Ending::Finished { .. }) => {
+                let failure = self.invalid(&reason, Some(&ending)).await;
+                self.fail(failure).await
+            }
+            (told, _) => told,
+        };
+        self.conclude(told, Some(&ending)).await;
     }
 
     /// Gives the lease back, after everything else of the attempt was handed over.
@@ -106,7 +113,7 @@ impl<'a> Handover<'a> {
             }
             Err(refused) => Err(refused),
         };
-        self.conclude(told).await;
+        self.conclude(told, None).await;
     }
 
     /// Drops the attempt and tells the coordinator once. A coordinator whose store was set back believes that the
@@ -129,10 +136,15 @@ impl<'a> Handover<'a> {
     }
 
     /// Keeps a copy of what the coordinator refused as invalid, and returns the failure of the attempt.
-    pub(super) async fn invalid(&self, reason: &str, files: &BTreeMap<ArtifactKind, PathBuf>) -> Failure {
-        let points = self.shared.spool.read(self.claim.attempt, 0).await.unwrap_or_default();
-        let copy = Copy { attempt: self.claim.attempt, reason: reason.to_owned(), points };
-        let place = match kept::keep(&self.shared.options.state_dir, copy, files).await {
+    pub(super) async fn invalid(&self, reason: &str, ending: Option<&Ending>) -> Failure {
+        let copy = Copy {
+            claim: self.claim.clone(),
+            device: self.device.clone(),
+            reason: reason.to_owned(),
+            points: self.spooled().await,
+            ending: ending.cloned(),
+        };
+        let place = match kept::keep(&self.shared.options.state_dir, copy).await {
             Ok(folder) => {
                 format!("a copy is kept in {} on worker {}", folder.display(), self.shared.options.worker.name)
             }
@@ -143,12 +155,25 @@ impl<'a> Handover<'a> {
         Failure { code: FailureCode::Invalid, message, log: Vec::new() }
     }
 
+    /// Returns all points that the coordinator has not acknowledged.
+    async fn spooled(&self) -> Vec<Batch> {
+        let (spool, mut all) = (&self.shared.spool, Vec::<Batch>::new());
+        loop {
+            let from = all.last().map_or(0, |batch| batch.sequence + 1);
+            match spool.read(self.claim.attempt, from).await {
+                Ok(more) if !more.is_empty() => all.extend(more),
+                // The spool is closed only while the daemon ends.
+                Ok(_) | Err(_) => return all,
+            }
+        }
+    }
+
     /// Drops the attempt: it is superseded.
     pub(super) async fn forget(self) {
         self.keep(Entry::Forget(self.claim.attempt)).await;
     }
 
-    async fn conclude(self, told: Result<(), Refused>) {
+    async fn conclude(self, told: Result<(), Refused>, ending: Option<&Ending>) {
         let attempt = self.claim.attempt;
         match told {
             Ok(()) => {}
@@ -156,17 +181,17 @@ impl<'a> Handover<'a> {
                 tracing::warn!(%attempt, %reason, "the attempt is superseded; its end is dropped");
             }
             // The failure itself was refused: its lease expires, and the copy is the evidence.
-            Err(Refused::Invalid(reason)) => drop(self.invalid(&reason, &BTreeMap::new()).await),
+            Err(Refused::Invalid(reason)) => drop(self.invalid(&reason, ending).await),
         }
         self.forget().await;
     }
 
     /// Uploads the outputs and completes the stage. If the coordinator refuses the outputs (they are too large), the
     /// attempt fails. If they were removed before the stage referred to them, they are uploaded again.
-    async fn finish(&self, finished: Finished, next_sequence: u64) -> Result<(), Refused> {
+    async fn finish(&self, finished: &Finished, next_sequence: u64) -> Result<(), Refused> {
         let mut backoff = Backoff::default();
         loop {
-            let artifacts = match self.upload(&finished).await {
+            let artifacts = match self.upload(finished).await {
                 Ok(artifacts) => artifacts,
                 Err((_, TransferError::Refused(refused @ Refused::Superseded(_)))) => return Err(refused),
                 Err((kind, error)) => {
@@ -175,18 +200,12 @@ impl<'a> Handover<'a> {
                 }
             };
             self.outbox.flushed(next_sequence).await?;
-            let Err(status) = self.complete(&finished, artifacts, next_sequence).await else { return Ok(()) };
-            match (refusal::kind(&status), Refused::of(&status)) {
-                (Kind::Precondition, _) => {
-                    tracing::info!(attempt = %self.claim.attempt, reason = status.message(), "uploading the outputs again");
-                    tokio::time::sleep(backoff.pause()).await;
-                }
-                (_, Refused::Invalid(reason)) => {
-                    let failure = self.invalid(&reason, &finished.files).await;
-                    return self.fail(failure).await;
-                }
-                (_, superseded) => return Err(superseded),
+            let Err(status) = self.complete(finished, artifacts, next_sequence).await else { return Ok(()) };
+            if refusal::kind(&status) != Kind::Precondition {
+                return Err(Refused::of(&status));
             }
+            tracing::info!(attempt = %self.claim.attempt, reason = status.message(), "uploading the outputs again");
+            tokio::time::sleep(backoff.pause()).await;
         }
     }
 
@@ -209,15 +228,7 @@ impl<'a> Handover<'a> {
         next_sequence: u64,
     ) -> Result<(), Status> {
         let (link, attempt) = (&self.shared.link, self.claim.attempt);
-        let result = StageResult {
-            selected_epoch: finished.selected_epoch,
-            score: finished.score,
-            steps: finished.steps,
-            images: finished.images,
-            artifacts,
-            device: self.device.clone(),
-            seconds: finished.seconds,
-        };
+        let result = finished.result(artifacts, self.device.clone());
         let request = messages::complete(&self.claim, &result, next_sequence);
         let request = request.map_err(|error| Status::internal(error.to_string()))?;
         link.persist("complete", |mut client| {

@@ -23,6 +23,9 @@ pub enum IdentityError {
     /// There is no certificate, and no token to obtain one with.
     #[error("{0} needs a certificate: give a token with --token-file (`coordinator token create --role worker`)")]
     NoToken(String),
+    /// There is no valid certificate, and this command joins nobody.
+    #[error("there is no valid certificate in {0}: start the worker with this --state-dir first")]
+    Ended(String),
     /// The token cannot be read.
     #[error("cannot read the token in {file}: {cause}")]
     Token {
@@ -66,12 +69,8 @@ pub async fn prepare(
     state_dir: &Path,
     name: &str,
 ) -> Result<Wire, IdentityError> {
-    let with_tls = urls.iter().filter(|url| Wire::wants_tls(url)).count();
-    if with_tls == 0 {
+    if !want_tls(urls)? {
         return Ok(Wire::Plain);
-    }
-    if with_tls < urls.len() {
-        return Err(IdentityError::Mixed);
     }
     let state = state_dir.join("identity");
     let folder = Folder::new(state.clone());
@@ -99,6 +98,30 @@ pub async fn prepare(
     };
     tokio::spawn(keep_fresh(session, channels, again));
     Ok(wire)
+}
+
+/// Returns the connection to the coordinators `urls` with the certificate that the daemon of this state directory has.
+/// It is not renewed.
+///
+/// # Errors
+/// If it has no valid certificate.
+pub fn stored(urls: &[String], state_dir: &Path) -> Result<Wire, IdentityError> {
+    if !want_tls(urls)? {
+        return Ok(Wire::Plain);
+    }
+    let folder = Folder::new(state_dir.join("identity"));
+    let kept = folder.load()?.filter(|credentials| !credentials.has_ended(SystemTime::now()));
+    let credentials = kept.ok_or_else(|| IdentityError::Ended(folder.path().display().to_string()))?;
+    Ok(Wire::Tls(Arc::new(TlsSession::new(folder, credentials).map_err(IdentityError::Damaged)?)))
+}
+
+/// Returns whether all URLs ask for TLS; none may differ.
+fn want_tls(urls: &[String]) -> Result<bool, IdentityError> {
+    match urls.iter().filter(|url| Wire::wants_tls(url)).count() {
+        0 => Ok(false),
+        with_tls if with_tls < urls.len() => Err(IdentityError::Mixed),
+        _ => Ok(true),
+    }
 }
 
 async fn join(

@@ -4,11 +4,12 @@
 
 mod attempt;
 mod cache;
+pub mod hand_in;
 mod handover;
 mod heartbeat;
 pub mod identity;
 mod idle;
-mod kept;
+pub mod kept;
 mod link;
 pub mod messages;
 mod oom;

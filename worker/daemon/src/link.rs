@@ -4,6 +4,7 @@
 use std::future::Future;
 
 use pretext_client::{Calls, InvalidAddress, Target};
+use pretext_identity::Wire;
 use pretext_proto::PROTOCOL;
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::work_client::WorkClient;
@@ -42,11 +43,11 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link that connects at its first call.
+    /// Returns the link of a daemon. It connects at its first call.
+    ///
+    /// # Errors
+    /// If the address of a coordinator is missing or is not a URL.
     pub fn new(options: &Options) -> Result<Self, LinkError> {
-        let target = |url: &String| Ok(Target { address: url.parse()?, wire: options.wire.clone() });
-        let targets = options.coordinators.iter().map(target).collect::<Result<Vec<_>, LinkError>>()?;
-        let calls = Calls::new(targets, WorkClient::new).ok_or(LinkError::Nowhere)?;
         let register = pb::RegisterRequest {
             protocol: PROTOCOL,
             worker: Some(messages::worker(&options.worker)),
@@ -55,7 +56,18 @@ impl Link {
             datasets: options.datasets.clone(),
             data_cache: options.data_cache.limit,
         };
-        Ok(Self { calls, register })
+        Ok(Self { register, ..Self::to(&options.coordinators, &options.wire)? })
+    }
+
+    /// Returns a link to the coordinators `urls`, for calls about attempts that were granted before.
+    ///
+    /// # Errors
+    /// The same as those of [`Link::new`].
+    pub fn to(urls: &[String], wire: &Wire) -> Result<Self, LinkError> {
+        let target = |url: &String| Ok(Target { address: url.parse()?, wire: wire.clone() });
+        let targets = urls.iter().map(target).collect::<Result<Vec<_>, LinkError>>()?;
+        let calls = Calls::new(targets, WorkClient::new).ok_or(LinkError::Nowhere)?;
+        Ok(Self { calls, register: pb::RegisterRequest::default() })
     }
 
     /// The worker, as it names itself in messages.

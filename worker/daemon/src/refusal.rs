@@ -1,7 +1,7 @@
 //! What the coordinator's refusals mean to an attempt.
 
 use pretext_proto::refusal::{self, Kind};
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// A refusal that no retry changes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +15,15 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// Returns the refusal as the status of a call.
+    pub(crate) fn status(&self) -> Status {
+        let (code, kind) = match self {
+            Refused::Superseded(_) => (Code::Aborted, Kind::Superseded),
+            Refused::Invalid(_) => (Code::InvalidArgument, Kind::Invalid),
+        };
+        refusal::status(code, kind, self.to_string())
+    }
+
     /// Returns the refusal in a final answer of the coordinator. [`Calls::persist`](pretext_client::Calls::persist)
     /// repeats everything else.
     pub(crate) fn of(status: &Status) -> Self {

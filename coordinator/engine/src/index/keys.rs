@@ -38,6 +38,8 @@ pub(crate) struct Keys {
     pub(super) effort: Option<Effort>,
     /// The artifacts that it needs.
     pub(super) artifacts: Option<Vec<ArtifactId>>,
+    /// Whether no sweep needs it.
+    pub(super) loose: Option<()>,
 }
 
 /// A stage that a worker holds, or whose lease on it has expired.
@@ -148,6 +150,7 @@ impl StageEntry {
                 state,
             }),
             artifacts: Some(self.progress.artifacts().collect()),
+            loose: self.needs.is_empty().then_some(()),
         }
     }
 

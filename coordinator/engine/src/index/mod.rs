@@ -37,6 +37,8 @@ pub(super) struct Index {
     children: BTreeSet<(StageId, StageId)>,
     /// How many stages and data sets need each artifact.
     artifacts: BTreeMap<ArtifactId, usize>,
+    /// Stages that no sweep needs.
+    loose: BTreeSet<StageId>,
     pub(super) holdings: Holdings,
     pub(super) paces: Paces,
     pub(super) queues: Queues,
@@ -73,6 +75,14 @@ impl Index {
         let (left, entered) = moved(&old.artifacts, &new.artifacts);
         left.inspect(|artifacts| self.give_up(artifacts));
         entered.inspect(|artifacts| self.need(artifacts));
+        let (left, entered) = moved(&old.loose, &new.loose);
+        left.map(|()| self.loose.remove(&id));
+        entered.map(|()| self.loose.insert(id));
+    }
+
+    /// Returns the stages that no sweep needs.
+    pub(super) fn loose(&self) -> impl Iterator<Item = StageId> {
+        self.loose.iter().copied()
     }
 
     /// Counts one more need of each artifact.

@@ -51,10 +51,7 @@ impl Table {
     /// Forgets a draft. Returns the stages that it needed.
     pub(crate) fn withdraw(&mut self, sweep: &SweepId) -> Vec<StageId> {
         let Some(entry) = self.drafts.remove(sweep) else { return Vec::new() };
-        for stage in &entry.stages {
-            self.amend(*stage, |stage| stage.needs.retain(|need| need.sweep != *sweep));
-        }
-        self.index.queues.close(sweep);
+        self.leave_sweep(sweep, &entry.stages);
         entry.stages
     }
 }

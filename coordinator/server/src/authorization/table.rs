@@ -47,6 +47,7 @@ pub const TABLE: &[Rpc] = &[
     rpc("pretext.v1.Sweeps/Watch", LOOK),
     rpc("pretext.v1.Sweeps/Cancel", CHANGE),
     rpc("pretext.v1.Sweeps/Retry", CHANGE),
+    rpc("pretext.v1.Sweeps/Delete", CHANGE),
     rpc("pretext.v1.Sweeps/Explain", LOOK),
     rpc("pretext.v1.Sweeps/Workers", LOOK),
     rpc("pretext.v1.Sweeps/Verify", LOOK),

@@ -46,6 +46,7 @@ fn refused(refusal: Refusal) -> tonic::Status {
         // The store lost points that it had acknowledged: the attempt cannot continue.
         Refusal::Gap { .. } => (Code::OutOfRange, Kind::Superseded),
         Refusal::AmbiguousSweep { .. } | Refusal::UnknownDevice { .. } => (Code::InvalidArgument, Kind::Invalid),
+        Refusal::StillRuns(_) => (Code::FailedPrecondition, Kind::Invalid),
         Refusal::UnknownWorker(_) | Refusal::NothingKnown => (Code::FailedPrecondition, Kind::Precondition),
     };
     refusal::status(code, kind, message)

@@ -21,6 +21,7 @@ use super::submit;
 use super::transfer::send_artifact;
 use super::{Answers, artifact_failed, refused, unavailable};
 use crate::authorization::peer;
+use crate::clearing;
 use crate::core::{Core, CoreError};
 use crate::gc;
 
@@ -200,6 +201,25 @@ impl Sweeps for SweepsService {
             .map_err(refused)?;
         tracing::info!(sweep = %reply.sweep, stages = reply.stages, "stages reset");
         Ok(Response::new(reply))
+    }
+
+    async fn delete(&self, request: Request<pb::DeleteRequest>) -> Result<Response<pb::DeleteReply>, Status> {
+        let asked = request.into_inner().sweep;
+        let (id, deleted) = self
+            .core
+            .call(move |engine, _| {
+                let id = engine.find_sweep(&asked)?;
+                let deleted = engine.delete(&id)?;
+                Ok::<_, Refusal>((id, deleted))
+            })
+            .await
+            .map_err(unavailable)?
+            .map_err(refused)?;
+        let (sweep, cells) = (id.to_string(), deleted.cells as u32);
+        tracing::info!(%sweep, cells, "sweep deleted");
+        let stages = clearing::clear(&self.core).await.map_err(unavailable)? as u32;
+        tracing::info!(%sweep, stages, "stages deleted that no sweep needs");
+        Ok(Response::new(pb::DeleteReply { sweep, cells, stages }))
     }
 
     async fn explain(&self, request: Request<pb::ExplainRequest>) -> Result<Response<pb::ExplainReply>, Status> {

@@ -232,7 +232,7 @@ impl Work for WorkService {
                 messages::shown(&header.kind)
             )));
         }
-        self.core.call(move |engine, _| engine.check(attempt)).await.map_err(unavailable)?.map_err(refused)?;
+        self.core.call(move |engine, _| engine.check_outputs(attempt)).await.map_err(unavailable)?.map_err(refused)?;
         if self.artifacts.has(artifact).await.map_err(artifact_failed)? {
             return Ok(Response::new(pb::UploadReply { existed: true }));
         }

@@ -3,7 +3,7 @@
 //!
 //! | key `{NAMESPACE}:…` | type | content |
 //! |---|---|---|
-//! | `meta` | hash | format, id of the store, sequence and id of the last commit, term, holder and name of the leader |
+//! | `meta` | hash | format, id of the store, sequence and id of the last commit, term, holder and name of the leader; `first-fence` |
 //! | `leader` | string, expires | holder of the lead |
 //! | `sweeps`, `marks` | hash | by sweep id: JSON |
 //! | `stages`, `progress` | hash | by the stage's 32 bytes: JSON |
@@ -58,6 +58,7 @@ impl Keys {
             Table::Fences => self.key("fences"),
             Table::Points(stage) => self.key(&format!("points:{stage}")),
             Table::Grants(stage) => self.key(&format!("grants:{stage}")),
+            Table::Meta => self.meta(),
         }
     }
 }

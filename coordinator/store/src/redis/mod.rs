@@ -31,7 +31,7 @@ use self::link::{Link, Trouble};
 use self::piece::{Piece, pack, split, unpack};
 use self::read::Pairs;
 use self::scripts::{Call, Script, Scripts, number, text};
-use super::row::{Guard, Row, Rows, Table, decode, number as key_number};
+use super::row::{Effect, Guard, Row, Rows, Table, decode, number as key_number};
 use super::{Durability, Lead, Led, SharedStore, Store, StoreError, outline};
 
 /// Raised when the meaning of a stored record changes.
@@ -259,19 +259,20 @@ impl RedisStore {
         self.fold_all(writer)
     }
 
-    /// Folds published pieces into the tables.
+    /// Folds published pieces into the tables, in their order: what follows a deletion is there afterwards.
     fn fold_all(&self, writer: &mut Writer) -> Result<(), StoreError> {
         let redo = self.home.keys.redo();
-        let places: Vec<String> = self
+        let mut places: Vec<u64> = self
             .home
             .link
             .persist(&mut writer.connection, |connection| Ok(redis::cmd("HKEYS").arg(&redo).query(connection)?))?;
+        places.sort_unstable();
         for place in places {
             let piece: Option<Vec<u8>> = self.home.link.persist(&mut writer.connection, |connection| {
-                Ok(redis::cmd("HGET").arg(&redo).arg(&place).query(connection)?)
+                Ok(redis::cmd("HGET").arg(&redo).arg(place).query(connection)?)
             })?;
             let Some(bytes) = piece else { continue };
-            let call = self.with_rows(self.call().key(redo.as_str()).arg(place), &unpack(&bytes)?);
+            let call = self.with_rows(self.call().key(redo.as_str()).arg(place.to_string()), &unpack(&bytes)?);
             self.run(writer, &self.home.scripts.fold, &call, 0)?;
         }
         Ok(())
@@ -285,7 +286,12 @@ impl RedisStore {
                 call.keys.push(self.home.keys.table(row.table).into_bytes());
                 call.keys.len()
             });
-            call.args.extend([place.to_string().into_bytes(), row.key.clone(), row.value.clone()]);
+            let (mark, value) = match &row.effect {
+                Effect::Set(value) => ("", value.clone()),
+                Effect::Remove => ("-", Vec::new()),
+                Effect::Clear => ("*", Vec::new()),
+            };
+            call.args.extend([format!("{mark}{place}").into_bytes(), row.key.clone(), value]);
         }
         call
     }
@@ -314,7 +320,8 @@ impl RedisStore {
         let all: Pairs = self.read(|connection| Ok(redis::cmd("HGETALL").arg(&stages).query(connection)?))?;
         let row = |(key, text): (Vec<u8>, Vec<u8>)| {
             let record: StageRecord = decode("stages", &text)?;
-            Ok(Row { table: Table::Outlines, key, value: outline::encode(&Outline::from(&record)) })
+            let effect = Effect::Set(outline::encode(&Outline::from(&record)));
+            Ok(Row { table: Table::Outlines, key, effect })
         };
         let rows = all.into_iter().map(row).collect::<Result<_, StoreError>>()?;
         self.write(writer, Rows { rows, guards: Vec::new() })
@@ -341,7 +348,7 @@ fn fenced(piece: &Piece) -> Vec<Row> {
     let fences = granted.map(|guard| Row {
         table: Table::Fences,
         key: guard.stage.0.as_bytes().to_vec(),
-        value: guard.highest.0.to_string().into_bytes(),
+        effect: Effect::Set(guard.highest.0.to_string().into_bytes()),
     });
     piece.rows.iter().cloned().chain(fences).collect()
 }

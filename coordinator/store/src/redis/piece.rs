@@ -1,15 +1,20 @@
 //! Pieces of large commits: rows packed into one value each. Numbers are big-endian. A row begins with its table (1
-//! byte) and its stage (32 bytes, if the table belongs to one stage). Then length (4 bytes) and bytes of the key
+//! byte, with a bit for a row or a table that is removed) and its stage (32 bytes, if the table belongs to one stage). Then length (4 bytes) and bytes of the key
 //! follow, and the same for the value.
 
 use pretext_shared::ids::{ContentHash, StageId};
 
 use super::super::StoreError;
-use super::super::row::{Guard, Row, Rows, Table};
+use super::super::row::{Effect, Guard, Row, Rows, Table};
 
 /// Commits above these limits are sent in pieces, so that no script blocks the server for long.
 const MAX_ROWS: usize = 4096;
 const MAX_BYTES: usize = 8 << 20;
+
+/// A bit in the byte of the table: the row is removed.
+const REMOVE: u8 = 0x40;
+/// The same: all rows of the table are removed.
+const CLEAR: u8 = 0x80;
 
 /// Rows with the guards of their stages.
 #[derive(Debug, Default)]
@@ -57,12 +62,18 @@ pub(super) fn pack(rows: &[Row]) -> Vec<u8> {
             Table::Data => (8, None),
             Table::Points(stage) => (4, Some(stage)),
             Table::Grants(stage) => (5, Some(stage)),
+            Table::Meta => (9, None),
         };
-        bytes.push(tag);
+        let (mark, value) = match &row.effect {
+            Effect::Set(value) => (0, value.as_slice()),
+            Effect::Remove => (REMOVE, [].as_slice()),
+            Effect::Clear => (CLEAR, [].as_slice()),
+        };
+        bytes.push(tag | mark);
         if let Some(stage) = stage {
             bytes.extend(stage.0.as_bytes());
         }
-        for part in [&row.key, &row.value] {
+        for part in [&row.key, value] {
             bytes.extend((part.len() as u32).to_be_bytes());
             bytes.extend(part);
         }
@@ -76,7 +87,8 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<Row>, StoreError> {
     let mut rows = Vec::new();
     while let Some(tag) = take(&mut rest, 1) {
         let row = (|| {
-            let table = match tag[0] {
+            let (tag, mark) = (tag[0] & !(REMOVE | CLEAR), tag[0] & (REMOVE | CLEAR));
+            let table = match tag {
                 0 => Table::Sweeps,
                 1 => Table::Marks,
                 2 => Table::Stages,
@@ -86,13 +98,21 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<Row>, StoreError> {
                 6 => Table::Fences,
                 7 => Table::Outlines,
                 8 => Table::Data,
+                9 => Table::Meta,
                 _ => return None,
             };
             let mut part = || {
                 let length = take(&mut rest, 4)?.try_into().ok().map(u32::from_be_bytes)?;
                 take(&mut rest, length as usize).map(<[u8]>::to_vec)
             };
-            Some(Row { table, key: part()?, value: part()? })
+            let (key, value) = (part()?, part()?);
+            let effect = match mark {
+                0 => Effect::Set(value),
+                REMOVE => Effect::Remove,
+                CLEAR => Effect::Clear,
+                _ => return None,
+            };
+            Some(Row { table, key, effect })
         })();
         let damaged = || StoreError::Damaged { table: "redo", cause: "a piece ends early".to_owned() };
         rows.push(row.ok_or_else(damaged)?);
@@ -118,9 +138,10 @@ mod tests {
     #[test]
     fn pieces_are_bounded_whole_and_come_back() {
         let stage = |n: u32| StageId(ContentHash::of(&n.to_be_bytes()));
-        let row =
-            |n: u32, size| Row { table: Table::Points(stage(n)), key: n.to_be_bytes().into(), value: vec![7; size] };
-        let rows: Vec<Row> = (0..10_000).map(|n| row(n, 5)).chain([row(0, MAX_BYTES + 1), row(1, 9)]).collect();
+        let row = |n: u32, effect| Row { table: Table::Points(stage(n)), key: n.to_be_bytes().into(), effect };
+        let set = |n: u32, size| row(n, Effect::Set(vec![7; size]));
+        let others = [set(0, MAX_BYTES + 1), set(1, 9), row(2, Effect::Remove), row(3, Effect::Clear)];
+        let rows: Vec<Row> = (0..10_000).map(|n| set(n, 5)).chain(others).collect();
         let guard = |n| Guard { stage: stage(n), lowest: Fence(0), highest: Fence(1) };
         let guards: Vec<Guard> = (0..30_000).map(guard).collect();
         let pieces = split(Rows { rows: rows.clone(), guards: guards.clone() });

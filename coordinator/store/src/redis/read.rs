@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::PoisonError;
 
 use pretext_engine::Snapshot;
-use pretext_shared::ids::{ContentHash, Fingerprint, StageId};
+use pretext_shared::ids::{ContentHash, Fence, Fingerprint, StageId};
 use redis::Connection;
 
 use super::RedisStore;
 use super::link::Trouble;
 use super::piece::unpack;
-use crate::row::{Row, Table, decode};
+use crate::row::{Effect, FIRST_FENCE, Row, Table, decode};
 use crate::{StoreError, load, outline};
 
 /// Most connections that are kept for readers.
@@ -42,8 +42,8 @@ impl RedisStore {
         pipe.atomic().cmd("HMGET").arg(&key).arg(keys).cmd("HGETALL").arg(&redo);
         let (values, redo): (Vec<Option<Vec<u8>>>, Hash) = self.read(|connection| Ok(pipe.query(connection)?))?;
         let newer = published(redo)?.into_iter().filter(|row| row.table == table);
-        let mut newer: Hash = newer.map(|row| (row.key, row.value)).collect();
-        Ok(keys.iter().zip(values).map(|(key, value)| newer.remove(*key).or(value)).collect())
+        let mut newer: HashMap<_, _> = newer.map(|row| (row.key, value(row.effect))).collect();
+        Ok(keys.iter().zip(values).map(|(key, value)| newer.remove(*key).unwrap_or(value)).collect())
     }
 
     /// Returns the rows of one stage in `table`, including those of a commit that is not folded in yet.
@@ -60,8 +60,11 @@ impl RedisStore {
             let (rows, redo): (Hash, Hash) = self.read(|connection| Ok(read("HGETALL").query(connection)?))?;
             all.extend(rows);
             for row in published(redo)? {
-                if row.table == table {
-                    all.insert(row.key, row.value);
+                match row.effect {
+                    _ if row.table != table => {}
+                    Effect::Set(value) => drop(all.insert(row.key, value)),
+                    Effect::Remove => drop(all.remove(&row.key)),
+                    Effect::Clear => all.clear(),
                 }
             }
         }
@@ -71,38 +74,61 @@ impl RedisStore {
     /// Returns what the engine needs of all tables, as of one moment.
     pub(super) fn read_all(&self) -> Result<Snapshot, StoreError> {
         let keys = &self.home.keys;
-        let tables = [Table::Sweeps, Table::Marks, Table::Outlines, Table::Progress, Table::Data];
+        let tables = [Table::Sweeps, Table::Marks, Table::Outlines, Table::Progress, Table::Data, Table::Meta];
         let mut pipe = redis::pipe();
         pipe.atomic();
         for key in tables.map(|table| keys.table(table)).into_iter().chain([keys.redo()]) {
             pipe.cmd("HGETALL").arg(key);
         }
-        let (sweeps, marks, outlines, progress, data, redo): (Pairs, Pairs, Pairs, Pairs, Pairs, Hash) =
-            self.read(|connection| Ok(pipe.query(connection)?))?;
-        let mut all = [sweeps, marks, outlines, progress, data];
-        let mut newer: [Hash; 5] = Default::default();
+        type Tables = (Pairs, Pairs, Pairs, Pairs, Pairs, Pairs);
+        let ((sweeps, marks, outlines, progress, data, meta), redo): (Tables, Hash) = self.read(|connection| {
+            let (a, b, c, d, e, f, redo) = pipe.query(connection)?;
+            Ok(((a, b, c, d, e, f), redo))
+        })?;
+        let mut all = [sweeps, marks, outlines, progress, data, meta];
+        let mut newer: [HashMap<Vec<u8>, Option<Vec<u8>>>; 6] = Default::default();
         for row in published(redo)? {
             if let Some(place) = tables.iter().position(|table| *table == row.table) {
-                newer[place].insert(row.key, row.value);
+                newer[place].insert(row.key, value(row.effect));
             }
         }
         for (rows, newer) in all.iter_mut().zip(newer) {
             rows.retain(|(key, _)| !newer.contains_key(key));
-            rows.extend(newer);
+            rows.extend(newer.into_iter().filter_map(|(key, value)| Some((key, value?))));
         }
         snapshot(all)
     }
 }
 
+/// Returns the rows of all pieces, in their order.
 fn published(redo: Hash) -> Result<Vec<Row>, StoreError> {
+    let place = |key: &[u8]| std::str::from_utf8(key).ok().and_then(|key| key.parse::<u64>().ok());
+    let mut pieces: Vec<_> = redo.into_iter().map(|(key, piece)| (place(&key), piece)).collect();
+    pieces.sort_unstable_by_key(|(place, _)| *place);
     let mut rows = Vec::new();
-    for piece in redo.values() {
-        rows.extend(unpack(piece)?);
+    for (_, piece) in pieces {
+        rows.extend(unpack(&piece)?);
     }
     Ok(rows)
 }
 
-fn snapshot([mut sweeps, marks, outlines, progress, data]: [Pairs; 5]) -> Result<Snapshot, StoreError> {
+/// Returns the value of a row that is kept.
+fn value(effect: Effect) -> Option<Vec<u8>> {
+    match effect {
+        Effect::Set(value) => Some(value),
+        Effect::Remove | Effect::Clear => None,
+    }
+}
+
+/// Returns the fence at which new stages begin; 0 in a store that never deleted a stage.
+fn first_fence(meta: &Pairs) -> Result<Fence, StoreError> {
+    let Some((_, text)) = meta.iter().find(|(key, _)| key == FIRST_FENCE.as_bytes()) else { return Ok(Fence(0)) };
+    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    let damaged = || StoreError::Damaged { table: "meta", cause: format!("{FIRST_FENCE} is not a number") };
+    number.map(Fence).ok_or_else(damaged)
+}
+
+fn snapshot([mut sweeps, marks, outlines, progress, data, meta]: [Pairs; 6]) -> Result<Snapshot, StoreError> {
     let marks: Hash = marks.into_iter().collect();
     let sweeps = || {
         sweeps.sort_unstable();
@@ -114,7 +140,7 @@ fn snapshot([mut sweeps, marks, outlines, progress, data]: [Pairs; 5]) -> Result
         let row = |(key, data): &(Vec<u8>, Vec<u8>)| Ok((Fingerprint(hash("data", key)?), decode("data", data)?));
         data.iter().map(row).collect()
     };
-    load::snapshot(sweeps, data, outlines, [standings])
+    Ok(Snapshot { first_fence: first_fence(&meta)?, ..load::snapshot(sweeps, data, outlines, [standings])? })
 }
 
 /// Returns the decoded rows of a table that has a row for each stage, in order.

@@ -53,4 +53,7 @@ every_home!(
     concurrent_writers_lose_nothing,
     stale_fences_are_refused,
     large_sweeps_are_one_commit,
+    deleted_sweeps_leave_nothing,
+    large_deletions_are_one_commit,
+    a_stage_that_comes_again_keeps_what_came_after_its_deletion,
 );

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pretext_engine::{Change, Outline, Progress, PushedData, State, SweepMark, Waiting};
-use pretext_shared::ids::{ContentHash, Fence, StageId};
+use pretext_shared::ids::{ContentHash, Fence, StageId, SweepId};
 
 use pretext_store::{Store, StoreError};
 
@@ -188,4 +188,106 @@ pub(crate) fn large_sweeps_are_one_commit(home: &impl Home) {
     let first = *stages.keys().next().expect("stages");
     store.commit(&[progress(first, 1)]).expect("committed");
     assert!(matches!(store.commit(&[progress(first, 0)]), Err(StoreError::StaleFence { .. })));
+}
+
+/// The changes that delete a sweep with these stages.
+fn deletion(sweep: &SweepId, stages: &[StageId], first: Fence) -> Vec<Change> {
+    let mut changes = vec![Change::DeleteSweep(sweep.clone())];
+    changes.extend(stages.iter().map(|stage| Change::DeleteStage(*stage)));
+    changes.push(Change::RaiseFences(first));
+    changes
+}
+
+/// Tests that nothing is left of a deleted sweep but the fence at which new stages begin.
+pub(crate) fn deleted_sweeps_leave_nothing(home: &impl Home) {
+    let store = home.open();
+    assert_eq!(store.load().expect("empty").first_fence, Fence(0));
+    let (changes, ids) = submitted();
+    let Change::AddSweep(sweep) = &changes[0] else { panic!("the sweep comes first") };
+    store.commit(&changes).expect("committed");
+    let written = [Change::LogGrant(ids[0], Fence(9), grant(1)), Change::AppendPoints(ids[0], batch(9, 0, 0.1))];
+    store.commit(&written).expect("committed");
+    store.commit(&[Change::MarkSweep(sweep.id.clone(), SweepMark::Cancelled(vec![]))]).expect("committed");
+    // A neighbour stays.
+    let other = StageId(ContentHash::of(b"a neighbour"));
+    let neighbour = [Change::LogGrant(other, Fence(9), grant(1)), Change::AppendPoints(other, batch(9, 0, 0.1))];
+    store.commit(&neighbour).expect("committed");
+    store.commit(&deletion(&sweep.id, &ids, Fence(10))).expect("committed");
+
+    let mut store = store;
+    for _ in 0..2 {
+        let snapshot = store.load().expect("readable");
+        assert_eq!((snapshot.sweeps.len(), snapshot.stages.len(), snapshot.first_fence), (0, 0, Fence(10)));
+        assert_eq!(store.plans(&ids).expect("readable"), [].into());
+        assert_eq!(store.points(ids[0]).expect("readable"), []);
+        assert_eq!(store.grants(ids[0]).expect("readable"), []);
+        assert_eq!((store.points(other).expect("there").len(), store.grants(other).expect("there").len()), (1, 1));
+        store = home.reopen(store);
+    }
+    // The same sweep is a new one.
+    store.commit(&changes).expect("committed");
+    let snapshot = store.load().expect("readable");
+    assert_eq!(snapshot.sweeps, [((**sweep).clone(), SweepMark::Active)]);
+    assert_eq!(snapshot.stages.len(), ids.len());
+}
+
+/// Tests that readers see all of a large deletion or nothing.
+pub(crate) fn large_deletions_are_one_commit(home: &impl Home) {
+    const CELLS: u32 = 2_000;
+    let store = home.open();
+    let (changes, stages) = large(CELLS);
+    let Change::AddSweep(sweep) = &changes[0] else { panic!("the sweep comes first") };
+    store.commit(&changes).expect("committed");
+    let stages: Vec<StageId> = stages.into_keys().collect();
+    let points: Vec<Change> = stages.iter().map(|id| Change::AppendPoints(*id, batch(1, 0, 0.5))).collect();
+    store.commit(&points).expect("committed");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                let snapshot = store.load().expect("readable");
+                let seen = (snapshot.sweeps.len(), snapshot.stages.len(), snapshot.first_fence);
+                let whole = [(1, CELLS as usize, Fence(0)), (0, 0, Fence(7))];
+                assert!(whole.contains(&seen), "a part of a deletion was seen: {seen:?}");
+            }
+        });
+        let committed = store.commit(&deletion(&sweep.id, &stages, Fence(7)));
+        done.store(true, std::sync::atomic::Ordering::SeqCst);
+        committed.expect("committed");
+    });
+    let store = home.reopen(store);
+    assert_eq!(store.load().expect("readable").stages.len(), 0);
+    assert!(stages.iter().all(|id| store.points(*id).expect("readable").is_empty()));
+}
+
+/// Tests that a commit which deletes a stage, adds it again and writes to it keeps the later writes, in commits of any
+/// size.
+pub(crate) fn a_stage_that_comes_again_keeps_what_came_after_its_deletion(home: &impl Home) {
+    for others in [0, 3_000] {
+        let store = home.open();
+        let (mut changes, ids) = submitted();
+        let Change::AddSweep(sweep) = changes.remove(0) else { panic!("the sweep comes first") };
+        store.commit(&changes).expect("committed");
+        let stage = ids[0];
+        store.commit(&[progress(stage, 5), Change::AppendPoints(stage, batch(5, 0, 0.1))]).expect("committed");
+        let mut again = vec![progress(stage, 6), Change::AppendPoints(stage, batch(6, 0, 0.2))];
+        again.extend(deletion(&sweep.id, &ids, Fence(10)));
+        again.extend(changes.iter().map(|change| match change {
+            Change::SetProgress(id, _) => progress(*id, 10),
+            other => other.clone(),
+        }));
+        again.extend([progress(stage, 11), Change::AppendPoints(stage, batch(11, 0, 0.3))]);
+        // Enough rows before and after it to spread the commit over several pieces.
+        let more = (0..others).map(|n: u64| Change::AppendPoints(ids[1], batch(10, n, 0.5)));
+        let more: Vec<Change> = more.collect();
+        let committed = [again, more].concat();
+        store.commit(&committed).expect("committed");
+        let store = home.reopen(store);
+        assert_eq!(*store.load().expect("readable").stages[&stage].1, leased(11));
+        assert_eq!(store.points(stage).expect("readable"), [batch(11, 0, 0.3)]);
+        assert_eq!(store.points(ids[1]).expect("readable").len() as u64, others);
+        assert!(matches!(store.commit(&[progress(stage, 10)]), Err(StoreError::StaleFence { .. })));
+        store.commit(&deletion(&sweep.id, &ids, Fence(12))).expect("committed");
+        store.close();
+    }
 }

@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     }
     println!(
         "{} seeds, {broken} violations, {:.0} s: {} events, {} requests, {} commits, {} grants, {} coordinator deaths, \
-         {} quarantines, {} devices drained, {} stores set back, {} acknowledgements compared",
+         {} quarantines, {} devices drained, {} stages deleted, {} stores set back, {} acknowledgements compared",
         arguments.seeds,
         start.elapsed().as_secs_f64(),
         total.events,
@@ -78,6 +78,7 @@ fn main() -> ExitCode {
         total.crashes,
         total.quarantines,
         total.drains,
+        total.deletions,
         total.rollbacks,
         total.acknowledged,
     );

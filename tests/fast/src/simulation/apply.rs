@@ -105,6 +105,16 @@ impl World<'_> {
             }
             Op::Cancel(sweep) => engine.cancel(sweep).map_or_else(over, |_| Answer::Done),
             Op::Retry(sweep) => engine.retry(sweep).map_or_else(over, |_| Answer::Done),
+            Op::Delete(sweep) => {
+                let runs = Scan::new(engine, now).runs(sweep);
+                let deleted = engine.delete(sweep);
+                compare::deletion(engine, sweep, runs, deleted.is_ok())?;
+                deleted.map_or_else(over, |_| Answer::Done)
+            }
+            Op::Clear => {
+                engine.clear(self.rng.usize(1..4));
+                Answer::Done
+            }
             Op::Push => engine.push_data(pushed(wall)).map_or(Answer::Done, |_| Answer::Done),
             // A data set that a sweep needs stays.
             Op::Remove => {

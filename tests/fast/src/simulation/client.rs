@@ -1,4 +1,4 @@
-//! The user of the simulation: submits sweeps, cancels and retries them, and repeats calls that got no answer.
+//! The user of the simulation: submits sweeps, cancels, retries and deletes them, and repeats calls that got no answer.
 
 use pretext_engine::{State, SweepMark};
 
@@ -33,12 +33,14 @@ impl World<'_> {
         let id = self.workload.submissions[any].sweep.id.clone();
         let op = match self.client.open.pop() {
             Some(index) => Op::Submit(index),
-            None => match self.rng.u32(0..10) {
+            None => match self.rng.u32(0..14) {
                 0 | 1 => Op::Cancel(id),
                 2 | 3 => Op::Retry(id),
-                4 => Op::Submit(any),
-                5 => Op::Push,
-                6 => Op::Remove,
+                4 | 5 => Op::Submit(any),
+                6 => Op::Push,
+                7 => Op::Remove,
+                8 | 9 => Op::Delete(id),
+                10 => Op::Clear,
                 _ => return,
             },
         };

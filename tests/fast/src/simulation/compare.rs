@@ -57,6 +57,7 @@ pub(super) fn answers(engine: &Engine, artifacts: &BTreeSet<ArtifactId>, now: Mi
         .map(|view| (&view.worker, view.holds.iter().map(|(attempt, ..)| attempt.stage).collect()))
         .collect();
     same("the stages that workers hold", &holds, &scan.holds())?;
+    same("the stages that no sweep needs", &engine.loose_stages().collect(), &scan.loose())?;
     let needed = scan.artifacts();
     let all: Vec<ArtifactId> = artifacts.union(&needed).copied().collect();
     let unneeded: Vec<ArtifactId> = artifacts.difference(&needed).copied().collect();
@@ -96,6 +97,13 @@ impl Idle {
 /// Checks that a request got the stage that the scan chose.
 pub(super) fn grant(granted: Option<StageId>, chosen: Option<StageId>) -> Result<(), Violation> {
     same("the chosen stage", &granted, &chosen)
+}
+
+/// Checks whether a sweep was deleted, which ran or not; `None` if it was not known.
+pub(super) fn deletion(engine: &Engine, sweep: &SweepId, ran: Option<bool>, deleted: bool) -> Result<(), Violation> {
+    same("whether a sweep can be deleted", &deleted, &(ran == Some(false)))?;
+    let is_left = engine.all_sweeps().any(|(left, _)| left.id == *sweep);
+    same("whether a sweep is left", &is_left, &(ran == Some(true)))
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, answer: &T, scanned: &T) -> Result<(), Violation> {

@@ -280,10 +280,12 @@ impl World<'_> {
                     self.known.back_off.insert(stage, (now, wait));
                 }
             }
-            Seen::Reset { stage } => {
-                self.known.losses.remove(&stage);
-                self.known.failures.retain(|(other, _), _| *other != stage);
-                self.known.back_off.remove(&stage);
+            Seen::Reset { stage } => self.known.reset(stage),
+            Seen::Deleted { stage } => {
+                self.stats.deletions += 1;
+                self.known.reset(stage);
+                self.known.contact.remove(&stage);
+                self.known.ledger.forget(stage);
             }
         }
         Ok(())
@@ -325,7 +327,12 @@ impl World<'_> {
                 | Op::Fail { attempt, .. }
                 | Op::Release { attempt, .. },
                 Answer::Forgotten,
-            ) => return self.is_quarantined(*attempt),
+            ) => {
+                if self.store.deleted.get(&attempt.stage).is_some_and(|deleted| attempt.fence <= *deleted) {
+                    return violation("I2", format!("{attempt} is of a deleted stage, and was taken for a lost grant"));
+                }
+                return self.is_quarantined(*attempt);
+            }
             (Op::Submit(index), Answer::Done) => {
                 self.known.ledger.sweeps.insert(self.workload.submissions[*index].sweep.id.clone());
                 return Ok(());
@@ -338,8 +345,17 @@ impl World<'_> {
                 self.known.ledger.cancelled.insert(sweep.clone(), false);
                 return Ok(());
             }
+            (Op::Delete(sweep), Answer::Done) => {
+                self.known.ledger.sweeps.remove(sweep);
+                self.known.ledger.cancelled.remove(sweep);
+                return Ok(());
+            }
             _ => return Ok(()),
         };
+        if self.store.deleted.get(&attempt.stage).is_some_and(|deleted| attempt.fence <= *deleted) {
+            // The stage was deleted in the same round, after this request.
+            return Ok(());
+        }
         let grant = self.store.grants.get(&attempt.stage).and_then(|grants| grants.get(&attempt.fence));
         if grant.is_none_or(|grant| grant.holder.request != *request) {
             let holder = grant.map(|grant| grant.holder.request.as_str());

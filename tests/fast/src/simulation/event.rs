@@ -63,6 +63,9 @@ pub(super) enum Op {
     Submit(usize),
     Cancel(SweepId),
     Retry(SweepId),
+    Delete(SweepId),
+    /// Deletes some stages that no sweep needs.
+    Clear,
     /// Pushes the data that only some machines have.
     Push,
     /// Removes them.

@@ -26,6 +26,13 @@ impl Ledger {
         self.points.len() + self.checkpoints.len() + self.results.len() + self.sweeps.len()
     }
 
+    /// Forgets a stage that was deleted.
+    pub(super) fn forget(&mut self, stage: StageId) {
+        self.points.retain(|(attempt, _), _| attempt.stage != stage);
+        self.checkpoints.remove(&stage);
+        self.results.remove(&stage);
+    }
+
     /// Checks that everything that was acknowledged is in the store, unchanged.
     pub(super) fn compare(&self, store: &Store) -> Result<(), Violation> {
         for ((attempt, sequence), points) in &self.points {

@@ -51,6 +51,8 @@ pub struct Stats {
     pub quarantines: u64,
     /// Number of times that a device was drained.
     pub drains: u64,
+    /// Number of stages that were deleted.
+    pub deletions: u64,
     /// Number of times that the store was set back.
     pub rollbacks: u64,
     /// Number of acknowledgements that were compared at the end.
@@ -67,6 +69,7 @@ impl Stats {
         self.crashes += other.crashes;
         self.quarantines += other.quarantines;
         self.drains += other.drains;
+        self.deletions += other.deletions;
         self.rollbacks += other.rollbacks;
         self.acknowledged += other.acknowledged;
     }

@@ -39,6 +39,15 @@ pub(super) struct Known {
     pub(super) back_off: BTreeMap<StageId, (Millis, Millis)>,
 }
 
+impl Known {
+    /// Forgets the failures of a stage, which may run again.
+    pub(super) fn reset(&mut self, stage: StageId) {
+        self.losses.remove(&stage);
+        self.failures.retain(|(other, _), _| *other != stage);
+        self.back_off.remove(&stage);
+    }
+}
+
 /// Returns a call of a liar about an attempt; `kind` chooses among five.
 fn lie(attempt: AttemptId, kind: u32) -> Op {
     let request = "a lie".to_owned();

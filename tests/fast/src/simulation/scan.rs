@@ -347,6 +347,17 @@ impl<'a> Scan<'a> {
         self.sweeps.iter().map(|(sweep, mark)| (&sweep.id, self.cells(sweep, mark))).collect()
     }
 
+    /// Returns whether a sweep has cells that may change; `None` if it is not known.
+    pub(super) fn runs(&self, sweep: &SweepId) -> Option<bool> {
+        let (record, mark) = self.sweeps.iter().find(|(record, _)| record.id == *sweep)?;
+        Some(!mark.is_cancelled() && !self.cells(record, mark).is_final())
+    }
+
+    /// Returns the stages that no sweep needs.
+    pub(super) fn loose(&self) -> BTreeSet<StageId> {
+        self.stages.keys().filter(|id| !self.members.iter().any(|members| members.contains(id))).copied().collect()
+    }
+
     fn cells(&self, sweep: &SweepRecord, mark: &SweepMark) -> CellCounts {
         let mut counts = CellCounts::default();
         for (place, cell) in (0..).zip(&sweep.cells) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pretext_engine::{
-    Change, GrantRecord, Limits, Outline, Progress, Snapshot, StageRecord, State, SweepMark, Waiting,
+    Change, GrantRecord, Limits, Outline, Progress, Snapshot, StageRecord, State, SweepMark, SweepRecord, Waiting,
 };
 use pretext_shared::ids::{Fence, StageId};
 use pretext_shared::outcome::FailureCode;
@@ -37,6 +37,8 @@ pub(super) enum Seen {
     BackedOff { stage: StageId },
     /// A stage may run again at once.
     Reset { stage: StageId },
+    /// A stage was deleted.
+    Deleted { stage: StageId },
 }
 
 /// Durable state.
@@ -46,6 +48,8 @@ pub(super) struct Store {
     pub(super) plans: BTreeMap<StageId, StageRecord>,
     pub(super) points: BTreeMap<StageId, BTreeMap<(Fence, u64), Vec<Point>>>,
     pub(super) grants: BTreeMap<StageId, BTreeMap<Fence, GrantRecord>>,
+    /// The highest fence of each stage when it was deleted last.
+    pub(super) deleted: BTreeMap<StageId, Fence>,
 }
 
 impl Store {
@@ -86,11 +90,30 @@ impl Store {
                     step(id, old, &new, limits, &mut seen)?;
                     // Only a quarantine may skip a fence; every other new fence needs a grant.
                     let passed_over = matches!(new.state, State::Failed(_) | State::Cancelled);
-                    if new.fence > old.fence && !passed_over {
+                    // A new stage begins above all that were deleted.
+                    let is_born = **old == Progress::new() && new.fence == self.snapshot.first_fence;
+                    if new.fence > old.fence && !passed_over && !is_born {
                         raised.insert((id, new.fence), old.state.clone());
                     }
                     *old = new;
                     touched.push(id);
+                }
+                Change::DeleteSweep(id) => {
+                    let sweeps = &mut self.snapshot.sweeps;
+                    let Some(place) = sweeps.iter().position(|(sweep, _)| sweep.id == id) else {
+                        return violation("I10", format!("sweep {id} was deleted and is not there"));
+                    };
+                    sweeps.remove(place);
+                }
+                Change::DeleteStage(id) => {
+                    self.delete(id)?;
+                    seen.push(Seen::Deleted { stage: id });
+                }
+                Change::RaiseFences(first) => {
+                    if first <= self.snapshot.first_fence {
+                        return violation("I2", format!("the fence of new stages did not rise to {first}"));
+                    }
+                    self.snapshot.first_fence = first;
                 }
                 Change::SetData(fingerprint, None) => drop(self.snapshot.data.remove(&fingerprint)),
                 Change::SetData(fingerprint, Some(data)) => drop(self.snapshot.data.insert(fingerprint, *data)),
@@ -110,6 +133,9 @@ impl Store {
         if let Some((id, fence)) = raised.keys().next() {
             return violation("I2", format!("the fence of {} rose to {fence} without a grant", id.short()));
         }
+        if let Some((id, fence)) = self.deleted.iter().find(|(_, fence)| **fence >= self.snapshot.first_fence) {
+            return violation("I2", format!("new stages begin below the fence {fence} of the deleted {}", id.short()));
+        }
         touched.sort();
         touched.dedup();
         for id in &touched {
@@ -118,9 +144,30 @@ impl Store {
         Ok(seen)
     }
 
+    fn delete(&mut self, id: StageId) -> Result<(), Violation> {
+        let needs = |sweep: &SweepRecord| sweep.cells.iter().any(|cell| cell.stages().any(|stage| stage == id));
+        if let Some((sweep, _)) = self.snapshot.sweeps.iter().find(|(sweep, _)| needs(sweep)) {
+            return violation("I5", format!("{} was deleted, and {} needs it", id.short(), sweep.id));
+        }
+        let Some((_, progress)) = self.snapshot.stages.remove(&id) else {
+            return violation("I10", format!("stage {} was deleted and is not there", id.short()));
+        };
+        if self.grants.contains_key(&id) {
+            let fence = self.deleted.entry(id).or_default();
+            *fence = progress.fence.max(*fence);
+        }
+        self.plans.remove(&id);
+        self.points.remove(&id);
+        self.grants.remove(&id);
+        Ok(())
+    }
+
     fn granted(&self, id: StageId, fence: Fence, before: Option<State>, seen: &mut Vec<Seen>) -> Result<(), Violation> {
         let name = format!("{}@{fence}", id.short());
         let newest = self.grants.get(&id).and_then(|grants| grants.keys().next_back().copied());
+        if self.deleted.get(&id).is_some_and(|deleted| *deleted >= fence) {
+            return violation("I2", format!("grant {name} does not rise above those of the deleted stage"));
+        }
         if newest.is_some_and(|newest| newest >= fence) {
             return violation("I2", format!("grant {name} does not rise above {}", newest.unwrap_or_default()));
         }

@@ -341,6 +341,8 @@ fn brief(op: &Op) -> String {
         Op::Submit(index) => format!("submit {index}"),
         Op::Cancel(sweep) => format!("cancel {sweep}"),
         Op::Retry(sweep) => format!("retry {sweep}"),
+        Op::Delete(sweep) => format!("delete {sweep}"),
+        Op::Clear => "clear".to_owned(),
         Op::Push => "push".to_owned(),
         Op::Remove => "remove".to_owned(),
     }

@@ -96,6 +96,8 @@ pub(crate) const CATALOGUE: &[(&str, Reader)] = &[
     ("pretext.v1.CancelReply", COUNTED),
     ("pretext.v1.RetryRequest", LOOKED_UP),
     ("pretext.v1.RetryReply", COUNTED),
+    ("pretext.v1.DeleteRequest", LOOKED_UP),
+    ("pretext.v1.DeleteReply", COUNTED),
     ("pretext.v1.ExplainRequest", LOOKED_UP),
     ("pretext.v1.ExplainReply", Plain("lines that lose what a terminal would obey when they are printed")),
     ("pretext.v1.WorkersRequest", EMPTY),

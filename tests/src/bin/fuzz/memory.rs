@@ -55,6 +55,14 @@ impl Store for Memory {
                 Change::SetData(fingerprint, Some(data)) => drop(content.snapshot.data.insert(fingerprint, *data)),
                 Change::LogGrant(id, fence, grant) => content.grants.entry(id).or_default().push((fence, grant)),
                 Change::AppendPoints(id, batch) => content.points.entry(id).or_default().push(batch),
+                Change::DeleteSweep(id) => content.snapshot.sweeps.retain(|(sweep, _)| sweep.id != id),
+                Change::DeleteStage(id) => {
+                    content.snapshot.stages.remove(&id);
+                    content.plans.remove(&id);
+                    content.grants.remove(&id);
+                    content.points.remove(&id);
+                }
+                Change::RaiseFences(first) => content.snapshot.first_fence = first,
             }
         }
         Ok(())

@@ -1,7 +1,10 @@
-//! A restarted daemon presents the proofs that its former life was given.
+//! A restarted daemon presents the proofs that its former life was given, and so does a person who hands in what was
+//! refused.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use pretext_identity::Wire;
@@ -11,20 +14,22 @@ use pretext_shared::claim::Proof;
 use pretext_shared::ids::{AttemptId, ContentHash, Fence, StageId, WorkerId};
 use pretext_shared::point::{Metric, Part, Point};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::*;
+use crate::hand_in::{HandInError, hand_in};
 use crate::spool::{Batch, Opening, Spool, SpoolError};
-use crate::{CacheOptions, End, Options, ServeError, pb, serve};
+use crate::{CacheOptions, End, Link, Options, ServeError, pb, serve};
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// A coordinator that takes everything, and records each call with its attempt.
+/// A coordinator that takes everything, and records each call with its attempt. A defect makes it refuse results.
 #[derive(Default)]
-struct Taker(Arc<Mutex<Vec<(&'static str, pb::Attempt)>>>);
+struct Taker(Arc<Mutex<Vec<(&'static str, pb::Attempt)>>>, Arc<AtomicBool>);
 
 impl Taker {
     fn note<T: Default>(&self, call: &'static str, attempt: Option<pb::Attempt>) -> Result<Response<T>, Status> {
@@ -86,6 +91,9 @@ impl Work for Taker {
     }
 
     async fn complete(&self, request: Request<pb::CompleteRequest>) -> Result<Response<pb::CompleteReply>, Status> {
+        if self.1.load(Ordering::Relaxed) {
+            return Err(Status::invalid_argument("a defect"));
+        }
         self.note("complete", request.into_inner().attempt)
     }
 
@@ -104,6 +112,42 @@ fn attempt(fence: u64) -> AttemptId {
 
 fn proof(fence: u64) -> Proof {
     Proof(vec![fence as u8; 16])
+}
+
+/// Serves on a free port, and returns its URL.
+fn listen(taker: Taker) -> (String, JoinHandle<Result<(), tonic::transport::Error>>) {
+    let incoming = TcpIncoming::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let url = format!("http://{}", incoming.local_addr().expect("bound"));
+    (url, tokio::spawn(Server::builder().add_service(WorkServer::new(taker)).serve_with_incoming(incoming)))
+}
+
+/// Runs a daemon until it has handed over what a former life left in `folder`.
+async fn hand_over(url: &str, folder: &Path) {
+    let options = Options {
+        worker: WorkerId { name: "w".to_owned(), boot: uuid::Uuid::nil() },
+        coordinators: vec![url.to_owned()],
+        // Without a slot the daemon ends as soon as everything is handed over.
+        devices: Vec::new(),
+        threads: 1,
+        data_root: folder.into(),
+        datasets: Vec::new(),
+        state_dir: folder.into(),
+        spool_limit: 1 << 20,
+        until_idle: None,
+        data_cache: CacheOptions { folder: folder.join("cache"), limit: 0 },
+        wire: Wire::Plain,
+    };
+    let (_stop, stopping) = watch::channel(None);
+    // The former life's thread closes the file soon after the drop.
+    let ended = loop {
+        match serve(options.clone(), stopping.clone()).await {
+            Err(ServeError::Spool(SpoolError::Open { cause, .. })) if cause.contains("already open") => {
+                tokio::task::yield_now().await;
+            }
+            ended => break ended,
+        }
+    };
+    assert_eq!(ended.expect("everything is handed over"), End::Idle);
 }
 
 #[tokio::test]
@@ -132,34 +176,8 @@ async fn a_restarted_daemon_presents_the_proofs_of_its_former_life() {
 
     let taker = Taker::default();
     let calls = taker.0.clone();
-    let incoming = TcpIncoming::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
-    let url = format!("http://{}", incoming.local_addr().expect("bound"));
-    let server = tokio::spawn(Server::builder().add_service(WorkServer::new(taker)).serve_with_incoming(incoming));
-    let options = Options {
-        worker: WorkerId { name: "w".to_owned(), boot: uuid::Uuid::nil() },
-        coordinators: vec![url],
-        // Without a slot the daemon ends as soon as everything is handed over.
-        devices: Vec::new(),
-        threads: 1,
-        data_root: folder.path().into(),
-        datasets: Vec::new(),
-        state_dir: folder.path().into(),
-        spool_limit: 1 << 20,
-        until_idle: None,
-        data_cache: CacheOptions { folder: folder.path().join("cache"), limit: 0 },
-        wire: Wire::Plain,
-    };
-    let (_stop, stopping) = watch::channel(None);
-    // The former life's thread closes the file soon after the drop.
-    let ended = loop {
-        match serve(options.clone(), stopping.clone()).await {
-            Err(ServeError::Spool(SpoolError::Open { cause, .. })) if cause.contains("already open") => {
-                tokio::task::yield_now().await;
-            }
-            ended => break ended,
-        }
-    };
-    assert_eq!(ended.expect("everything is handed over"), End::Idle);
+    let (url, server) = listen(taker);
+    hand_over(&url, folder.path()).await;
     server.abort();
 
     let calls = calls.lock().expect("nobody panics with it").clone();
@@ -179,4 +197,42 @@ async fn a_restarted_daemon_presents_the_proofs_of_its_former_life() {
         (3, "upload"),
     ];
     assert_eq!(made.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn a_refused_result_is_kept_until_a_person_hands_it_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("model.bin");
+    std::fs::write(&file, "weights").expect("writable");
+    let (spool, _) = Spool::open(&folder.path().join("spool.redb"), 1 << 20).expect("opens");
+    let score = pretext_shared::outcome::Score { loss: 0.1, accuracy: 0.9, seen: 10 };
+    let files = BTreeMap::from([(ArtifactKind::Model, file.clone())]);
+    let finished = Finished { selected_epoch: 1, score, steps: 1, images: 4, seconds: 1.5, files };
+    let opening = Opening { device: "cpu".to_owned(), proof: proof(1) };
+    spool.write(Entry::Begin(attempt(1), opening)).await.expect("open");
+    spool.write(Entry::End(attempt(1), Ending::Finished { finished, next_sequence: 0 })).await.expect("open");
+    drop(spool);
+
+    let taker = Taker::default();
+    let (calls, defect) = (taker.0.clone(), taker.1.clone());
+    defect.store(true, Ordering::Relaxed);
+    let (url, server) = listen(taker);
+    hand_over(&url, folder.path()).await;
+    let made = || {
+        let calls = std::mem::take(&mut *calls.lock().expect("nobody panics with it"));
+        calls.into_iter().map(|(call, presented)| (call, presented.proof)).collect::<Vec<_>>()
+    };
+    assert_eq!(made(), [("upload", proof(1).0), ("fail", proof(1).0)], "its lease ends");
+    std::fs::remove_file(file).expect("the copy is another link");
+
+    let copies = kept::list(folder.path()).expect("readable");
+    let [copy] = &copies[..] else { panic!("one copy: {copies:?}") };
+    let link = Link::to(&[url], &Wire::Plain).expect("a URL");
+    let refused = hand_in(&link, copy).await.expect_err("the defect is still there");
+    assert!(matches!(refused, HandInError::Refused(Refused::Invalid(_))), "{refused}");
+    assert_eq!(made(), [("upload", proof(1).0)]);
+    defect.store(false, Ordering::Relaxed);
+    hand_in(&link, copy).await.expect("the defect is mended");
+    assert_eq!(made(), [("upload", proof(1).0), ("complete", proof(1).0)]);
+    server.abort();
 }

@@ -20,7 +20,7 @@ pub struct Opening {
 }
 
 /// Points of an attempt, numbered as the coordinator expects them: from 0 without gaps.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
     /// Its number.
     pub sequence: u64,

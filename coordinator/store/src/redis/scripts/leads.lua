@@ -49,9 +49,18 @@ local function stale(fences, at)
     end
   end
 end
--- Rows from ARGV[at] on: number of the key, field, value.
+-- Rows from ARGV[at] on: number of the key, field, value. With '-' before the number the field is removed, with '*' the
+-- whole key.
 local function write(at)
   for i = at, #ARGV, 3 do
-    redis.call('HSET', KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2])
+    local mark, key = ARGV[i]:match('^([-*]?)(%d+)$')
+    key = KEYS[tonumber(key)]
+    if mark == '-' then
+      redis.call('HDEL', key, ARGV[i + 1])
+    elseif mark == '*' then
+      redis.call('DEL', key)
+    else
+      redis.call('HSET', key, ARGV[i + 1], ARGV[i + 2])
+    end
   end
 end
