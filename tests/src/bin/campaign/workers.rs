@@ -174,7 +174,7 @@ fn round(fault: Fault, runs: u64, draw: &mut Draw, tally: &mut Tally, expected: 
             Fault::Stop | Fault::Job => {
                 let told = Instant::now();
                 if fault == Fault::Job {
-                    stop_job(worker, if tally.faults % 2 == 0 { First::Trainers } else { First::Daemon });
+                    stop_job(worker, if tally.faults.is_multiple_of(2) { First::Trainers } else { First::Daemon });
                 } else {
                     worker.process.signal(Signal::TERM);
                 }
