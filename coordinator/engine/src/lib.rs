@@ -17,6 +17,7 @@ mod health;
 mod index;
 pub mod inspect;
 mod lease;
+mod news;
 mod outline;
 mod placement;
 mod pushed;
@@ -45,6 +46,7 @@ use facts::StageEntry;
 pub use garbage::{Collected, Garbage, Kept};
 pub use health::DeviceState;
 pub use lease::Grant;
+pub use news::{CellNews, News, Revision, StageBrief};
 pub use outline::Outline;
 use pretext_shared::ids::{Fence, StageId, WorkerId};
 pub use pushed::{KeptAs, RemovalRefused, Removed};
@@ -174,6 +176,8 @@ pub struct Engine {
     workers: BTreeMap<WorkerId, workers::WorkerEntry>,
     /// A lower bound of the fences of new grants, see [`Engine::raise_fences`].
     first_fence: Fence,
+    /// The time at which it was restored.
+    restored: Millis,
     /// The time of the last tick.
     heard: Millis,
     /// The time in which nobody could be heard, in all. The listening clock is behind the coordinator's by this time.
@@ -194,6 +198,7 @@ impl Engine {
             table: Table::restore(limits, snapshot, now),
             workers: BTreeMap::new(),
             first_fence: Fence(0),
+            restored: now,
             heard: now,
             deaf: 0,
             changes: Vec::new(),

@@ -8,18 +8,19 @@ use std::time::{Duration, SystemTime};
 
 use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use pretext_html::html;
 use serde_json::json;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::Site;
 use super::page::{self, CellPath};
 use super::pages::{PACE, PageError, Topic};
 use super::reply::notice;
+use super::secret::Secret;
 use super::visitor::Visitor;
-use super::{Site, enter};
 
 /// Time after which a silent stream sends a sign of life.
 const ALIVE: Duration = Duration::from_secs(15);
@@ -29,39 +30,49 @@ const CHECK: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(5);
 
 /// `GET /events`.
-pub(super) async fn sweeps(site: State<Arc<Site>>, who: Extension<Visitor>, headers: HeaderMap) -> Response {
-    stream(site, who, headers, Ok(Topic::Sweeps)).await
+pub(super) async fn sweeps(site: State<Arc<Site>>, who: Extension<Visitor>, secret: Extension<Secret>) -> Response {
+    stream(site, who, secret, Ok(Topic::Sweeps)).await
 }
 
 /// `GET /events/workers`.
-pub(super) async fn workers(site: State<Arc<Site>>, who: Extension<Visitor>, headers: HeaderMap) -> Response {
-    stream(site, who, headers, Ok(Topic::Workers)).await
+pub(super) async fn workers(site: State<Arc<Site>>, who: Extension<Visitor>, secret: Extension<Secret>) -> Response {
+    stream(site, who, secret, Ok(Topic::Workers)).await
 }
 
 /// `GET /events/sweeps/SWEEP`.
 pub(super) async fn sweep(
     site: State<Arc<Site>>,
     who: Extension<Visitor>,
-    headers: HeaderMap,
+    secret: Extension<Secret>,
     Path(sweep): Path<String>,
 ) -> Response {
-    stream(site, who, headers, page::sweep_topic(&sweep)).await
+    stream(site, who, secret, page::sweep_topic(&sweep)).await
+}
+
+/// `GET /events/sweeps/SWEEP/compare`.
+pub(super) async fn compare(
+    site: State<Arc<Site>>,
+    who: Extension<Visitor>,
+    secret: Extension<Secret>,
+    Path(sweep): Path<String>,
+) -> Response {
+    stream(site, who, secret, page::compare_topic(&sweep)).await
 }
 
 /// `GET /events/sweeps/SWEEP/cells/METHOD/FRACTION/LR/SEED`.
 pub(super) async fn cell(
     site: State<Arc<Site>>,
     who: Extension<Visitor>,
-    headers: HeaderMap,
+    secret: Extension<Secret>,
     Path(cell): Path<CellPath>,
 ) -> Response {
-    stream(site, who, headers, page::cell_topic(&cell)).await
+    stream(site, who, secret, page::cell_topic(&cell)).await
 }
 
 async fn stream(
     State(site): State<Arc<Site>>,
     Extension(visitor): Extension<Visitor>,
-    headers: HeaderMap,
+    Extension(secret): Extension<Secret>,
     topic: Result<Topic, PageError>,
 ) -> Response {
     let first = match topic {
@@ -72,7 +83,7 @@ async fn stream(
         Ok(topic) => topic,
         Err(error) => return error.into_response(),
     };
-    let (Ok(place), Some(secret)) = (site.streams.clone().try_acquire_owned(), enter::cookie(&site, &headers)) else {
+    let Ok(place) = site.streams.clone().try_acquire_owned() else {
         let wait = html!("<p>This page is not updated. Close other pages, or reload this one.</p>");
         return notice(StatusCode::SERVICE_UNAVAILABLE, "Too many pages are open", wait);
     };

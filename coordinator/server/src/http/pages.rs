@@ -13,8 +13,10 @@ use pretext_shared::ids::{StageId, SweepId};
 use pretext_store::StoreError;
 use pretext_store::view;
 
+use super::answer;
 use super::page::{self, Page};
 use super::reply::notice;
+use super::roster::{RosterError, Rosters};
 use crate::core::{Core, CoreError};
 
 /// Shortest time between two generations of a page.
@@ -35,6 +37,8 @@ pub(super) enum Topic {
     Workers,
     /// A sweep.
     Sweep(SweepId),
+    /// The comparison of a sweep's cells.
+    Compare(SweepId),
     /// A cell of a sweep, by `METHOD/FRACTION/LR/SEED`.
     Cell(SweepId, String),
 }
@@ -46,6 +50,7 @@ impl Topic {
             Topic::Sweeps => "/".to_owned(),
             Topic::Workers => "/workers".to_owned(),
             Topic::Sweep(sweep) => format!("/sweeps/{sweep}"),
+            Topic::Compare(sweep) => format!("/sweeps/{sweep}/compare"),
             Topic::Cell(sweep, cell) => format!("/sweeps/{sweep}/cells/{cell}"),
         }
     }
@@ -65,6 +70,15 @@ pub(super) enum PageError {
 impl From<CoreError> for PageError {
     fn from(error: CoreError) -> Self {
         PageError::Unavailable(error.to_string())
+    }
+}
+
+impl From<RosterError> for PageError {
+    fn from(error: RosterError) -> Self {
+        match error {
+            RosterError::Unknown => PageError::Unknown,
+            RosterError::Core(error) => error.into(),
+        }
     }
 }
 
@@ -96,13 +110,14 @@ struct Kept {
 /// See the module.
 pub(super) struct Pages {
     core: Core,
+    rosters: Arc<Rosters>,
     slots: Mutex<HashMap<Topic, Slot>>,
 }
 
 impl Pages {
     /// Returns an empty cache of pages about `core`.
-    pub(super) fn new(core: Core) -> Self {
-        Self { core, slots: Mutex::default() }
+    pub(super) fn new(core: Core, rosters: Arc<Rosters>) -> Self {
+        Self { core, rosters, slots: Mutex::default() }
     }
 
     /// Returns the page, at most a moment old.
@@ -143,19 +158,28 @@ impl Pages {
                 let workers = self.core.call(|engine, now| engine.workers(now.mono)).await?;
                 Ok(page::of_workers(&workers))
             }
+            Topic::Compare(id) => {
+                let roster = self.rosters.get(id).await?;
+                let id = id.clone();
+                let status = self.core.call(move |engine, now| engine.status(&id, now.mono)).await?;
+                let status = status.map_err(|_| PageError::Unknown)?;
+                Ok(page::of_compare(&status, &answer::answers(&answer::entries(&roster))))
+            }
             Topic::Sweep(id) => {
+                let roster = self.rosters.get(id).await?;
                 let id = id.clone();
                 let ask = self.core.call(move |engine, now| {
                     Ok::<_, Refusal>((engine.standing(&id)?, engine.status(&id, now.mono)?, now.wall))
                 });
                 let (standing, status, now) = ask.await?.map_err(|_| PageError::Unknown)?;
+                let answers = answer::answers(&answer::entries(&roster));
                 let store = self.core.store().clone();
                 blocking(move || {
                     let running: Vec<StageId> =
                         status.running.iter().map(|running| running.attempt.stage).take(MOST_CURVES).collect();
                     let mut view = view::view(store.as_ref(), standing)?;
                     view::add_points(&mut view, store.as_ref(), &running)?;
-                    Ok(page::of_sweep(&view, &status, now))
+                    Ok(page::of_sweep(&view, &status, &answers, now))
                 })
                 .await
             }

@@ -38,6 +38,7 @@ function open() {
     failures = 0;
     say("live", false);
     show(JSON.parse(event.data));
+    document.dispatchEvent(new Event("parts"));
   };
   source.onerror = () => {
     close();

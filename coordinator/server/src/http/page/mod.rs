@@ -2,6 +2,7 @@
 //! they change.
 
 mod cell;
+mod compare;
 mod grid;
 pub(super) mod layout;
 mod running;
@@ -21,6 +22,7 @@ use pretext_html::{Html, html};
 use pretext_shared::ids::ContentHash;
 
 pub(super) use self::cell::of_cell;
+pub(super) use self::compare::of_compare;
 pub(super) use self::sweep::of_sweep;
 pub(super) use self::sweeps::of_sweeps;
 pub(super) use self::workers::of_workers;
@@ -36,6 +38,18 @@ pub(super) struct Page {
     title: String,
     tab: Tab,
     parts: Vec<Part>,
+    added: Added,
+}
+
+/// What a page has besides its parts: content that scripts fill, with these scripts and their styles.
+#[derive(Default)]
+struct Added {
+    /// Style sheets, as names of assets.
+    styles: &'static [&'static str],
+    /// Scripts, as names of assets.
+    scripts: &'static [&'static str],
+    /// Markup after the parts. It is never replaced.
+    body: Html,
 }
 
 /// A part of a page that is replaced as a whole.
@@ -74,6 +88,11 @@ pub(super) type CellPath = (String, String, String, String, String);
 /// Returns the topic of a sweep's page.
 pub(super) fn sweep_topic(sweep: &str) -> Result<Topic, PageError> {
     sweep.parse().map(Topic::Sweep).map_err(|_| PageError::Unknown)
+}
+
+/// Returns the topic of a sweep's comparison.
+pub(super) fn compare_topic(sweep: &str) -> Result<Topic, PageError> {
+    sweep.parse().map(Topic::Compare).map_err(|_| PageError::Unknown)
 }
 
 /// Returns the topic of a cell's page.
@@ -115,6 +134,15 @@ pub(super) async fn sweep(
     Path(sweep): Path<String>,
 ) -> Response {
     show(&site, &visitor, sweep_topic(&sweep)).await
+}
+
+/// `GET /sweeps/SWEEP/compare`.
+pub(super) async fn compare(
+    State(site): State<Arc<Site>>,
+    Extension(visitor): Extension<Visitor>,
+    Path(sweep): Path<String>,
+) -> Response {
+    show(&site, &visitor, compare_topic(&sweep)).await
 }
 
 /// `GET /sweeps/SWEEP/cells/METHOD/FRACTION/LR/SEED`.

@@ -7,25 +7,27 @@ use pretext_report::{Evaluations, Tables, charts};
 use pretext_shared::sweep::{CellState, SweepView};
 use pretext_shared::text;
 
+use super::super::answer::Answer;
 use super::layout::Tab;
-use super::{Page, Part, grid, running, shape, sweeps, words};
+use super::{Added, Page, Part, compare, grid, running, shape, sweeps, words};
 
 /// Most failed cells that are listed; the grid shows the others.
 const MOST_FAILURES: usize = 20;
 
 /// Returns the page.
-pub(in crate::http) fn of_sweep(view: &SweepView, status: &SweepStatus, now_ms: u64) -> Page {
+pub(in crate::http) fn of_sweep(view: &SweepView, status: &SweepStatus, answers: &[Answer], now_ms: u64) -> Page {
     // Test predictions are not needed here: they are large, and only the report uses them.
     let tables = Tables::of(view, &Evaluations::read(view, &|_| None));
     let parts = vec![
         Part::new("head", head(view, status, now_ms)),
+        Part::new("answers", answered(view, answers)),
         Part::controls("controls", controls(view, status)),
         Part::new("grid", grid::grids(view, &tables)),
         Part::new("running", running::stages(view, status)),
         Part::new("failures", failures(view)),
         Part::new("curves", efficiency(&tables)),
     ];
-    Page { title: view.name.clone(), tab: Tab::Sweeps, parts }
+    Page { title: view.name.clone(), tab: Tab::Sweeps, parts, added: Added::default() }
 }
 
 fn head(view: &SweepView, status: &SweepStatus, now_ms: u64) -> Html {
@@ -55,6 +57,16 @@ fn head(view: &SweepView, status: &SweepStatus, now_ms: u64) -> Html {
         counts = shape::counts(&counts),
         obstacles = sweeps::obstacles(status),
     )
+}
+
+/// Returns which method wins with few labels, once there is an answer.
+fn answered(view: &SweepView, answers: &[Answer]) -> Html {
+    let known: Vec<Answer> = answers.iter().filter(|answer| answer.best.is_some()).cloned().collect();
+    let compare = html!(
+        "<p class=\"links\"><a class=\"button\" href=\"/sweeps/{}/compare\">Compare curves and methods</a></p>",
+        view.id.as_str()
+    );
+    html!("{}{}", compare::said(&known), compare)
 }
 
 /// Returns the controls for cancel and retry. Each is folded, so that an accidental click changes nothing.
