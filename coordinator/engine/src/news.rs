@@ -1,13 +1,15 @@
 //! What changed in the cells of a sweep since a reader last asked. A reader of a sweep of ten thousand cells gets the
 //! few that changed, and the answer costs the engine little.
 
+use std::collections::BTreeMap;
+
 use pretext_shared::ids::{StageId, SweepId};
 use pretext_shared::outcome::{FailureCode, Score};
 use pretext_shared::stage::StageKind;
 use pretext_shared::sweep::{Cell, CellState, Cost, StageStatus};
 
 use super::view::status;
-use super::{Engine, Millis, Refusal, State};
+use super::{Engine, Millis, Refusal, Standing, State, SweepMark};
 
 /// The place of a reader in the history of a sweep's cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +94,26 @@ impl Engine {
     pub fn cells(&self, sweep: &SweepId) -> Result<Vec<Cell>, Refusal> {
         let entry = self.table.sweeps().get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
         Ok(entry.record.cells.clone())
+    }
+
+    /// Returns the sweep without cells and stages: a reader adds those that it needs.
+    ///
+    /// # Errors
+    ///
+    /// A sweep that is unknown.
+    pub fn bare_standing(&self, sweep: &SweepId) -> Result<Standing, Refusal> {
+        let entry = self.table.sweeps().get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.to_string()))?;
+        Ok(Standing {
+            id: sweep.clone(),
+            name: entry.record.name.clone(),
+            provenance: entry.record.provenance.clone(),
+            cells: Vec::new(),
+            stages: BTreeMap::new(),
+            cancelled: match &entry.mark {
+                SweepMark::Active => None,
+                SweepMark::Cancelled(ended) => Some(ended.clone()),
+            },
+        })
     }
 
     /// Returns these stages in brief; unknown ones are left out.

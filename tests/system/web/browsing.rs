@@ -9,14 +9,14 @@ use pretext_tests::{Scratch, Server, coordinator};
 use super::wire::{Site, points};
 
 /// Opens a login link and clicks.
-fn log_in(browser: &mut Browser, site: &Site, role: &str) {
+pub(super) fn log_in(browser: &mut Browser, site: &Site, role: &str) {
     browser.open(&format!("http://{}/login/{}", site.address, site.link(role)));
     browser.click("button");
     browser.wait("document.querySelector('h1')?.textContent === 'Sweeps'");
 }
 
 /// Writes a picture of a page to `PRETEXT_PICTURES=DIR`, if that is set.
-fn picture(browser: &mut Browser, name: &str) {
+pub(super) fn picture(browser: &mut Browser, name: &str) {
     if let Some(folder) = std::env::var_os("PRETEXT_PICTURES") {
         std::fs::write(std::path::Path::new(&folder).join(name), browser.picture()).expect("a folder for pictures");
     }

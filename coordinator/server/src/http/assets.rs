@@ -14,6 +14,10 @@ const JS: &str = "text/javascript; charset=utf-8";
 const ASSETS: &[(&str, &str, &str)] = &[
     ("page.js", JS, include_str!("assets/page.js")),
     ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
+    ("cells/cells.css", CSS, include_str!("assets/cells/cells.css")),
+    ("cells/main.js", JS, include_str!("assets/cells/main.js")),
+    ("cells/stream.js", JS, include_str!("assets/cells/stream.js")),
+    ("cells/table.js", JS, include_str!("assets/cells/table.js")),
     ("compare/compare.css", CSS, include_str!("assets/compare/compare.css")),
     ("compare/chart.js", JS, include_str!("assets/compare/chart.js")),
     ("compare/chooser.js", JS, include_str!("assets/compare/chooser.js")),

@@ -27,6 +27,7 @@ mod routes;
 mod secret;
 mod service;
 mod session;
+mod standing;
 mod visitor;
 
 use std::io;

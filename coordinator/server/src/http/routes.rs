@@ -34,6 +34,7 @@ fn looks() -> Router<Arc<Site>> {
         .route("/", get(page::sweeps))
         .route("/workers", get(page::workers))
         .route("/sweeps/{sweep}", get(page::sweep))
+        .route("/sweeps/{sweep}/cells", get(page::cells))
         .route("/sweeps/{sweep}/compare", get(page::compare))
         .route("/sweeps/{sweep}/cells/{method}/{fraction}/{lr}/{seed}", get(page::cell))
         .route("/sweeps/{sweep}/report", get(files::report))
@@ -41,6 +42,7 @@ fn looks() -> Router<Arc<Site>> {
         .route("/events", get(events::sweeps))
         .route("/events/workers", get(events::workers))
         .route("/events/sweeps/{sweep}", get(events::sweep))
+        .route("/events/sweeps/{sweep}/cells", get(events::cells))
         .route("/events/sweeps/{sweep}/compare", get(events::compare))
         .route("/events/sweeps/{sweep}/cells/{method}/{fraction}/{lr}/{seed}", get(events::cell))
 }

@@ -43,19 +43,12 @@ pub(in crate::http) fn page(page: &Page, topic: &Topic, visitor: &Visitor) -> Ht
     );
     let here = |tab: Tab| if page.tab == tab { html!(" aria-current=\"page\"") } else { html!("") };
     let parts: Html = page
-        .parts(visitor.right)
-        .map(|part| {
-            html!(
-                "<section id=\"{id}\" data-mark=\"{mark}\">{html}</section>\n",
-                id = part.id,
-                mark = part.mark,
-                html = part.html
-            )
-        })
+        .outer_parts(visitor.right)
+        .map(|part| html!("<section{}>{}</section>\n", part.attributes(), part.html))
         .collect();
     let path = topic.path();
     html!(
-        "{head}<body data-events=\"/events{events}\">\n<a class=\"skip\" href=\"#main\">Skip to the content</a>\n\
+        "{head}<body data-events=\"/events{events}\" data-mark=\"{mark}\">\n<a class=\"skip\" href=\"#main\">Skip to the content</a>\n\
          <header class=\"top\"><div class=\"bar\"><a class=\"brand\" href=\"/\"><img src=\"/assets/icon.svg\" alt=\"\" \
          width=\"22\" height=\"22\">Pretext</a>\n<nav aria-label=\"Pages\"><a href=\"/\"{sweeps}>Sweeps</a>\
          <a href=\"/workers\"{workers}>Workers</a></nav>\n\
@@ -64,6 +57,7 @@ pub(in crate::http) fn page(page: &Page, topic: &Topic, visitor: &Visitor) -> Ht
          </div></header>\n<main id=\"main\">\n{parts}{added}</main>\n</body>\n</html>\n",
         head = head(&page.title, live),
         events = path.trim_end_matches('/'),
+        mark = page.mark(),
         sweeps = here(Tab::Sweeps),
         workers = here(Tab::Workers),
         who = format!("this session: {}", visitor.label()),

@@ -2,6 +2,7 @@
 //! they change.
 
 mod cell;
+mod cells;
 mod compare;
 mod grid;
 pub(super) mod layout;
@@ -12,16 +13,19 @@ mod sweeps;
 mod words;
 mod workers;
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use pretext_html::{Html, html};
 use pretext_shared::ids::ContentHash;
 
 pub(super) use self::cell::of_cell;
+pub(super) use self::cells::of_cells;
 pub(super) use self::compare::of_compare;
 pub(super) use self::sweep::of_sweep;
 pub(super) use self::sweeps::of_sweeps;
@@ -55,30 +59,71 @@ struct Added {
 /// A part of a page that is replaced as a whole.
 pub(super) struct Part {
     /// Id of the HTML element.
-    pub(super) id: &'static str,
+    pub(super) id: Cow<'static, str>,
     /// A mark that differs if the content differs.
     pub(super) mark: String,
     /// The content.
     pub(super) html: Html,
+    /// The part whose content has this one in it, if any.
+    inside: Option<&'static str>,
     least: Right,
 }
 
 impl Part {
     /// Returns a part that every visitor sees.
     fn new(id: &'static str, html: Html) -> Self {
-        Self { id, mark: ContentHash::of(html.as_str().as_bytes()).short(), html, least: Right::Read }
+        Self { id: id.into(), mark: mark(&html), html, inside: None, least: Right::Read }
     }
 
     /// Returns a part that only visitors with the right to make changes see.
     fn controls(id: &'static str, html: Html) -> Self {
         Self { least: Right::Submit, ..Self::new(id, html) }
     }
+
+    /// Returns a part with others inside. It differs if `frame`, which is all but them, differs.
+    fn framed(id: &'static str, html: Html, frame: &Html) -> Self {
+        Self { mark: mark(frame), ..Self::new(id, html) }
+    }
+
+    /// Returns a part inside of the part `outer`, whose content has an element with this part's attributes.
+    fn inside(outer: &'static str, id: String, html: Html) -> Self {
+        Self { id: id.into(), mark: mark(&html), html, inside: Some(outer), least: Right::Read }
+    }
+
+    /// Returns the attributes by which a page's script finds the part.
+    fn attributes(&self) -> Html {
+        html!(" id=\"{}\" data-mark=\"{}\"", &*self.id, self.mark)
+    }
+}
+
+fn mark(html: &Html) -> String {
+    ContentHash::of(html.as_str().as_bytes()).short()
 }
 
 impl Page {
-    /// Returns the parts that a visitor with this right sees.
-    pub(super) fn parts(&self, right: Right) -> impl Iterator<Item = &Part> {
-        self.parts.iter().filter(move |part| part.least <= right)
+    /// Returns a mark that differs if a part differs. It is the same after a restart.
+    pub(super) fn mark(&self) -> String {
+        let marks: Vec<&str> = self.parts.iter().map(|part| part.mark.as_str()).collect();
+        ContentHash::of(marks.join(" ").as_bytes()).short()
+    }
+
+    /// Returns the parts that a visitor with this right sees, without those inside of others.
+    fn outer_parts(&self, right: Right) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(move |part| part.least <= right && part.inside.is_none())
+    }
+
+    /// Returns the parts that turn the page `seen` into this one, for a visitor with this right: all of them if it has
+    /// seen none.
+    pub(super) fn news(&self, seen: Option<&Page>, right: Right) -> Vec<&Part> {
+        let old: HashMap<&str, &str> =
+            seen.into_iter().flat_map(|page| &page.parts).map(|part| (&*part.id, part.mark.as_str())).collect();
+        let differs = |part: &Part| old.get(&*part.id) != Some(&part.mark.as_str());
+        let outer: Vec<&Part> = self.outer_parts(right).filter(|part| differs(part)).collect();
+        let is_sent = |outer: &[&Part], id: &str| outer.iter().any(|part| part.id == id);
+        let inner = self.parts.iter().filter(|part| part.least <= right);
+        let inner = inner.filter(|part| part.inside.is_some_and(|around| !is_sent(&outer, around)) && differs(part));
+        let inner: Vec<&Part> = inner.collect();
+        [outer, inner].concat()
     }
 }
 
@@ -88,6 +133,11 @@ pub(super) type CellPath = (String, String, String, String, String);
 /// Returns the topic of a sweep's page.
 pub(super) fn sweep_topic(sweep: &str) -> Result<Topic, PageError> {
     sweep.parse().map(Topic::Sweep).map_err(|_| PageError::Unknown)
+}
+
+/// Returns the topic of the list of a sweep's cells.
+pub(super) fn cells_topic(sweep: &str, offset: usize) -> Result<Topic, PageError> {
+    sweep.parse().map(|sweep| Topic::Cells(sweep, offset)).map_err(|_| PageError::Unknown)
 }
 
 /// Returns the topic of a sweep's comparison.
@@ -143,6 +193,23 @@ pub(super) async fn compare(
     Path(sweep): Path<String>,
 ) -> Response {
     show(&site, &visitor, compare_topic(&sweep)).await
+}
+
+/// `GET /sweeps/SWEEP/cells`. Scripts read the rest of the query.
+pub(super) async fn cells(
+    State(site): State<Arc<Site>>,
+    Extension(visitor): Extension<Visitor>,
+    Path(sweep): Path<String>,
+    uri: Uri,
+) -> Response {
+    let offset = value(&uri, "offset").and_then(|offset| offset.parse().ok()).unwrap_or(0);
+    show(&site, &visitor, cells_topic(&sweep, offset)).await
+}
+
+/// Returns a value in the query of a page.
+pub(super) fn value(uri: &Uri, name: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    pairs.find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
 }
 
 /// `GET /sweeps/SWEEP/cells/METHOD/FRACTION/LR/SEED`.

@@ -18,15 +18,18 @@ const MOST_FAILURES: usize = 20;
 pub(in crate::http) fn of_sweep(view: &SweepView, status: &SweepStatus, answers: &[Answer], now_ms: u64) -> Page {
     // Test predictions are not needed here: they are large, and only the report uses them.
     let tables = Tables::of(view, &Evaluations::read(view, &|_| None));
-    let parts = vec![
+    let mut parts = vec![
         Part::new("head", head(view, status, now_ms)),
         Part::new("answers", answered(view, answers)),
         Part::controls("controls", controls(view, status)),
-        Part::new("grid", grid::grids(view, &tables)),
-        Part::new("running", running::stages(view, status)),
-        Part::new("failures", failures(view)),
-        Part::new("curves", efficiency(&tables)),
     ];
+    parts.extend(grid::grids(view, &tables));
+    parts.extend([
+        Part::new("running", running::stages(view, status)),
+        Part::new("running-curves", running::curves(view, status)),
+        Part::new("failures", failures(view)),
+    ]);
+    parts.extend(efficiency(&tables));
     Page { title: view.name.clone(), tab: Tab::Sweeps, parts, added: Added::default() }
 }
 
@@ -42,7 +45,7 @@ fn head(view: &SweepView, status: &SweepStatus, now_ms: u64) -> Html {
     html!(
         "<p class=\"path\"><a href=\"/\">Sweeps</a></p>\n<div class=\"row\"><h1>{name}{smoke}</h1><p>{far}</p></div>\n\
          <p class=\"lead\"><code>{id}</code> · {key}, {classes} classes, {train} training images · submitted {ago}</p>\n{bar}\n\
-         <div class=\"row\">{counts}<span class=\"links\">Report: <a href=\"/sweeps/{id}/report\">page</a> \
+         <div class=\"row\">{counts}<span class=\"links\"><a href=\"/sweeps/{id}/cells\">All cells</a> · Report: <a href=\"/sweeps/{id}/report\">page</a> \
          <a href=\"/sweeps/{id}/report/results.json\">JSON</a> <a href=\"/sweeps/{id}/report/points.csv\">CSV</a></span></div>\n\
          {obstacles}",
         name = view.name,
@@ -123,16 +126,24 @@ fn failures(view: &SweepView) -> Html {
 }
 
 /// Returns charts of accuracy against label fraction, from the results so far.
-fn efficiency(tables: &Tables) -> Html {
+fn efficiency(tables: &Tables) -> Vec<Part> {
     let has_results = |table: &&PolicyTable| table.most_seeds() > 0;
-    let charts: Html = tables
-        .policies
-        .iter()
-        .filter(has_results)
-        .map(|table| html!("<figure>{}</figure>\n", charts::label_efficiency(table, tables).inline()))
+    let figures: Vec<Part> = (0..)
+        .zip(tables.policies.iter().filter(has_results))
+        .map(|(number, table): (usize, _)| {
+            Part::inside("curves", format!("efficiency-{number}"), charts::label_efficiency(table, tables).inline())
+        })
         .collect();
-    if charts.is_empty() {
-        return charts;
-    }
-    html!("<h2>Label efficiency so far</h2>\n<div class=\"charts\">\n{}</div>\n", charts)
+    let around = |figure: &dyn Fn(&Part) -> Html| match figures.is_empty() {
+        true => html!(""),
+        false => html!(
+            "<h2>Label efficiency so far</h2>\n<div class=\"charts\">\n{}</div>\n",
+            figures.iter().map(figure).collect::<Html>()
+        ),
+    };
+    let whole = around(&|part| html!("<figure{}>{}</figure>\n", part.attributes(), part.html));
+    let frame = around(&|_| html!("<figure></figure>\n"));
+    let mut parts = vec![Part::framed("curves", whole, &frame)];
+    parts.extend(figures);
+    parts
 }

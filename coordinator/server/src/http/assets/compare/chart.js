@@ -59,7 +59,9 @@ export class Chart {
       const style = { stroke: color, spanGaps: true, points: { show: xs.length === 1 } };
       series.push({ ...style, width: train ? 1.2 : 2, dash: train ? [4, 4] : dash, alpha: train ? 0.75 : 1 });
       data.push(positive(column.y, state.logY));
-      if (column.spread.some((spread) => spread !== null)) {
+      // Where validation has a band, that of training would only hide it.
+      const isBehind = train && this.shown.some((one) => one.part !== part && one.line.groups[0] === lines[index].groups[0]);
+      if (!isBehind && column.spread.some((spread) => spread !== null)) {
         const at = data.length;
         for (const sign of [1, -1]) {
           data.push(positive(column.y.map((y, x) => edge(y, column.spread[x], sign)), state.logY));
@@ -105,8 +107,16 @@ export class Chart {
       hooks: {
         setCursor: [(plot) => this.read(plot)],
         setSelect: [(plot) => this.zoomed(plot)],
+        setScale: [(plot, axis) => axis === "x" && this.noted(plot)],
       },
     };
+  }
+
+  // The shown part of the x axis, for tests and for programs that assist.
+  noted(plot) {
+    const { min, max } = plot.scales.x;
+    this.node.dataset.from = String(min);
+    this.node.dataset.to = String(max);
   }
 
   // A drag has ended: the others are told.

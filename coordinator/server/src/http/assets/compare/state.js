@@ -40,7 +40,7 @@ export function write(state) {
   for (const [kind, range] of Object.entries(state.zoom)) {
     query.append("zoom", `${kind}:${range.map((end) => Number(end.toPrecision(6))).join(":")}`);
   }
-  const text = query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
+  const text = query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":").replaceAll("%2F", "/");
   return text ? `?${text}` : "";
 }
 
