@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use pretext_engine::{CellNews, Refusal, Revision};
 use pretext_shared::ids::{ContentHash, SweepId};
-use pretext_shared::sweep::{Cell, CellState};
+use pretext_shared::sweep::Cell;
 
 use crate::core::{Core, CoreError};
 
@@ -158,9 +158,4 @@ impl Rosters {
         }
         Ok(Held { roster, revision, at, recent })
     }
-}
-
-/// Returns whether no cell of the sweep can change any more.
-pub(super) fn is_final(roster: &Roster) -> bool {
-    roster.states.iter().all(|cell: &CellNews| CellState::is_final(cell.state))
 }
