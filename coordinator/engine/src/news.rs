@@ -1,4 +1,4 @@
-//! What changed in the cells of a sweep since a reader last asked. A reader of a sweep of ten thousand cells gets the
+//! News: the cells of a sweep that changed since a reader last asked. A reader of a sweep of ten thousand cells gets the
 //! few that changed, and the answer costs the engine little.
 
 use std::collections::BTreeMap;
@@ -172,6 +172,9 @@ mod tests {
         let again = other.news(&sweep, Some(last.revision)).expect("the same file, the same id");
         assert_eq!(places(&again), [(0, Pending), (1, Pending)]);
         other.cancel(&sweep).expect("a sweep");
-        assert_eq!(places(&other.news(&sweep, Some(again.revision)).expect("a sweep")), [(0, Cancelled), (1, Cancelled)]);
+        assert_eq!(
+            places(&other.news(&sweep, Some(again.revision)).expect("a sweep")),
+            [(0, Cancelled), (1, Cancelled)]
+        );
     }
 }

@@ -70,7 +70,10 @@ async fn cells_and_curves_are_chosen_and_say_what_was_measured() {
 
     let whole = get("");
     assert_eq!((&whole["is_final"], &whole["cells"]["succeeded"]), (&json!(true), &json!(8)));
-    assert_eq!((&whole["fractions"], &whole["policies"], &whole["seeds"]), (&json!([0.5, 1.0]), &json!(["fixed"]), &json!([0, 1])));
+    assert_eq!(
+        (&whole["fractions"], &whole["policies"], &whole["seeds"]),
+        (&json!([0.5, 1.0]), &json!(["fixed"]), &json!([0, 1]))
+    );
     let cells = get("/cells");
     assert_eq!((&cells["total"], &cells["next_offset"]), (&json!(8), &Value::Null));
     for cell in cells["cells"].as_array().expect("a list") {
@@ -82,7 +85,10 @@ async fn cells_and_curves_are_chosen_and_say_what_was_measured() {
 
     let answers = get("/answers");
     let answer = &answers["answers"][0];
-    assert_eq!((&answer["fraction"], &answer["best"], &answer["second"]), (&json!(0.5), &json!("rotation"), &json!("supervised")));
+    assert_eq!(
+        (&answer["fraction"], &answer["best"], &answer["second"]),
+        (&json!(0.5), &json!("rotation"), &json!("supervised"))
+    );
     assert!(answer["text"].as_str().is_some_and(|text| text.contains("Rotation is best: 60.25")), "{answer}");
 
     // Both seeds and both fractions; pretext stages are shared by fractions and come once.
@@ -121,7 +127,10 @@ async fn a_stream_sends_each_change_once_and_goes_on_after_a_restart() {
     let open = |site: &Site, have: &str| {
         let mut stream = TcpStream::connect(&site.address).expect("a port");
         stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket");
-        let head = format!("GET /api/v1/sweeps/{sweep}/changes?have={have} HTTP/1.1\r\nHost: {}\r\n{read}\r\n\r\n", site.address);
+        let head = format!(
+            "GET /api/v1/sweeps/{sweep}/changes?have={have} HTTP/1.1\r\nHost: {}\r\n{read}\r\n\r\n",
+            site.address
+        );
         stream.write_all(head.as_bytes()).expect("an open connection");
         BufReader::new(stream).lines()
     };

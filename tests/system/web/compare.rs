@@ -89,7 +89,10 @@ async fn a_drag_zooms_a_double_click_resets_and_hovering_reads_values() {
         let event = json!({ "type": kind, "x": x, "y": y, "button": "left", "buttons": buttons, "clickCount": clicks });
         browser.call("Input.dispatchMouseEvent", event);
     };
-    browser.call("Input.dispatchMouseEvent", json!({ "type": "mouseMoved", "x": left + width / 2.0, "y": top + height / 2.0 }));
+    browser.call(
+        "Input.dispatchMouseEvent",
+        json!({ "type": "mouseMoved", "x": left + width / 2.0, "y": top + height / 2.0 }),
+    );
     browser.wait(&format!("{CHART}.querySelector('.readout').innerText.includes('Rotation, validation')"));
     mouse(&mut browser, "mousePressed", 0.3, 1);
     mouse(&mut browser, "mouseMoved", 0.5, 0);
@@ -111,23 +114,32 @@ async fn a_drag_zooms_a_double_click_resets_and_hovering_reads_values() {
 #[tokio::test]
 async fn a_link_shows_what_its_sender_saw_and_two_sweeps_lie_over_each_other() {
     let Some((site, mut stub, sweep, mut browser)) = studied().await else { return };
-    let other = site.server.submit(&site.folder, &STUDY.replace("name: trained", "name: second").replace("seed: 0,", "seed: 1,"));
+    let other = site
+        .server
+        .submit(&site.folder, &STUDY.replace("name: trained", "name: second").replace("seed: 0,", "seed: 1,"));
     let read = site.session("read");
     train(&site, &mut stub, &other, &read).await;
     let query = "?method=rotation&fraction=0.5,1&seed=1&curve=downstream/loss&x=step&show=seeds&logy=1&smooth=0.5\
                  &zoom=downstream:10:20";
     open(&mut browser, &site, &sweep, query);
     let checked = "[...document.querySelectorAll('.choose input:checked')].map(e => e.id)";
-    let wanted = ["method-rotation", "fraction-0.5", "fraction-1", "lr-fixed", "seed-1", "curve-downstream/loss", "logY"];
+    let wanted =
+        ["method-rotation", "fraction-0.5", "fraction-1", "lr-fixed", "seed-1", "curve-downstream/loss", "logY"];
     assert_eq!(browser.value(checked), json!(wanted));
     let fields = "['x', 'show', 'smooth'].map(id => document.getElementById(id).value)";
     assert_eq!(browser.value(fields), json!(["step", "seeds", "0.5"]));
     browser.wait(&format!("Number({CHART}.dataset.from) === 10 && Number({CHART}.dataset.to) === 20"));
     assert_eq!(browser.value("document.querySelectorAll('.panels > *').length"), 1);
-    assert_eq!(browser.value("document.querySelectorAll('#compare > .legend li').length"), 3, "two fractions and a note");
+    assert_eq!(
+        browser.value("document.querySelectorAll('#compare > .legend li').length"),
+        3,
+        "two fractions and a note"
+    );
 
     // The other sweep is chosen in the form, and is in the address.
-    browser.value(&format!("(e => {{ e.value = '{other}'; e.dispatchEvent(new Event('change')); }})(document.getElementById('with'))"));
+    browser.value(&format!(
+        "(e => {{ e.value = '{other}'; e.dispatchEvent(new Event('change')); }})(document.getElementById('with'))"
+    ));
     browser.wait("document.querySelectorAll('#compare > .legend li').length === 5");
     assert_eq!(browser.value(&format!("location.search.includes('with={other}')")), true);
     assert!(browser.text().contains(&format!("in {other}")), "{}", browser.text());
@@ -167,7 +179,9 @@ async fn the_keyboard_alone_chooses_reads_and_zooms() {
     open(&mut browser, &site, &sweep, "");
     tab_to(&mut browser, ".efficiency");
     press(&mut browser, "ArrowRight", 39);
-    browser.wait("document.querySelector('.efficiency .readout').innerText.includes('50 % of the labels: Rotation 60.25')");
+    browser.wait(
+        "document.querySelector('.efficiency .readout').innerText.includes('50 % of the labels: Rotation 60.25')",
+    );
     tab_to(&mut browser, "#method-supervised");
     press(&mut browser, " ", 32);
     browser.wait("location.search.includes('method=rotation')");

@@ -51,7 +51,9 @@ async fn ten_thousand_cells_are_listed_filtered_and_coloured_and_a_change_is_sma
     println!("10,000 cells listed in {} ms", took(&mut browser));
     assert_eq!(browser.value("document.querySelectorAll('.row-cell').length < 80"), true, "only what is visible");
     let choose = |name: &str, value: &str| {
-        format!("(e => {{ e.value = '{value}'; e.dispatchEvent(new Event('change')); }})(document.getElementById('filter-{name}'))")
+        format!(
+            "(e => {{ e.value = '{value}'; e.dispatchEvent(new Event('change')); }})(document.getElementById('filter-{name}'))"
+        )
     };
     browser.value(&choose("method", "simclr"));
     browser.value(&choose("fraction", "0.05"));
@@ -114,7 +116,10 @@ impl Follower {
         stream.write_all(head.as_bytes()).expect("an open connection");
         let mut lines = BufReader::new(stream).lines();
         // The stream has begun once its head is there.
-        lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("HTTP/1.1 200"))).expect("a stream").expect("a head");
+        lines
+            .find(|line| line.as_ref().is_ok_and(|line| line.starts_with("HTTP/1.1 200")))
+            .expect("a stream")
+            .expect("a head");
         Self { lines }
     }
 

@@ -67,9 +67,9 @@ async fn points(stub: &mut Stub, grant: &pb::Grant) {
     };
     let points = (1..=EPOCHS).flat_map(|epoch| {
         let far = f64::from(epoch);
-        ["train", "validation"].into_iter().flat_map(move |part| {
-            [of(part, "loss", epoch, 2.0 / far), of(part, "accuracy", epoch, 1.0 - 0.6 / far)]
-        })
+        ["train", "validation"]
+            .into_iter()
+            .flat_map(move |part| [of(part, "loss", epoch, 2.0 / far), of(part, "accuracy", epoch, 1.0 - 0.6 / far)])
     });
     let rates = (1..=EPOCHS * 5).map(|step| pb::Point {
         part: "train".to_owned(),

@@ -39,7 +39,7 @@ pub(super) struct Entry {
 pub(super) struct Answer {
     /// Name of the policy.
     pub(super) lr: String,
-    /// The smallest label fraction at which two methods have a result; `None` if there is none yet.
+    /// The smallest label fraction at which two methods have a result; `None` before that.
     pub(super) fraction: Option<Fraction>,
     /// The method with the highest mean accuracy there.
     pub(super) best: Option<Method>,
@@ -117,7 +117,8 @@ fn compare(lr: String, row: &[Entry], ranked: &[(&Entry, Summary)]) -> Answer {
     let [(best, accuracy), (second, next), ..] = ranked else {
         return Answer { lr, fraction: None, best: None, second: None, difference: None, text: String::new() };
     };
-    let shared = best.scores.iter().filter_map(|(seed, score)| Some(score.accuracy - second.scores.get(seed)?.accuracy));
+    let shared =
+        best.scores.iter().filter_map(|(seed, score)| Some(score.accuracy - second.scores.get(seed)?.accuracy));
     let difference = Paired::of(&shared.collect::<Vec<_>>());
     let interval = accuracy.ci95.map(|half| format!(" ± {}", notation::percent(half))).unwrap_or_default();
     let seeds = if best.n == 1 { "one seed".to_owned() } else { format!("{} seeds", best.n) };
@@ -151,12 +152,5 @@ fn compare(lr: String, row: &[Entry], ranked: &[(&Entry, Summary)]) -> Answer {
     if done < cells {
         text.push_str(&format!(" So far {done} of {cells} cells have a result there."));
     }
-    Answer {
-        lr,
-        fraction: Some(best.fraction),
-        best: Some(best.method),
-        second: Some(second.method),
-        difference,
-        text,
-    }
+    Answer { lr, fraction: Some(best.fraction), best: Some(best.method), second: Some(second.method), difference, text }
 }

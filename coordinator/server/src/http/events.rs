@@ -30,12 +30,22 @@ const CHECK: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(5);
 
 /// `GET /events`.
-pub(super) async fn sweeps(site: State<Arc<Site>>, who: Extension<Visitor>, secret: Extension<Secret>, uri: Uri) -> Response {
+pub(super) async fn sweeps(
+    site: State<Arc<Site>>,
+    who: Extension<Visitor>,
+    secret: Extension<Secret>,
+    uri: Uri,
+) -> Response {
     stream(site, who, secret, uri, Ok(Topic::Sweeps)).await
 }
 
 /// `GET /events/workers`.
-pub(super) async fn workers(site: State<Arc<Site>>, who: Extension<Visitor>, secret: Extension<Secret>, uri: Uri) -> Response {
+pub(super) async fn workers(
+    site: State<Arc<Site>>,
+    who: Extension<Visitor>,
+    secret: Extension<Secret>,
+    uri: Uri,
+) -> Response {
     stream(site, who, secret, uri, Ok(Topic::Workers)).await
 }
 
@@ -123,8 +133,10 @@ async fn stream(
             // An error may be temporary: the page keeps what it shows.
             if let Ok(page) = site.pages.get(&topic).await {
                 let parts = page.news(seen.as_deref(), visitor.right);
-                let changed: Vec<_> =
-                    parts.iter().map(|part| json!({ "id": part.id, "mark": part.mark, "html": part.html.as_str() })).collect();
+                let changed: Vec<_> = parts
+                    .iter()
+                    .map(|part| json!({ "id": part.id, "mark": part.mark, "html": part.html.as_str() }))
+                    .collect();
                 if !changed.is_empty() {
                     let data = json!({ "mark": page.mark(), "parts": changed }).to_string();
                     if events.send(Ok(Event::default().retry(RETRY).data(data))).await.is_err() {

@@ -103,7 +103,7 @@ impl Rosters {
             None => match self.begin(sweep).await {
                 Ok(new) => Ok(held.insert(new).roster.clone()),
                 Err(error) => {
-                    // Names that nobody has must not fill the memory.
+                    // Unknown names must not fill the memory.
                     self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(sweep);
                     Err(error)
                 }

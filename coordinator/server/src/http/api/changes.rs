@@ -85,10 +85,13 @@ pub(super) fn whole(roster: &Roster) -> Value {
 
 /// Returns the event with what changed since `older`; `None` if nothing did.
 pub(super) fn changed(roster: &Roster, older: &Roster) -> Option<Value> {
-    let changed: Vec<Value> = roster.since(older).map(|news| {
-        let (state, accuracy, failure) = now_of(news);
-        json!([news.place, state, accuracy, failure])
-    }).collect();
+    let changed: Vec<Value> = roster
+        .since(older)
+        .map(|news| {
+            let (state, accuracy, failure) = now_of(news);
+            json!([news.place, state, accuracy, failure])
+        })
+        .collect();
     (!changed.is_empty()).then(|| json!(Changed { mark: &roster.mark, changed }))
 }
 

@@ -181,7 +181,8 @@ mod tests {
         assert_eq!(x(running(), XAxis::Images, None), [32.0, 64.0]);
         // Twenty seconds for the four steps since the resume.
         assert_eq!(x(running(), XAxis::Seconds, Some(&grant)), [20.0, 40.0]);
-        let done = || StageStatus::Succeeded(pretext_shared::outcome::StageResult { steps: 10, seconds: 3.0, ..result() });
+        let done =
+            || StageStatus::Succeeded(pretext_shared::outcome::StageResult { steps: 10, seconds: 3.0, ..result() });
         assert_eq!(x(done(), XAxis::Seconds, Some(&grant)), [2.0, 4.0]);
         assert_eq!(x(StageStatus::Cancelled, XAxis::Seconds, Some(&grant)), [0.0; 0], "not known");
     }

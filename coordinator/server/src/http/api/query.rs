@@ -66,7 +66,10 @@ mod tests {
         assert_eq!(query.all("fraction").collect::<Vec<_>>(), ["5%", "0.1"]);
         assert_eq!(query.one("points", 1).expect("a number"), 7);
         assert_eq!(query.one("none", 1).expect("the default"), 1);
-        for (name, result) in [("points", query.one("points", true).map(|_| ())), ("fraction", query.one("fraction", String::new()).map(|_| ()))] {
+        for (name, result) in [
+            ("points", query.one("points", true).map(|_| ())),
+            ("fraction", query.one("fraction", String::new()).map(|_| ())),
+        ] {
             assert!(matches!(result, Err(ApiError::BadQuery(text)) if text.contains(name)), "{name}");
         }
         let error = Query::of(&uri, &["points"]).expect_err("an unknown name");

@@ -1,7 +1,7 @@
 //! Curves with fewer points. The highest and the lowest value of every stretch stay, so that a spike is never lost.
 
-/// Returns `points` of (x, y), at most `most` (at least 4) of them: the first, the last, and the lowest and the highest
-/// of each of equally long stretches between, in their order. `y` is finite.
+/// Returns at most `most` (at least 4) of `points` in their order. The first and the last stay. Equally long stretches
+/// between them keep their lowest and their highest value. Points are (x, y), with a finite y.
 pub(super) fn thin(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     let stretches = most.saturating_sub(2) / 2;
     let ([first, inner @ .., last], true) = (points, points.len() > most && stretches > 0) else {

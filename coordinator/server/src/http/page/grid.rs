@@ -29,8 +29,9 @@ pub(super) fn grids(view: &SweepView, tables: &Tables) -> Vec<Part> {
             grid(view, table, &mut |row, column, entry| place(number, row, column, field(view, entry)))
         })
         .collect();
-    // What stays when fields change: it says whether the fields alone can be sent.
-    let frame: Html = tables.policies.iter().map(|table| grid(view, table, &mut |_, _, _| html!("<td></td>"))).collect();
+    // The tables without their fields. If they stay the same, fields can be sent alone.
+    let frame: Html =
+        tables.policies.iter().map(|table| grid(view, table, &mut |_, _, _| html!("<td></td>"))).collect();
     let mut parts = vec![Part::framed("grid", whole, &frame)];
     parts.append(&mut fields);
     parts

@@ -45,7 +45,7 @@ pub(super) struct Page {
     added: Added,
 }
 
-/// What a page has besides its parts: content that scripts fill, with these scripts and their styles.
+/// The content of a page besides its parts: a place that scripts fill, with these scripts and their styles.
 #[derive(Default)]
 struct Added {
     /// Style sheets, as names of assets.
