@@ -43,7 +43,7 @@ async fn a_browser_logs_in_sees_the_cells_and_watches_them_change() {
     browser.wait("document.querySelector('#running td.number')?.textContent === '0.5000'");
     browser.wait("document.querySelectorAll('.grid .cell.running').length > 0");
     assert!(browser.text().contains("stub"), "{}", browser.text());
-    browser.wait("document.querySelectorAll('#running svg.chart polyline').length > 0");
+    browser.wait("document.querySelectorAll('#running-curves svg.chart polyline').length > 0");
     // The coordinator restarts: the page says so and continues by itself, and the session is still valid.
     let listen = site.address.clone();
     site.server.process.kill();

@@ -36,7 +36,7 @@ fn pixels(kind: &str, [red, green, blue]: [u8; 3]) -> String {
         "(() => {{ const c = document.querySelector('[data-kind=\"{kind}\"] canvas'); \
          const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0; \
          for (let i = 0; i < d.length; i += 4) \
-         if (Math.hypot(d[i] - {red}, d[i + 1] - {green}, d[i + 2] - {blue}) < 40 && d[i + 3] > 200) n += 1; \
+         if (Math.hypot(d[i] - {red}, d[i + 1] - {green}, d[i + 2] - {blue}) < 12 && d[i + 3] > 200) n += 1; \
          return n; }})()"
     )
 }

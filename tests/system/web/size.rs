@@ -39,7 +39,7 @@ async fn ten_thousand_cells_are_listed_filtered_and_coloured_and_a_change_is_sma
     let mut stub = Stub::register(&site.server.url, "stub", 4).await;
     let sweep = site.server.submit(&site.folder, &large());
     // Some cells of supervised training have a result.
-    for request in 0..40 {
+    for request in 0..300 {
         let grant = stub.lease(&format!("first-{request}")).await.expect("work");
         stub.complete(grant).await;
     }

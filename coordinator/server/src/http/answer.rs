@@ -154,3 +154,85 @@ fn compare(lr: String, row: &[Entry], ranked: &[(&Entry, Summary)]) -> Answer {
     }
     Answer { lr, fraction: Some(best.fraction), best: Some(best.method), second: Some(second.method), difference, text }
 }
+
+#[cfg(test)]
+mod tests {
+    use pretext_engine::CellNews;
+    use pretext_shared::ids::{ContentHash, StageId};
+    use pretext_shared::stage::DownstreamMode;
+    use pretext_shared::sweep::{Cell, CellKey, CellState};
+
+    use super::*;
+
+    /// Returns a roster of cells under one policy, each with its accuracy.
+    fn roster(cells: &[(Method, &str, u64, Option<f64>)]) -> Roster {
+        let stage = StageId(ContentHash::of(b"stage"));
+        let cell = |(method, fraction, seed, _): &(Method, &str, u64, Option<f64>)| Cell {
+            key: CellKey {
+                method: *method,
+                fraction: fraction.parse().expect("a fraction"),
+                lr: "fixed".to_owned(),
+                seed: *seed,
+            },
+            pretext: None,
+            downstream: stage,
+            test: stage,
+            mode: DownstreamMode::FineTune,
+        };
+        let news = |(place, (_, _, _, accuracy)): (u32, &(Method, &str, u64, Option<f64>))| CellNews {
+            place,
+            state: if accuracy.is_some() { CellState::Succeeded } else { CellState::Pending },
+            test: accuracy.map(|accuracy| Score { loss: 1.0, accuracy, seen: 100 }),
+            failure: None,
+        };
+        Roster {
+            sweep: "study-00000001".parse().expect("an id"),
+            cells: cells.iter().map(cell).collect(),
+            states: (0..).zip(cells).map(news).collect(),
+            mark: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_winner_is_that_of_the_fewest_labels_with_two_results() {
+        use Method::{Rotation, Simclr, Supervised};
+        let cells = [
+            (Supervised, "1%", 0, Some(0.2)),
+            (Rotation, "1%", 0, None),
+            (Supervised, "5%", 0, Some(0.30)),
+            (Supervised, "5%", 1, Some(0.32)),
+            (Rotation, "5%", 0, Some(0.40)),
+            (Rotation, "5%", 1, Some(0.43)),
+            (Simclr, "5%", 0, None),
+            (Supervised, "100%", 0, Some(0.9)),
+            (Rotation, "100%", 0, Some(0.8)),
+        ];
+        let entries = entries(&roster(&cells));
+        assert_eq!(entries.len(), 7);
+        let answers = answers(&entries);
+        let [answer] = &answers[..] else { panic!("{answers:?}") };
+        assert_eq!((answer.best, answer.second), (Some(Rotation), Some(Supervised)));
+        for words in ["With 5 % of the labels", "Rotation is best: 41.50 ±", "over 2 seeds", "4 of 5 cells"] {
+            assert!(answer.text.contains(words), "{words}: {}", answer.text);
+        }
+        // Differences of 10 and 11 points, each seed with itself: t(1) = 12.7.
+        let difference = answer.difference.expect("two seeds").difference;
+        assert!(
+            (difference.mean - 0.105).abs() < 1e-12 && answer.text.contains("+4.15 to +16.85 points"),
+            "{answer:?}"
+        );
+    }
+
+    #[test]
+    fn an_answer_says_what_the_seeds_do_not_tell() {
+        use Method::{Rotation, Supervised};
+        let text = |cells: &[(Method, &str, u64, Option<f64>)]| answers(&entries(&roster(cells)))[0].text.clone();
+        assert!(text(&[(Supervised, "5%", 0, Some(0.3))]).contains("no label fraction has results of two methods yet"));
+        let one = [(Supervised, "5%", 0, Some(0.3)), (Rotation, "5%", 0, Some(0.4))];
+        assert!(text(&one).contains("One shared seed does not tell"), "{}", text(&one));
+        let apart = [(Supervised, "5%", 1, Some(0.3)), (Rotation, "5%", 0, Some(0.4))];
+        assert!(text(&apart).contains("They share no seed"), "{}", text(&apart));
+        let close = [one[0], one[1], (Supervised, "5%", 1, Some(0.5)), (Rotation, "5%", 1, Some(0.45))];
+        assert!(text(&close).contains("do not tell the two apart"), "{}", text(&close));
+    }
+}

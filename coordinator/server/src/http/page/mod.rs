@@ -220,3 +220,39 @@ pub(super) async fn cell(
 ) -> Response {
     show(&site, &visitor, cell_topic(&cell)).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(head: &str, field: &str, frame: &str) -> Page {
+        let field = Part::inside("grid", "field-0".to_owned(), html!("{}", field));
+        let whole = html!("<p>{}</p><td{}>{}</td>", frame, field.attributes(), field.html);
+        let parts = vec![
+            Part::new("head", html!("{}", head)),
+            Part::controls("controls", html!("cancel")),
+            Part::framed("grid", whole, &html!("<p>{}</p><td></td>", frame)),
+            field,
+        ];
+        Page { title: String::new(), tab: Tab::Sweeps, parts, added: Added::default() }
+    }
+
+    fn ids<'a>(new: &'a Page, old: Option<&Page>, right: Right) -> Vec<&'a str> {
+        new.news(old, right).into_iter().map(|part| &*part.id).collect()
+    }
+
+    #[test]
+    fn only_what_changed_is_sent_and_a_field_without_its_table() {
+        let first = page("a", "1", "x");
+        assert_eq!(ids(&first, None, Right::Submit), ["head", "controls", "grid"], "fields are in their table");
+        assert_eq!(ids(&first, None, Right::Read), ["head", "grid"]);
+        let same = page("a", "1", "x");
+        assert_eq!((ids(&same, Some(&first), Right::Submit), same.mark()), (vec![], first.mark()));
+        let field = page("a", "2", "x");
+        assert_eq!(ids(&field, Some(&first), Right::Submit), ["field-0"]);
+        assert_ne!(field.mark(), first.mark());
+        assert_eq!(ids(&page("b", "1", "x"), Some(&first), Right::Submit), ["head"]);
+        let table = page("a", "2", "y");
+        assert_eq!(ids(&table, Some(&first), Right::Submit), ["grid"], "the table has its fields");
+    }
+}

@@ -7,7 +7,11 @@ import { Stream } from "./stream.js";
 import { Table } from "./table.js";
 
 const STATES = ["succeeded", "failed", "running", "pending", "cancelled"];
-const ORDERS = [["", "plan"], ["best", "best first"], ["worst", "worst first"]];
+const ORDERS = [
+  ["", "plan"],
+  ["best", "best first"],
+  ["worst", "worst first"],
+];
 
 const root = document.getElementById("cells");
 const sweep = root.dataset.sweep;
@@ -20,7 +24,9 @@ let stream = null;
 form.addEventListener("submit", (event) => event.preventDefault());
 
 function select(name, title, values) {
-  const options = values.map(([value, text]) => element("option", { value, selected: query.get(name) === value }, text));
+  const options = values.map(([value, text]) =>
+    element("option", { value, selected: query.get(name) === value }, text),
+  );
   const made = element("select", { id: `filter-${name}` }, ...options);
   made.addEventListener("change", () => filter(name, made.value));
   return element("label", { for: `filter-${name}` }, `${title} `, made);
@@ -59,14 +65,22 @@ function show() {
   const accuracies = rows.flatMap((cell) => (cell.accuracy === null ? [] : [cell.accuracy]));
   const range = accuracies.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [1, 0]);
   table.show(rows, range);
-  const colours = accuracies.length ? `; colours from ${(100 * range[0]).toFixed(2)} to ${(100 * range[1]).toFixed(2)} %` : "";
+  const colours = accuracies.length
+    ? `; colours from ${(100 * range[0]).toFixed(2)} to ${(100 * range[1]).toFixed(2)} %`
+    : "";
   says.textContent = `${rows.length} of ${stream.cells.length} cells${colours}`;
   root.dataset.took = String(performance.now() - begun);
 }
 
 const axes = await ask(`/sweeps/${sweep}`);
 const any = ["", "all"];
-const seed = element("input", { id: "filter-seed", type: "text", inputmode: "numeric", size: 6, value: query.get("seed") ?? "" });
+const seed = element("input", {
+  id: "filter-seed",
+  type: "text",
+  inputmode: "numeric",
+  size: 6,
+  value: query.get("seed") ?? "",
+});
 seed.addEventListener("input", () => filter("seed", seed.value.trim()));
 form.append(
   select("method", "Method", [any, ...axes.methods.map(({ method, title }) => [method, title])]),

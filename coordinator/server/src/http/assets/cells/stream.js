@@ -53,7 +53,18 @@ export class Stream {
       this.cells = event.cells.map(([m, f, p, seed, state, accuracy, failure], place) => {
         const [method, fraction, lr] = [methods[m], fractions[f], policies[p]];
         const title = this.titles.get(method) ?? method;
-        return { place, method, title, fraction, lr, seed, state, accuracy, failure, key: `${method}/${fraction}/${lr}/${seed}` };
+        return {
+          place,
+          method,
+          title,
+          fraction,
+          lr,
+          seed,
+          state,
+          accuracy,
+          failure,
+          key: `${method}/${fraction}/${lr}/${seed}`,
+        };
       });
     }
     for (const [place, state, accuracy, failure] of event.changed ?? []) {

@@ -44,7 +44,7 @@ export class Table {
 
   row(place) {
     const cell = this.rows[place];
-    const score = cell.accuracy === null ? cell.failure ?? "" : `${(100 * cell.accuracy).toFixed(2)} %`;
+    const score = cell.accuracy === null ? (cell.failure ?? "") : `${(100 * cell.accuracy).toFixed(2)} %`;
     const isActive = place === this.active && document.activeElement === this.node;
     const attributes = {
       class: `row-cell ${cell.state}${isActive ? " active" : ""}`,
@@ -68,7 +68,8 @@ export class Table {
     if (cell.accuracy !== null) {
       const [low, high] = this.range;
       const share = high > low ? (cell.accuracy - low) / (high - low) : 1;
-      row.lastChild.style.backgroundColor = `color-mix(in srgb, var(--good) ${Math.round(4 + 30 * share)}%, transparent)`;
+      const strength = Math.round(4 + 30 * share);
+      row.lastChild.style.backgroundColor = `color-mix(in srgb, var(--good) ${strength}%, transparent)`;
     }
     row.addEventListener("click", () => this.open(place));
     return row;
@@ -81,7 +82,14 @@ export class Table {
 
   key(event) {
     const page = Math.max(1, Math.floor(this.node.clientHeight / ROW) - 1);
-    const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -this.rows.length, End: this.rows.length };
+    const moves = {
+      ArrowDown: 1,
+      ArrowUp: -1,
+      PageDown: page,
+      PageUp: -page,
+      Home: -this.rows.length,
+      End: this.rows.length,
+    };
     if (event.key === "Enter") this.open(this.active);
     else if (event.key in moves) {
       this.active = Math.max(0, Math.min(this.rows.length - 1, this.active + moves[event.key]));

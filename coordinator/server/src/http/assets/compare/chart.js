@@ -24,9 +24,9 @@ export class Chart {
     this.onZoom = onZoom;
     this.canvas = element("div", { class: "plot" });
     this.readout = element("p", { class: "readout", "aria-live": "polite" });
-    this.title = element("figcaption", {}, titleOf(kind));
+    this.title = element("h3", {}, titleOf(kind));
     const frame = { class: "panel", tabindex: "0", role: "group", "aria-label": `${titleOf(kind)}. ${HELP}` };
-    this.node = element("figure", { ...frame, "data-kind": kind }, this.title, this.canvas, this.readout);
+    this.node = element("div", { ...frame, "data-kind": kind }, this.title, this.canvas, this.readout);
     this.node.addEventListener("keydown", (event) => this.key(event));
     this.resized = new ResizeObserver(() => this.fit());
     this.resized.observe(this.canvas);
@@ -60,11 +60,17 @@ export class Chart {
       series.push({ ...style, width: train ? 1.2 : 2, dash: train ? [4, 4] : dash, alpha: train ? 0.75 : 1 });
       data.push(positive(column.y, state.logY));
       // Where validation has a band, that of training would only hide it.
-      const isBehind = train && this.shown.some((one) => one.part !== part && one.line.groups[0] === lines[index].groups[0]);
+      const isBehind =
+        train && this.shown.some((one) => one.part !== part && one.line.groups[0] === lines[index].groups[0]);
       if (!isBehind && column.spread.some((spread) => spread !== null)) {
         const at = data.length;
         for (const sign of [1, -1]) {
-          data.push(positive(column.y.map((y, x) => edge(y, column.spread[x], sign)), state.logY));
+          data.push(
+            positive(
+              column.y.map((y, x) => edge(y, column.spread[x], sign)),
+              state.logY,
+            ),
+          );
           series.push({ ...style, stroke: "transparent", width: 0 });
         }
         bands.push({ series: [at, at + 1], fill: faint(color) });
@@ -81,7 +87,11 @@ export class Chart {
   }
 
   options(series, bands, state, range) {
-    const axis = { stroke: ink("muted"), grid: { stroke: ink("chart-grid"), width: 1 }, ticks: { stroke: ink("chart-grid") } };
+    const axis = {
+      stroke: ink("muted"),
+      grid: { stroke: ink("chart-grid"), width: 1 },
+      ticks: { stroke: ink("chart-grid") },
+    };
     const font = "11px system-ui, sans-serif";
     return {
       width: Math.max(200, Math.floor(this.canvas.clientWidth) || 420),
@@ -122,7 +132,9 @@ export class Chart {
   // A drag has ended: the others are told.
   zoomed(plot) {
     if (plot.select.width < 6) return;
-    const [from, to] = [plot.select.left, plot.select.left + plot.select.width].map((left) => plot.posToVal(left, "x"));
+    const [from, to] = [plot.select.left, plot.select.left + plot.select.width].map((left) =>
+      plot.posToVal(left, "x"),
+    );
     this.onZoom(this.stage, [from, to]);
   }
 
@@ -160,7 +172,8 @@ export class Chart {
 
   name({ name, part, line }) {
     const seeds = line.groups[0].cells.filter((cell) => [cell.pretext, cell.downstream].includes(line.id));
-    const seed = this.state.show === "seeds" && seeds.length ? `, seed ${seeds.map((cell) => cell.seed).join("/")}` : "";
+    const seed =
+      this.state.show === "seeds" && seeds.length ? `, seed ${seeds.map((cell) => cell.seed).join("/")}` : "";
     return `${name}${seed}, ${part}`;
   }
 
@@ -177,14 +190,31 @@ export class Chart {
     const around = xs[inside[Math.max(0, now)]];
     const half = (max - min) / 2;
     switch (event.key) {
-      case "ArrowRight": this.point(inside[now < 0 ? 0 : Math.min(last, now + step)]); break;
-      case "ArrowLeft": this.point(inside[now < 0 ? last : Math.max(0, now - step)]); break;
-      case "Home": this.point(inside[0]); break;
-      case "End": this.point(inside[last]); break;
-      case "+": case "=": this.onZoom(this.stage, [Math.max(xs[0], around - half / 2), Math.min(xs[xs.length - 1], around + half / 2)]); break;
-      case "-": this.widen(min - half, max + half); break;
-      case "Escape": case "0": this.onZoom(this.stage, null); break;
-      default: return;
+      case "ArrowRight":
+        this.point(inside[now < 0 ? 0 : Math.min(last, now + step)]);
+        break;
+      case "ArrowLeft":
+        this.point(inside[now < 0 ? last : Math.max(0, now - step)]);
+        break;
+      case "Home":
+        this.point(inside[0]);
+        break;
+      case "End":
+        this.point(inside[last]);
+        break;
+      case "+":
+      case "=":
+        this.onZoom(this.stage, [Math.max(xs[0], around - half / 2), Math.min(xs[xs.length - 1], around + half / 2)]);
+        break;
+      case "-":
+        this.widen(min - half, max + half);
+        break;
+      case "Escape":
+      case "0":
+        this.onZoom(this.stage, null);
+        break;
+      default:
+        return;
     }
     event.preventDefault();
   }
@@ -198,7 +228,9 @@ export class Chart {
 
   point(index) {
     const plot = this.plot;
-    const value = this.columns.map((column) => plot.data[column][nearest(plot.data, column, index)]).find((y) => y != null);
+    const value = this.columns
+      .map((column) => plot.data[column][nearest(plot.data, column, index)])
+      .find((y) => y != null);
     plot.setCursor({ left: plot.valToPos(plot.data[0][index], "x"), top: plot.valToPos(value ?? 0, "y") });
   }
 }

@@ -24,9 +24,26 @@ export class Chooser {
     this.node.replaceChildren(
       this.boxes("method", "Methods", methods, state),
       this.boxes("fraction", "Labels", fractions, state),
-      this.boxes("lr", "Policies", axes.policies.map((name) => [name, name]), state),
-      axes.seeds.length > BOXES ? this.written(state) : this.boxes("seed", "Seeds", axes.seeds.map((seed) => [String(seed), String(seed)]), state),
-      this.boxes("curve", "Curves", kinds.map((kind) => [kind, titleOf(kind)]), state),
+      this.boxes(
+        "lr",
+        "Policies",
+        axes.policies.map((name) => [name, name]),
+        state,
+      ),
+      axes.seeds.length > BOXES
+        ? this.written(state)
+        : this.boxes(
+            "seed",
+            "Seeds",
+            axes.seeds.map((seed) => [String(seed), String(seed)]),
+            state,
+          ),
+      this.boxes(
+        "curve",
+        "Curves",
+        kinds.map((kind) => [kind, titleOf(kind)]),
+        state,
+      ),
       this.drawing(state, sweeps),
     );
     if (focus) this.node.querySelector(`#${CSS.escape(focus)}`)?.focus();
@@ -56,10 +73,25 @@ export class Chooser {
 
   drawing(state, sweeps) {
     const group = element("fieldset", { class: "drawing" }, element("legend", {}, "Drawing"));
-    const axes = [["epoch", "epochs"], ["step", "steps"], ["images", "images"], ["seconds", "wall time"]];
-    const shows = [["mean", "mean and band over seeds"], ["seeds", "every seed"]];
+    const axes = [
+      ["epoch", "epochs"],
+      ["step", "steps"],
+      ["images", "images"],
+      ["seconds", "wall time"],
+    ];
+    const shows = [
+      ["mean", "mean and band over seeds"],
+      ["seeds", "every seed"],
+    ];
     const others = [["", "none"], ...sweeps.map((name) => [name, name])];
-    const smooth = element("input", { id: "smooth", type: "range", min: 0, max: 0.95, step: 0.05, value: state.smooth });
+    const smooth = element("input", {
+      id: "smooth",
+      type: "range",
+      min: 0,
+      max: 0.95,
+      step: 0.05,
+      value: state.smooth,
+    });
     smooth.addEventListener("change", () => this.onChange({ smooth: Number(smooth.value) }));
     group.append(
       this.select("x", "Over", axes, state.x, (x) => ({ x, zoom: {} })),

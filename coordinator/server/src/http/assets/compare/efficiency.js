@@ -18,10 +18,10 @@ export class Efficiency {
     this.canvas = element("div", { class: "plot" });
     this.readout = element("p", { class: "readout", "aria-live": "polite" });
     this.legend = element("ul", { class: "legend" });
-    const title = element("figcaption", {}, "Test accuracy by label fraction, policy ", this.choice);
+    const title = element("h2", {}, "Test accuracy by label fraction, policy ", this.choice);
     const frame = { class: "panel efficiency", tabindex: "0", role: "group" };
     const label = "Test accuracy by label fraction. Arrow keys read the values of a fraction.";
-    this.node = element("figure", { ...frame, "aria-label": label }, title, this.canvas, this.legend, this.readout);
+    this.node = element("div", { ...frame, "aria-label": label }, title, this.canvas, this.legend, this.readout);
     this.node.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => {
       const width = Math.floor(this.canvas.clientWidth);
@@ -31,14 +31,19 @@ export class Efficiency {
 
   // Draws the answers of one or two sweeps for a policy.
   show(answers, policies, policy, titles) {
-    this.choice.replaceChildren(...policies.map((name) => element("option", { value: name, selected: name === policy }, name)));
-    const entries = answers.flatMap((answer, side) => answer.entries.map((entry) => ({ ...entry, side, sweep: answer.sweep })));
+    this.choice.replaceChildren(
+      ...policies.map((name) => element("option", { value: name, selected: name === policy }, name)),
+    );
+    const entries = answers.flatMap((answer, side) =>
+      answer.entries.map((entry) => ({ ...entry, side, sweep: answer.sweep })),
+    );
     const here = entries.filter((entry) => entry.lr === policy);
     this.fractions = [...new Set(here.map((entry) => entry.fraction))].sort((a, b) => a - b);
     const lines = new Map();
     for (const entry of here) {
       const key = `${entry.side}|${entry.method}`;
-      if (!lines.has(key)) lines.set(key, { method: entry.method, side: entry.side, sweep: entry.sweep, at: new Map() });
+      if (!lines.has(key))
+        lines.set(key, { method: entry.method, side: entry.side, sweep: entry.sweep, at: new Map() });
       lines.get(key).at.set(entry.fraction, entry);
     }
     this.lines = [...lines.values()].map((line) => ({
@@ -53,11 +58,20 @@ export class Efficiency {
     const column = (line) => this.fractions.map((fraction) => line.at.get(fraction)?.accuracy?.mean ?? null);
     const data = [this.fractions.map((_, place) => place), ...this.lines.map(column)];
     this.plot = new uPlot(this.options(), data, this.canvas);
-    this.readout.textContent = data.slice(1).flat().some((value) => value !== null) ? "" : "No cell has a result yet.";
+    this.readout.textContent = data
+      .slice(1)
+      .flat()
+      .some((value) => value !== null)
+      ? ""
+      : "No cell has a result yet.";
   }
 
   options() {
-    const axis = { stroke: ink("muted"), grid: { stroke: ink("chart-grid"), width: 1 }, ticks: { stroke: ink("chart-grid") } };
+    const axis = {
+      stroke: ink("muted"),
+      grid: { stroke: ink("chart-grid"), width: 1 },
+      ticks: { stroke: ink("chart-grid") },
+    };
     const font = "11px system-ui, sans-serif";
     const ends = () => {
       const all = this.lines.flatMap((line) => [...line.at.values()]).filter((entry) => entry.accuracy);
@@ -82,7 +96,12 @@ export class Efficiency {
           values: (_, places) => places.map((place) => percent(this.fractions[place])),
           size: 30,
         },
-        { ...axis, font, size: 48, values: (_, values) => values.map((value) => `${Number((100 * value).toFixed(1))} %`) },
+        {
+          ...axis,
+          font,
+          size: 48,
+          values: (_, values) => values.map((value) => `${Number((100 * value).toFixed(1))} %`),
+        },
       ],
       cursor: { drag: { x: false, y: false }, points: { show: false }, y: false },
       hooks: { draw: [(plot) => this.draw(plot)], setCursor: [(plot) => this.read(plot)] },
@@ -99,7 +118,14 @@ export class Efficiency {
         if (!accuracy) return [];
         const y = (value) => plot.valToPos(value, "y", true);
         const half = accuracy.ci95 ?? 0;
-        return [{ x: plot.valToPos(place, "x", true) + aside, y: y(accuracy.mean), low: y(accuracy.mean - half), high: y(accuracy.mean + half) }];
+        return [
+          {
+            x: plot.valToPos(place, "x", true) + aside,
+            y: y(accuracy.mean),
+            low: y(accuracy.mean - half),
+            high: y(accuracy.mean + half),
+          },
+        ];
       });
       ctx.save();
       Object.assign(ctx, { strokeStyle: line.color, fillStyle: line.color, lineWidth: 2 * scale });
@@ -130,16 +156,29 @@ export class Efficiency {
     const items = found.map((line) => {
       const { accuracy, n, cells } = line.at.get(fraction);
       const half = accuracy.ci95 === null ? "" : ` ± ${shown(accuracy.ci95)}`;
-      return element("span", { class: "value" }, sample(line), `${line.name} ${shown(accuracy.mean)}${half} % (${n} of ${cells})`);
+      return element(
+        "span",
+        { class: "value" },
+        sample(line),
+        `${line.name} ${shown(accuracy.mean)}${half} % (${n} of ${cells})`,
+      );
     });
-    this.readout.replaceChildren(`${percent(fraction)} of the labels: `, ...(items.length ? items : ["no result yet"]));
+    this.readout.replaceChildren(
+      `${percent(fraction)} of the labels: `,
+      ...(items.length ? items : ["no result yet"]),
+    );
   }
 
   key(event) {
     if (event.target !== this.node || !this.plot || !this.fractions.length) return;
     const last = this.fractions.length - 1;
     const now = this.plot.cursor.idx ?? -1;
-    const places = { ArrowRight: Math.min(last, now + 1), ArrowLeft: now < 0 ? last : Math.max(0, now - 1), Home: 0, End: last };
+    const places = {
+      ArrowRight: Math.min(last, now + 1),
+      ArrowLeft: now < 0 ? last : Math.max(0, now - 1),
+      Home: 0,
+      End: last,
+    };
     if (!(event.key in places)) return;
     this.plot.setCursor({ left: this.plot.valToPos(places[event.key], "x"), top: 10 });
     event.preventDefault();

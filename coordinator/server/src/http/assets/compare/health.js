@@ -38,13 +38,15 @@ function validation(line, about) {
   const lowest = Math.min(...line.y);
   const rise = last(line) / lowest - 1;
   const at = number(line.x[line.y.indexOf(lowest)]);
-  if (rise > RISEN) about(`validation loss rose by ${Math.round(100 * rise)} % after its lowest value at ${at}: it over-fits`, true);
+  if (rise > RISEN)
+    about(`validation loss rose by ${Math.round(100 * rise)} % after its lowest value at ${at}: it over-fits`, true);
   else about(`validation loss is lowest at ${at} (${number(lowest)})`, false);
 }
 
 function neighbours(line, about) {
   const best = Math.max(...line.y);
   const to = last(line);
-  if (to < best * FALLEN) about(`k-NN accuracy fell from ${number(best)} to ${number(to)}: features may have collapsed`, true);
+  if (to < best * FALLEN)
+    about(`k-NN accuracy fell from ${number(best)} to ${number(to)}: features may have collapsed`, true);
   else about(`k-NN accuracy went from ${number(line.y[0])} to ${number(to)}`, false);
 }

@@ -10,19 +10,28 @@ export function ink(name) {
 
 // Returns a function that gives each group its look: { color, dash, name }.
 export function looks(groups, titles) {
-  const differing = ["method", "fraction", "lr"].filter((axis) => new Set(groups.map((group) => group[axis])).size > 1);
+  const differing = ["method", "fraction", "lr"].filter(
+    (axis) => new Set(groups.map((group) => group[axis])).size > 1,
+  );
   const sweeps = new Set(groups.map((group) => group.sweep)).size > 1;
   const first = differing[0] ?? "method";
   const rest = differing.slice(1);
   const values = (axes) => [...new Set(groups.map((group) => axes.map((axis) => group[axis]).join("|")))];
   const [firsts, rests] = [values([first]), values(rest)];
-  return (group) => {
+  const known = new Map();
+  const made = (group) => {
     const place = firsts.indexOf(String(group[first]));
-    const color = first === "method" ? ink(`curve-${group.method}`) || ink(`curve-${place % 7}`) : ink(`curve-${place % 7}`);
-    const second = rests.indexOf(rest.map((axis) => group[axis]).join("|")) + (group.side ? Math.max(1, rests.length) : 0);
+    const color =
+      first === "method" ? ink(`curve-${group.method}`) || ink(`curve-${place % 7}`) : ink(`curve-${place % 7}`);
+    const second =
+      rests.indexOf(rest.map((axis) => group[axis]).join("|")) + (group.side ? Math.max(1, rests.length) : 0);
     const words = (differing.length ? differing : ["method"]).map((axis) => word(axis, group, titles));
     if (sweeps) words.push(`in ${group.sweep}`);
     return { color, dash: DASHES[second % DASHES.length], name: words.join(", ") };
+  };
+  return (group) => {
+    if (!known.has(group.key)) known.set(group.key, made(group));
+    return known.get(group.key);
   };
 }
 
@@ -49,8 +58,21 @@ export function sample({ color, dash }) {
   const space = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(space, "svg");
   const line = document.createElementNS(space, "line");
-  for (const [name, value] of [["width", 28], ["height", 10], ["aria-hidden", "true"]]) svg.setAttribute(name, value);
-  const look = { x1: 1, x2: 27, y1: 5, y2: 5, stroke: color, "stroke-width": 2.5, "stroke-dasharray": dash.join(" ") };
+  for (const [name, value] of [
+    ["width", 28],
+    ["height", 10],
+    ["aria-hidden", "true"],
+  ])
+    svg.setAttribute(name, value);
+  const look = {
+    x1: 1,
+    x2: 27,
+    y1: 5,
+    y2: 5,
+    stroke: color,
+    "stroke-width": 2.5,
+    "stroke-dasharray": dash.join(" "),
+  };
   for (const [name, value] of Object.entries(look)) line.setAttribute(name, value);
   svg.append(line);
   return svg;

@@ -34,11 +34,18 @@ const chooser = new Chooser((change) => update(change));
 const efficiency = new Efficiency((figure) => update({ figure }));
 const says = element("p", { class: "small", role: "status" });
 const legend = element("ul", { class: "legend" });
-const health = element("ul", { class: "health" });
+const health = element("ul", { class: "health", tabindex: "0", "aria-labelledby": "health-title" });
 const panels = element("div", { class: "panels" });
 const healthTitle = element("h2", { id: "health-title" }, "Do the curves look healthy?");
 const healthPart = element("section", { "aria-labelledby": "health-title" }, healthTitle, health);
-root.append(element("div", { class: "first" }, efficiency.node, healthPart), element("h2", {}, "Curves"), chooser.node, says, legend, panels);
+root.append(
+  element("div", { class: "first" }, efficiency.node, healthPart),
+  element("h2", {}, "Curves"),
+  chooser.node,
+  says,
+  legend,
+  panels,
+);
 root.hidden = false;
 
 function sides() {
@@ -50,10 +57,22 @@ function united(all) {
   const by = (list, key) => [...new Map(list.map((one) => [key(one), one])).values()];
   const same = (one) => one;
   return {
-    methods: by(all.flatMap((one) => one.methods), (one) => one.method),
-    fractions: by(all.flatMap((one) => one.fractions), same).sort((a, b) => a - b),
-    policies: by(all.flatMap((one) => one.policies), same),
-    seeds: by(all.flatMap((one) => one.seeds), same).sort((a, b) => a - b),
+    methods: by(
+      all.flatMap((one) => one.methods),
+      (one) => one.method,
+    ),
+    fractions: by(
+      all.flatMap((one) => one.fractions),
+      same,
+    ).sort((a, b) => a - b),
+    policies: by(
+      all.flatMap((one) => one.policies),
+      same,
+    ),
+    seeds: by(
+      all.flatMap((one) => one.seeds),
+      same,
+    ).sort((a, b) => a - b),
     isFinal: all.every((one) => one.is_final),
   };
 }
@@ -66,7 +85,8 @@ function filled() {
   const lr = state.lr ?? [answer?.lr ?? axes.policies[0]];
   const room = Math.max(1, Math.floor(MOST / (method.length * fraction.length * lr.length * sides().length)));
   const seed = state.seed ?? axes.seeds.slice(0, room);
-  const curve = state.curve ?? kinds.filter((kind) => FIRST.includes(kind) || /collapse|rank|std|variance/.test(kind));
+  const curve =
+    state.curve ?? kinds.filter((kind) => FIRST.includes(kind) || /collapse|rank|std|variance/.test(kind));
   return { ...state, method, fraction, lr, seed, curve };
 }
 
@@ -111,7 +131,9 @@ async function loadCurves() {
         return ["train", "validation"].map((part) => `${stage}/${part}/${metric}`);
       });
       const empty = ["method", "fraction", "lr", "seed", "curve"].some((field) => choice[field].length === 0);
-      curves = empty ? [] : await Promise.all(sides().map((id) => ask(curvesPath(id, choice, state.x, series), signal)));
+      curves = empty
+        ? []
+        : await Promise.all(sides().map((id) => ask(curvesPath(id, choice, state.x, series), signal)));
       const found = kindsOf(curves);
       const isNew = found.some((kind) => !kinds.includes(kind));
       if (found.length) kinds = sorted(new Set([...found, ...choice.curve]));
@@ -137,12 +159,17 @@ function draw() {
   if (!axes) return;
   const now = filled();
   chooser.show(axes, now, kinds, sweeps);
-  const policy = axes.policies.includes(state.figure) ? state.figure : now.lr[0] ?? axes.policies[0];
+  const policy = axes.policies.includes(state.figure) ? state.figure : (now.lr[0] ?? axes.policies[0]);
   efficiency.show(answers, axes.policies, policy, titles());
   const groups = groupsOf(curves);
   const look = looks(groups, titles());
   const stages = curves.map((answer) => new Map(answer.stages.map((stage) => [stage.stage, stage])));
-  const parts = [["line", "validation"], ["dashed line", "training"]].map(([line, part]) => `${line}: ${part}`).join(" · ");
+  const parts = [
+    ["line", "validation"],
+    ["dashed line", "training"],
+  ]
+    .map(([line, part]) => `${line}: ${part}`)
+    .join(" · ");
   const items = groups.map((group) => element("li", {}, sample(look(group)), look(group).name));
   legend.replaceChildren(...items, ...(items.length ? [element("li", { class: "small" }, parts)] : []));
   const linesOfKind = {};
@@ -173,10 +200,13 @@ function judge(groups, stages, look, now) {
   const failed = groups.flatMap((group) => {
     const cells = group.cells.filter((cell) => cell.state === "failed");
     const codes = [...new Set(cells.map((cell) => cell.failure))].join(", ");
-    return cells.length ? [{ bad: true, text: `${look(group).name}: ${cells.length} of ${group.cells.length} cells failed (${codes})` }] : [];
+    return cells.length
+      ? [{ bad: true, text: `${look(group).name}: ${cells.length} of ${group.cells.length} cells failed (${codes})` }]
+      : [];
   });
   const all = [...failed, ...findings(means, (line) => look(line.groups[0]).name)];
-  const item = ({ bad, text }) => element("li", { class: bad ? "bad" : "good" }, element("b", {}, bad ? "Look: " : "Fine: "), text);
+  const item = ({ bad, text }) =>
+    element("li", { class: bad ? "bad" : "good" }, element("b", {}, bad ? "Look: " : "Fine: "), text);
   health.replaceChildren(...(all.length ? all.map(item) : [element("li", {}, "No curve has two values yet.")]));
 }
 
