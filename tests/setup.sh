@@ -86,6 +86,23 @@ if [ "$1" = test ]; then
     environment s3-server "$(dirname "$0")/s3/requirements.txt" "the S3 server that artifacts are tested on"
 fi
 
+# Looks for problems of accessibility. Tests alone use it; its licence is the MPL-2.0.
+axe_core() {
+    local tools="${XDG_CACHE_HOME:-$HOME/.cache}/pretext/axe-core" version=4.14.1 unpacked
+    [ "$(cat "$tools/version" 2>/dev/null)" = "$version" ] && return
+    echo "installing: axe-core" >&2
+    unpacked=$(mktemp -d)
+    curl -fsSL -o "$unpacked/axe.tgz" "https://registry.npmjs.org/axe-core/-/axe-core-$version.tgz"
+    echo "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745  $unpacked/axe.tgz" | sha256sum --check --quiet
+    tar -xzf "$unpacked/axe.tgz" -C "$unpacked"
+    install -D -m 644 "$unpacked/package/axe.min.js" "$tools/axe.min.js"
+    echo "$version" > "$tools/version"
+    rm -rf "$unpacked"
+}
+if [ "$1" = test ]; then
+    axe_core
+fi
+
 if [ "$1" = sbom ] && ! cargo cyclonedx --version >/dev/null 2>&1; then
     echo "installing: cargo-cyclonedx" >&2
     env -u CARGO_TARGET_DIR cargo install --locked cargo-cyclonedx --version 0.5.7 --quiet

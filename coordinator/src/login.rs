@@ -13,6 +13,9 @@ pub(super) struct LoginArgs {
     /// Role of the session: submit (it can also cancel and retry) or read [default: your own role]
     #[arg(long, value_parser = ["submit", "read"])]
     pub(super) role: Option<String>,
+    /// Print a token for scripts instead: it can read the page's JSON interface for seven days
+    #[arg(long, conflicts_with = "role")]
+    pub(super) token: bool,
     #[command(flatten)]
     pub(super) remote: Remote,
 }
@@ -31,9 +34,34 @@ impl Show for Link {
     }
 }
 
-/// Prints a link into the web page.
+#[derive(Debug, Serialize)]
+struct Token {
+    token: String,
+    url: String,
+    seconds: u32,
+}
+
+impl Show for Token {
+    /// Returns the token alone, so that it can be put into a variable.
+    fn text(&self) -> String {
+        self.token.clone()
+    }
+}
+
+/// Prints a link into the web page, or a token.
 pub(super) async fn login(args: LoginArgs, console: &Console) -> Result<Verdict, CliError> {
-    let reply = connect(&args.remote).await?.login(args.role).await?;
+    let client = connect(&args.remote).await?;
+    if args.token {
+        let reply = client.token().await?;
+        console.terminal.say(&format!(
+            "the token can read {} for {} days; send it as `Authorization: Bearer TOKEN`",
+            reply.url,
+            reply.seconds / 86_400
+        ));
+        console.show(&Token { token: reply.token, url: reply.url, seconds: reply.seconds })?;
+        return Ok(Verdict::Good);
+    }
+    let reply = client.login(args.role).await?;
     console.terminal.say(&format!(
         "the link works once, within {} minutes; the browser that opens it can {}",
         reply.seconds / 60,

@@ -201,6 +201,11 @@ impl Client {
         Ok(self.web.clone().login(request).await.map_err(|status| self.failed(&status))?.into_inner())
     }
 
+    /// Returns a token with which scripts can read the page's JSON interface.
+    pub async fn token(&self) -> Result<pb::TokenReply, ClientError> {
+        Ok(self.web.clone().token(pb::TokenRequest {}).await.map_err(|status| self.failed(&status))?.into_inner())
+    }
+
     /// Returns the findings of the coordinator's check of a sweep against its store.
     pub async fn verify(&self, sweep: &str) -> Result<Verification, ClientError> {
         let request = pb::VerifyRequest { sweep: sweep.to_owned() };

@@ -20,6 +20,7 @@ mod health;
 mod index;
 pub mod inspect;
 mod lease;
+mod news;
 mod outline;
 mod placement;
 mod pushed;
@@ -52,6 +53,7 @@ pub use garbage::{Collected, Garbage, Kept};
 pub use health::DeviceState;
 pub use index::Pace;
 pub use lease::Grant;
+pub use news::{CellNews, News, Revision, StageBrief};
 pub use outline::Outline;
 use pretext_shared::ids::{Fence, StageId, SweepId, WorkerId};
 pub use pushed::{KeptAs, RemovalRefused, Removed};
@@ -186,6 +188,8 @@ pub struct Engine {
     first_fence: Fence,
     /// The fence at which new stages begin, see [`Engine::clear`]. Durable.
     newborn_fence: Fence,
+    /// The time at which it was restored.
+    restored: Millis,
     /// The time of the last tick.
     heard: Millis,
     /// The time in which nobody could be heard, in all. The listening clock is behind the coordinator's by this time.
@@ -208,6 +212,7 @@ impl Engine {
             workers: BTreeMap::new(),
             first_fence: Fence(0),
             newborn_fence,
+            restored: now,
             heard: now,
             deaf: 0,
             changes: Vec::new(),

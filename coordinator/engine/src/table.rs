@@ -13,6 +13,7 @@ use std::sync::Arc;
 use cells::Cells;
 pub(super) use cells::{by_stage, state};
 use pretext_shared::ids::{Fingerprint, StageId, SweepId};
+use pretext_shared::sweep::CellState;
 
 use super::facts::{CellCounts, Demand, StageEntry, images};
 use super::index::{Index, Keys};
@@ -35,6 +36,16 @@ impl SweepEntry {
     /// Returns the number of its cells in each state.
     pub(super) fn counts(&self) -> CellCounts {
         self.cells.counts()
+    }
+
+    /// Returns the number of changes of its cells.
+    pub(super) fn revision(&self) -> u64 {
+        self.cells.revision()
+    }
+
+    /// Returns the cells that changed after the change number `since`, by position, with their states.
+    pub(super) fn changed_cells(&self, since: u64) -> impl Iterator<Item = (u32, CellState)> {
+        self.cells.changed(since)
     }
 }
 
@@ -166,7 +177,7 @@ impl Table {
     pub(super) fn mark(&mut self, id: &SweepId, mark: SweepMark) {
         let Some(sweep) = self.sweeps.get_mut(id) else { return };
         let is_active = !mark.is_cancelled();
-        sweep.cells = Cells::new(&sweep.record, &mark, &self.stages);
+        sweep.cells = Cells::new(&sweep.record, &mark, &self.stages, sweep.cells.revision() + 1);
         sweep.mark = mark;
         self.index.queues.activate(id, is_active);
         for stage in sweep.stages.clone() {

@@ -138,7 +138,8 @@ fn detour(stage: &StageEntry) -> String {
     }
 }
 
-fn status(progress: &Progress, step: u64) -> StageStatus {
+/// Returns the state of a stage for readers.
+pub(super) fn status(progress: &Progress, step: u64) -> StageStatus {
     match &progress.state {
         State::Waiting(_) => StageStatus::Pending,
         State::Leased(holder) => StageStatus::Running { worker: holder.worker.name.clone(), step },

@@ -3,7 +3,13 @@
 use super::wire::Site;
 
 /// The paths without a login: they show nothing of the server's content.
-const OPEN: [&str; 3] = ["/assets/page.css", "/assets/page.js", "/assets/icon.svg"];
+const OPEN: [&str; 5] = [
+    "/assets/page.css",
+    "/assets/page.js",
+    "/assets/icon.svg",
+    "/assets/compare/main.js",
+    "/assets/vendor/uPlot-1.6.32.iife.min.js",
+];
 
 #[tokio::test]
 async fn a_login_link_is_good_once_and_makes_a_strict_session() {
@@ -47,7 +53,7 @@ async fn a_login_link_is_good_once_and_makes_a_strict_session() {
 async fn read_may_look_at_everything_and_change_nothing() {
     let (site, _stub, sweep) = Site::with_sweep().await;
     let (read, submit) = (site.session("read"), site.session("submit"));
-    for path in Site::looks(&sweep) {
+    for path in Site::looks(&sweep).into_iter().chain(Site::reads(&sweep)) {
         assert_eq!(site.get(&path, &read).status, 200, "{path}");
     }
     assert!(site.get("/", &read).body.contains(&sweep));
@@ -87,7 +93,7 @@ async fn looking_changes_nothing() {
 async fn every_answer_carries_the_headers_that_browsers_obey() {
     let (site, _stub, sweep) = Site::with_sweep().await;
     let read = site.session("read");
-    let paths = Site::looks(&sweep).into_iter().chain(OPEN.map(str::to_owned));
+    let paths = Site::looks(&sweep).into_iter().chain(Site::reads(&sweep)).chain(OPEN.map(str::to_owned));
     let paths = paths.chain(["/none", "/login/x"].map(str::to_owned));
     for path in paths {
         for cookie in ["", &read] {

@@ -9,14 +9,14 @@ use pretext_tests::{Scratch, Server, coordinator};
 use super::wire::{Site, points};
 
 /// Opens a login link and clicks.
-fn log_in(browser: &mut Browser, site: &Site, role: &str) {
+pub(super) fn log_in(browser: &mut Browser, site: &Site, role: &str) {
     browser.open(&format!("http://{}/login/{}", site.address, site.link(role)));
     browser.click("button");
     browser.wait("document.querySelector('h1')?.textContent === 'Sweeps'");
 }
 
 /// Writes a picture of a page to `PRETEXT_PICTURES=DIR`, if that is set.
-fn picture(browser: &mut Browser, name: &str) {
+pub(super) fn picture(browser: &mut Browser, name: &str) {
     if let Some(folder) = std::env::var_os("PRETEXT_PICTURES") {
         std::fs::write(std::path::Path::new(&folder).join(name), browser.picture()).expect("a folder for pictures");
     }
@@ -43,7 +43,7 @@ async fn a_browser_logs_in_sees_the_cells_and_watches_them_change() {
     browser.wait("document.querySelector('#running td.number')?.textContent === '0.5000'");
     browser.wait("document.querySelectorAll('.grid .cell.running').length > 0");
     assert!(browser.text().contains("stub"), "{}", browser.text());
-    browser.wait("document.querySelectorAll('#running svg.chart polyline').length > 0");
+    browser.wait("document.querySelectorAll('#running-curves svg.chart polyline').length > 0");
     // The coordinator restarts: the page says so and continues by itself, and the session is still valid.
     let listen = site.address.clone();
     site.server.process.kill();

@@ -11,7 +11,7 @@ async fn ray_cve_2023_48022_nothing_is_shown_or_done_for_somebody_without_a_sess
     let (site, _stub, sweep) = Site::with_sweep().await;
     let guessed = format!("Cookie: pretext-{}={}", site.address.rsplit(':').next().expect("a port"), "0".repeat(64));
     for cookie in ["", "Cookie: pretext=x", &guessed, "Authorization: Bearer 0"] {
-        for path in Site::looks(&sweep).into_iter().chain(Site::streams(&sweep)) {
+        for path in Site::looks(&sweep).into_iter().chain(Site::reads(&sweep)).chain(Site::streams(&sweep)) {
             let answer = site.get(&path, cookie);
             assert_eq!(answer.status, 401, "{path} with `{cookie}`");
             // The requested path is the caller's own text; the answer contains nothing else.
@@ -22,7 +22,8 @@ async fn ray_cve_2023_48022_nothing_is_shown_or_done_for_somebody_without_a_sess
         }
         // Ray's incident: a job is a command line.
         let job = r#"{"entrypoint": "id"}"#;
-        assert_eq!(site.ask("POST", "/api/jobs/", &[&site.origin(), cookie], job).status, 404);
+        let answer = site.ask("POST", "/api/jobs/", &[&site.origin(), cookie], job);
+        assert!(matches!(answer.status, 401 | 405), "{answer:?}");
     }
     assert!(!site.is_cancelled(&sweep));
 }
@@ -45,7 +46,7 @@ async fn ray_cve_2025_62593_and_mlflow_cve_2025_14279_a_name_that_was_rebound_is
     ];
     let [cancel, _] = Site::changes(&sweep);
     for host in &foreign {
-        for path in Site::looks(&sweep).iter().chain(&Site::streams(&sweep)) {
+        for path in Site::looks(&sweep).iter().chain(&Site::reads(&sweep)).chain(&Site::streams(&sweep)) {
             assert_eq!(site.ask("GET", path, &[host, &submit], "").status, 421, "{path} under {host}");
         }
         // A browser that was tricked believes that it talks to its own page: every header fits the foreign name.
@@ -72,8 +73,8 @@ async fn ray_cve_2026_27482_no_method_gets_past_the_guard() {
     let (site, _stub, sweep) = Site::with_sweep().await;
     let submit = site.session("submit");
     let evil = "Origin: http://evil.example";
-    let paths: Vec<String> =
-        Site::looks(&sweep).into_iter().chain(Site::changes(&sweep)).chain(["/api/jobs/1".to_owned()]).collect();
+    let looks = Site::looks(&sweep).into_iter().chain(Site::reads(&sweep));
+    let paths: Vec<String> = looks.chain(Site::changes(&sweep)).chain(["/api/jobs/1".to_owned()]).collect();
     for method in ["DELETE", "PUT", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "get", "XPOST"] {
         for path in &paths {
             for origin in [evil, &site.origin()] {

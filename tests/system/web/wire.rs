@@ -30,11 +30,32 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Returns the body as JSON; a streamed one is put together first.
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let whole = match self.header("transfer-encoding") {
+            "chunked" => together(&self.body),
+            _ => self.body.clone(),
+        };
+        serde_json::from_str(&whole).unwrap_or_else(|error| panic!("not JSON ({error}): {self:?}"))
+    }
+
     /// Returns a header, or an empty text.
     pub(crate) fn header(&self, name: &str) -> &str {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
     }
+}
+
+/// Puts the pieces of a chunked body together.
+fn together(body: &str) -> String {
+    let (mut whole, mut rest) = (String::new(), body);
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let Ok(size) = usize::from_str_radix(size.trim(), 16) else { break };
+        whole.push_str(after.get(..size).unwrap_or_default());
+        rest = after.get(size + 2..).unwrap_or_default();
+    }
+    whole
 }
 
 /// The page of a server with `--web`, as a client of the network sees it.
@@ -131,18 +152,29 @@ impl Site {
     pub(crate) fn looks(sweep: &str) -> Vec<String> {
         let cell = "supervised/0.5/fixed/0";
         let mut paths = vec!["/".to_owned(), "/workers".to_owned(), format!("/sweeps/{sweep}")];
+        paths.extend(["compare", "cells"].map(|page| format!("/sweeps/{sweep}/{page}")));
         paths.push(format!("/sweeps/{sweep}/cells/{cell}"));
         paths.extend(["", "/report.html", "/results.json"].map(|file| format!("/sweeps/{sweep}/report{file}")));
         paths
     }
 
+    /// Returns every path of the read API that answers at once.
+    pub(crate) fn reads(sweep: &str) -> Vec<String> {
+        let of = |path: &str| format!("/api/v1{path}");
+        let below = ["", "/cells", "/answers", "/curves"].map(|path| of(&format!("/sweeps/{sweep}{path}")));
+        [of("/sweeps"), of("/workers")].into_iter().chain(below).collect()
+    }
+
     /// Returns every path that streams.
-    pub(crate) fn streams(sweep: &str) -> [String; 4] {
+    pub(crate) fn streams(sweep: &str) -> [String; 7] {
         let of = |path: &str| format!("/events{path}");
         [
             of(""),
             of("/workers"),
             of(&format!("/sweeps/{sweep}")),
+            of(&format!("/sweeps/{sweep}/compare")),
+            of(&format!("/sweeps/{sweep}/cells")),
+            format!("/api/v1/sweeps/{sweep}/changes"),
             of(&format!("/sweeps/{sweep}/cells/supervised/0.5/fixed/0")),
         ]
     }

@@ -16,11 +16,20 @@ pub(super) struct Cells {
     /// The cells whose state is final because the sweep was cancelled, by position; empty for an active sweep.
     is_stopped: Vec<bool>,
     counts: CellCounts,
+    /// Number of changes so far, at least 1.
+    revision: u64,
+    /// The number of each cell's last change, by position.
+    changed: Vec<u64>,
 }
 
 impl Cells {
-    /// Counts all cells.
-    pub(super) fn new(record: &SweepRecord, mark: &SweepMark, stages: &BTreeMap<StageId, StageEntry>) -> Self {
+    /// Counts all cells. Each has changed with the change number `revision`.
+    pub(super) fn new(
+        record: &SweepRecord,
+        mark: &SweepMark,
+        stages: &BTreeMap<StageId, StageEntry>,
+        revision: u64,
+    ) -> Self {
         let is_stopped = match mark {
             SweepMark::Active => Vec::new(),
             SweepMark::Cancelled(ended) => {
@@ -33,8 +42,14 @@ impl Cells {
                 is_stopped
             }
         };
-        let mut cells =
-            Self { states: Vec::with_capacity(record.cells.len()), is_stopped, counts: CellCounts::default() };
+        let count = record.cells.len();
+        let mut cells = Self {
+            states: Vec::with_capacity(count),
+            is_stopped,
+            counts: CellCounts::default(),
+            revision,
+            changed: vec![revision; count],
+        };
         for (place, cell) in record.cells.iter().enumerate() {
             let state = cells.state(place, cell, stages);
             cells.states.push(state);
@@ -46,7 +61,13 @@ impl Cells {
     /// Counts so many cells as pending.
     pub(super) fn pending(cells: usize) -> Self {
         let counts = CellCounts { pending: cells, ..CellCounts::default() };
-        Self { states: vec![CellState::Pending; cells], is_stopped: Vec::new(), counts }
+        Self {
+            states: vec![CellState::Pending; cells],
+            is_stopped: Vec::new(),
+            counts,
+            revision: 1,
+            changed: vec![1; cells],
+        }
     }
 
     /// Returns whether the cell at `place` is pending.
@@ -64,6 +85,11 @@ impl Cells {
             *self.counts.of(new) += 1;
             *state = new;
         }
+        // The same state may have another reason: a stage was granted that is not the first of its cell.
+        self.revision += 1;
+        if let Some(changed) = self.changed.get_mut(place) {
+            *changed = self.revision;
+        }
     }
 
     /// Returns the state of a cell. In a cancelled sweep it is cancelled, unless it was final before.
@@ -76,6 +102,16 @@ impl Cells {
 
     pub(super) fn counts(&self) -> CellCounts {
         self.counts
+    }
+
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Returns the cells that changed after the change number `since`, by position, with their states.
+    pub(super) fn changed(&self, since: u64) -> impl Iterator<Item = (u32, CellState)> {
+        let cells = (0..).zip(self.changed.iter().zip(&self.states));
+        cells.filter(move |(_, (changed, _))| **changed > since).map(|(place, (_, state))| (place, *state))
     }
 }
 

@@ -68,7 +68,7 @@ impl Table {
             table.index.replace(*id, &Keys::default(), &entry.keys());
         }
         for (id, (record, mark, stages)) in sweeps {
-            let cells = Cells::new(&record, &mark, &table.stages);
+            let cells = Cells::new(&record, &mark, &table.stages, 1);
             let mut entry = SweepEntry { record, mark, stages, steps: 0, images: 0, cells };
             entry.sum_costs(&table.stages);
             table.sweeps.insert(id, entry);

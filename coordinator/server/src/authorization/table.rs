@@ -72,6 +72,7 @@ pub const TABLE: &[Rpc] = &[
     rpc("pretext.v1.Identity/Join", Access::Public),
     rpc("pretext.v1.Identity/Renew", Access::Known),
     rpc("pretext.v1.Web/Login", LOOK),
+    rpc("pretext.v1.Web/Token", LOOK),
     rpc("externalscaler.ExternalScaler/IsActive", LOOK),
     rpc("externalscaler.ExternalScaler/StreamIsActive", LOOK),
     rpc("externalscaler.ExternalScaler/GetMetricSpec", LOOK),

@@ -1,25 +1,26 @@
 //! Streams of server-sent events that keep pages up to date: each event has the parts of the page that changed. A page
-//! that was just opened or reconnects gets all parts first, and skips the parts that it already has.
+//! says by its mark what it shows (`have=MARK`), also when it reconnects, and gets what changed since. If the server does
+//! not know the mark any more, it sends all parts, and the page skips those that it has.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{StatusCode, Uri};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use pretext_html::html;
 use serde_json::json;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::Site;
 use super::page::{self, CellPath};
 use super::pages::{PACE, PageError, Topic};
 use super::reply::notice;
+use super::secret::Secret;
 use super::visitor::Visitor;
-use super::{Site, enter};
 
 /// Time after which a silent stream sends a sign of life.
 const ALIVE: Duration = Duration::from_secs(15);
@@ -29,57 +30,96 @@ const CHECK: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(5);
 
 /// `GET /events`.
-pub(super) async fn sweeps(site: State<Arc<Site>>, who: Extension<Visitor>, headers: HeaderMap) -> Response {
-    stream(site, who, headers, Ok(Topic::Sweeps)).await
+pub(super) async fn sweeps(
+    site: State<Arc<Site>>,
+    who: Extension<Visitor>,
+    secret: Extension<Secret>,
+    uri: Uri,
+) -> Response {
+    stream(site, who, secret, uri, Ok(Topic::Sweeps)).await
 }
 
 /// `GET /events/workers`.
-pub(super) async fn workers(site: State<Arc<Site>>, who: Extension<Visitor>, headers: HeaderMap) -> Response {
-    stream(site, who, headers, Ok(Topic::Workers)).await
+pub(super) async fn workers(
+    site: State<Arc<Site>>,
+    who: Extension<Visitor>,
+    secret: Extension<Secret>,
+    uri: Uri,
+) -> Response {
+    stream(site, who, secret, uri, Ok(Topic::Workers)).await
 }
 
 /// `GET /events/sweeps/SWEEP`.
 pub(super) async fn sweep(
     site: State<Arc<Site>>,
     who: Extension<Visitor>,
-    headers: HeaderMap,
+    secret: Extension<Secret>,
+    uri: Uri,
     Path(sweep): Path<String>,
 ) -> Response {
-    stream(site, who, headers, page::sweep_topic(&sweep)).await
+    stream(site, who, secret, uri, page::sweep_topic(&sweep)).await
+}
+
+/// `GET /events/sweeps/SWEEP/cells`.
+pub(super) async fn cells(
+    site: State<Arc<Site>>,
+    who: Extension<Visitor>,
+    secret: Extension<Secret>,
+    uri: Uri,
+    Path(sweep): Path<String>,
+) -> Response {
+    stream(site, who, secret, uri, page::cells_topic(&sweep, 0)).await
+}
+
+/// `GET /events/sweeps/SWEEP/compare`.
+pub(super) async fn compare(
+    site: State<Arc<Site>>,
+    who: Extension<Visitor>,
+    secret: Extension<Secret>,
+    uri: Uri,
+    Path(sweep): Path<String>,
+) -> Response {
+    stream(site, who, secret, uri, page::compare_topic(&sweep)).await
 }
 
 /// `GET /events/sweeps/SWEEP/cells/METHOD/FRACTION/LR/SEED`.
 pub(super) async fn cell(
     site: State<Arc<Site>>,
     who: Extension<Visitor>,
-    headers: HeaderMap,
+    secret: Extension<Secret>,
+    uri: Uri,
     Path(cell): Path<CellPath>,
 ) -> Response {
-    stream(site, who, headers, page::cell_topic(&cell)).await
+    stream(site, who, secret, uri, page::cell_topic(&cell)).await
 }
 
 async fn stream(
     State(site): State<Arc<Site>>,
     Extension(visitor): Extension<Visitor>,
-    headers: HeaderMap,
+    Extension(secret): Extension<Secret>,
+    uri: Uri,
     topic: Result<Topic, PageError>,
 ) -> Response {
     let first = match topic {
-        Ok(topic) => site.pages.get(&topic).await.map(|_| topic),
+        Ok(topic) => site.pages.get(&topic).await.map(|page| (topic, page)),
         Err(error) => Err(error),
     };
-    let topic = match first {
-        Ok(topic) => topic,
+    let (topic, page) = match first {
+        Ok(first) => first,
         Err(error) => return error.into_response(),
     };
-    let (Ok(place), Some(secret)) = (site.streams.clone().try_acquire_owned(), enter::cookie(&site, &headers)) else {
+    let have = page::value(&uri, "have").unwrap_or_default();
+    let mut seen = match page.mark() == have {
+        true => Some(page),
+        false => site.pages.recent(&topic, &have).await,
+    };
+    let Ok(place) = site.streams.clone().try_acquire_owned() else {
         let wait = html!("<p>This page is not updated. Close other pages, or reload this one.</p>");
         return notice(StatusCode::SERVICE_UNAVAILABLE, "Too many pages are open", wait);
     };
     let (events, stream) = tokio::sync::mpsc::channel::<Result<Event, Infallible>>(2);
     tokio::spawn(async move {
         let _place = place;
-        let mut sent: HashMap<&'static str, String> = HashMap::new();
         let mut checked = SystemTime::now();
         loop {
             if checked.elapsed().unwrap_or(CHECK) >= CHECK {
@@ -92,18 +132,18 @@ async fn stream(
             }
             // An error may be temporary: the page keeps what it shows.
             if let Ok(page) = site.pages.get(&topic).await {
-                let parts = page.parts(visitor.right).filter(|part| sent.get(part.id) != Some(&part.mark));
-                let changed: Vec<_> =
-                    parts.map(|part| json!({ "id": part.id, "mark": part.mark, "html": part.html.as_str() })).collect();
-                for part in page.parts(visitor.right) {
-                    sent.insert(part.id, part.mark.clone());
-                }
+                let parts = page.news(seen.as_deref(), visitor.right);
+                let changed: Vec<_> = parts
+                    .iter()
+                    .map(|part| json!({ "id": part.id, "mark": part.mark, "html": part.html.as_str() }))
+                    .collect();
                 if !changed.is_empty() {
-                    let event = Event::default().retry(RETRY).data(json!(changed).to_string());
-                    if events.send(Ok(event)).await.is_err() {
+                    let data = json!({ "mark": page.mark(), "parts": changed }).to_string();
+                    if events.send(Ok(Event::default().retry(RETRY).data(data))).await.is_err() {
                         return;
                     }
                 }
+                seen = Some(page);
             }
             tokio::select! {
                 () = events.closed() => return,

@@ -2,10 +2,13 @@
 //! retry.
 //!
 //! A request first passes `guard`: does it name our host, and does it come from our own page? Then it passes one of the
-//! three routers of `routes`: open to all, for visitors who may look, for visitors who may make changes. `page`
-//! generates pages from the engine's views, `pages` keeps them for a moment, and `events` sends the parts that change.
-//! Scripts use gRPC: the web page has no interface for them.
+//! routers of `routes`: open to all, for visitors who may look, for scripts that read, for visitors who may make changes.
+//! `page` generates pages from the engine's views, `pages` keeps them for a moment, and `events` sends the parts that
+//! change. `api` is the read interface for scripts, which has JSON instead of pages. `roster` keeps the cells of a sweep
+//! up to date for both.
 
+mod answer;
+mod api;
 mod assets;
 mod change;
 mod enter;
@@ -19,10 +22,12 @@ mod origin;
 mod page;
 mod pages;
 mod reply;
+mod roster;
 mod routes;
 mod secret;
 mod service;
 mod session;
+mod standing;
 mod visitor;
 
 use std::io;
@@ -42,6 +47,7 @@ pub use self::session::SessionError;
 use self::login::Logins;
 use self::names::HostNames;
 use self::pages::Pages;
+use self::roster::Rosters;
 use self::secret::{NoRandomness, Secret};
 use self::session::Sessions;
 use self::visitor::{Right, Visitor};
@@ -54,6 +60,8 @@ use crate::listen::{Acceptor, WebOptions, WebWire};
 const MAX_STREAMS: usize = 128;
 /// Most reports that are generated at a time.
 const MAX_REPORTS: usize = 2;
+/// Most answers with curves that are made at a time; others wait.
+const MAX_CURVES: usize = 4;
 
 /// The reason why the page cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +84,7 @@ struct Site {
     core: Core,
     artifacts: Artifacts,
     pages: Pages,
+    rosters: Arc<Rosters>,
     logins: Logins,
     sessions: Sessions,
     names: HostNames,
@@ -83,6 +92,7 @@ struct Site {
     port: u16,
     streams: Arc<Semaphore>,
     reports: Arc<Semaphore>,
+    curves: Arc<Semaphore>,
 }
 
 /// The parts that the page is built from.
@@ -119,8 +129,10 @@ impl Web {
         let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let WebParts { core, artifacts, register, acceptor } = parts;
+        let rosters = Arc::new(Rosters::new(core.clone()));
         let site = Arc::new(Site {
-            pages: Pages::new(core.clone()),
+            pages: Pages::new(core.clone(), rosters.clone()),
+            rosters,
             core,
             artifacts,
             logins: Logins::default(),
@@ -130,6 +142,7 @@ impl Web {
             port: address.port(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             reports: Arc::new(Semaphore::new(MAX_REPORTS)),
+            curves: Arc::new(Semaphore::new(MAX_CURVES)),
         });
         let acceptor = listen::for_browsers(&acceptor, options.wire);
         beside.spawn(listen::serve(listener, acceptor, routes::router(site.clone())));

@@ -136,6 +136,8 @@ pub(crate) const CATALOGUE: &[(&str, Reader)] = &[
     // The web page.
     ("pretext.v1.LoginRequest", Read(login)),
     ("pretext.v1.LoginReply", Plain("a link, printed as it is")),
+    ("pretext.v1.TokenRequest", EMPTY),
+    ("pretext.v1.TokenReply", Plain("a token, printed as it is")),
     // The autoscaler.
     ("externalscaler.ScaledObjectRef", Read(trigger)),
     ("externalscaler.IsActiveResponse", COUNTED),

@@ -32,12 +32,15 @@ function show(parts) {
 function open() {
   clearTimeout(timer);
   if (source || document.hidden) return;
-  source = new EventSource(path);
+  source = new EventSource(`${path}?have=${document.body.dataset.mark}`);
   source.onopen = () => say("live", false);
   source.onmessage = (event) => {
     failures = 0;
     say("live", false);
-    show(JSON.parse(event.data));
+    const { mark, parts } = JSON.parse(event.data);
+    show(parts);
+    document.body.dataset.mark = mark;
+    document.dispatchEvent(new Event("parts"));
   };
   source.onerror = () => {
     close();

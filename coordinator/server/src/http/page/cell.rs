@@ -7,7 +7,7 @@ use pretext_shared::sweep::{Cell, CellState, StageStatus, SweepView};
 use pretext_shared::text;
 
 use super::layout::Tab;
-use super::{Page, Part, shape, words};
+use super::{Added, Page, Part, shape, words};
 
 /// Returns the page. `lines` is the answer of `coordinator explain`.
 pub(in crate::http) fn of_cell(view: &SweepView, cell: &Cell, lines: &[String]) -> Page {
@@ -20,7 +20,7 @@ pub(in crate::http) fn of_cell(view: &SweepView, cell: &Cell, lines: &[String]) 
     ];
     let key = &cell.key;
     let title = format!("{} {} seed {}", key.method.title(), key.fraction.percent(), key.seed);
-    Page { title, tab: Tab::Sweeps, parts }
+    Page { title, tab: Tab::Sweeps, parts, added: Added::default() }
 }
 
 fn head(view: &SweepView, cell: &Cell) -> Html {

@@ -1,5 +1,6 @@
 //! The grid of a sweep: one table per learning-rate policy, with label fractions as rows and methods as columns. Each
-//! field has the mean accuracy so far, and its cells with their states.
+//! field has the mean accuracy so far, and its cells with their states, or their number in each state if they are many.
+//! A field that changes is sent alone.
 
 use pretext_html::{Html, html};
 use pretext_report::Tables;
@@ -8,28 +9,50 @@ use pretext_report::numbers::{Entry, PolicyTable, Run};
 use pretext_shared::stage::StageKind;
 use pretext_shared::sweep::{Cell, CellState, StageStatus, SweepView};
 
-use super::{shape, words};
+use super::{Part, shape, words};
 
-/// Returns all tables.
-pub(super) fn grids(view: &SweepView, tables: &Tables) -> Html {
-    tables.policies.iter().map(|table| grid(view, table)).collect()
+/// Most cells that a field lists one by one.
+const MOST_CELLS: usize = 12;
+
+/// Returns all tables as parts.
+pub(super) fn grids(view: &SweepView, tables: &Tables) -> Vec<Part> {
+    let mut fields = Vec::new();
+    let mut place = |table: usize, row: usize, column: usize, content: Html| {
+        let part = Part::inside("grid", format!("field-{table}-{row}-{column}"), content);
+        let td = html!("<td{}>{}</td>", part.attributes(), part.html);
+        fields.push(part);
+        td
+    };
+    let whole: Html = (0..)
+        .zip(&tables.policies)
+        .map(|(number, table)| {
+            grid(view, table, &mut |row, column, entry| place(number, row, column, field(view, entry)))
+        })
+        .collect();
+    // The tables without their fields. If they stay the same, fields can be sent alone.
+    let frame: Html =
+        tables.policies.iter().map(|table| grid(view, table, &mut |_, _, _| html!("<td></td>"))).collect();
+    let mut parts = vec![Part::framed("grid", whole, &frame)];
+    parts.append(&mut fields);
+    parts
 }
 
-fn grid(view: &SweepView, table: &PolicyTable) -> Html {
+/// Returns the table of a policy, whose fields `field` makes from their row, column and entry.
+fn grid(view: &SweepView, table: &PolicyTable, field: &mut dyn FnMut(usize, usize, &Entry) -> Html) -> Html {
     let headings: Html =
         table.methods.iter().map(|method| html!("<th scope=\"col\">{}</th>", method.title())).collect();
-    let rows: Html = table
-        .rows
-        .iter()
-        .map(|row| {
-            let fields: Html = row.entries.iter().map(|entry| field(view, entry)).collect();
+    let rows: Html = (0..)
+        .zip(&table.rows)
+        .map(|(place, row)| {
+            let fields: Html = (0..).zip(&row.entries).map(|(column, entry)| field(place, column, entry)).collect();
             html!("<tr><th scope=\"row\">{}</th>{}</tr>\n", row.fraction.percent(), fields)
         })
         .collect();
     html!(
-        "<h2>Policy <em>{lr}</em></h2>\n<div class=\"scroll\"><table class=\"grid\">\n<caption class=\"sr\">Test accuracy by \
+        "<h2>Policy <em>{lr}</em> <a class=\"small\" href=\"/sweeps/{id}/cells?lr={lr}\">all its cells</a></h2>\n<div class=\"scroll\"><table class=\"grid\">\n<caption class=\"sr\">Test accuracy by \
          label fraction and method, learning-rate policy {lr}</caption>\n<thead><tr><th scope=\"col\">Labels</th>{headings}\
          </tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n",
+        id = view.id.as_str(),
         lr = table.lr,
         headings = headings,
         rows = rows
@@ -38,14 +61,36 @@ fn grid(view: &SweepView, table: &PolicyTable) -> Html {
 
 fn field(view: &SweepView, entry: &Entry) -> Html {
     if entry.runs.is_empty() {
-        return html!("<td class=\"none\" title=\"not in the sweep\">{}</td>", notation::ABSENT);
+        return html!("<span class=\"none\" title=\"not in the sweep\">{}</span>", notation::ABSENT);
     }
     let mean = entry.accuracy.map(|accuracy| {
         let spread = accuracy.std.map(|std| html!(" <small>± {}</small>", notation::percent(std)));
         html!("<div class=\"accuracy\">{}{}<small> %</small></div>", notation::percent(accuracy.mean), spread)
     });
+    if entry.runs.len() > MOST_CELLS {
+        return html!("{}{}", mean, many(view, entry));
+    }
     let runs: Html = entry.runs.iter().map(|run| one(view, run, entry.runs.len())).collect();
-    html!("<td>{}<ul class=\"cells\">{}</ul></td>", mean, runs)
+    html!("{}<ul class=\"cells\">{}</ul>", mean, runs)
+}
+
+/// Returns the number of cells in each state, with a link to the list of these cells.
+fn many(view: &SweepView, entry: &Entry) -> Html {
+    use CellState::{Cancelled, Failed, Pending, Running, Succeeded};
+    let counts = [Succeeded, Failed, Cancelled, Running, Pending]
+        .map(|state| (state, entry.runs.iter().filter(|run| run.state == state).count()));
+    let Some(first) = entry.runs.first() else { return html!("") };
+    html!(
+        "{bar}{counts} <a class=\"small\" href=\"/sweeps/{id}/cells?method={method}&amp;fraction={fraction}&amp;lr={lr}\">\
+         {cells}</a>",
+        bar = shape::bar(&counts),
+        counts = shape::counts(&counts),
+        id = view.id.as_str(),
+        method = first.key.method.as_str(),
+        fraction = first.key.fraction.to_string(),
+        lr = first.key.lr,
+        cells = words::count(entry.runs.len(), "cell"),
+    )
 }
 
 /// Returns one cell: a link to its page.

@@ -28,37 +28,41 @@ fn head(title: &str, live: Html) -> Html {
 
 /// Returns a complete page for `visitor`. Without scripts the page reloads itself every few seconds.
 pub(in crate::http) fn page(page: &Page, topic: &Topic, visitor: &Visitor) -> Html {
+    let added = &page.added;
+    let style = |name: &&str| html!("<link rel=\"stylesheet\" href=\"/assets/{}\">\n", *name);
+    // A module runs after the classic scripts before it.
+    let script = |name: &&str| match name.ends_with(".min.js") {
+        true => html!("<script src=\"/assets/{}\" defer></script>\n", *name),
+        false => html!("<script src=\"/assets/{}\" type=\"module\"></script>\n", *name),
+    };
     let live = html!(
-        "<script src=\"/assets/page.js\" defer></script>\n\
-         <noscript><meta http-equiv=\"refresh\" content=\"20\"></noscript>\n"
+        "{styles}<script src=\"/assets/page.js\" defer></script>\n{scripts}\
+         <noscript><meta http-equiv=\"refresh\" content=\"20\"></noscript>\n",
+        styles = added.styles.iter().map(style).collect::<Html>(),
+        scripts = added.scripts.iter().map(script).collect::<Html>(),
     );
     let here = |tab: Tab| if page.tab == tab { html!(" aria-current=\"page\"") } else { html!("") };
     let parts: Html = page
-        .parts(visitor.right)
-        .map(|part| {
-            html!(
-                "<section id=\"{id}\" data-mark=\"{mark}\">{html}</section>\n",
-                id = part.id,
-                mark = part.mark,
-                html = part.html
-            )
-        })
+        .outer_parts(visitor.right)
+        .map(|part| html!("<section{}>{}</section>\n", part.attributes(), part.html))
         .collect();
     let path = topic.path();
     html!(
-        "{head}<body data-events=\"/events{events}\">\n<a class=\"skip\" href=\"#main\">Skip to the content</a>\n\
+        "{head}<body data-events=\"/events{events}\" data-mark=\"{mark}\">\n<a class=\"skip\" href=\"#main\">Skip to the content</a>\n\
          <header class=\"top\"><div class=\"bar\"><a class=\"brand\" href=\"/\"><img src=\"/assets/icon.svg\" alt=\"\" \
          width=\"22\" height=\"22\">Pretext</a>\n<nav aria-label=\"Pages\"><a href=\"/\"{sweeps}>Sweeps</a>\
          <a href=\"/workers\"{workers}>Workers</a></nav>\n\
          <p class=\"live\" id=\"live\" role=\"status\" hidden><span class=\"lamp\"></span><span class=\"says\"></span></p>\n\
          <form method=\"post\" action=\"/logout\"><button class=\"quiet\" title=\"{who}\">Log out</button></form>\
-         </div></header>\n<main id=\"main\">\n{parts}</main>\n</body>\n</html>\n",
+         </div></header>\n<main id=\"main\">\n{parts}{added}</main>\n</body>\n</html>\n",
         head = head(&page.title, live),
         events = path.trim_end_matches('/'),
+        mark = page.mark(),
         sweeps = here(Tab::Sweeps),
         workers = here(Tab::Workers),
         who = format!("this session: {}", visitor.label()),
         parts = parts,
+        added = added.body,
     )
 }
 

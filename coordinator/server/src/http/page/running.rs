@@ -1,4 +1,4 @@
-//! The running stages of a sweep: worker, step, loss, and curves so far.
+//! The running stages of a sweep: worker, step, loss; and curves so far.
 
 use pretext_engine::{RunningStage, SweepStatus};
 use pretext_html::{Html, html};
@@ -11,17 +11,22 @@ use super::{grid, shape, words};
 /// Most stages whose curves are shown.
 const MOST_CURVES: usize = 3;
 
-/// Returns the table and the curves; empty if no stage is running.
+/// Most stages that are listed.
+const MOST_ROWS: usize = 20;
+
+/// Returns the table; empty if no stage is running.
 pub(super) fn stages(view: &SweepView, status: &SweepStatus) -> Html {
     if status.running.is_empty() {
         return html!("");
     }
-    let rows: Html = status.running.iter().map(|running| row(view, running)).collect();
+    let rows: Html = status.running.iter().take(MOST_ROWS).map(|running| row(view, running)).collect();
+    let more = status.running.len().saturating_sub(MOST_ROWS);
+    let more = (more > 0).then(|| html!("<p class=\"small\">and {}</p>\n", words::count(more, "more stage")));
     html!(
         "<h2>Running now</h2>\n<div class=\"scroll\"><table class=\"plain wide\"><thead><tr><th>Stage</th><th>Cell</th><th>Worker</th>\
-         <th>Steps</th><th class=\"number\">Loss</th></tr></thead><tbody>\n{rows}</tbody></table></div>\n{charts}",
+         <th>Steps</th><th class=\"number\">Loss</th></tr></thead><tbody>\n{rows}</tbody></table></div>\n{more}",
         rows = rows,
-        charts = charts(view, status)
+        more = more,
     )
 }
 
@@ -62,7 +67,8 @@ fn row(view: &SweepView, running: &RunningStage) -> Html {
     )
 }
 
-fn charts(view: &SweepView, status: &SweepStatus) -> Html {
+/// Returns the curves of the first stages; empty if they have no values yet.
+pub(super) fn curves(view: &SweepView, status: &SweepStatus) -> Html {
     let with_points = status
         .running
         .iter()

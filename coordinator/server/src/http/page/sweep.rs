@@ -7,25 +7,30 @@ use pretext_report::{Evaluations, Tables, charts};
 use pretext_shared::sweep::{CellState, SweepView};
 use pretext_shared::text;
 
+use super::super::answer::Answer;
 use super::layout::Tab;
-use super::{Page, Part, grid, running, shape, sweeps, words};
+use super::{Added, Page, Part, compare, grid, running, shape, sweeps, words};
 
 /// Most failed cells that are listed; the grid shows the others.
 const MOST_FAILURES: usize = 20;
 
 /// Returns the page.
-pub(in crate::http) fn of_sweep(view: &SweepView, status: &SweepStatus, now_ms: u64) -> Page {
+pub(in crate::http) fn of_sweep(view: &SweepView, status: &SweepStatus, answers: &[Answer], now_ms: u64) -> Page {
     // Test predictions are not needed here: they are large, and only the report uses them.
     let tables = Tables::of(view, &Evaluations::read(view, &|_| None));
-    let parts = vec![
+    let mut parts = vec![
         Part::new("head", head(view, status, now_ms)),
+        Part::new("answers", answered(view, answers)),
         Part::controls("controls", controls(view, status)),
-        Part::new("grid", grid::grids(view, &tables)),
-        Part::new("running", running::stages(view, status)),
-        Part::new("failures", failures(view)),
-        Part::new("curves", efficiency(&tables)),
     ];
-    Page { title: view.name.clone(), tab: Tab::Sweeps, parts }
+    parts.extend(grid::grids(view, &tables));
+    parts.extend([
+        Part::new("running", running::stages(view, status)),
+        Part::new("running-curves", running::curves(view, status)),
+        Part::new("failures", failures(view)),
+    ]);
+    parts.extend(efficiency(&tables));
+    Page { title: view.name.clone(), tab: Tab::Sweeps, parts, added: Added::default() }
 }
 
 fn head(view: &SweepView, status: &SweepStatus, now_ms: u64) -> Html {
@@ -40,7 +45,7 @@ fn head(view: &SweepView, status: &SweepStatus, now_ms: u64) -> Html {
     html!(
         "<p class=\"path\"><a href=\"/\">Sweeps</a></p>\n<div class=\"row\"><h1>{name}{smoke}</h1><p>{far}</p></div>\n\
          <p class=\"lead\"><code>{id}</code> · {key}, {classes} classes, {train} training images · submitted {ago}</p>\n{bar}\n\
-         <div class=\"row\">{counts}<span class=\"links\">Report: <a href=\"/sweeps/{id}/report\">page</a> \
+         <div class=\"row\">{counts}<span class=\"links\"><a href=\"/sweeps/{id}/cells\">All cells</a> · Report: <a href=\"/sweeps/{id}/report\">page</a> \
          <a href=\"/sweeps/{id}/report/results.json\">JSON</a> <a href=\"/sweeps/{id}/report/points.csv\">CSV</a></span></div>\n\
          {obstacles}",
         name = view.name,
@@ -55,6 +60,16 @@ fn head(view: &SweepView, status: &SweepStatus, now_ms: u64) -> Html {
         counts = shape::counts(&counts),
         obstacles = sweeps::obstacles(status),
     )
+}
+
+/// Returns which method wins with few labels, once there is an answer.
+fn answered(view: &SweepView, answers: &[Answer]) -> Html {
+    let known: Vec<Answer> = answers.iter().filter(|answer| answer.best.is_some()).cloned().collect();
+    let compare = html!(
+        "<p class=\"links\"><a class=\"button\" href=\"/sweeps/{}/compare\">Compare curves and methods</a></p>",
+        view.id.as_str()
+    );
+    html!("{}{}", compare::said(&known), compare)
 }
 
 /// Returns the controls for cancel and retry. Each is folded, so that an accidental click changes nothing.
@@ -111,16 +126,24 @@ fn failures(view: &SweepView) -> Html {
 }
 
 /// Returns charts of accuracy against label fraction, from the results so far.
-fn efficiency(tables: &Tables) -> Html {
+fn efficiency(tables: &Tables) -> Vec<Part> {
     let has_results = |table: &&PolicyTable| table.most_seeds() > 0;
-    let charts: Html = tables
-        .policies
-        .iter()
-        .filter(has_results)
-        .map(|table| html!("<figure>{}</figure>\n", charts::label_efficiency(table, tables).inline()))
+    let figures: Vec<Part> = (0..)
+        .zip(tables.policies.iter().filter(has_results))
+        .map(|(number, table): (usize, _)| {
+            Part::inside("curves", format!("efficiency-{number}"), charts::label_efficiency(table, tables).inline())
+        })
         .collect();
-    if charts.is_empty() {
-        return charts;
-    }
-    html!("<h2>Label efficiency so far</h2>\n<div class=\"charts\">\n{}</div>\n", charts)
+    let around = |figure: &dyn Fn(&Part) -> Html| match figures.is_empty() {
+        true => html!(""),
+        false => html!(
+            "<h2>Label efficiency so far</h2>\n<div class=\"charts\">\n{}</div>\n",
+            figures.iter().map(figure).collect::<Html>()
+        ),
+    };
+    let whole = around(&|part| html!("<figure{}>{}</figure>\n", part.attributes(), part.html));
+    let frame = around(&|_| html!("<figure></figure>\n"));
+    let mut parts = vec![Part::framed("curves", whole, &frame)];
+    parts.extend(figures);
+    parts
 }

@@ -5,12 +5,12 @@ use pretext_html::{Html, html};
 use pretext_shared::stage::Extent;
 
 use super::layout::Tab;
-use super::{Page, Part, shape, words};
+use super::{Added, Page, Part, shape, words};
 
 /// Returns the page.
 pub(in crate::http) fn of_sweeps(sweeps: &[SweepStatus], workers: &[WorkerView], now_ms: u64) -> Page {
     let parts = vec![Part::new("head", head(sweeps, workers)), Part::new("sweeps", list(sweeps, now_ms))];
-    Page { title: "Sweeps".to_owned(), tab: Tab::Sweeps, parts }
+    Page { title: "Sweeps".to_owned(), tab: Tab::Sweeps, parts, added: Added::default() }
 }
 
 fn head(sweeps: &[SweepStatus], workers: &[WorkerView]) -> Html {

@@ -5,12 +5,12 @@ use pretext_html::{Html, html};
 use pretext_shared::sweep::CellState;
 
 use super::layout::Tab;
-use super::{Page, Part, shape, words};
+use super::{Added, Page, Part, shape, words};
 
 /// Returns the page.
 pub(in crate::http) fn of_workers(workers: &[WorkerView]) -> Page {
     let parts = vec![Part::new("head", head(workers)), Part::new("workers", list(workers))];
-    Page { title: "Workers".to_owned(), tab: Tab::Workers, parts }
+    Page { title: "Workers".to_owned(), tab: Tab::Workers, parts, added: Added::default() }
 }
 
 fn head(workers: &[WorkerView]) -> Html {
