@@ -83,7 +83,7 @@ async fn a_drag_zooms_a_double_click_resets_and_hovering_reads_values() {
     browser.wait(&format!("{CHART}.querySelector('.u-over') !== null"));
     let place: Vec<f64> = serde_json::from_value(browser.value(&place)).expect("four numbers");
     let [left, top, width, height] = place[..] else { panic!("{place:?}") };
-    let mut mouse = |browser: &mut Browser, kind: &str, share: f64, clicks: u32| {
+    let mouse = |browser: &mut Browser, kind: &str, share: f64, clicks: u32| {
         let (x, y) = (left + width * share, top + height / 2.0);
         let buttons = u32::from(kind != "mouseReleased");
         let event = json!({ "type": kind, "x": x, "y": y, "button": "left", "buttons": buttons, "clickCount": clicks });
