@@ -97,7 +97,7 @@ impl ProgressBars {
         }
         let failed = Counts::from(event.cells).failed;
         if self.failed.replace(failed).is_some_and(|before| failed > before) {
-            self.terminal.say(&format!("failed so far: {}", cells(failed)));
+            self.terminal.say(&format!("failed so far: {}", text::counted(failed, "cell")));
         }
         self.last = Some(event);
         self.draw(now);
@@ -128,15 +128,10 @@ impl ProgressBars {
     }
 }
 
-/// Formats a number of cells: `1 cell`, `2 cells`.
-pub(super) fn cells(n: u32) -> String {
-    format!("{n} {}", if n == 1 { "cell" } else { "cells" })
-}
-
 /// Formats a summary: `3 of 16 cells done, 1 failed, 1,234 images/s, 3 min left`.
 pub(super) fn summary(event: &pb::WatchEvent, rate: Option<f64>) -> String {
     let cells = Counts::from(event.cells);
-    let mut parts = vec![format!("{} of {} cells done", cells.succeeded, cells.total())];
+    let mut parts = vec![format!("{} of {} done", cells.succeeded, text::counted(cells.total(), "cell"))];
     parts.extend((cells.failed > 0).then(|| format!("{} failed", cells.failed)));
     parts.extend((cells.cancelled > 0).then(|| format!("{} cancelled", cells.cancelled)));
     if let Some(rate) = rate.filter(|_| !event.r#final) {
@@ -150,7 +145,7 @@ pub(super) fn summary(event: &pb::WatchEvent, rate: Option<f64>) -> String {
 
 /// Returns `pretext 4 cells` if the stage is shared, else its cell: `downstream rotation/0.05/fixed/0`.
 fn stage_name(stage: &pb::RunningStage) -> String {
-    let what = if stage.cells > 1 { cells(stage.cells) } else { text::line(&stage.cell) };
+    let what = if stage.cells > 1 { text::counted(stage.cells, "cell") } else { text::line(&stage.cell) };
     format!("{} {what}", text::line(&stage.kind))
 }
 

@@ -39,7 +39,7 @@ fn row(view: &SweepView, running: &RunningStage) -> Html {
     };
     let others = match running.cells {
         0 | 1 => html!(""),
-        n => html!(" <span class=\"small\">and {}</span>", words::count(n - 1, "more cell")),
+        n => html!(" <span class=\"small\">and {}</span>", text::counted(n - 1, "more cell")),
     };
     let steps = match running.total {
         0 => html!("<span class=\"small\">testing</span>"),
