@@ -1,6 +1,7 @@
 //! `coordinator cancel`, `coordinator retry` and `coordinator delete`.
 
 use clap::Args;
+use pretext_shared::text::counted;
 use serde::Serialize;
 
 use super::console::{Console, Show};
@@ -60,7 +61,7 @@ impl Show for Retried {
     fn text(&self) -> String {
         match self.stages {
             0 => format!("{}: there is nothing to run again", self.sweep),
-            stages => format!("{}: {stages} stages will run again", self.sweep),
+            stages => format!("{}: {} will run again", self.sweep, counted(stages, "stage")),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use pretext_proto::v1 as pb;
 use pretext_proto::v1::collected::What;
-use pretext_shared::text::grouped;
+use pretext_shared::text::{counted, grouped};
 use serde::Serialize;
 
 use super::columns::{Align, Columns};
@@ -83,8 +83,8 @@ impl Show for Collection {
         let Kept { needed, needed_bytes, young, young_bytes } = &self.kept;
         let done = if self.dry_run { "would be removed" } else { "removed" };
         out += &format!(
-            "{done}: {} artifacts, {} bytes; needed: {needed}, {} bytes; younger than {}: {young}, {} bytes",
-            self.garbage.len(),
+            "{done}: {}, {} bytes; needed: {needed}, {} bytes; younger than {}: {young}, {} bytes",
+            counted(self.garbage.len(), "artifact"),
             grouped(self.bytes),
             grouped(*needed_bytes),
             span(Duration::from_secs(self.grace_s)),

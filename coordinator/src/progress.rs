@@ -98,7 +98,7 @@ impl ProgressBars {
         }
         let failed = Counts::from(event.cells).failed;
         if self.failed.replace(failed).is_some_and(|before| failed > before) {
-            self.terminal.say(&format!("failed so far: {}", cells(failed)));
+            self.terminal.say(&format!("failed so far: {}", text::counted(failed, "cell")));
         }
         self.last = Some((event, now));
         self.draw(now);
@@ -130,11 +130,6 @@ impl ProgressBars {
     }
 }
 
-/// Formats a number of cells: `1 cell`, `2 cells`.
-pub(super) fn cells(n: u32) -> String {
-    format!("{n} {}", if n == 1 { "cell" } else { "cells" })
-}
-
 /// Returns the time left, some time after the event: `3 min left`, or `at least 3 min left` if no stage like some of
 /// the others has run yet. Returns `None` if nothing is known.
 pub(super) fn left(event: &pb::WatchEvent, since: Duration) -> Option<String> {
@@ -150,7 +145,7 @@ pub(super) fn left(event: &pb::WatchEvent, since: Duration) -> Option<String> {
 /// Formats a summary: `3 of 16 cells done, 1 failed, 1,234 images/s, 3 min left`.
 pub(super) fn summary(event: &pb::WatchEvent, rate: Option<f64>, left: Option<String>) -> String {
     let cells = Counts::from(event.cells);
-    let mut parts = vec![format!("{} of {} cells done", cells.succeeded, cells.total())];
+    let mut parts = vec![format!("{} of {} done", cells.succeeded, text::counted(cells.total(), "cell"))];
     parts.extend((cells.failed > 0).then(|| format!("{} failed", cells.failed)));
     parts.extend((cells.cancelled > 0).then(|| format!("{} cancelled", cells.cancelled)));
     if !event.r#final {
@@ -162,7 +157,7 @@ pub(super) fn summary(event: &pb::WatchEvent, rate: Option<f64>, left: Option<St
 
 /// Returns `pretext 4 cells` if the stage is shared, else its cell: `downstream rotation/0.05/fixed/0`.
 fn stage_name(stage: &pb::RunningStage) -> String {
-    let what = if stage.cells > 1 { cells(stage.cells) } else { text::line(&stage.cell) };
+    let what = if stage.cells > 1 { text::counted(stage.cells, "cell") } else { text::line(&stage.cell) };
     format!("{} {what}", text::line(&stage.kind))
 }
 

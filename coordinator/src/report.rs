@@ -9,11 +9,11 @@ use pretext_report::{Folder, Rendered};
 use pretext_shared::ids::ArtifactId;
 use pretext_shared::outcome::ArtifactKind;
 use pretext_shared::sweep::{CellState, SweepView};
+use pretext_shared::text::counted;
 use serde::Serialize;
 
 use super::console::{Console, Show};
 use super::error::CliError;
-use super::progress::cells as count;
 use super::status::Counts;
 use crate::remote::{SweepArgs, connect};
 use crate::values::lossy;
@@ -135,7 +135,7 @@ pub(super) async fn report(args: ReportArgs, console: &Console) -> Result<Verdic
     let client = connect(&args.sweep.remote).await?;
     let cells = publish(&client, &args.sweep.sweep, args.out.as_deref(), console).await?;
     if !cells.is_final() {
-        console.terminal.say(&format!("not finished yet: {}", count(cells.pending + cells.running)));
+        console.terminal.say(&format!("not finished yet: {}", counted(cells.pending + cells.running, "cell")));
     }
     Ok(Verdict::Good)
 }

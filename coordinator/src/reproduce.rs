@@ -9,11 +9,11 @@ use pretext_report::agreement::{Agreement, Difference, Record, Standard};
 use pretext_report::notation::percent;
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::ContentHash;
+use pretext_shared::text::counted;
 use serde::Serialize;
 
 use super::console::{Console, Show};
 use super::error::CliError;
-use super::progress::cells;
 use super::report::make;
 use super::run::here;
 use super::sweep_file::SweepFile;
@@ -81,29 +81,25 @@ impl Show for Reproduced {
             }
         };
         let verdict = match (agree, equal == compared) {
-            (true, true) => format!("the numbers agree: {} equal in every bit", count(*compared)),
+            (true, true) => format!("the numbers agree: {} equal in every bit", counted(*compared, "cell")),
             (true, false) => format!(
                 "the numbers agree: {} of {} equal in every bit, the others within the band",
                 equal,
-                count(*compared)
+                counted(*compared, "cell")
             ),
             (false, _) => format!(
                 "the numbers do NOT agree: {} of {} differ too much",
                 differences.iter().filter(|one| !one.allowed).count(),
-                count(*compared)
+                counted(*compared, "cell")
             ),
         };
         let rows: String = differences.iter().map(row).collect();
         let unrecorded = match without_record {
             0 => String::new(),
-            n => format!("{} not compared: the record has no result for them\n", count(*n)),
+            n => format!("{} not compared: the record has no result for them\n", counted(*n, "cell")),
         };
         format!("{}: compared {asked}{verdict}\n{rows}{unrecorded}report: {}\n", self.sweep, self.report.display())
     }
-}
-
-fn count(n: usize) -> String {
-    cells(u32::try_from(n).unwrap_or(u32::MAX))
 }
 
 fn row(one: &Difference) -> String {

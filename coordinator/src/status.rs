@@ -9,6 +9,7 @@ use pretext_report::notation;
 use pretext_shared::outcome::{FailureCode, Score};
 use pretext_shared::stage::Extent;
 use pretext_shared::sweep::{Cell, CellState, StageStatus, SweepView};
+use pretext_shared::text::counted;
 use serde::Serialize;
 
 use super::columns::{Align, Columns};
@@ -243,7 +244,8 @@ impl Show for SweepStatus {
         for cell in &self.cells {
             columns.row([cell.key.clone(), cell.state.as_str().to_owned(), cell.detail()]);
         }
-        format!("{} · {} cells: {}{smoke}\n\n{}", self.sweep, self.cells.len(), states.join(", "), columns.render())
+        let cells = counted(self.cells.len(), "cell");
+        format!("{} · {cells}: {}{smoke}\n\n{}", self.sweep, states.join(", "), columns.render())
     }
 }
 

@@ -61,7 +61,9 @@ impl Show for Submitted {
             (false, false) => "",
         };
         let smoke = if self.smoke { ", a rehearsal of two steps per stage" } else { "" };
-        format!("{sweep}: {cells} cells, {stages} stages, {cached} of them already have a result{smoke}{existed}")
+        let (cells, stages) = (text::counted(*cells, "cell"), text::counted(*stages, "stage"));
+        let have = text::agreeing(*cached, "has", "have");
+        format!("{sweep}: {cells}, {stages}, {cached} of them already {have} a result{smoke}{existed}")
     }
 }
 

@@ -117,6 +117,9 @@ impl SweepFile {
 fn not_utf8(name: &str, error: &FromUtf8Error) -> CliError {
     let bytes = error.as_bytes();
     let help = Some("save the file as UTF-8: editors offer it in `Save as`".to_owned());
+    if bytes.starts_with(&[0xff, 0xfe, 0, 0]) || bytes.starts_with(&[0, 0, 0xfe, 0xff]) {
+        return CliError::Input { message: format!("{name} is a text in UTF-32: a sweep file is UTF-8"), help };
+    }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         let message = format!("{name} is a text in UTF-16, as PowerShell's `>` writes it: a sweep file is UTF-8");
         return CliError::Input { message, help };
@@ -154,6 +157,8 @@ mod tests {
         assert_eq!(error.to_string(), "s.yaml:2:6: the byte 0xe9 is not UTF-8");
         let error = SweepFile::from_reader("s.yaml", &b"\xff\xfen\0a\0"[..]).expect_err("UTF-16");
         assert!(error.to_string().contains("UTF-16") && error.help().is_some(), "{error}");
+        let error = SweepFile::from_reader("s.yaml", &b"\xff\xfe\0\0n\0\0\0"[..]).expect_err("UTF-32");
+        assert!(error.to_string().contains("UTF-32"), "{error}");
         let error = SweepFile::read(Path::new("/")).expect_err("a folder");
         assert!(error.to_string().contains("is a folder"), "{error}");
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use pretext_artifacts::{ArtifactLimits, Artifacts, Location};
 use pretext_engine::{Engine, Limits};
-use pretext_shared::text;
+use pretext_shared::text::{self, counted};
 use pretext_shared::verification::{Harm, Verification};
 use pretext_store::Store;
 use pretext_store::verify;
@@ -42,16 +42,16 @@ impl Show for Verified {
         let Verified(found) = self;
         let checked = &found.checked;
         let mut text = format!(
-            "{}: lost = {}, doubled = {}\nchecked {} over {} cells, {} stages, {} attempts, {} points, {} artifacts\n",
+            "{}: lost = {}, doubled = {}\nchecked {} over {}, {}, {}, {}, {}\n",
             found.sweep,
             found.lost,
             found.doubled,
             found.invariants.join(" "),
-            checked.cells,
-            checked.stages,
-            checked.attempts,
-            checked.points,
-            checked.artifacts
+            counted(checked.cells, "cell"),
+            counted(checked.stages, "stage"),
+            counted(checked.attempts, "attempt"),
+            counted(checked.points, "point"),
+            counted(checked.artifacts, "artifact")
         );
         for finding in &found.findings {
             let harm = match finding.harm {

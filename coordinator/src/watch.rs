@@ -156,7 +156,8 @@ impl Show for EventLine {
         let Counts { succeeded, failed, cancelled, .. } = self.cells;
         let total = self.cells.total();
         let sweep = text::line(&self.sweep);
-        format!("{sweep}: {succeeded} of {total} cells succeeded, {failed} failed, {cancelled} cancelled")
+        let cells = text::counted(total, "cell");
+        format!("{sweep}: {succeeded} of {cells} succeeded, {failed} failed, {cancelled} cancelled")
     }
 }
 

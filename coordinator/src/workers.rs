@@ -154,7 +154,12 @@ impl Show for Workers {
             for data in &worker.datasets {
                 let what = match &data.problem {
                     Some(problem) => format!("cannot be used: {problem}"),
-                    None => format!("{} classes, {} training and {} test images", data.classes, data.train, data.test),
+                    None => format!(
+                        "{}, {} and {}",
+                        text::counted(data.classes, "class"),
+                        text::counted(data.train, "training image"),
+                        text::counted(data.test, "test image")
+                    ),
                 };
                 out.push_str(&text::line(&format!("{} has {}: {what}", worker.name, data.key)));
                 out.push('\n');

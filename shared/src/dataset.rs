@@ -46,6 +46,9 @@ pub enum Source {
         /// Share of each class set apart for testing if the list has no test images.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         test_fraction: Option<f64>,
+        /// Its choices about unreadable and about identical pictures.
+        #[serde(skip_serializing_if = "Policies::are_default", default)]
+        policies: Policies,
     },
     /// Arrays of NumPy in one `.npz` file or several `.npy` files, named as MedMNIST names them (`train_images`,
     /// `train_labels`, `val_…`, `test_…`).
@@ -170,16 +173,21 @@ impl Source {
     /// Returns the choices about unreadable and identical pictures.
     pub fn policies(&self) -> Policies {
         match self {
-            Source::ImageFolder { policies, .. } => *policies,
+            Source::ImageFolder { policies, .. } | Source::List { policies, .. } => *policies,
             _ => Policies::default(),
         }
+    }
+
+    /// Returns whether its kind has choices about pictures: whether each of its files is one picture.
+    pub fn has_policies(&self) -> bool {
+        matches!(self, Source::ImageFolder { .. } | Source::List { .. })
     }
 
     /// Returns the same source with other choices, if its kind has any.
     #[must_use]
     pub fn with_policies(&self, choices: Policies) -> Self {
         let mut source = self.clone();
-        if let Source::ImageFolder { policies, .. } = &mut source {
+        if let Source::ImageFolder { policies, .. } | Source::List { policies, .. } = &mut source {
             *policies = choices;
         }
         source
@@ -389,7 +397,14 @@ impl std::str::FromStr for Source {
                 let groups = groups.transpose()?;
                 Ok(Source::ImageFolder { path: path.to_owned(), test_fraction, groups, folders, policies })
             }
-            "list" => Ok(Source::List { path, test_fraction }),
+            "list" => {
+                let (path, options) = split_options(&path);
+                let (policies, rest) = options.map_or(Ok((Policies::default(), None)), Policies::split_off)?;
+                match rest {
+                    None => Ok(Source::List { path: path.to_owned(), test_fraction, policies }),
+                    Some(rest) => Err(format!("`{rest}` is not an option of a list's key")),
+                }
+            }
             "arrays" => Ok(Source::Arrays { path, test_fraction }),
             "parquet" => Ok(Source::Parquet { path, test_fraction }),
             "webdataset" => Ok(Source::Webdataset { path, test_fraction }),
@@ -423,6 +438,7 @@ mod tests {
             "image-folder:why?/a?unreadable=skip",
             "image-folder:a?unreadable=skip&duplicates=drop-from-train&train=b&groups={*}&?unreadable=*",
             "image-folder:a?duplicates=keep",
+            "list:a/labels.csv?unreadable=skip&duplicates=keep",
             "image-folder:a/b",
             "image-folder:a?groups={*}_*",
             "image-folder:a?train=x/Training&test=y",
@@ -467,8 +483,9 @@ mod tests {
         assert_eq!(folder("a", None, skip).relocated("image-folder:b?duplicates=keep"), folder("b", None, both));
         let idx = Source::Idx { path: "m".to_owned() };
         assert_eq!(idx.relocated("idx:n/m").path(), Some("n/m"));
-        let list = Source::List { path: "a.csv".to_owned(), test_fraction: Some(0.5) };
-        assert_eq!(list.relocated("list:b"), Source::List { path: "b".to_owned(), test_fraction: Some(0.5) });
+        let list = |path: &str, policies| Source::List { path: path.to_owned(), test_fraction: Some(0.5), policies };
+        assert_eq!(list("a.csv", policies).relocated("list:b?unreadable=skip"), list("b", skip));
+        assert!("list:a?groups={*}_*".parse::<Source>().is_err_and(|error| error.contains("not an option")));
     }
 
     #[test]

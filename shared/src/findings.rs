@@ -1,7 +1,7 @@
 //! Says what a look at every picture of a data set found, in lines for a terminal.
 
 use crate::survey::{Duplicates, NearPair, Sizes, Survey, SurveyPart};
-use crate::text::{self, grouped};
+use crate::text::{self, agreeing, counted, grouped};
 
 /// Returns one line for each finding, and below it the files that it is about, indented. At most `most` files are named
 /// below a finding.
@@ -17,8 +17,8 @@ pub fn lines(survey: &Survey, most: usize) -> Vec<String> {
         out.push(format!("formats: {}", formats.join(", ")));
     }
     if survey.several_pages > 0 {
-        let n = grouped(survey.several_pages);
-        out.push(format!("pages: {n} files have several pages or frames: the first of each is read"));
+        let (files, have) = (counted(survey.several_pages, "file"), agreeing(survey.several_pages, "has", "have"));
+        out.push(format!("pages: {files} {have} several pages or frames: only the first is read"));
     }
     unreadable(survey, most, &mut out);
     ignored(survey, most, &mut out);
@@ -31,7 +31,7 @@ fn sizes(sizes: &Sizes, pictures: u64) -> String {
     let pixels = |(width, height): (u32, u32)| format!("{width}×{height}");
     let oblong = match sizes.oblong {
         0 => String::new(),
-        n => format!("; {} of them are longer than 1.25 times their width or height", grouped(n)),
+        n => format!("; {} of them with one side more than 1.25 times the other", grouped(n)),
     };
     if sizes.distinct <= 1 {
         return format!("all have {} pixels{oblong}", pixels(sizes.usual));
@@ -51,7 +51,10 @@ fn colours(grey: u64, colour: u64) -> String {
     match (grey, colour) {
         (_, 0) => "all pictures are grey".to_owned(),
         (0, _) => "all pictures are in colour".to_owned(),
-        _ => format!("{} pictures are grey, {} in colour", grouped(grey), grouped(colour)),
+        _ => {
+            let are = agreeing(grey, "is", "are");
+            format!("{} {are} grey, {} in colour", counted(grey, "picture"), grouped(colour))
+        }
     }
 }
 
@@ -64,8 +67,8 @@ fn unreadable(survey: &Survey, most: usize, out: &mut Vec<String>) {
         .filter(|(_, (train, test))| train + test > 0)
         .map(|(class, (train, test))| format!("{} {} training and {} test", text::line(class), train, test))
         .collect();
-    let n = grouped(survey.unreadable.len() as u64);
-    out.push(format!("unreadable: {n} pictures cannot be decoded ({})", counts.join("; ")));
+    let pictures = counted(survey.unreadable.len(), "picture");
+    out.push(format!("unreadable: {pictures} cannot be decoded ({})", counts.join("; ")));
     let files = survey.unreadable.iter().map(|file| format!("{}: {}", file.path, file.reason));
     named(files, survey.unreadable.len() as u64, most, out);
 }
@@ -74,7 +77,8 @@ fn ignored(survey: &Survey, most: usize, out: &mut Vec<String>) {
     if survey.ignored_total == 0 {
         return;
     }
-    out.push(format!("ignored: {} files are no part of the data set", grouped(survey.ignored_total)));
+    let (files, are) = (counted(survey.ignored_total, "file"), agreeing(survey.ignored_total, "is", "are"));
+    out.push(format!("ignored: {files} {are} no part of the data set"));
     let files = survey.ignored.iter().map(|file| format!("{}: {}", file.path, file.reason));
     named(files, survey.ignored_total, most, out);
 }
@@ -82,14 +86,16 @@ fn ignored(survey: &Survey, most: usize, out: &mut Vec<String>) {
 fn duplicates(found: &Duplicates, survey: &Survey, most: usize, out: &mut Vec<String>) {
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     if found.leaked > 0 {
-        let (n, share) = (grouped(found.leaked), percent(found.leaked_share));
-        out.push(format!("leaks: {n} test pictures ({share}) are training pictures too"));
+        let (pictures, share) = (counted(found.leaked, "test picture"), percent(found.leaked_share));
+        let are = agreeing(found.leaked, "is a training picture", "are training pictures");
+        out.push(format!("leaks: {pictures} ({share}) {are} too"));
         let pairs = found.leaks.iter().map(|(test, train)| format!("{} is {}", test.path, train.path));
         named(pairs, found.leaked, most, out);
     }
     if found.two_labels > 0 {
-        let (n, share) = (grouped(found.two_labels), percent(found.two_labels_share));
-        out.push(format!("labels: {n} pictures ({share}) exist under more than one class"));
+        let (pictures, share) = (counted(found.two_labels, "picture"), percent(found.two_labels_share));
+        let exist = agreeing(found.two_labels, "exists", "exist");
+        out.push(format!("labels: {pictures} ({share}) {exist} under more than one class"));
         let class = |label: u32| survey.classes.get(label as usize).map_or("?", String::as_str);
         let pairs = found
             .contradictions
@@ -98,7 +104,9 @@ fn duplicates(found: &Duplicates, survey: &Survey, most: usize, out: &mut Vec<St
         named(pairs, found.two_labels, most, out);
     }
     if found.copies > 0 {
-        out.push(format!("copies: {} training pictures repeat another one of their class", grouped(found.copies)));
+        let (pictures, repeat) =
+            (counted(found.copies, "training picture"), agreeing(found.copies, "repeats", "repeat"));
+        out.push(format!("copies: {pictures} {repeat} another one of the same class"));
     }
 }
 
@@ -108,10 +116,9 @@ fn near(pairs: &[NearPair], most: usize, out: &mut Vec<String>) {
     }
     let across =
         pairs.iter().filter(|pair| (pair.first.part == SurveyPart::Test) != (pair.second.part == SurveyPart::Test));
-    let (n, across) = (grouped(pairs.len() as u64), grouped(across.count() as u64));
-    out.push(format!(
-        "similar: {n} pairs of pictures look almost the same, {across} of them between training and test"
-    ));
+    let (all, across) = (counted(pairs.len(), "pair"), grouped(across.count() as u64));
+    let look = agreeing(pairs.len(), "looks", "look");
+    out.push(format!("similar: {all} of pictures {look} almost the same, {across} of them between training and test"));
     let shown = pairs.iter().map(|pair| format!("{} and {}", pair.first.path, pair.second.path));
     named(shown, pairs.len() as u64, most, out);
 }
@@ -174,18 +181,18 @@ mod tests {
             ..Survey::default()
         };
         let expected = "\
-pictures: 12 different sizes, from 20×30 to 640×480 pixels, most often 64×64 (31 of 1,216); 3 of them are longer than 1.25 times their width or height
+pictures: 12 different sizes, from 20×30 to 640×480 pixels, most often 64×64 (31 of 1,216); 3 of them with one side more than 1.25 times the other
 colour: 16 pictures are grey, 1,200 in colour
 formats: 1,200 JPEG, 16 PNG
 unreadable: 3 pictures cannot be decoded (cat 2 training and 0 test; dog 0 training and 1 test)
   train/cat/1.jpg: the file ends too early
   train/cat/2.jpg: the file ends too early
   and 1 more
-ignored: 1 files are no part of the data set
+ignored: 1 file is no part of the data set
   train/cat/Thumbs.db: not a picture
-leaks: 1 test pictures (12.5 %) are training pictures too
+leaks: 1 test picture (12.5 %) is a training picture too
   test/cat/0.jpg is train/cat/0.jpg
-copies: 2 training pictures repeat another one of their class";
+copies: 2 training pictures repeat another one of the same class";
         assert_eq!(lines(&survey, 2).join("\n"), expected);
         let all = lines(&survey, usize::MAX).join("\n");
         assert!(all.contains("test/dog/1") && !all.contains('\u{1b}') && !all.contains("more\n"), "{all}");

@@ -8,8 +8,16 @@ use crate::device::NumericClass;
 use crate::packing::PackedFile;
 use crate::survey::Survey;
 
-/// Most bytes of decoded pictures that a trainer holds.
+/// Most bytes of decoded pictures that a trainer holds, however large the machine is.
 pub const MOST_PIXELS: u64 = 16 << 30;
+
+/// Share of the memory that decoded pictures may take: networks need some too.
+pub const PIXELS_SHARE: f64 = 0.8;
+
+/// Returns the bytes of decoded pictures that a trainer may hold where a process may use `memory` bytes.
+pub fn most_pixels(memory: u64) -> u64 {
+    ((memory as f64 * PIXELS_SHARE) as u64).min(MOST_PIXELS)
+}
 
 /// A data set below a data root: a row of `worker inspect --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

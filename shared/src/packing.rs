@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ArtifactId, ContentHash};
+use crate::text::counted;
 
 /// Length of every pack but the last, in bytes.
 pub const PACK_BYTES: u64 = 32 << 20;
@@ -50,7 +51,7 @@ pub enum PackingError {
     #[error("`{0}` is in the list twice, or as a file and as a folder")]
     Twice(String),
     /// The number of packs does not match the files.
-    #[error("files of {bytes} bytes take {expected} packs, and {found} are listed")]
+    #[error("files of {bytes} bytes take {}, and {found} are listed", counted(*expected, "pack"))]
     Packs {
         /// Total length of the files.
         bytes: u64,

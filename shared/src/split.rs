@@ -14,6 +14,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::draw::{Draw, Place, Purpose};
+use crate::text::counted;
 
 pub use groups::{GroupCounts, OneSided, Role, grouped_class_counts, roles, set_test_groups_apart, training_groups};
 
@@ -119,7 +120,7 @@ pub enum SplitError {
 
 /// A fraction leaves a class without training images, in a data set with a validation part of its own.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{fraction} of the {available} training images of class {class} is none: a class needs at least one")]
+#[error("{fraction} of the {} of class {class} is none: a class needs at least one", counted(*available, "training image"))]
 pub struct Untrained {
     /// Class index.
     pub class: usize,
@@ -132,7 +133,8 @@ pub struct Untrained {
 /// A fraction leaves a class with fewer than one training and one validation image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{fraction} of the {available} training images of class {class} is {taken}: a class needs at least one training and one validation image, so at least 2"
+    "{fraction} of the {} of class {class} is {taken}: a class needs at least one training and one validation image, so at least 2",
+    counted(*available, "training image")
 )]
 pub struct TooFew {
     /// Class index.

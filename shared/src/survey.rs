@@ -151,6 +151,6 @@ pub struct NearPair {
     pub first: PictureName,
     /// The other.
     pub second: PictureName,
-    /// Bits by which the perceptual hashes differ, of 64.
+    /// Bits by which the perceptual hashes differ, of 128.
     pub distance: u32,
 }

@@ -104,6 +104,36 @@ pub fn grouped(n: u64) -> String {
     grouped
 }
 
+/// Returns a number of bytes as people read it: `1.5 GiB`.
+pub fn size(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match units.into_iter().find(|(shift, _)| bytes >> shift > 0) {
+        Some((shift, unit)) => format!("{:.1} {unit}", bytes as f64 / (1u64 << shift) as f64),
+        None => counted(bytes, "byte"),
+    }
+}
+
+/// Returns a count and what is counted: `1 cell`, `2 cells`, `1,200 test classes`. `noun` is one of them.
+pub fn counted(n: impl TryInto<u64>, noun: &str) -> String {
+    let n = n.try_into().unwrap_or(u64::MAX);
+    if n == 1 { format!("1 {noun}") } else { format!("{} {}", grouped(n), plural(noun)) }
+}
+
+/// Returns the words that agree with a count: `one` if it is 1, else `several`.
+pub fn agreeing<'w>(n: impl TryInto<u64>, one: &'w str, several: &'w str) -> &'w str {
+    if n.try_into().is_ok_and(|n| n == 1) { one } else { several }
+}
+
+/// Returns several of what ends in a regular noun.
+fn plural(noun: &str) -> String {
+    let before_last = noun.chars().rev().nth(1);
+    match noun.strip_suffix('y') {
+        Some(stem) if !before_last.is_some_and(|c| "aeiou".contains(c)) => format!("{stem}ies"),
+        _ if ["s", "x", "ch", "sh"].iter().any(|end| noun.ends_with(end)) => format!("{noun}es"),
+        _ => format!("{noun}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,5 +163,15 @@ mod tests {
     #[test]
     fn numbers_are_grouped() {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn nouns_and_verbs_agree_with_their_count() {
+        let counts = |noun| [0, 1, 1000].map(|n: u32| counted(n, noun));
+        assert_eq!(counts("test image"), ["0 test images", "1 test image", "1,000 test images"]);
+        let several = ["class", "batch", "lr policy", "replay", "box"].map(|noun| counted(2usize, noun));
+        assert_eq!(several, ["2 classes", "2 batches", "2 lr policies", "2 replays", "2 boxes"]);
+        assert_eq!([1, 1023, 1536, 5 << 30].map(size), ["1 byte", "1,023 bytes", "1.5 KiB", "5.0 GiB"]);
+        assert_eq!([0, 1, 2].map(|n: u64| agreeing(n, "is", "are")), ["are", "is", "are"]);
     }
 }

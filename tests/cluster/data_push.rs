@@ -221,7 +221,7 @@ async fn lists_that_are_none_of_a_data_set_are_refused() {
             "{path}"
         );
     }
-    assert!(refused(push("image-folder:set", list("a/0.png", "")).await).contains("take 1 packs, and 0 are listed"));
+    assert!(refused(push("image-folder:set", list("a/0.png", "")).await).contains("take 1 pack, and 0 are listed"));
     for key in ["image-folder:../set", "image-folder:.", "procedural", "video:set"] {
         let refused = push(key, good()).await.expect_err("no name of a data set");
         assert_eq!(refused.code(), Code::InvalidArgument, "{key}: {refused}");

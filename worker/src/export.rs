@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use burn::tensor::Device;
 use pretext_shared::ids::{ArtifactId, WeightsHash};
 use pretext_shared::stage::EncoderSpec;
+use pretext_shared::text::counted;
 use pretext_trainer::train::load_any;
 use pretext_trainer::weights::{self, Written};
 use serde::Serialize;
@@ -50,7 +51,7 @@ pub(crate) fn export(model: &str, state_dir: &Path, out: &Path, json: bool) -> E
             Err(error) => return give_up(ENVIRONMENT, error),
         }
     } else {
-        format!("{}: {tensors} tensors, sha256 {sha256}", out.display())
+        format!("{}: {}, sha256 {sha256}", out.display(), counted(tensors, "tensor"))
     };
     match writeln!(std::io::stdout(), "{text}") {
         // A reader that closes the pipe early is not an error.

@@ -7,6 +7,7 @@ use pretext_data::Depth;
 use pretext_shared::dataset::GroupPattern;
 use pretext_shared::findings;
 use pretext_shared::inventory::{FoundDataset, FoundDevice};
+use pretext_shared::text::counted;
 use pretext_trainer::device::{self, AdapterKind, DeviceName};
 use serde::Serialize;
 
@@ -70,16 +71,19 @@ pub(crate) fn inspect(dir: &Path, keys: &[String], cache: Option<&Path>, depth: 
     print_rows(json, &found, |found| {
         let head = match &found.facts {
             Some(facts) => format!(
-                "{}: {} classes, {} training{} and {} test images, {}fingerprint {}",
+                "{}: {}, {} training{} and {}, {}fingerprint {}",
                 found.key,
-                facts.classes.len(),
+                counted(facts.classes.len(), "class"),
                 facts.train_total(),
                 match facts.validation_total() {
                     0 => String::new(),
                     images => format!(", {images} validation"),
                 },
-                facts.test_total(),
-                if facts.groups.is_empty() { String::new() } else { format!("{} groups, ", facts.groups.len()) },
+                counted(facts.test_total(), "test image"),
+                match facts.groups.len() {
+                    0 => String::new(),
+                    groups => format!("{}, ", counted(groups, "group")),
+                },
                 facts.fingerprint.short()
             ),
             None => format!("{}: cannot be used: {}", found.key, found.problem.as_deref().unwrap_or("unknown")),

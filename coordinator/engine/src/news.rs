@@ -150,14 +150,14 @@ mod tests {
         assert_eq!(engine.news(&sweep, Some(first.revision)).expect("a sweep").cells, []);
 
         // Supervised training has two stages; the rotation cell stands still meanwhile.
-        let grants: Vec<_> = (0..5).map_while(|request| {
+        let grants = (0..5).map_while(|request| {
             let grant = lease(&mut engine, "a", &request.to_string(), 0)?;
             let news = engine.news(&sweep, Some(first.revision)).expect("a sweep");
             assert!(news.cells.iter().any(|cell| cell.state == Running), "{news:?}");
             engine.complete(grant.attempt, result(), 0).expect("the holder completes");
             Some(grant)
         });
-        assert_eq!(grants.collect::<Vec<_>>().len(), 5);
+        assert_eq!(grants.count(), 5);
         let last = engine.news(&sweep, Some(first.revision)).expect("a sweep");
         assert_eq!(places(&last), [(0, Succeeded), (1, Succeeded)]);
         assert!(last.cells.iter().all(|cell| cell.test == Some(result().score)), "{last:?}");

@@ -12,7 +12,7 @@ use pretext_shared::dataset::{DatasetFacts, GroupPattern, Source};
 use pretext_shared::ids::{ArtifactId, ContentHash, is_valid_name};
 use pretext_shared::inventory::Shipment;
 use pretext_shared::packing::{Packing, PackingError, pieces};
-use pretext_shared::text::grouped;
+use pretext_shared::text::{counted, grouped};
 use serde::Serialize;
 
 use super::packs::{PackError, PackReader};
@@ -54,10 +54,11 @@ impl Show for Pushed {
     fn text(&self) -> String {
         let Pushed { key, fingerprint, files, bytes, packs, uploaded, existed } = self;
         let existed = if *existed { ", already known" } else { "" };
-        let (files, bytes) = (grouped(*files as u64), grouped(bytes.div_ceil(1 << 20)));
+        let (files, bytes) = (counted(*files, "file"), grouped(bytes.div_ceil(1 << 20)));
+        let packs = counted(*packs, "pack");
         let fingerprint: String = fingerprint.chars().take(12).collect();
         format!(
-            "{key}: {files} files, {bytes} MiB in {packs} packs, {uploaded} of them uploaded now (fingerprint {fingerprint}{existed})"
+            "{key}: {files}, {bytes} MiB in {packs}, {uploaded} of them uploaded now (fingerprint {fingerprint}{existed})"
         )
     }
 }

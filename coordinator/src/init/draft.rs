@@ -8,9 +8,10 @@ use pretext_shared::plan::Plan;
 use pretext_shared::spec;
 use pretext_shared::stage::{Extent, StageKind};
 use pretext_shared::survey::Survey;
-use pretext_shared::text::{self, grouped};
+use pretext_shared::text::{self, agreeing, counted, grouped};
 
 use super::groups::Proposal;
+use super::policies;
 use crate::look::bytes;
 
 /// Fractions that are tried, as percentages.
@@ -224,10 +225,10 @@ fn limit(known: &Known<'_>, fractions: &[u32]) -> String {
     let smallest = known.facts.classes.iter().zip(&known.facts.train).min_by_key(|(_, count)| **count);
     match (smallest, fractions.first()) {
         (Some((class, count)), Some(first)) if *first > FRACTIONS[0] => format!(
-            " The smallest class, `{}` with {} training images,\n# allows no much smaller ones: each class needs an image \
+            " The smallest class, `{}` with {},\n# allows no much smaller ones: each class needs an image \
              to train and one to validate.",
             text::line(class),
-            grouped(u64::from(*count))
+            counted(*count, "training image")
         ),
         _ => String::new(),
     }
@@ -245,19 +246,19 @@ fn data(known: &Known<'_>) -> String {
         .collect();
     let more = match facts.classes.len().saturating_sub(12) {
         0 => String::new(),
-        n => format!(" and {n} more classes"),
+        n => format!(" and {}", counted(n, "more class")),
     };
     let parts = match facts.test.is_empty() {
         false => format!(
-            "{} training and {} test images in {} classes",
-            grouped(facts.train_total()),
-            grouped(facts.test_total()),
-            facts.classes.len()
+            "{} and {} in {}",
+            counted(facts.train_total(), "training image"),
+            counted(facts.test_total(), "test image"),
+            counted(facts.classes.len(), "class")
         ),
         true => format!(
-            "{} images in {} classes, without a test part: `test_fraction` sets a share of them apart",
-            grouped(facts.train_total()),
-            facts.classes.len()
+            "{} in {}, without a test part: `test_fraction` sets a share of them apart",
+            counted(facts.train_total(), "image"),
+            counted(facts.classes.len(), "class")
         ),
     };
     let mut lines = vec![parts, format!("training images: {}{more}", classes.join(", "))];
@@ -270,7 +271,7 @@ fn dataset(known: &Known<'_>, image_size: u32) -> String {
     // A source has the keys of the section.
     let fields = serde_json::to_value(known.source).unwrap_or_default();
     let mut keys: Vec<(String, String)> =
-        fields.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), scalar(value))).collect();
+        fields.as_object().into_iter().flatten().flat_map(|(key, value)| flat(key, value)).collect();
     if known.facts.test.is_empty() && keys.iter().all(|(key, _)| key != "test_fraction") {
         keys.push(("test_fraction".to_owned(), TEST_FRACTION.to_string()));
     }
@@ -281,18 +282,34 @@ fn dataset(known: &Known<'_>, image_size: u32) -> String {
     for (key, value) in keys {
         out.push_str(&format!("  {key}: {value}\n"));
     }
+    out.push_str(&policies::comment(known.source.policies()));
     match (known.groups, known.facts.groups.len()) {
-        (_, groups @ 1..) => out.push_str(&format!("  # The images are in {groups} groups, which are never divided.\n")),
+        (_, groups @ 1..) => {
+            let divided = agreeing(groups, "is", "are");
+            let groups = counted(groups, "group");
+            out.push_str(&format!("  # The images are in {groups}, which {divided} never divided.\n"));
+        }
         (Some(Proposal { pattern, groups, example, pictures }), _) => out.push_str(&format!(
-            "  # Do the names mean groups (slide, patient, session)? Then no group may be in training and test. This finds {} \
-             groups,\n  # for example `{}` with {} pictures:\n  # groups: \"{pattern}\"\n",
-            grouped(*groups as u64),
+            "  # Do the names mean groups (slide, patient, session)? Then no group may be in training and test. This finds {},\n  \
+             # for example `{}` with {}:\n  # groups: \"{pattern}\"\n",
+            counted(*groups, "group"),
             text::line(example),
-            grouped(*pictures as u64),
+            counted(*pictures, "picture"),
         )),
         (None, _) => {}
     }
     out
+}
+
+/// Returns the keys of a field of a source: choices about pictures stand beside the others, without the defaults.
+fn flat(key: &str, value: &serde_json::Value) -> Vec<(String, String)> {
+    match value.as_object() {
+        Some(choices) => {
+            let chosen = choices.iter().filter(|(_, choice)| choice.as_str() != Some("refuse"));
+            chosen.map(|(key, choice)| (key.clone(), scalar(choice))).collect()
+        }
+        None => vec![(key.to_owned(), scalar(value))],
+    }
 }
 
 /// Returns a value of JSON as YAML, without quotes where none are needed.

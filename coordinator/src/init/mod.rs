@@ -2,6 +2,7 @@
 
 mod draft;
 mod groups;
+mod policies;
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -11,6 +12,7 @@ use clap::Args;
 use pretext_shared::dataset::{DatasetFacts, Source};
 use pretext_shared::ids::{MAX_NAME, is_valid_name};
 use pretext_shared::inventory::Shipment;
+use pretext_shared::text;
 use serde::Serialize;
 
 use crate::console::{Console, Show};
@@ -55,7 +57,7 @@ struct Written {
 
 impl Show for Written {
     fn text(&self) -> String {
-        let mut out = format!("{}: {} classes\n", self.dataset, self.classes.len());
+        let mut out = format!("{}: {}\n", self.dataset, text::counted(self.classes.len(), "class"));
         for finding in &self.findings {
             out.push_str(&format!("  {finding}\n"));
         }
@@ -85,7 +87,7 @@ pub(super) async fn init(args: InitArgs, console: &Console) -> Result<Verdict, C
     let (Shipment { facts, files }, survey) = program.look_in(&folder, SMALL).await?;
     let devices = program.devices().await?;
     let source: Source = facts.key.parse().map_err(CliError::environment)?;
-    let source = source.at(&place.path);
+    let source = source.at(&place.path).with_policies(policies::propose(&facts, survey.as_ref()));
     let facts = DatasetFacts { key: source.key(), ..facts };
     let names = files.iter().filter_map(|file| groups::below_class(&file.path, &facts.classes));
     let proposal = groups::propose(names).filter(|_| facts.groups.is_empty());

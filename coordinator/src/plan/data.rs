@@ -1,14 +1,14 @@
 //! The part of a plan that shows the data: classes, counts, groups, what a look found, and the memory that they need.
 
-use pretext_shared::dataset::{DatasetFacts, Note};
+use pretext_shared::dataset::{DatasetFacts, Note, Source};
 use pretext_shared::findings;
 use pretext_shared::spec::Sweep;
 use pretext_shared::survey::Survey;
-use pretext_shared::text::{self, grouped};
+use pretext_shared::text::{self, counted, grouped, size};
 use serde::Serialize;
 
 use crate::columns::{Align, Columns};
-use crate::look::{Looked, bytes, size};
+use crate::look::{Looked, SMALL, bytes};
 
 /// Most classes that are listed.
 const MOST_CLASSES: usize = 20;
@@ -31,6 +31,35 @@ pub(super) struct Data {
     /// Bytes that a trainer may hold on this machine, if it was asked.
     room: Option<u64>,
     survey: Option<Survey>,
+    /// Why there is no survey.
+    #[serde(skip)]
+    unseen: Option<Unseen>,
+}
+
+/// Why nobody looked at the pictures of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unseen {
+    /// They are with the workers of a coordinator.
+    Elsewhere,
+    /// There are more than [`SMALL`].
+    Many,
+}
+
+impl Unseen {
+    fn line(self) -> String {
+        let why = match self {
+            Unseen::Elsewhere => "this plan knows only what the workers announced".to_owned(),
+            Unseen::Many => format!("a plan looks at {} at most", counted(SMALL, "picture")),
+        };
+        let place = match self {
+            Unseen::Elsewhere => "on a machine with the data, ",
+            Unseen::Many => "",
+        };
+        format!(
+            "pictures: not looked at, because {why}; {place}`worker inspect DIR --deep` names all that cannot be read or \
+             exist twice"
+        )
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -61,22 +90,28 @@ impl Data {
             memory: bytes(facts, image_size),
             room: None,
             survey: None,
+            unseen: None,
         }
     }
 
     /// Returns a data set of this machine, on which a trainer may hold `room` bytes.
     pub(super) fn here(looked: Looked, room: Option<u64>) -> Self {
         let data = Self::new(&looked.facts, looked.image_size, looked.source.test_fraction());
-        Self { room, survey: looked.survey, ..data }
+        let unseen =
+            (looked.survey.is_none() && !matches!(looked.source, Source::Procedural(_))).then_some(Unseen::Many);
+        Self { room, survey: looked.survey, unseen, ..data }
     }
 
     /// Returns the data sets of `sweep` with the facts that a coordinator has: the sweep's own, and the one for pretext
     /// training if it is another.
     pub(super) fn announced(sweep: &Sweep, facts: &[DatasetFacts]) -> Vec<Self> {
-        let own = (sweep.image_size, sweep.source.test_fraction());
-        let other = sweep.pretext_dataset.as_ref().map(|other| (other.image_size, other.source.test_fraction()));
-        let sets = std::iter::once(own).chain(other);
-        facts.iter().zip(sets).map(|(facts, (size, fraction))| Self::new(facts, size, fraction)).collect()
+        let own = (&sweep.source, sweep.image_size);
+        let other = sweep.pretext_dataset.as_ref().map(|other| (&other.source, other.image_size));
+        let data = |(facts, (source, image_size)): (&DatasetFacts, (&Source, u32))| {
+            let unseen = (!matches!(source, Source::Procedural(_))).then_some(Unseen::Elsewhere);
+            Self { unseen, ..Self::new(facts, image_size, source.test_fraction()) }
+        };
+        facts.iter().zip(std::iter::once(own).chain(other)).map(data).collect()
     }
 
     /// Returns the lines for a terminal.
@@ -86,17 +121,17 @@ impl Data {
         let (train, test) = (total(&|class| class.train), total(&|class| class.test.unwrap_or_default()));
         let groups = match self.groups {
             0 => String::new(),
-            n => format!(" in {} groups", grouped(n as u64)),
+            n => format!(" in {}", counted(n, "group")),
         };
         let test = match self.test_fraction {
             Some(share) => format!("{share} of them set apart for testing"),
-            None => format!("{} test images", grouped(test)),
+            None => counted(test, "test image"),
         };
         let key = text::line(&self.key);
         let mut out = format!(
-            "data: {key} · {} classes · {} training images{groups} · {test}\n",
-            grouped(self.classes.len() as u64),
-            grouped(train)
+            "data: {key} · {} · {}{groups} · {test}\n",
+            counted(self.classes.len(), "class"),
+            counted(train, "training image")
         );
         for line in self.classes().lines() {
             out.push_str(&format!("  {line}\n"));
@@ -111,7 +146,8 @@ impl Data {
             .iter()
             .filter(|note| !known(note))
             .map(|note| format!("note: {}", text::line(&note.to_string())));
-        for line in notes.chain(findings).chain([self.memory_line()]) {
+        let unseen = self.unseen.map(Unseen::line);
+        for line in notes.chain(findings).chain(unseen).chain([self.memory_line()]) {
             out.push_str(&format!("  {line}\n"));
         }
         out
@@ -133,7 +169,7 @@ impl Data {
         let Some(smallest) = rest.iter().min_by_key(|class| class.train) else { return columns.render() };
         // The smallest class decides which fractions are possible.
         row(smallest);
-        format!("{}and {} more classes\n", columns.render(), grouped(rest.len() as u64 - 1))
+        format!("{}and {}\n", columns.render(), counted(rest.len() - 1, "more class"))
     }
 
     fn memory_line(&self) -> String {

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use pretext_shared::ids::StageId;
 use pretext_shared::plan::{Plan, Total};
 use pretext_shared::stage::{Extent, StageKind};
-use pretext_shared::text::grouped;
+use pretext_shared::text::{agreeing, counted, grouped};
 
 use crate::columns::{Align, Columns};
 
 /// Returns `data`, a table with each stage once, and what sharing saves.
 pub(super) fn render(plan: &Plan, data: &str, cached: Option<&BTreeSet<StageId>>) -> String {
     let smoke = if plan.extent == Extent::Smoke { " · rehearsal of two steps a stage" } else { "" };
-    let (cells, stages) = (plan.cells.len(), plan.stages.len());
-    let mut out = format!("{} · {cells} cells, {stages} stages · class {}{smoke}\n\n", plan.sweep, plan.class);
+    let (cells, stages) = (counted(plan.cells.len(), "cell"), counted(plan.stages.len(), "stage"));
+    let mut out = format!("{} · {cells}, {stages} · class {}{smoke}\n\n", plan.sweep, plan.class);
     if !data.is_empty() {
         out.push_str(&format!("{data}\n"));
     }
@@ -26,8 +26,9 @@ pub(super) fn render(plan: &Plan, data: &str, cached: Option<&BTreeSet<StageId>>
             let (steps, images) = left.fold((0u64, 0u64), |(steps, images), stage| {
                 (steps.saturating_add(stage.cost.steps), images.saturating_add(stage.cost.images_seen))
             });
-            let (n, steps, images) = (cached.len(), grouped(steps), grouped(images));
-            out.push_str(&format!("cached: {n} stages have a result; {steps} steps and {images} images seen remain\n"));
+            let (stages, have) = (counted(cached.len(), "stage"), agreeing(cached.len(), "has", "have"));
+            let (steps, images) = (counted(steps, "step"), counted(images, "image"));
+            out.push_str(&format!("cached: {stages} {have} a result; {steps} and {images} seen remain\n"));
         }
         None => out.push_str("cached: unknown, no coordinator was asked (name one with --coordinator URL)\n"),
     }
@@ -52,7 +53,8 @@ fn inputs(plan: &Plan) -> String {
     }
     let starts = plan.stages.iter().filter_map(|stage| stage.stage.spec.weights()).collect::<Vec<_>>();
     if let Some(sha256) = starts.first() {
-        out.push_str(&format!("weights: {} stages start from the file with SHA-256 {sha256}\n", starts.len()));
+        let (stages, start) = (counted(starts.len(), "stage"), agreeing(starts.len(), "starts", "start"));
+        out.push_str(&format!("weights: {stages} {start} from the file with SHA-256 {sha256}\n"));
     }
     if out.is_empty() { out } else { out + "\n" }
 }
@@ -86,12 +88,14 @@ fn stage_rows(plan: &Plan, cached: Option<&BTreeSet<StageId>>) -> String {
 
 fn sharing(plan: &Plan) -> String {
     let total = |total: &Total| {
-        format!("{} stages, {} steps, {} images seen", total.stages, grouped(total.steps), grouped(total.images_seen))
+        let (stages, steps) = (counted(total.stages, "stage"), counted(total.steps, "step"));
+        format!("{stages}, {steps}, {} seen", counted(total.images_seen, "image"))
     };
     let (before, after) = (&plan.sharing.before, &plan.sharing.after);
-    let saved = grouped(plan.sharing.steps_saved());
+    let saved = plan.sharing.steps_saved();
+    let (saved, are) = (counted(saved, "step"), agreeing(saved, "is", "are"));
     format!(
-        "\ntotal: {}\nshared: without sharing, the cells would need {}; {saved} steps are saved\n",
+        "\ntotal: {}\nshared: without sharing, the cells would need {}; {saved} {are} saved\n",
         total(after),
         total(before)
     )

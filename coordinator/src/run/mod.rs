@@ -28,7 +28,7 @@ use tokio::time::sleep;
 use self::daemon::{Launch, Supervisor};
 use super::console::{Console, Show};
 use super::error::CliError;
-use super::progress::{cells as count, span};
+use super::progress::span;
 use super::report::publish;
 use super::serve::{offer_link, say_when_full, store_lost};
 use super::signals::Signals;
@@ -56,7 +56,7 @@ pub(super) async fn run(args: RunArgs, console: &Console) -> Result<Verdict, Cli
     here(args, file, console, async |client, sweep| {
         let cells = publish(client, sweep, out.as_deref(), console).await?;
         if cells.verdict() == Verdict::SomeFailed {
-            let without = count(cells.failed + cells.cancelled);
+            let without = text::counted(cells.failed + cells.cancelled, "cell");
             console.terminal.say(&format!("{without} without a result; run failed stages again with --retry-failed"));
         }
         Ok(cells.verdict())

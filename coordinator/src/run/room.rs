@@ -4,8 +4,9 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
 
+use pretext_shared::text::size;
+
 use crate::console::Console;
-use crate::look::size;
 
 /// Time between two looks.
 const PACE: Duration = Duration::from_secs(1);

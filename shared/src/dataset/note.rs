@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::{agreeing, counted, grouped};
+
 /// The role that a folder's name suggests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -146,24 +148,32 @@ impl fmt::Display for Note {
             Note::UnreadColumns { columns } => write!(f, "columns that are not read: {}", columns.join(", ")),
             Note::Unreadable { class, role, count } => write!(
                 f,
-                "{count} {} images of class `{class}` cannot be read and were left out (`unreadable: skip`)",
-                role.as_str()
+                "{} of class `{class}` cannot be read and {} left out (`unreadable: skip`)",
+                counted(*count, &format!("{} image", role.as_str())),
+                agreeing(*count, "was", "were")
             ),
             Note::Dropped { class, count } => write!(
                 f,
-                "{count} training images of class `{class}` are identical to others and were left out (`duplicates: \
-                 drop-from-train`)"
+                "{} of class `{class}` {} left out (`duplicates: drop-from-train`)",
+                counted(*count, "training image"),
+                agreeing(*count, "is identical to another one and was", "are identical to others and were")
             ),
             Note::Leaked { count, all, example: [test, train] } => write!(
                 f,
-                "{count} of {all} test images are also training images, for example {test} and {train}: `duplicates: \
-                 drop-from-train` leaves them out of training"
+                "{} of {} {} also {}, for example {test} and {train}: `duplicates: drop-from-train` leaves them out of \
+                 training",
+                grouped(*count),
+                counted(*all, "test image"),
+                agreeing(*count, "is", "are"),
+                agreeing(*count, "a training image", "training images")
             ),
             Note::TwoLabels { count, example: [one, two] } => {
-                write!(f, "{count} images exist under two labels, for example {one} and {two}")
+                let (images, exist) = (counted(*count, "image"), agreeing(*count, "exists", "exist"));
+                write!(f, "{images} {exist} under two labels, for example {one} and {two}")
             }
             Note::Ignored { count, first, reason } => {
-                write!(f, "{count} files are ignored, the first is {first}: {reason}")
+                let files = counted(*count, "file");
+                write!(f, "{files} {} ignored, the first is {first}: {reason}", agreeing(*count, "is", "are"))
             }
             Note::Other { text } => f.write_str(text),
         }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::split::Fraction;
 use crate::stage::Method;
+use crate::text::counted;
 
 /// All problems of a sweep with its data.
 #[derive(Debug, Clone, PartialEq, Serialize, thiserror::Error)]
@@ -38,7 +39,8 @@ pub enum PlanError {
     },
     /// The numbers of class names and of counts differ.
     #[error(
-        "{key} was announced with {classes} class names, but training counts of {train} and test counts of {test} classes: update the worker that announces it"
+        "{key} was announced with {}, but training counts of {} and test counts of {}: update the worker that announces it",
+        counted(*classes, "class name"), counted(*train, "class"), counted(*test, "class")
     )]
     Contradiction {
         /// Data set.
@@ -83,7 +85,7 @@ pub enum PlanError {
         unread: Option<String>,
     },
     /// A class without training images.
-    #[error("class `{class}` has {images} test images and no training images: add some, or remove its test images")]
+    #[error("class `{class}` has {} and no training images: add some, or remove its test images", counted(*images, "test image"))]
     ClassOnlyInTest {
         /// Name of the class.
         class: String,
@@ -91,7 +93,7 @@ pub enum PlanError {
         images: usize,
     },
     /// A fraction leaves a class without a training or a validation image.
-    #[error("fraction {fraction} takes {taken} of the {available} training images of class `{class}`{}: a class needs at least one training and one validation image, so at least 2{}", and_others(.others), remedy(.smallest))]
+    #[error("fraction {fraction} takes {taken} of the {} of class `{class}`{}: a class needs at least one training and one validation image, so at least 2{}", counted(*available, "training image"), and_others(.others), remedy(.smallest))]
     TooFew {
         /// The fraction.
         fraction: Fraction,
@@ -120,7 +122,8 @@ pub enum PlanError {
     },
     /// A fraction leaves a class without training images beside a validation part.
     #[error(
-        "fraction {fraction} takes none of the {available} training images of class `{class}`: use a larger fraction, or add images to the class"
+        "fraction {fraction} takes none of the {} of class `{class}`: use a larger fraction, or add images to the class",
+        counted(*available, "training image")
     )]
     Untrained {
         /// The fraction.
@@ -131,7 +134,7 @@ pub enum PlanError {
         available: usize,
     },
     /// A contrastive stage has less than one batch.
-    #[error("{method} at fraction {fraction} has {images} training images, less than one batch of {batch}")]
+    #[error("{method} at fraction {fraction} has {}, less than one batch of {batch}", counted(*images, "training image"))]
     NoStep {
         /// Method.
         method: Method,
@@ -144,7 +147,8 @@ pub enum PlanError {
     },
     /// A contrastive stage has too few validation images to contrast.
     #[error(
-        "{method} at fraction {fraction} has {images} validation image(s), but a contrastive loss needs at least 2"
+        "{method} at fraction {fraction} has {}, but a contrastive loss needs at least 2",
+        counted(*images, "validation image")
     )]
     NoContrast {
         /// Method.
@@ -168,7 +172,7 @@ fn other_part(unread: &Option<String>) -> String {
 fn and_others(others: &usize) -> String {
     match others {
         0 => String::new(),
-        n => format!(" (and too few of {n} other classes)"),
+        n => format!(" (and too few of {})", counted(*n, "other class")),
     }
 }
 

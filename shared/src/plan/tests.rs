@@ -251,7 +251,7 @@ fn test_parts_must_be_clear() {
     );
     assert_eq!(
         message("", &DatasetFacts { test: vec![1], ..folder() }),
-        "image-folder:pets was announced with 2 class names, but training counts of 2 and test counts of 1 classes: update the worker that announces it"
+        "image-folder:pets was announced with 2 class names, but training counts of 2 classes and test counts of 1 class: update the worker that announces it"
     );
     let beside = Note::UnreadFolder { folder: "val".to_owned(), role: Some(Role::Validation) };
     let unread = message("", &DatasetFacts { notes: vec![beside], ..folder() });

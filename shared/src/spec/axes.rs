@@ -9,6 +9,7 @@ use super::schedule::{self, Policy};
 use super::sweep::{Exclusion, SeedPair};
 use crate::split::Fraction;
 use crate::stage::Method;
+use crate::text::counted;
 
 /// Most cells of a sweep.
 pub const MAX_CELLS: u128 = 100_000;
@@ -45,12 +46,12 @@ pub(super) fn read<'a>(file: &Section<'a>) -> Axes<'a> {
     let axes = Axes { methods, fractions, policies, seeds };
     if axes.product() > MAX_CELLS {
         let message = format!(
-            "{} methods × {} fractions × {} lr policies × {} seeds are {} cells; a sweep has at most {MAX_CELLS}",
-            axes.methods.len(),
-            axes.fractions.len(),
-            axes.policies.len(),
-            axes.seeds.len(),
-            axes.product(),
+            "{} × {} × {} × {} are {}; a sweep has at most {MAX_CELLS}",
+            counted(axes.methods.len(), "method"),
+            counted(axes.fractions.len(), "fraction"),
+            counted(axes.policies.len(), "lr policy"),
+            counted(axes.seeds.len(), "seed"),
+            counted(axes.product(), "cell"),
         );
         file.refuse::<()>(message, "shorten an axis, or write several sweeps: they share their stages");
         // Check first, so that an oversized product is not expanded.
@@ -119,7 +120,7 @@ fn seeds(file: &Section<'_>) -> Vec<SeedPair> {
             Some(values)
         } else {
             field.refuse_with(
-                format!("{} split seeds for {} seeds", items.len(), seeds.len()),
+                format!("{} for {}", counted(items.len(), "split seed"), counted(seeds.len(), "seed")),
                 "give one for all, or one for each seed",
             )
         }

@@ -130,7 +130,8 @@ fn read_with(field: &Field<'_>, fallback: Fallback<'_>) -> Option<Dataset> {
         Kind::ImageFolder => {
             &["path", "test_fraction", "groups", "train", "validation", "test", "unreadable", "duplicates", "fit"]
         }
-        Kind::List | Kind::Arrays | Kind::Parquet | Kind::Webdataset => &["path", "test_fraction", "fit"],
+        Kind::List => &["path", "test_fraction", "unreadable", "duplicates", "fit"],
+        Kind::Arrays | Kind::Parquet | Kind::Webdataset => &["path", "test_fraction", "fit"],
         Kind::Cifar10 | Kind::Cifar100 | Kind::Idx => &["path"],
     };
     section.only(&[&["kind", "image_size", "normalize"], own].concat());
@@ -157,7 +158,11 @@ fn read_with(field: &Field<'_>, fallback: Fallback<'_>) -> Option<Dataset> {
             let (path, test_fraction, groups, folders) = (path?, test_fraction?, groups?, folders?);
             Some(Source::ImageFolder { path, test_fraction, groups, folders, policies: policies? })
         }
-        Kind::List => located(&section).map(|(path, test_fraction)| Source::List { path, test_fraction }),
+        Kind::List => {
+            let (located, policies) = (located(&section), policies(&section));
+            let (path, test_fraction) = located?;
+            Some(Source::List { path, test_fraction, policies: policies? })
+        }
         Kind::Arrays => located(&section).map(|(path, test_fraction)| Source::Arrays { path, test_fraction }),
         Kind::Parquet => located(&section).map(|(path, test_fraction)| Source::Parquet { path, test_fraction }),
         Kind::Webdataset => located(&section).map(|(path, test_fraction)| Source::Webdataset { path, test_fraction }),
@@ -367,6 +372,10 @@ downstream: {epochs: 20}
             "is not what to do with pictures that cannot be read",
         );
         refused("path: breast, ", "path: breast, fit: cropp, ", "did you mean `crop`?");
+        let list = plain
+            .replace("kind: image-folder, path: breast", "kind: list, path: breast, unreadable: skip")
+            .replace("unreadable: refuse, ", "");
+        assert_eq!(parse(&list).expect("a good file").source.key(), "list:breast?unreadable=skip");
         let cifar = "dataset: {kind: cifar10, duplicates: keep, path: b, ";
         refused("dataset: {kind: image-folder, path: breast, ", cifar, "unknown key `duplicates`");
     }

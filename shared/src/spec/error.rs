@@ -4,6 +4,8 @@ use std::fmt::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::counted;
+
 /// Number of characters of a faulty line that are shown on each side of the position.
 const EXCERPT: usize = 60;
 
@@ -65,7 +67,7 @@ impl SpecErrors {
             let _ = render(&mut out, issue, file_name, text);
         }
         if self.omitted > 0 {
-            let _ = writeln!(out, "{file_name}: and {} more problems", self.omitted);
+            let _ = writeln!(out, "{file_name}: and {}", counted(self.omitted, "more problem"));
         }
         out
     }

@@ -10,6 +10,7 @@ use crate::stage::{
     Budget, Chances, CropFlip, DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, LabelledView, LrSpec, Method,
     PretextTask, ResizedFlip, StageKind,
 };
+use crate::text::counted;
 
 /// Returns the keys of `pretext` that a method reads besides the common ones; `None` if it has no pretext stage.
 fn task_keys(method: Method) -> Option<&'static [&'static str]> {
@@ -268,7 +269,7 @@ fn until(field: &Field<'_>, encoder: &EncoderSpec) -> Option<EncoderSpec> {
     let block = field.small(1..=1000)?;
     encoder.until(block).or_else(|| match encoder {
         EncoderSpec::SmallCnn { blocks, .. } | EncoderSpec::Nin { blocks } => {
-            field.refuse(format!("the encoder has {blocks} blocks"))
+            field.refuse(format!("the encoder has {}", counted(*blocks, "block")))
         }
         EncoderSpec::Resnet18 { .. } | EncoderSpec::Resnet50 { .. } => field.refuse_with(
             "only the features at the end of a ResNet can be used",

@@ -6,6 +6,8 @@ mod file;
 use std::io::Read;
 use std::path::Path;
 
+use pretext_shared::text::counted;
+
 use super::error::DataError;
 use super::labels::{Classes, Labels, Sample};
 use super::listing::{ListedFile, Listing, Location, Part};
@@ -190,7 +192,9 @@ fn numbers(store: &mut Store<'_>, name: &str, count: u64) -> Result<Vec<i64>, St
     let header = store.header(name)?;
     match header.shape[..] {
         [labels] | [labels, 1] if labels == count => {}
-        [labels] | [labels, 1] => return Err(format!("it has {labels} labels for {count} images")),
+        [labels] | [labels, 1] => {
+            return Err(format!("it has {} for {}", counted(labels, "label"), counted(count, "image")));
+        }
         [_, several] => {
             return Err(format!("it has {several} labels for each image: this trains one class for each image"));
         }

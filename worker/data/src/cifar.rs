@@ -1,6 +1,8 @@
 //! The binary releases of CIFAR-10 and CIFAR-100 (Krizhevsky 2009). A record has one or two label bytes and 32 × 32
 //! pixels in three planes.
 
+use pretext_shared::text::counted;
+
 use super::error::DataError;
 use super::listing::{Entry, ListedFile, Listing, Location, Part};
 use super::records::{Layout, Order};
@@ -123,7 +125,7 @@ fn class_names(folder: &Folder, release: Release) -> Result<Vec<String>, DataErr
     if names.len() == release.classes() {
         return Ok(names);
     }
-    Err(format(format!("it has {} lines, expected {} class names", names.len(), release.classes())))
+    Err(format(format!("it has {}, expected {} class names", counted(names.len(), "line"), release.classes())))
 }
 
 #[cfg(test)]

@@ -15,6 +15,11 @@ pub(super) enum Match {
     Nothing,
 }
 
+/// Returns `name` in the other Unicode form, if it has one.
+pub(super) fn other_form(name: &str) -> Option<String> {
+    [name.nfc().collect::<String>(), name.nfd().collect()].into_iter().find(|form| form != name)
+}
+
 fn form(name: &str) -> String {
     name.nfc().collect()
 }

@@ -12,7 +12,7 @@ use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 pub(crate) use picture::MAX_BYTES;
 use picture::{MAX_SIDE, on_white, too_large};
@@ -97,15 +97,31 @@ fn read_guarded(bytes: &[u8]) -> Result<Decoded, String> {
     limits.max_alloc = Some(MOST_MEMORY);
     let format = reader.format();
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
-    let orientation = decoder.orientation().map_err(|error| error.to_string())?;
+    let failed = |error: ImageError| why(name, &error);
+    let mut decoder = reader.into_decoder().map_err(failed)?;
+    let orientation = decoder.orientation().map_err(failed)?;
     if memory(&decoder, format, orientation) > MOST_MEMORY {
         let (width, height) = decoder.dimensions();
         return Err(too_large(width, height));
     }
-    let mut pixels = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    let mut pixels = DynamicImage::from_decoder(decoder).map_err(failed)?;
     pixels.apply_orientation(orientation);
     Ok(Decoded { picture: planes(pixels), format: name, several })
+}
+
+/// Returns why a file of the format `name` cannot be decoded. The decoders' own words are for programmers, and come last.
+fn why(name: &str, error: &ImageError) -> String {
+    match error {
+        ImageError::Decoding(error) => {
+            let said = error.to_string();
+            let said = said.split_once(": ").map_or(said.as_str(), |(_, said)| said);
+            format!("the {name} is damaged or ends too early ({said})")
+        }
+        ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            format!("the {name} ends before the picture does")
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Returns the largest number of bytes that decoding takes at a time: the decoded pixels, and the memory of the largest
@@ -195,7 +211,8 @@ mod tests {
         let mut png = encoded(RgbImage::new(8, 8), ImageFormat::Png);
         // Changes the width in the header; its checksum is then wrong too.
         png[16] = 0x7f;
-        assert!(decode(&png).is_err());
+        let damaged = decode(&png).expect_err("a wrong checksum");
+        assert!(damaged.starts_with("the PNG is damaged") && !damaged.contains("Format error"), "{damaged}");
         let wide = encoded(GrayImage::new(MAX_SIDE + 1, 1), ImageFormat::Png);
         assert!(decode(&wide).is_err());
     }

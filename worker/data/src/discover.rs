@@ -65,7 +65,7 @@ fn every_kind(path: &str) -> [Source; 8] {
         Source::Cifar10 { path: path() },
         Source::Cifar100 { path: path() },
         Source::Idx { path: path() },
-        Source::List { path: path(), test_fraction },
+        Source::List { path: path(), test_fraction, policies: Policies::default() },
         Source::Arrays { path: path(), test_fraction },
         Source::Parquet { path: path(), test_fraction },
         Source::Webdataset { path: path(), test_fraction },
@@ -75,7 +75,10 @@ fn every_kind(path: &str) -> [Source; 8] {
 /// Returns the source of a root that is itself a data set.
 pub(super) fn only(root: &Folder) -> Result<Source, DataError> {
     let own = recognise(root, ".", Flat::Yes).into_iter().next();
-    own.ok_or_else(|| DataError::NoDataSet { path: root.shown("") })
+    own.ok_or_else(|| {
+        let inside = below(root).ok().and_then(|sources| Some(sources.first()?.path()?.to_owned()));
+        DataError::NoDataSet { path: root.shown(""), inside }
+    })
 }
 
 /// Whether class folders directly below a folder make it an image folder.
@@ -102,7 +105,7 @@ fn recognise(folder: &Folder, path: &str, flat: Flat) -> Vec<Source> {
             policies: Policies::default(),
         }]
     } else if list::NAMES.iter().any(|name| folder.has_file(name)) {
-        vec![Source::List { path, test_fraction: None }]
+        vec![Source::List { path, test_fraction: None, policies: Policies::default() }]
     } else if flat == Flat::Yes && arrays::is_in(folder) {
         vec![Source::Arrays { path, test_fraction: None }]
     } else if flat == Flat::Yes && shards::is_in(folder, tables::ENDING) {

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pretext_shared::dataset::GroupPattern;
+use pretext_shared::text::{counted, size};
 
 use super::decode::FORMATS;
 use crate::root::RootError;
@@ -67,12 +68,14 @@ pub enum DataError {
     /// The folder is not a data set of any kind.
     #[error(
         "{} is no data set: expected `train/` with class folders, class folders with images, a list `labels.csv`, arrays of \
-         NumPy, Parquet files, shards of WebDataset, a binary release of CIFAR, or the four IDX files of the MNIST family",
-        path.display()
+         NumPy, Parquet files, shards of WebDataset, a binary release of CIFAR, or the four IDX files of the MNIST family{}",
+        path.display(), match inside { Some(inside) => format!("; `{inside}` in it is one: name that"), None => String::new() }
     )]
     NoDataSet {
         /// The folder.
         path: PathBuf,
+        /// A data set in it.
+        inside: Option<String>,
     },
     /// The folders are arranged in a way that leaves parts or classes unclear.
     #[error("{}: {found}; {remedy}", path.display())]
@@ -173,8 +176,8 @@ pub enum DataError {
     },
     /// Several files cannot be decoded.
     #[error(
-        "{count} of {all} pictures in {} cannot be decoded: {listed}; replace or remove the files, or write \
-         `unreadable: skip` below `dataset` to leave them out", path.display()
+        "{count} of {} in {} cannot be decoded: {listed}; replace or remove the files, or write `unreadable: skip` below \
+         `dataset` to leave them out", counted(*all, "picture"), path.display()
     )]
     Unreadable {
         /// The data set's folder.
@@ -242,8 +245,8 @@ pub enum DataError {
     },
     /// The data set is larger than a trainer may hold.
     #[error(
-        "{key} at {size} pixels needs {} GiB of memory ({images} images), more than the limit of {} GiB: choose a smaller `image_size`",
-        bytes.div_ceil(1 << 30), limit >> 30
+        "{key} at {} pixels needs {} of memory ({}), and a trainer may hold {} here: choose a smaller `image_size`, or run it where there is more",
+        pixels, size(*bytes), counted(*images, "image"), size(*limit)
     )]
     TooLarge {
         /// `KIND:PATH`.
@@ -251,7 +254,7 @@ pub enum DataError {
         /// Number of images of both parts.
         images: u64,
         /// Height and width.
-        size: u32,
+        pixels: u32,
         /// Memory for all of them, in bytes.
         bytes: u64,
         /// The limit, in bytes.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 
 use pretext_shared::dataset::GroupPattern;
+use pretext_shared::text::counted;
 
 use super::error::DataError;
 use super::listing::{Entry, ListedFile, Location, Part};
@@ -44,7 +45,7 @@ impl Groups {
         if let Some(first) = missing.next() {
             let others = match missing.count() {
                 0 => String::new(),
-                n => format!(" and {n} others"),
+                n => format!(" and {}", counted(n, "other")),
             };
             return Err(refuse(format!("it has no line for {}{others}: every image needs a group", first.path)));
         }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pretext_shared::dataset::{DataSpec, Fit, Normalize, Source};
+use pretext_shared::inventory::{MOST_PIXELS, most_pixels};
 use pretext_shared::split::{
     Role, Split, SplitError, SplitSpec, Untrained, grouped_class_counts, roles, set_test_apart, set_test_groups_apart,
     share_of_validation, split, split_parted, training_groups,
@@ -13,10 +14,8 @@ use rayon::prelude::*;
 use super::derived::FeatureCache;
 use super::error::DataError;
 use super::manifest::{Entry, Manifest, Part, scan};
+use super::memory;
 use super::pixels::Pictures;
-
-/// Memory limit of the pixels of a data set, in bytes.
-const MEMORY_LIMIT: u64 = 16 << 30;
 
 /// A data set, ready for training.
 #[derive(Debug)]
@@ -59,7 +58,8 @@ impl Dataset {
             return Err(DataError::OtherCopy { key, path, here, planned });
         }
         let size = spec.image_size;
-        check_memory(&key, (manifest.train.len() + manifest.test.len()) as u64, size, MEMORY_LIMIT)?;
+        let images = (manifest.train.len() + manifest.test.len()) as u64;
+        check_memory(&key, images, size, memory::limit().map_or(MOST_PIXELS, most_pixels))?;
         let manifest = Arc::new(manifest);
         let all = |part: Part| (0..manifest.entries(part).len() as u32).collect::<Vec<_>>();
         let (train, test, test_part) = match (spec.test_fraction, manifest.test.is_empty()) {
@@ -218,7 +218,15 @@ impl ImageSet {
     ) -> Result<Self, Vec<DataError>> {
         let entries = manifest.entries(part);
         let length = 3 * size * size;
-        let mut images = vec![0; ids.len() * length];
+        let mut images = Vec::new();
+        let bytes = ids.len() * length;
+        // An allocation that fails elsewhere stops the process with a signal.
+        if images.try_reserve_exact(bytes).is_err() {
+            let (key, images, pixels) = (manifest.facts.key.clone(), ids.len() as u64, size as u32);
+            let limit = memory::limit().map_or(MOST_PIXELS, most_pixels);
+            return Err(vec![DataError::TooLarge { key, images, pixels, bytes: bytes as u64, limit }]);
+        }
+        images.resize(bytes, 0);
         let wanted: Vec<Entry> = ids.iter().map(|id| entries[*id as usize]).collect();
         // In the order of the list, so that the same files are named every time.
         let mut errors = Vec::new();
@@ -303,13 +311,12 @@ pub(super) fn set_apart(manifest: &Manifest, test_fraction: f64) -> (Vec<u32>, V
     (train, test)
 }
 
-fn check_memory(key: &str, images: u64, size: u32, limit: u64) -> Result<(), DataError> {
-    let image = 3 * u64::from(size) * u64::from(size);
-    match images.checked_mul(image) {
-        Some(bytes) if bytes <= limit => Ok(()),
-        bytes => {
-            Err(DataError::TooLarge { key: key.to_owned(), images, size, bytes: bytes.unwrap_or(u64::MAX), limit })
-        }
+/// Refuses more bytes than `limit`, before any memory is taken: a process that gets no memory is killed without a word.
+fn check_memory(key: &str, images: u64, pixels: u32, limit: u64) -> Result<(), DataError> {
+    let bytes = images.saturating_mul(3 * u64::from(pixels) * u64::from(pixels));
+    match bytes <= limit {
+        true => Ok(()),
+        false => Err(DataError::TooLarge { key: key.to_owned(), images, pixels, bytes, limit }),
     }
 }
 

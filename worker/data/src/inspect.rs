@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pretext_shared::dataset::{DatasetFacts, GroupPattern, Source};
+use pretext_shared::dataset::{DatasetFacts, DuplicatePolicy, GroupPattern, Policies, Source};
 use pretext_shared::inventory::{FoundDataset, Shipment};
 
 use crate::{DataError, discover, scan, ship, survey};
@@ -84,7 +84,10 @@ pub fn inspect(root: &Path, keys: &[String], cache: Option<&Path>, depth: Depth)
 /// # Errors
 /// When the folder is no data set that can be used.
 pub fn inspect_files(folder: &Path, groups: Option<GroupPattern>, depth: Depth) -> Result<FoundDataset, DataError> {
-    let Shipment { facts, files } = ship(folder, groups)?;
+    // A look names identical pictures with all other findings.
+    let duplicates = if depth == Depth::Listed { DuplicatePolicy::Refuse } else { DuplicatePolicy::Keep };
+    let policies = Policies { duplicates, ..Policies::default() };
+    let Shipment { facts, files } = ship(folder, groups, policies)?;
     let source: Result<Source, String> = facts.key.parse();
     let found =
         FoundDataset { key: facts.key.clone(), facts: Some(facts), problem: None, survey: None, files: Some(files) };

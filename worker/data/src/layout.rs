@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use pretext_shared::dataset::{Note, PartFolders, Role};
+use pretext_shared::text::counted;
 
 use super::error::DataError;
 use super::kinds::is_named_picture;
@@ -365,7 +366,10 @@ fn classes_in(look: &mut Look<'_>, below: &str, part: String, wanted: Role) -> R
 /// Returns the error for images without class folders.
 fn without_classes(look: &mut Look<'_>, below: &str, prefix: &str, images: usize, wanted: Role) -> DataError {
     let path = look.shown(prefix);
-    let found = format!("{images} images and no class folders, so their classes are unknown");
+    let found = match images {
+        1 => "1 image and no class folders, so its class is unknown".to_owned(),
+        _ => format!("{} and no class folders, so their classes are unknown", counted(images, "image")),
+    };
     let others: Vec<String> = look.class_folders(below).into_iter().filter(|name| role(name).is_none()).collect();
     let remedy = match wanted {
         Role::Train if !others.is_empty() => format!(

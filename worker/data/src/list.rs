@@ -5,6 +5,7 @@ use std::path::Path;
 
 use pretext_shared::dataset::Note;
 
+use super::class_names::other_form;
 use super::error::DataError;
 use super::labels::{Labels, Sample, part_of};
 use super::listing::{ListedFile, Listing, Location, Part};
@@ -166,9 +167,13 @@ fn check_paths(folder: &Folder, lines: &[Line]) -> Result<(), String> {
         0 => String::new(),
         n => format!(" and {n} more"),
     };
-    let hint = match first.path.contains('\\') {
-        true => ": write `/` instead of `\\`",
-        false => ": paths are relative to the list's folder",
+    let is_file = |path: &str| matches!(folder.kind(path), Ok(Some(Kind::File)));
+    let hint = if first.path.contains('\\') {
+        ": write `/` instead of `\\`"
+    } else if other_form(&first.path).is_some_and(|path| is_file(&path)) {
+        ": the file of this name has another Unicode form (NFC, NFD): rename it, or write the list anew"
+    } else {
+        ": paths are relative to the list's folder"
     };
     Err(format!("these files do not exist: {}{more}{hint}", named.join(", ")))
 }

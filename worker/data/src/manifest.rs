@@ -79,10 +79,11 @@ pub(super) fn scan_in(root: &Folder, source: &Source, cache: Option<&Path>) -> R
     hashes.save();
     let lists = [listing.train, listing.validation, listing.test];
     let mut sieve = Sieve { folder: &folder, classes: &listing.classes, files, groups, lists };
-    let policies = match source {
-        Source::ImageFolder { policies, .. } => *policies,
+    let policies = if source.has_policies() {
+        source.policies()
+    } else {
         // Other kinds have no key to accept identical pictures with: they are told, not refused.
-        _ => Policies { duplicates: DuplicatePolicy::Keep, ..Policies::default() },
+        Policies { duplicates: DuplicatePolicy::Keep, ..Policies::default() }
     };
     let noticed = sieve.apply(policies, cache)?;
     let Sieve { files, groups, lists, .. } = sieve;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pretext_shared::dataset::{GroupPattern, Source};
+use pretext_shared::dataset::{GroupPattern, Policies, Source};
 use pretext_shared::inventory::Shipment;
 use pretext_shared::packing::PackedFile;
 
@@ -13,9 +13,9 @@ use super::manifest::scan_in;
 use super::{cifar, groups as lists, list};
 use crate::root::Folder;
 
-/// Lists and hashes the data set in `folder`, of whichever kind it is; decodes nothing. An image folder may have its groups in
-/// its names.
-pub fn ship(folder: &Path, groups: Option<GroupPattern>) -> Result<Shipment, DataError> {
+/// Lists and hashes the data set in `folder`, of whichever kind it is. An image folder may have its groups in its names.
+/// `policies` are the choices about pictures, if its kind has any; the default ones decode only identical files.
+pub fn ship(folder: &Path, groups: Option<GroupPattern>, policies: Policies) -> Result<Shipment, DataError> {
     if !folder.is_dir() {
         return Err(DataError::NoFolder { path: folder.to_owned() });
     }
@@ -27,6 +27,7 @@ pub fn ship(folder: &Path, groups: Option<GroupPattern>) -> Result<Shipment, Dat
         (source, None) => source,
         (source, Some(_)) => return Err(DataError::NoNames { folder: root.shown(""), kind: source.kind() }),
     };
+    let source = source.with_policies(policies);
     let manifest = scan_in(&root, &source, None)?;
     // The images may be in a folder that the given one wraps; the copy has the same layout.
     let below = manifest.folder.as_ref().map(Folder::below_root).unwrap_or_default();
@@ -71,7 +72,7 @@ mod tests {
         }
         fs::write(at("groups.csv"), "path,group\na/0.png,p\nb/1.png,q\n").expect("writable");
         fs::write(at("a/notes.txt"), "no image").expect("writable");
-        let shipment = ship(folder.path(), None).expect("a data set");
+        let shipment = ship(folder.path(), None, Policies::default()).expect("a data set");
         assert_eq!((shipment.facts.key.as_str(), shipment.facts.groups.len()), ("image-folder:.", 2));
         let paths: Vec<&str> = shipment.files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, ["a/0.png", "b/1.png", "groups.csv"]);
@@ -83,14 +84,14 @@ mod tests {
             assert_eq!(fs::copy(at(&file.path), path).expect("a file"), file.bytes);
         }
         // The note about the text stays here.
-        let copy = ship(there.path(), None).expect("a data set").facts;
+        let copy = ship(there.path(), None, Policies::default()).expect("a data set").facts;
         assert!(copy.is_same_data(&shipment.facts) && copy.notes.is_empty(), "{copy:?}");
         // The same groups, read from the names.
         fs::remove_file(at("groups.csv")).expect("a file");
         for (from, to) in [("a/0.png", "a/p_0.png"), ("b/1.png", "b/q_1.png")] {
             fs::rename(at(from), at(to)).expect("a file");
         }
-        let named = ship(folder.path(), "{*}_*".parse().ok()).expect("a data set");
+        let named = ship(folder.path(), "{*}_*".parse().ok(), Policies::default()).expect("a data set");
         assert_eq!((named.facts.key.as_str(), named.facts.groups.len()), ("image-folder:.?groups={*}_*", 2));
         // A list goes along with its images; images in an inner folder keep their place.
         let list = tempfile::tempdir().expect("a folder");
@@ -107,11 +108,18 @@ mod tests {
             (&list, "list:.", vec!["x.png", "y.png", "labels.csv"]),
             (&inner, "image-folder:.", vec!["set/train/a/x.png", "set/train/b/y.png", "set/train/c/z.png"]),
         ] {
-            let shipment = ship(folder.path(), None).expect("a data set");
+            let shipment = ship(folder.path(), None, Policies::default()).expect("a data set");
             let paths: Vec<&str> = shipment.files.iter().map(|file| file.path.as_str()).collect();
             assert_eq!((shipment.facts.key.as_str(), paths), (key, expected));
         }
         fs::remove_dir_all(at("a")).expect("a folder");
-        assert!(matches!(ship(folder.path(), None), Err(DataError::NoDataSet { .. })));
+        let error = ship(folder.path(), None, Policies::default()).expect_err("nothing");
+        assert!(matches!(error, DataError::NoDataSet { inside: None, .. }), "{error}");
+        let above = tempfile::tempdir().expect("a folder");
+        for (class, value) in [("a", 1), ("b", 2)] {
+            write_png(&above.path().join(format!("raw/{class}/0.png")), [value; 3]);
+        }
+        let error = ship(above.path(), None, Policies::default()).expect_err("one folder too high").to_string();
+        assert!(error.contains("`raw` in it is one"), "{error}");
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use pretext_shared::dataset::{DuplicatePolicy, Note, Policies, Role, Unreadable};
 use pretext_shared::ids::ContentHash;
 use pretext_shared::survey::Duplicates;
+use pretext_shared::text::{agreeing, counted};
 
 use super::duplicates::{Candidate, Identical, Side, find};
 use super::error::DataError;
@@ -132,16 +133,15 @@ impl Sieve<'_> {
         let mut findings = Vec::new();
         if leaked > 0 {
             findings.push(format!(
-                "{leaked} of {tests} test pictures are also training pictures ({})",
+                "{leaked} of {} {} ({})",
+                counted(tests, "test picture"),
+                agreeing(leaked, "is also a training picture", "are also training pictures"),
                 pair(identical.leaks[0])
             ));
         }
         if let Some(first) = identical.contradictions.first() {
-            let labels = match identical.two_labels {
-                1 => "1 picture has two labels".to_owned(),
-                n => format!("{n} pictures have two labels"),
-            };
-            findings.push(format!("{labels} ({})", pair(*first)));
+            let have = agreeing(identical.two_labels, "has", "have");
+            findings.push(format!("{} {have} two labels ({})", counted(identical.two_labels, "picture"), pair(*first)));
         }
         if tests == 0 && identical.separable > 0 {
             let copies = identical.separable;
@@ -259,8 +259,9 @@ mod tests {
             assert_eq!((skipped.facts.fingerprint, &skipped.facts.train), (clean.fingerprint, &clean.train));
             let told: Vec<String> = skipped.facts.notes.iter().map(Note::to_string).collect();
             let of = |count: u32, part: &str, class: &str| {
+                let (images, were) = if count == 1 { ("image", "was") } else { ("images", "were") };
                 format!(
-                    "{count} {part} images of class `{class}` cannot be read and were left out (`unreadable: skip`)"
+                    "{count} {part} {images} of class `{class}` cannot be read and {were} left out (`unreadable: skip`)"
                 )
             };
             assert_eq!(told, [of(2, "train", "b"), of(1, "test", "a")]);
@@ -301,7 +302,7 @@ mod tests {
         copy("train/a/5.png", "train/b/also-a.png");
         let error = scanned(root.path(), STRICT, None).expect_err("a leak").to_string();
         for part in [
-            "1 of 11 test pictures are also training pictures (test/a/copy.png is train/a/0.png)",
+            "1 of 11 test pictures is also a training picture (test/a/copy.png is train/a/0.png)",
             "1 picture has two labels (train/a/5.png is train/b/also-a.png)",
             "`duplicates: drop-from-train`",
         ] {
@@ -326,6 +327,38 @@ mod tests {
         copy("train/a/0.png", "test/a/copy.png");
         let notes = scanned(root.path(), STRICT, None).expect("below the share").facts.notes;
         assert_eq!(notes, [leaked("test/a/copy.png", "train/a/0.png", 121)]);
+    }
+
+    #[test]
+    fn a_list_has_the_same_choices() {
+        let root = set();
+        fs::write(root.path().join("set/bad.png"), b"no picture").expect("a file");
+        fs::copy(root.path().join("set/train/a/0.png"), root.path().join("set/copy.png")).expect("a picture");
+        let rows: String = [("a", "train", 10), ("b", "train", 10), ("a", "test", 5), ("b", "test", 5)]
+            .iter()
+            .flat_map(|(class, part, count)| {
+                let from = if *part == "train" { 0 } else { 10 };
+                (from..from + count).map(move |i| format!("{part}/{class}/{i}.png,{class},{part}\n"))
+            })
+            .collect();
+        let list = format!("path,label,split\n{rows}bad.png,b,train\ncopy.png,b,test\n");
+        fs::write(root.path().join("set/labels.csv"), list).expect("a file");
+        let with = |options: &str| {
+            let source: Source = format!("list:set{options}").parse().expect("a key");
+            scan(root.path(), &source, None).map(|manifest| manifest.facts)
+        };
+        let error = with("?unreadable=skip").expect_err("a leak").to_string();
+        assert!(error.contains("1 of 11 test pictures is also a training picture"), "{error}");
+        let dropped = with("?unreadable=skip&duplicates=drop-from-train").expect("accepted");
+        assert_eq!((&dropped.train[..], &dropped.test[..]), (&[9, 10][..], &[5, 6][..]));
+        let told: Vec<String> = dropped.notes.iter().map(Note::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "1 train image of class `b` cannot be read and was left out (`unreadable: skip`)",
+                "1 training image of class `a` is identical to another one and was left out (`duplicates: drop-from-train`)",
+            ]
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod file;
 use std::path::Path;
 
 use pretext_shared::dataset::Note;
+use pretext_shared::text::counted;
 
 use super::error::DataError;
 use super::labels::{Labels, Sample};
@@ -47,8 +48,8 @@ pub(super) fn list(root: &Folder, path: &str) -> Result<(Folder, Listing), DataE
                 (Ok(_), []) | (Err(_), _) => text,
                 (Ok(number), names) => names.get(number).cloned().ok_or_else(|| {
                     refuse(format!(
-                        "row {record} has the label {number}, and its metadata name {} classes",
-                        names.len()
+                        "row {record} has the label {number}, and its metadata name {}",
+                        counted(names.len(), "class")
                     ))
                 })?,
             };

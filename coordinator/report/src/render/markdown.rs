@@ -1,6 +1,6 @@
 //! `report.md`: the report as Markdown that can be pasted into a post or a paper.
 
-use pretext_shared::text::markdown as escaped;
+use pretext_shared::text::{counted, markdown as escaped};
 
 use crate::document::{Block, Document, Fact, Field, Overview, Table};
 use crate::notation;
@@ -25,9 +25,9 @@ pub fn render(document: &Document<'_>) -> String {
 
 fn overview(overview: &Overview<'_>) -> String {
     format!(
-        "Sweep {}: {} cells, {}. Data set {} (fingerprint {}). Pretext {}, numbers of class {}.\n",
+        "Sweep {}: {}, {}. Data set {} (fingerprint {}). Pretext {}, numbers of class {}.\n",
         escaped(overview.id),
-        overview.cells,
+        counted(overview.cells, "cell"),
         overview.counts(),
         escaped(&overview.dataset.key),
         overview.dataset.fingerprint.short(),

@@ -1,6 +1,6 @@
 //! The report in a terminal: aligned columns of plain text, without colour.
 
-use pretext_shared::text;
+use pretext_shared::text::{self, counted};
 
 use crate::document::{Block, Document, Fact, Field, Role, Section, Table, TableRow};
 use crate::notation;
@@ -13,7 +13,7 @@ const WIDTH: usize = 100;
 /// Returns the report.
 pub fn render(document: &Document<'_>) -> String {
     let overview = &document.overview;
-    let mut out = format!("{} · {} cells: {}\n", overview.id, overview.cells, overview.counts());
+    let mut out = format!("{} · {}: {}\n", overview.id, counted(overview.cells, "cell"), overview.counts());
     for warning in &document.warnings {
         let warning = text::line(&warning.wording().to_string());
         out.push_str(&format!("\n!! {warning}\n"));

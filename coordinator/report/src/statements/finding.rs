@@ -2,6 +2,7 @@
 
 use pretext_shared::split::Fraction;
 use pretext_shared::stage::Method;
+use pretext_shared::text::counted;
 
 use super::wording::Wording;
 use crate::notation;
@@ -159,8 +160,8 @@ fn significance(significance: &Significance) -> Wording {
                 1 => Some("1 other is below 0.05 only before Holm's adjustment.".to_owned()),
                 lost => Some(format!("{lost} others are below 0.05 only before Holm's adjustment.")),
             };
-            let untested =
-                (tested < pairs).then(|| format!("{} of {pairs} pairs could not be tested.", pairs - tested));
+            let untested = (tested < pairs)
+                .then(|| format!("{} of {} could not be tested.", pairs - tested, counted(*pairs, "pair")));
             Wording::of(SUBJECT, verdict).on_any(lost).on_any(untested)
         }
     }

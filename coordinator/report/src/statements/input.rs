@@ -1,6 +1,6 @@
 //! Inputs: everything that stages read besides the images of the sweep's data set.
 
-use pretext_shared::text::grouped;
+use pretext_shared::text::counted;
 
 use super::wording::Wording;
 use crate::notation::percent;
@@ -45,8 +45,8 @@ impl Input<'_> {
                 Wording::of("Initial weights", verdict)
             }
             Input::PretextData(data) => {
-                let (images, short) = (grouped(data.images), data.fingerprint.short());
-                let verdict = format!("{} (fingerprint {short}): {images} training images, without labels.", data.key);
+                let (images, short) = (counted(data.images, "training image"), data.fingerprint.short());
+                let verdict = format!("{} (fingerprint {short}): {images}, without labels.", data.key);
                 Wording::of("Pretext data", verdict).on_condition(format!(
                     "Pretext training sees no image of {}, and no test image of either data set.",
                     data.own
@@ -63,7 +63,7 @@ impl Input<'_> {
                     GroupSource::Column => "the column group of the list".to_owned(),
                     GroupSource::FileNames(pattern) => format!("read from file names: {pattern}"),
                 };
-                let verdict = format!("The images belong to {} groups ({source}).", grouped(*count));
+                let verdict = format!("The images belong to {} ({source}).", counted(*count, "group"));
                 Wording::of("Data groups", verdict)
                     .on_condition("Training, validation and test images have no data group in common.")
                     .on_condition("A label fraction takes whole data groups, as near to its share as they allow.")
@@ -73,7 +73,7 @@ impl Input<'_> {
                     let (class, accuracy) = (&majority.class, percent(majority.accuracy));
                     format!("Always answering the largest class ({class}) scores {accuracy} %.")
                 });
-                Wording::of("Test set", format!("{} images.", grouped(test_set.images))).on_any(majority)
+                Wording::of("Test set", format!("{}.", counted(test_set.images, "image"))).on_any(majority)
             }
         }
     }

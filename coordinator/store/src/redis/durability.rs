@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use pretext_shared::text::counted;
 use redis::Connection;
 
 use super::link::Trouble;
@@ -78,8 +79,9 @@ fn judge(facts: &Facts) -> Result<Durability, String> {
     if replicas > 0 {
         let least = facts.config("min-replicas-to-write").and_then(|least| least.parse::<u32>().ok()).unwrap_or(0);
         sentences.push(format!(
-            "it has {replicas} asynchronous replicas: a fail-over may go back to a state without the last \
-             commits, which is detected, but not repaired; with --store-replicas N a commit waits for N of them"
+            "it has {}: a fail-over may go back to a state without the last \
+             commits, which is detected, but not repaired; with --store-replicas N a commit waits for N of them",
+            counted(replicas, "asynchronous replica")
         ));
         if least == 0 {
             sentences.push(

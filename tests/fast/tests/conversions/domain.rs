@@ -184,7 +184,11 @@ pub(crate) fn source() -> impl Strategy<Value = Source> {
                 policies,
             }
         ),
-        (text(), option::of(finite())).prop_map(|(path, test_fraction)| Source::List { path, test_fraction }),
+        (text(), option::of(finite()), policies()).prop_map(|(path, test_fraction, policies)| Source::List {
+            path,
+            test_fraction,
+            policies
+        }),
         (text(), option::of(finite())).prop_map(|(path, test_fraction)| Source::Arrays { path, test_fraction }),
         (text(), option::of(finite())).prop_map(|(path, test_fraction)| Source::Parquet { path, test_fraction }),
         (text(), option::of(finite())).prop_map(|(path, test_fraction)| Source::Webdataset { path, test_fraction }),

@@ -183,7 +183,7 @@ fn pictures_without_classes_are_answered_with_what_to_write() {
     let loose = message(&["train/0.png", "train/1.png"]);
     assert!(loose.contains("2 images and no class folders") && loose.contains("`kind: list`"), "{loose}");
     let test = message(&["train/a/0.png", "train/b/0.png", "test/0.png"]);
-    assert!(test.contains("1 images and no class folders") && test.contains("`test_fraction: 0.2`"), "{test}");
+    assert!(test.contains("1 image and no class folders") && test.contains("`test_fraction: 0.2`"), "{test}");
     // A class of vehicles that is called `train`.
     let vehicles = ["train/0.png", "bus/0.png", "car/0.png"];
     let error = message(&vehicles);

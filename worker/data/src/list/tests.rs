@@ -57,6 +57,9 @@ fn mistakes_are_named_with_their_line() {
     assert!(refused("path,label,group\na.png,x,\n").contains("line 2: the group is empty"));
     assert!(refused("path,label\na.png,x\nb.png,y,z\n").contains("line: 3"));
     assert!(refused("path,label\na.png,x\nsub\\b.png,y\n").contains("write `/` instead of"));
+    let composed = set(&["a.png", "\u{e9}.png"], "labels.csv", "path,label\na.png,x\ne\u{301}.png,y\n");
+    let error = scanned(&composed, "list:set").expect_err("another name").to_string();
+    assert!(error.contains("another Unicode form"), "{error}");
     let missing = refused("path,label\na.png,x\nno.png,y\nnor.png,y\n");
     assert!(missing.contains("no.png (line 3), nor.png (line 4)"), "{missing}");
     assert!(refused("path,label,split\na.png,x,train\nb.png,y,train\nc.png,X,test\n").contains("case only"));

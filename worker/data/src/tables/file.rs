@@ -13,6 +13,7 @@ use parquet::basic::Type;
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use pretext_shared::text::counted;
 
 use crate::error::DataError;
 use crate::root::Folder;
@@ -192,7 +193,11 @@ impl Table {
                 break;
             }
         }
-        if values.len() == rows { Ok(values) } else { Err(format!("it has {} values for {rows} rows", values.len())) }
+        if values.len() == rows {
+            Ok(values)
+        } else {
+            Err(format!("it has {} for {}", counted(values.len(), "value"), counted(rows, "row")))
+        }
     }
 }
 

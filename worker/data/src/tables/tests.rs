@@ -153,7 +153,7 @@ fn wrong_columns_and_damage_are_named() {
     footer[end - 8..end - 4].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(refused(footer).contains("footer is said to have 4294967295 bytes"));
     let few = table(SCHEMA, Compression::SNAPPY, Some(names(r#"["cat"]"#)), &[rows]);
-    assert!(refused(few).contains("label 1, and its metadata name 1 classes"));
+    assert!(refused(few).contains("label 1, and its metadata name 1 class"));
     // Any single changed byte is refused or read, without a panic and without much memory.
     for at in (0..whole.len()).step_by(whole.len() / 60) {
         let mut changed = whole.clone();

@@ -1,6 +1,7 @@
 //! The number of steps of a stage, with the same arithmetic as the plan's.
 
 use pretext_shared::stage::{Budget, Extent, LastBatch, TrainSpec};
+use pretext_shared::text::counted;
 
 use super::StageError;
 
@@ -26,8 +27,8 @@ impl Steps {
         };
         if whole == 0 {
             let budget = match spec.budget {
-                Budget::Epochs(epochs) => format!("{epochs} epochs"),
-                Budget::Steps(steps) => format!("{steps} steps"),
+                Budget::Epochs(epochs) => counted(epochs, "epoch"),
+                Budget::Steps(steps) => counted(steps, "step"),
             };
             return Err(StageError::NoSteps { images, batch: spec.batch, last, budget });
         }

@@ -7,9 +7,11 @@ use burn::tensor::TensorReadError;
 use pretext_checkpoint::BundleError;
 use pretext_data::{DataError, Fault};
 use pretext_shared::device::NumericClass;
+use pretext_shared::inventory::MOST_PIXELS;
 use pretext_shared::outcome::{Failure, FailureCode};
 use pretext_shared::split::SplitError;
 use pretext_shared::stage::LastBatch;
+use pretext_shared::text::counted;
 
 use crate::weights::WeightsError;
 
@@ -57,8 +59,9 @@ pub enum StageError {
     Split(#[from] SplitError),
     /// The budget is less than one step.
     #[error(
-        "the stage would take no step: {images} training images, batches of {batch}{}, a budget of {budget}; \
+        "the stage would take no step: {}, batches of {batch}{}, a budget of {budget}; \
          take a smaller batch, a larger fraction or a larger budget",
+        counted(*images, "training image"),
         match last { LastBatch::Dropped => " (full ones only)", LastBatch::Kept => "" }
     )]
     NoSteps {
@@ -85,7 +88,7 @@ pub enum StageError {
         here: NumericClass,
     },
     /// The data set does not have the planned number of classes.
-    #[error("the stage is planned for {planned} classes, but the data set has {found}")]
+    #[error("the stage is planned for {}, but the data set has {found}", counted(*planned, "class"))]
     OtherClasses {
         /// The planned number.
         planned: u32,
@@ -132,6 +135,8 @@ impl StageError {
     pub fn code(&self) -> FailureCode {
         match self {
             StageError::Diverged { .. } | StageError::ValidationDiverged { .. } => FailureCode::Diverged,
+            // It may fit on a machine with more memory.
+            StageError::Data(DataError::TooLarge { bytes, .. }) if *bytes <= MOST_PIXELS => FailureCode::OutOfMemory,
             StageError::Data(error) => match error.fault() {
                 Fault::Copy => FailureCode::DataCopy,
                 Fault::Data => FailureCode::Data,

@@ -6,6 +6,7 @@ use burn::module::Module;
 use pretext_shared::outcome::{ArtifactKind, Score};
 use pretext_shared::point::{Metric, Part};
 use pretext_shared::stage::{Extent, TestSpec};
+use pretext_shared::text::counted;
 use pretext_shared::trainer::{Finished, Report};
 
 use super::outputs::{Prediction, write_predictions};
@@ -25,7 +26,7 @@ pub(super) fn run(context: &Context<'_>, spec: &TestSpec, reporter: &mut Reporte
     let classes = spec.data.classes as usize;
     let fits = [HeadSpec::Linear { outputs: classes }, HeadSpec::Mlp { outputs: classes }];
     if !fits.contains(&description.head) {
-        let what = format!("its head is {:?}, but the test needs {classes} classes", description.head);
+        let what = format!("its head is {:?}, but the test needs {}", description.head, counted(classes, "class"));
         return Err(StageError::Misfit { path: path.to_owned(), what });
     }
     let network = network.valid();

@@ -10,7 +10,7 @@ mod table;
 use pretext_html::{Html, html};
 use pretext_shared::stage::Extent;
 use pretext_shared::sweep::CellState;
-use pretext_shared::text::grouped;
+use pretext_shared::text::counted;
 
 use self::piece::{pre, statement};
 use crate::charts::svg;
@@ -59,10 +59,10 @@ fn data(overview: &Overview<'_>) -> String {
     let facts = overview.dataset;
     let test = match overview.test_images {
         0 => String::new(),
-        n => format!(", {} test images", grouped(n)),
+        n => format!(", {}", counted(n, "test image")),
     };
-    let (classes, train, key) = (facts.classes.len(), grouped(facts.train_total()), &facts.key);
-    format!("{classes} classes, {train} training images{test} · {key}")
+    let (classes, train) = (counted(facts.classes.len(), "class"), counted(facts.train_total(), "training image"));
+    format!("{classes}, {train}{test} · {}", facts.key)
 }
 
 fn chip(state: CellState, count: usize) -> Html {

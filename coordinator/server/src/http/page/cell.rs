@@ -7,7 +7,7 @@ use pretext_shared::sweep::{Cell, CellState, StageStatus, SweepView};
 use pretext_shared::text;
 
 use super::layout::Tab;
-use super::{Added, Page, Part, shape, words};
+use super::{Added, Page, Part, shape};
 
 /// Returns the page. `lines` is the answer of `coordinator explain`.
 pub(in crate::http) fn of_cell(view: &SweepView, cell: &Cell, lines: &[String]) -> Page {
@@ -73,11 +73,11 @@ fn stages(view: &SweepView, cell: &Cell) -> Html {
             StageStatus::Running { worker, .. } => (html!("testing"), worker.clone()),
             StageStatus::Succeeded(result) if kind == StageKind::Test => (html!(""), result.device.clone()),
             StageStatus::Succeeded(result) => {
-                (html!("{} steps, epoch {} selected", text::grouped(result.steps), result.selected_epoch), result.device.clone())
+                (html!("{}, epoch {} selected", text::counted(result.steps, "step"), result.selected_epoch), result.device.clone())
             }
             StageStatus::Pending | StageStatus::Failed(_) | StageStatus::Cancelled if total == 0 => (html!(""), String::new()),
             StageStatus::Pending | StageStatus::Failed(_) | StageStatus::Cancelled => {
-                (html!("{} planned", words::count(usize::try_from(total).unwrap_or(usize::MAX), "step")), String::new())
+                (html!("{} planned", text::counted(total, "step")), String::new())
             }
         };
         let score = view.result(id).map(|result| {

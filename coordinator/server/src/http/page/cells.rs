@@ -4,10 +4,11 @@ use pretext_engine::CellNews;
 use pretext_html::{Html, html};
 use pretext_report::notation;
 use pretext_shared::sweep::Cell;
+use pretext_shared::text;
 
 use super::super::roster::Roster;
 use super::layout::Tab;
-use super::{Added, Page, Part, shape, words};
+use super::{Added, Page, Part, shape};
 
 const STYLES: &[&str] = &["compare/compare.css", "cells/cells.css"];
 const SCRIPTS: &[&str] = &["cells/main.js"];
@@ -20,7 +21,7 @@ pub(in crate::http) fn of_cells(roster: &Roster, offset: usize) -> Page {
         "<p class=\"path\"><a href=\"/\">Sweeps</a> / <a href=\"/sweeps/{id}\">{id}</a></p>\n<h1>Cells</h1>\n\
          <p class=\"lead\">{cells} · <a href=\"/sweeps/{id}/compare\">compare their curves</a></p>",
         id = roster.sweep.as_str(),
-        cells = words::count(roster.cells.len(), "cell"),
+        cells = text::counted(roster.cells.len(), "cell"),
     );
     let added = Added { styles: STYLES, scripts: SCRIPTS, body: body(roster, offset) };
     Page { title: format!("Cells of {}", roster.sweep), tab: Tab::Sweeps, parts: vec![Part::new("head", head)], added }

@@ -8,6 +8,7 @@ use pretext_report::notation;
 use pretext_report::numbers::{Entry, PolicyTable, Run};
 use pretext_shared::stage::StageKind;
 use pretext_shared::sweep::{Cell, CellState, StageStatus, SweepView};
+use pretext_shared::text;
 
 use super::{Part, shape, words};
 
@@ -89,7 +90,7 @@ fn many(view: &SweepView, entry: &Entry) -> Html {
         method = first.key.method.as_str(),
         fraction = first.key.fraction.to_string(),
         lr = first.key.lr,
-        cells = words::count(entry.runs.len(), "cell"),
+        cells = text::counted(entry.runs.len(), "cell"),
     )
 }
 

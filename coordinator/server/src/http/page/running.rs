@@ -21,7 +21,7 @@ pub(super) fn stages(view: &SweepView, status: &SweepStatus) -> Html {
     }
     let rows: Html = status.running.iter().take(MOST_ROWS).map(|running| row(view, running)).collect();
     let more = status.running.len().saturating_sub(MOST_ROWS);
-    let more = (more > 0).then(|| html!("<p class=\"small\">and {}</p>\n", words::count(more, "more stage")));
+    let more = (more > 0).then(|| html!("<p class=\"small\">and {}</p>\n", text::counted(more, "more stage")));
     html!(
         "<h2>Running now</h2>\n<div class=\"scroll\"><table class=\"plain wide\"><thead><tr><th>Stage</th><th>Cell</th><th>Worker</th>\
          <th>Steps</th><th class=\"number\">Loss</th></tr></thead><tbody>\n{rows}</tbody></table></div>\n{more}",
@@ -44,7 +44,7 @@ fn row(view: &SweepView, running: &RunningStage) -> Html {
     };
     let others = match running.cells {
         0 | 1 => html!(""),
-        n => html!(" <span class=\"small\">and {}</span>", words::count(n - 1, "more cell")),
+        n => html!(" <span class=\"small\">and {}</span>", text::counted(n - 1, "more cell")),
     };
     let steps = match running.total {
         0 => html!("<span class=\"small\">testing</span>"),

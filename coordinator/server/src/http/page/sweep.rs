@@ -44,7 +44,7 @@ fn head(view: &SweepView, status: &SweepStatus, now_ms: u64) -> Html {
     };
     html!(
         "<p class=\"path\"><a href=\"/\">Sweeps</a></p>\n<div class=\"row\"><h1>{name}{smoke}</h1><p>{far}</p></div>\n\
-         <p class=\"lead\"><code>{id}</code> · {key}, {classes} classes, {train} training images · submitted {ago}</p>\n{bar}\n\
+         <p class=\"lead\"><code>{id}</code> · {key}, {classes}, {train} · submitted {ago}</p>\n{bar}\n\
          <div class=\"row\">{counts}<span class=\"links\"><a href=\"/sweeps/{id}/cells\">All cells</a> · Report: <a href=\"/sweeps/{id}/report\">page</a> \
          <a href=\"/sweeps/{id}/report/results.json\">JSON</a> <a href=\"/sweeps/{id}/report/points.csv\">CSV</a></span></div>\n\
          {obstacles}",
@@ -53,8 +53,8 @@ fn head(view: &SweepView, status: &SweepStatus, now_ms: u64) -> Html {
         far = far,
         id = view.id.as_str(),
         key = facts.key,
-        classes = facts.classes.len(),
-        train = text::grouped(facts.train_total()),
+        classes = text::counted(facts.classes.len(), "class"),
+        train = text::counted(facts.train_total(), "training image"),
         ago = words::ago(status.submitted_ms, now_ms),
         bar = shape::bar(&counts),
         counts = shape::counts(&counts),
@@ -81,7 +81,7 @@ fn controls(view: &SweepView, status: &SweepStatus) -> Html {
              result. Stages that another sweep needs continue; existing results are kept.</p><button class=\"danger\">Cancel \
              this sweep</button></form></details>\n",
             id = view.id.as_str(),
-            cells = words::count(open, "cell")
+            cells = text::counted(open, "cell")
         )
     });
     let again = status.cells.failed + if status.mark.is_cancelled() { status.cells.cancelled } else { 0 };
@@ -91,7 +91,7 @@ fn controls(view: &SweepView, status: &SweepStatus) -> Html {
              stages run again, for every sweep that needs them.</p><button>Run {cells} again</button></form></details>\n",
             id = view.id.as_str(),
             cancelled = if status.mark.is_cancelled() { " and cancelled" } else { "" },
-            cells = words::count(again, "cell")
+            cells = text::counted(again, "cell")
         )
     });
     let controls: Html = [cancel, retry].into_iter().flatten().collect();
@@ -116,7 +116,7 @@ fn failures(view: &SweepView) -> Html {
         ))
     });
     let more = failed.len().saturating_sub(MOST_FAILURES);
-    let more = (more > 0).then(|| html!("<p class=\"small\">and {}</p>", words::count(more, "more cell")));
+    let more = (more > 0).then(|| html!("<p class=\"small\">and {}</p>", text::counted(more, "more cell")));
     html!(
         "<h2>Failed</h2>\n<div class=\"scroll\"><table class=\"plain wide\"><thead><tr><th>Cell</th><th>Stage</th><th>Code</th>\
          <th>What happened</th></tr></thead><tbody>\n{}</tbody></table></div>\n{}",

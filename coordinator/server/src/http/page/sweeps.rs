@@ -3,6 +3,7 @@
 use pretext_engine::{SweepStatus, WorkerView};
 use pretext_html::{Html, html};
 use pretext_shared::stage::Extent;
+use pretext_shared::text;
 
 use super::layout::Tab;
 use super::{Added, Page, Part, shape, words};
@@ -21,8 +22,8 @@ fn head(sweeps: &[SweepStatus], workers: &[WorkerView]) -> Html {
         "<h1>Sweeps</h1>\n<p class=\"lead\">{open} of {all} open · {running} running on <a href=\"/workers\">{workers}</a></p>",
         open = open,
         all = sweeps.len(),
-        running = words::count(running, "stage"),
-        workers = words::count(connected, "worker"),
+        running = text::counted(running, "stage"),
+        workers = text::counted(connected, "worker"),
     )
 }
 
@@ -55,7 +56,7 @@ fn card(sweep: &SweepStatus, now_ms: u64) -> Html {
         note = note,
         bar = shape::bar(&counts),
         counts = shape::counts(&counts),
-        cells = words::count(cells, "cell"),
+        cells = text::counted(cells, "cell"),
         ago = words::ago(sweep.submitted_ms, now_ms),
         obstacles = obstacles(sweep),
     )

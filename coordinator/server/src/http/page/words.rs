@@ -3,22 +3,18 @@
 use pretext_engine::CellCounts;
 use pretext_shared::point::{Metric, Part, Point};
 use pretext_shared::sweep::CellState;
+use pretext_shared::text::counted;
 
 /// Returns roughly how long ago `then_ms` was. The text changes seldom, because every change sends the page again.
 pub(super) fn ago(then_ms: u64, now_ms: u64) -> String {
     let seconds = now_ms.saturating_sub(then_ms) / 1000;
-    let plural = |count: u64, unit: &str| format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" });
+    let passed = |count: u64, unit: &str| format!("{} ago", counted(count, unit));
     match seconds {
         0..60 => "just now".to_owned(),
-        60..3600 => plural(seconds / 60, "minute"),
-        3600..172_800 => plural(seconds / 3600, "hour"),
-        _ => plural(seconds / 86_400, "day"),
+        60..3600 => passed(seconds / 60, "minute"),
+        3600..172_800 => passed(seconds / 3600, "hour"),
+        _ => passed(seconds / 86_400, "day"),
     }
-}
-
-/// Formats a count: `1 cell`, `3 cells`.
-pub(super) fn count(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Formats whole percent, and never 100 before all is done.
@@ -63,6 +59,5 @@ mod tests {
         assert_eq!(ago(0, 72 * 60 * minute), "3 days ago");
         assert_eq!(ago(5, 0), "just now", "clocks go back");
         assert_eq!([percent(999, 1000), percent(1000, 1000), percent(0, 0)], ["99 %", "100 %", "100 %"]);
-        assert_eq!([count(1, "cell"), count(0, "cell")], ["1 cell", "0 cells"]);
     }
 }

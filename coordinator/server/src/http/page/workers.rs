@@ -3,9 +3,10 @@
 use pretext_engine::{DeviceState, WorkerView};
 use pretext_html::{Html, html};
 use pretext_shared::sweep::CellState;
+use pretext_shared::text;
 
 use super::layout::Tab;
-use super::{Added, Page, Part, shape, words};
+use super::{Added, Page, Part, shape};
 
 /// Returns the page.
 pub(in crate::http) fn of_workers(workers: &[WorkerView]) -> Page {
@@ -21,7 +22,7 @@ fn head(workers: &[WorkerView]) -> Html {
         "<h1>Workers</h1>\n<p class=\"lead\">{connected} connected · {busy} of {slots} busy</p>",
         connected = connected.len(),
         busy = busy,
-        slots = words::count(slots as usize, "slot"),
+        slots = text::counted(slots, "slot"),
     )
 }
 
@@ -61,7 +62,7 @@ fn devices(worker: &WorkerView) -> Html {
         let held = worker.holds.iter().filter(|(_, on, _)| *on == device.name);
         let held: Html = held
             .map(|(attempt, _, step)| {
-                html!("<li>stage <code>{}</code> at step {}</li>", attempt.stage.short(), pretext_shared::text::grouped(*step))
+                html!("<li>stage <code>{}</code> at step {}</li>", attempt.stage.short(), text::grouped(*step))
             })
             .collect();
         let held = if held.is_empty() { html!("<span class=\"small\">free</span>") } else { html!("<ul class=\"plain\">{}</ul>", held) };
@@ -89,11 +90,11 @@ fn devices(worker: &WorkerView) -> Html {
 fn data(worker: &WorkerView) -> Html {
     let line = |announced: &pretext_engine::Announcement| match &announced.facts {
         Ok(facts) => html!(
-            "<li><code>{key}</code> <span class=\"small\">{classes} classes, {train} + {test} images</span></li>",
+            "<li><code>{key}</code> <span class=\"small\">{classes}, {train} + {test} images</span></li>",
             key = announced.key,
-            classes = facts.classes.len(),
-            train = pretext_shared::text::grouped(facts.train_total()),
-            test = pretext_shared::text::grouped(facts.test_total())
+            classes = text::counted(facts.classes.len(), "class"),
+            train = text::grouped(facts.train_total()),
+            test = text::grouped(facts.test_total())
         ),
         Err(reason) => html!("<li><code>{}</code> <span class=\"warning\">{}</span></li>", announced.key, reason),
     };

@@ -12,6 +12,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
+use pretext_shared::text::counted;
 
 /// Limit of a page, in bytes after decompression.
 const MOST_PAGE: i64 = 1 << 30;
@@ -180,7 +181,11 @@ impl Pages {
             }
             (_, Encoding::PLAIN | Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY) => {
                 if values > self.rows {
-                    return refuse(format!("a page has {values} values for {} rows", self.rows));
+                    return refuse(format!(
+                        "a page has {} for {}",
+                        counted(values, "value"),
+                        counted(self.rows, "row")
+                    ));
                 }
             }
             (_, other) => {
