@@ -1,6 +1,6 @@
 //! The commands of the program, and where each is run.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::backup::{self, BackupArgs, RestoreArgs};
 use crate::console::Console;
@@ -148,8 +148,8 @@ impl Command {
             Command::Token(args) => identity::token(&args, console),
             Command::Certify(args) => identity::certify(&args, console),
             Command::Join(args) => Box::pin(identity::join(args, console)).await,
-            Command::Completions(args) => shell::completions(&args, console),
-            Command::Man(args) => shell::man(args, console),
+            Command::Completions(args) => shell::completions(&args, Cli::command(), console),
+            Command::Man(args) => shell::man(args, Cli::command(), console),
         }
     }
 
@@ -164,13 +164,27 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap_complete::Shell;
 
     use super::*;
 
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_a_page_and_is_completed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        clap_mangen::generate_to(Cli::command(), folder.path()).expect("a folder that can be written");
+        let mut script = Vec::new();
+        clap_complete::generate(Shell::Bash, &mut Cli::command(), "coordinator", &mut script);
+        let script = String::from_utf8(script).expect("text");
+        for command in Cli::command().get_subcommands() {
+            let page = folder.path().join(format!("coordinator-{}.1", command.get_name()));
+            assert!(page.is_file(), "{}", page.display());
+            assert!(script.contains(command.get_name()), "{}", command.get_name());
+        }
     }
 
     #[test]

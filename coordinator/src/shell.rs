@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use serde::Serialize;
 
-use super::commands::Cli;
 use super::console::{Console, Show};
 use super::error::CliError;
 use crate::verdict::Verdict;
@@ -55,44 +54,29 @@ impl Show for Pages {
     }
 }
 
-/// Prints the script with which a shell completes arguments.
-pub(super) fn completions(args: &CompletionsArgs, console: &Console) -> Result<Verdict, CliError> {
+/// Prints the script with which a shell completes the arguments of `program`.
+pub(super) fn completions(
+    args: &CompletionsArgs,
+    mut program: Command,
+    console: &Console,
+) -> Result<Verdict, CliError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "coordinator", &mut script);
+    clap_complete::generate(args.shell, &mut program, "coordinator", &mut script);
     let script =
         String::from_utf8(script).map_err(|error| CliError::environment(format!("the script is not text: {error}")))?;
     console.show(&Script { script })?;
     Ok(Verdict::Good)
 }
 
-/// Writes a man page for each command.
-pub(super) fn man(args: ManArgs, console: &Console) -> Result<Verdict, CliError> {
+/// Writes a man page for each command of `program`.
+pub(super) fn man(args: ManArgs, program: Command, console: &Console) -> Result<Verdict, CliError> {
     let dir = args.dir;
     let failed = |error: std::io::Error| {
         CliError::environment(format!("cannot write man pages into {}: {error}", dir.display()))
     };
     std::fs::create_dir_all(&dir).map_err(failed)?;
-    clap_mangen::generate_to(Cli::command(), &dir).map_err(failed)?;
+    clap_mangen::generate_to(program, &dir).map_err(failed)?;
     let pages = std::fs::read_dir(&dir).map_err(failed)?.count();
     console.show(&Pages { dir: dir.clone(), pages })?;
     Ok(Verdict::Good)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_command_has_a_page_and_is_completed() {
-        let folder = tempfile::tempdir().expect("a folder");
-        clap_mangen::generate_to(Cli::command(), folder.path()).expect("a folder that can be written");
-        let mut script = Vec::new();
-        clap_complete::generate(Shell::Bash, &mut Cli::command(), "coordinator", &mut script);
-        let script = String::from_utf8(script).expect("text");
-        for command in Cli::command().get_subcommands() {
-            let page = folder.path().join(format!("coordinator-{}.1", command.get_name()));
-            assert!(page.is_file(), "{}", page.display());
-            assert!(script.contains(command.get_name()), "{}", command.get_name());
-        }
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Stages of one kind, method and label fraction take about the same time, so their mean is the forecast for those that
 //! are left. If none of them has ended, a running one is extrapolated. If none runs, the time per image of other
-//! fractions counts; for tests, the time of any test. What has no such measure is unknown, and the forecast says so. The
+//! fractions counts; for tests, the time of any test. Otherwise the time is unknown, and the forecast says so. The
 //! slots that the sweep can use share the work, and no chain of dependent stages can be shorter than the sum of its
 //! stages.
 

@@ -108,7 +108,7 @@ pub(super) struct Wait {
     pub(super) demand: Arc<Demand>,
 }
 
-/// What a stage costs the active sweeps that need it.
+/// The cost of a stage for the active sweeps that need it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Effort {
     /// Those sweeps, each with the group that the stage has in it.

@@ -66,12 +66,12 @@ impl Index {
         let (left, entered) = moved(&old.place, &new.place);
         left.inspect(|place| self.queues.leave(id, place));
         entered.inspect(|place| self.queues.enter(id, place));
-        let (left, entered) = moved(&old.tally, &new.tally);
-        left.inspect(|tally| self.tallies.leave(tally));
-        entered.inspect(|tally| self.tallies.enter(tally));
         let (left, entered) = moved(&old.effort, &new.effort);
         left.inspect(|effort| self.paces.leave(effort));
         entered.inspect(|effort| self.paces.enter(effort));
+        let (left, entered) = moved(&old.tally, &new.tally);
+        left.inspect(|tally| self.tallies.leave(tally));
+        entered.inspect(|tally| self.tallies.enter(tally));
         let (left, entered) = moved(&old.artifacts, &new.artifacts);
         left.inspect(|artifacts| self.give_up(artifacts));
         entered.inspect(|artifacts| self.need(artifacts));

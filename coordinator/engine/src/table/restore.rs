@@ -49,16 +49,16 @@ impl Table {
                 State::Waiting(Waiting::BackOff(ms)) => now + ms,
                 _ => 0,
             };
-            // The time on the slot is not known any more. The training is most of it.
-            if let State::Succeeded(result) = &entry.progress.state {
-                entry.took = Some((result.seconds * 1_000.0) as Millis);
-            }
             // Like a back-off, a detour starts anew.
             entry.avoid_until = now + limits.avoid_ms;
             entry.has_last_try = entry.progress.has_last_try(&limits);
             while needs.next_if(|(stage, _)| *stage < id).is_some() {}
             while let Some((_, need)) = needs.next_if(|(stage, _)| *stage == id) {
                 entry.needs.push(need);
+            }
+            // The time on the slot is not known any more. The training is most of it.
+            if let State::Succeeded(result) = &entry.progress.state {
+                entry.took = Some((result.seconds * 1_000.0) as Millis);
             }
             stages.push((id, entry));
         }

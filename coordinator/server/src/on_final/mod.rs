@@ -1,9 +1,9 @@
 //! Runs a person's program when a sweep is finished.
 //!
-//! A sweep that has finished counts as told once the program has exited with 0, and a file in the state directory says so. If
-//! the coordinator dies between the two, the next one runs the program again, with the same event id: at least once,
-//! never without. A program that fails is run again, at longer and longer intervals. The first start with a program
-//! counts the sweeps that have finished by then as told.
+//! A sweep that has finished counts as told once the program has exited with 0, and a file in the state directory says
+//! so. If the coordinator dies between the two, the next one runs the program again, with the same event id. A program
+//! that fails is run again, at longer and longer intervals. The first start with a program counts the sweeps that have
+//! finished by then as told.
 
 mod program;
 mod told;
@@ -30,7 +30,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// After this many failures in a row, a person must act.
 const SEVERAL: u32 = 3;
 
-/// What the program is told of a sweep, as JSON on its standard input.
+/// The facts of a sweep that the program gets, as JSON on its standard input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Event {
     /// The event's id. The same event may be told again after a crash, with the same id.

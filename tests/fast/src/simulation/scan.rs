@@ -1,18 +1,19 @@
 //! The answers of the engine, computed from its facts by walking all of them: slow, and without anything derived. The
 //! simulation compares the engine's answers with these after every event.
 
+mod paces;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pretext_engine::inspect::{StageFacts, WorkerFacts};
 use pretext_engine::{
-    Backlog, CellCounts, ClassBacklog, DeviceState, Engine, Holder, Millis, Pace, Progress, Site, State, SweepMark,
+    Backlog, CellCounts, ClassBacklog, DeviceState, Engine, Holder, Millis, Progress, Site, State, SweepMark,
     SweepRecord, Waiting,
 };
 use pretext_shared::device::{DeviceFacts, NumericClass};
 use pretext_shared::ids::{ArtifactId, Fingerprint, StageId, SweepId, WorkerId};
-use pretext_shared::split::Fraction;
-use pretext_shared::stage::{Method, StageKind};
+use pretext_shared::stage::StageKind;
 use pretext_shared::sweep::{Cell, CellState};
 
 /// All facts of an engine at one time.
@@ -25,9 +26,6 @@ pub(super) struct Scan<'a> {
     members: Vec<BTreeSet<StageId>>,
     workers: BTreeMap<&'a WorkerId, WorkerFacts<'a>>,
 }
-
-/// How long the stages of a sweep take and how many are left, by kind, method and label fraction.
-pub(super) type Paces = BTreeMap<(StageKind, Method, Fraction), Pace>;
 
 /// The status of a sweep.
 pub(super) struct Status<'a> {
@@ -416,39 +414,6 @@ impl<'a> Scan<'a> {
                 }
             }
             Status { sweep: &sweep.id, running, steps, images }
-        })
-    }
-
-    /// Returns the paces of every active sweep.
-    pub(super) fn paces(&self) -> impl Iterator<Item = (&'a SweepId, Paces)> {
-        let active = self.sweeps.iter().zip(&self.members).filter(|((_, mark), _)| !mark.is_cancelled());
-        active.map(|((sweep, _), members)| {
-            let mut paces = Paces::new();
-            for stage in members.iter().filter_map(|id| self.stages.get(id)) {
-                let of = |cell: &&Cell| cell.stages().any(|id| id == stage.id);
-                let Some(key) = sweep.cells.iter().find(of).map(|cell| &cell.key) else { continue };
-                let images = stage.outline.cost.images_seen;
-                let is_left = match &stage.progress.state {
-                    State::Leased(_) => true,
-                    State::Waiting(_) => !self.is_stranded(stage),
-                    State::Succeeded(_) => false,
-                    State::Failed(_) | State::Cancelled => continue,
-                };
-                let is_done = matches!(stage.progress.state, State::Succeeded(_));
-                if !is_left && !is_done {
-                    continue;
-                }
-                let pace = paces.entry((stage.outline.kind, key.method, key.fraction)).or_default();
-                if is_left {
-                    pace.left += 1;
-                    pace.left_images += images;
-                } else {
-                    pace.done += 1;
-                    pace.done_images += images;
-                    pace.done_ms += stage.took.unwrap_or(0);
-                }
-            }
-            (&sweep.id, paces)
         })
     }
 

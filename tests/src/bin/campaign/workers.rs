@@ -72,8 +72,9 @@ struct Tally {
     granted: usize,
     refused: usize,
     retried: usize,
-    /// Attempts at stages that had an attempt before, and those of them that resumed from a checkpoint.
+    /// Attempts at stages that had an attempt before.
     again: usize,
+    /// Attempts that resumed from a checkpoint.
     resumed: usize,
     slowest_stop: Duration,
     violations: Vec<String>,
@@ -211,7 +212,7 @@ fn round(fault: Fault, runs: u64, draw: &mut Draw, tally: &mut Tally, expected: 
     }
 }
 
-/// Who gets the signal first.
+/// The processes that get the signal first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum First {
     Trainers,
