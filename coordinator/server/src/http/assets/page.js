@@ -19,7 +19,8 @@ function say(text, lost) {
 function show(parts) {
   for (const { id, mark, html } of parts) {
     const part = document.getElementById(id);
-    if (!part || part.dataset.mark === mark) continue;
+    // The mark of a part with parts inside says nothing of these.
+    if (!part || (part.dataset.mark === mark && !part.querySelector("[data-mark]"))) continue;
     const focus = document.activeElement;
     const link = focus && part.contains(focus) ? focus.getAttribute("href") : null;
     part.innerHTML = html;

@@ -50,7 +50,8 @@ fn grid(view: &SweepView, table: &PolicyTable, field: &mut dyn FnMut(usize, usiz
         })
         .collect();
     html!(
-        "<h2>Policy <em>{lr}</em> <a class=\"small\" href=\"/sweeps/{id}/cells?lr={lr}\">all its cells</a></h2>\n<div class=\"scroll\"><table class=\"grid\">\n<caption class=\"sr\">Test accuracy by \
+        "<h2>Policy <em>{lr}</em> <a class=\"small\" href=\"/sweeps/{id}/cells?lr={lr}\">all its cells</a></h2>\n\
+         <div class=\"scroll\"><table class=\"grid\">\n<caption class=\"sr\">Test accuracy by \
          label fraction and method, learning-rate policy {lr}</caption>\n<thead><tr><th scope=\"col\">Labels</th>{headings}\
          </tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n",
         id = view.id.as_str(),
