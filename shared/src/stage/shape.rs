@@ -1,4 +1,4 @@
-//! The properties that decide how long a stage takes for an image.
+//! What the time of a stage depends on besides the number of images that it sees.
 
 use super::{Extent, Stage, StageKind, StageSpec};
 use crate::device::NumericClass;
