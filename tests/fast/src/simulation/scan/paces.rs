@@ -22,20 +22,22 @@ impl<'a> Scan<'a> {
             for stage in members.iter().filter_map(|id| self.stages.get(id)) {
                 let of = |cell: &&Cell| cell.stages().any(|id| id == stage.id);
                 let Some(key) = sweep.cells.iter().find(of).map(|cell| &cell.key) else { continue };
-                let mut pace = || paces.entry((stage.outline.kind, key.method, key.fraction)).or_default();
                 let images = stage.outline.cost.images_seen;
-                match &stage.progress.state {
+                let own = match &stage.progress.state {
                     State::Succeeded(_) => {
-                        pace().done += 1;
-                        pace().done_images += images;
-                        pace().done_ms += stage.took.unwrap_or(0);
+                        Pace { done: 1, done_images: images, done_ms: stage.took.unwrap_or(0), ..Pace::default() }
                     }
                     State::Leased(_) | State::Waiting(_) if !self.is_stranded(stage) => {
-                        pace().left += 1;
-                        pace().left_images += images;
+                        Pace { left: 1, left_images: images, ..Pace::default() }
                     }
-                    State::Leased(_) | State::Waiting(_) | State::Failed(_) | State::Cancelled => {}
-                }
+                    State::Leased(_) | State::Waiting(_) | State::Failed(_) | State::Cancelled => continue,
+                };
+                let pace = paces.entry((stage.outline.kind, key.method, key.fraction)).or_default();
+                pace.left += own.left;
+                pace.left_images += own.left_images;
+                pace.done += own.done;
+                pace.done_images += own.done_images;
+                pace.done_ms += own.done_ms;
             }
             (&sweep.id, paces)
         })
