@@ -94,8 +94,8 @@ impl Show for Deleted {
     fn text(&self) -> String {
         let Deleted { sweep, cells, stages } = self;
         format!(
-            "{sweep} is deleted: {cells} cells, and {stages} stages that no other sweep needs; `coordinator gc` removes \
-             their files later"
+            "{sweep} is deleted: {cells} cells, and {stages} stages that no other sweep needs; `coordinator gc` \
+             removes their files later"
         )
     }
 }

@@ -23,7 +23,7 @@ pub(crate) enum RefusedCommand {
         #[command(flatten)]
         place: Place,
     },
-    /// Send a copy to the coordinator again, once its defect is mended. The copy is removed if the coordinator takes it.
+    /// Send a copy to the coordinator again, once its defect is mended. A copy that the coordinator takes is removed.
     HandIn {
         /// Id of the copy, or its unambiguous beginning.
         id: String,

@@ -1,9 +1,9 @@
 //! Deletes sweeps, with everything that only they needed.
 //!
-//! [`Engine::delete`] removes the sweep, which is one small change. [`Engine::clear`] then removes the stages that no sweep
-//! needs, a few at a time, so that the deletion of a large sweep does not keep other requests waiting. If the coordinator
-//! stops in between, the next start goes on. A deleted stage may be submitted again, and has the same id then. It begins
-//! at a fence above those of all deleted stages, so no former holder of it is taken for the new one.
+//! [`Engine::delete`] removes the sweep, which is one small change. [`Engine::clear`] then removes the stages that no
+//! sweep needs, a few at a time, so that the deletion of a large sweep does not keep other requests waiting. If the
+//! coordinator stops in between, the next start goes on. A deleted stage may be submitted again, and has the same id
+//! then. It begins at a fence above those of all deleted stages, so no former holder of it is taken for the new one.
 
 use pretext_shared::ids::{Fence, StageId, SweepId};
 
@@ -35,7 +35,8 @@ impl Engine {
         Ok(Deleted { cells })
     }
 
-    /// Deletes at most `most` stages that no sweep needs, and returns their number. New stages begin above their fences.
+    /// Deletes at most `most` stages that no sweep needs, and returns their number. New stages begin above their
+    /// fences.
     pub fn clear(&mut self, most: usize) -> usize {
         let loose: Vec<StageId> = self.loose_stages().take(most).collect();
         let first = self.newborn_fence;

@@ -188,7 +188,8 @@ impl Engine {
         self.check_from(attempt, None)
     }
 
-    /// Checks that outputs of `attempt` may be accepted: it may write, or a person hands it in after it ended as invalid.
+    /// Checks that outputs of `attempt` may be accepted: it may write, or a person hands it in after it ended as
+    /// invalid.
     pub fn check_outputs(&mut self, attempt: AttemptId) -> Result<(), Refusal> {
         if self.entry(attempt.stage)?.progress.may_be_handed_in(attempt.fence) { Ok(()) } else { self.check(attempt) }
     }

@@ -125,8 +125,8 @@ impl Progress {
         held && fence == self.fence
     }
 
-    /// Returns whether the points and the result of an attempt may still be handed in. It is the last grant, and it ended
-    /// as invalid: its worker kept a copy, and nobody else has the stage.
+    /// Returns whether the points and the result of an attempt may still be handed in. It is the last grant, and it
+    /// ended as invalid: its worker kept a copy, and nobody else has the stage.
     pub fn may_be_handed_in(&self, fence: Fence) -> bool {
         let is_invalid = matches!(&self.state, State::Failed(failure) if failure.code == FailureCode::Invalid);
         is_invalid && fence == self.fence

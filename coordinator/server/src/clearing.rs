@@ -1,5 +1,5 @@
-//! Deletes the stages that no sweep needs, a few at a time, so that other requests do not wait. They belonged to a deleted
-//! sweep, or to a submission that never ended. A start of the coordinator continues what the one before left.
+//! Deletes the stages that no sweep needs, a few at a time, so that other requests do not wait. They belonged to a
+//! deleted sweep, or to a submission that never ended. A start of the coordinator continues what the one before left.
 
 use crate::core::{Core, CoreError};
 

@@ -3,7 +3,7 @@
 //!
 //! | key `{NAMESPACE}:…` | type | content |
 //! |---|---|---|
-//! | `meta` | hash | format, id of the store, sequence and id of the last commit, term, holder and name of the leader; `first-fence` |
+//! | `meta` | hash | format, id of the store, sequence and id of the last commit, term, holder, name, first fence |
 //! | `leader` | string, expires | holder of the lead |
 //! | `sweeps`, `marks` | hash | by sweep id: JSON |
 //! | `stages`, `progress` | hash | by the stage's 32 bytes: JSON |

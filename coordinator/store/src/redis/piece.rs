@@ -1,6 +1,6 @@
 //! Pieces of large commits: rows packed into one value each. Numbers are big-endian. A row begins with its table (1
-//! byte, with a bit for a row or a table that is removed) and its stage (32 bytes, if the table belongs to one stage). Then length (4 bytes) and bytes of the key
-//! follow, and the same for the value.
+//! byte, with a bit for a row or a table that is removed) and its stage (32 bytes, if the table belongs to one stage).
+//! Then length (4 bytes) and bytes of the key follow, and the same for the value.
 
 use pretext_shared::ids::{ContentHash, StageId};
 
