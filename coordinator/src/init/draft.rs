@@ -376,7 +376,8 @@ mod tests {
         assert_eq!((sweep.image_size, sweep.fractions.len()), (64, 4));
         assert!(text.contains("# groups: \"{*}_*\"") && sweep.source.groups().is_none(), "{text}");
         assert!(
-            text.contains("#     coordinator run sweep.yaml\n") && text.contains("700 training and 90 test images")
+            text.contains("#     coordinator run sweep.yaml\n")
+                && text.contains("700 training images and 90 test images")
         );
         let gpu =
             drafted("pets", &facts(&[40_000, 30_000], &[50, 40]), (640, 480), NumericClass::Gpu).expect("a draft");
