@@ -129,7 +129,7 @@ mod tests {
         let all = whole.stages.iter().map(|stage| stage.id).collect();
         assert_eq!(Measures::default().estimate(&whole, &all, 1).unknown_stages, 0);
         // Another network, and a rehearsal.
-        let other = SWEEP.replace("encoder: small-cnn", "encoder: {kind: small-cnn, width: 8}");
+        let other = SWEEP.replace("width: 4", "width: 8");
         assert_ne!(other, SWEEP);
         assert_eq!(measured(SWEEP, None).estimate(&plan(&other, Extent::Whole), &BTreeSet::new(), 1).slot_ms, 0);
         let smoke = measured(SWEEP, None).estimate(&plan(SWEEP, Extent::Smoke), &BTreeSet::new(), 1);

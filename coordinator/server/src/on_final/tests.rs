@@ -39,7 +39,7 @@ impl Stage {
 
     /// Submits a sweep and finishes all of it.
     async fn finish(&self, name: &str) {
-        let text = SWEEP.replace("name: quick", &format!("name: {name}"));
+        let text = SWEEP.replace("name: small", &format!("name: {name}"));
         let done = self.core.call(move |engine, now| {
             engine.submit(submission(&text, 1));
             engine.register(worker("w"), offer(1), now.mono);
