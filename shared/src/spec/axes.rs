@@ -9,7 +9,7 @@ use super::schedule::{self, Policy};
 use super::sweep::{Exclusion, SeedPair};
 use crate::split::Fraction;
 use crate::stage::Method;
-use crate::text::counted;
+use crate::text::{counted, grouped};
 
 /// Most cells of a sweep.
 pub const MAX_CELLS: u128 = 100_000;
@@ -46,12 +46,13 @@ pub(super) fn read<'a>(file: &Section<'a>) -> Axes<'a> {
     let axes = Axes { methods, fractions, policies, seeds };
     if axes.product() > MAX_CELLS {
         let message = format!(
-            "{} × {} × {} × {} are {}; a sweep has at most {MAX_CELLS}",
+            "{} × {} × {} × {} are {}; a sweep has at most {}",
             counted(axes.methods.len(), "method"),
             counted(axes.fractions.len(), "fraction"),
             counted(axes.policies.len(), "lr policy"),
             counted(axes.seeds.len(), "seed"),
             counted(axes.product(), "cell"),
+            grouped(MAX_CELLS as u64),
         );
         file.refuse::<()>(message, "shorten an axis, or write several sweeps: they share their stages");
         // Check first, so that an oversized product is not expanded.

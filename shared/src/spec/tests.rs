@@ -466,7 +466,7 @@ fn a_product_that_explodes_is_refused_before_it_is_expanded() {
     refused(
         "[0, 1]",
         &format!("[{}]", seeds.join(", ")),
-        "1:1: 2 methods × 2 fractions × 1 lr policies × 30000 seeds are 120000 cells; a sweep has at most 100000 (shorten an axis, or write several sweeps: they share their stages)",
+        "1:1: 2 methods × 2 fractions × 1 lr policy × 30,000 seeds are 120,000 cells; a sweep has at most 100,000 (shorten an axis, or write several sweeps: they share their stages)",
     );
 }
 

@@ -110,37 +110,40 @@ impl Print {
         16 * self.colors.iter().zip(&other.colors).map(difference).sum::<u32>() <= 48 * MOST_LEVELS
     }
 
-    /// Returns 16 bits of the hash.
+    /// Returns 16 bits of the hash: every second one along both axes. Neighbouring bits would be alike in a plain area,
+    /// and many pictures have one, such as a sky.
     fn part(&self, band: u32) -> u16 {
         let bits = if band < BANDS / 2 { self.rows } else { self.columns };
-        (bits >> (band % (BANDS / 2) * BAND_BITS)) as u16
+        let (down, across) = (band / 2 % 2, band % 2);
+        let every_second = bits >> (8 * down + across) & 0x0055_0055_0055_0055;
+        let pairs = (every_second | every_second >> 1) & 0x0033_0033_0033_0033;
+        let fours = (pairs | pairs >> 2) & 0x000f_000f_000f_000f;
+        (fours | fours >> 12 | fours >> 24 | fours >> 36) as u16
     }
 }
 
 /// The hashes by the value of one band.
 struct Band {
-    /// For each value, where its hashes begin in `places`; the next value's beginning is their end.
+    /// For each value, where its hashes begin in `prints`; the next value's beginning is their end.
     begins: Vec<u32>,
-    places: Vec<u32>,
+    /// Each hash with its index, in the order of the indices for each value. A copy, so that those of one value are read
+    /// one after the other.
+    prints: Vec<(u32, Print)>,
 }
 
 impl Band {
-    fn of(prints: &[(usize, Print)], band: u32) -> Self {
+    fn of(distinct: &[(usize, Print)], band: u32) -> Self {
         let mut begins = vec![0u32; (1 << BAND_BITS) + 1];
-        prints.iter().for_each(|(_, print)| begins[usize::from(print.part(band)) + 1] += 1);
+        distinct.iter().for_each(|(_, print)| begins[usize::from(print.part(band)) + 1] += 1);
         (1..begins.len()).for_each(|value| begins[value] += begins[value - 1]);
-        let (mut free, mut places) = (begins.clone(), vec![0; prints.len()]);
-        for (index, (_, print)) in (0..).zip(prints) {
-            let place = &mut free[usize::from(print.part(band))];
-            places[*place as usize] = index;
-            *place += 1;
-        }
-        Self { begins, places }
+        let mut prints: Vec<(u32, Print)> = (0..).zip(distinct.iter().map(|(_, print)| *print)).collect();
+        prints.sort_by_key(|(index, print)| (print.part(band), *index));
+        Self { begins, prints }
     }
 
-    fn with(&self, value: u16) -> &[u32] {
+    fn with(&self, value: u16) -> &[(u32, Print)] {
         let value = usize::from(value);
-        &self.places[self.begins[value] as usize..self.begins[value + 1] as usize]
+        &self.prints[self.begins[value] as usize..self.begins[value + 1] as usize]
     }
 }
 
@@ -169,12 +172,11 @@ pub fn near(prints: &[Option<Print>]) -> (Vec<Pair>, More) {
             let mut found = Vec::new();
             for (band, hashes) in (0..BANDS).zip(&bands) {
                 let own = print.part(band);
-                for other in flips.iter().flat_map(|flip| hashes.with(own ^ flip)) {
-                    let (second, candidate) = &distinct[*other as usize];
+                for (other, candidate) in flips.iter().flat_map(|flip| hashes.with(own ^ flip)) {
                     if *other as usize > index
                         && let Some(distance) = print.distance(candidate)
                     {
-                        found.push(Pair { first: *position, second: *second, distance });
+                        found.push(Pair { first: *position, second: distinct[*other as usize].0, distance });
                     }
                 }
             }
@@ -210,7 +212,7 @@ mod tests {
         let number = |i: usize| f64::from(random.as_bytes()[i]) / 40.0;
         let wave = |x: usize, y: usize, channel: usize| {
             let (x, y) = (x as f64 / size as f64, y as f64 / size as f64);
-            let one = |i: usize| ((number(i) - 3.0) * 2.0 * x + (number(i + 1) - 3.0) * 2.0 * y + number(i + 2)).sin();
+            let one = |i: usize| ((number(i) - 3.0) * 6.0 * x + (number(i + 1) - 3.0) * 6.0 * y + number(i + 2)).sin();
             let value = one(0) + one(3) + one(6) + one(9);
             (128.0 + 30.0 * value + 10.0 * channel as f64 + f64::from(change)).clamp(0.0, 255.0) as u8
         };
