@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use pretext_proto::v1 as pb;
 use pretext_shared::outcome::{Score, StageResult};
 use pretext_tests::stub::{Stub, result};
+use pretext_tests::until;
 use serde_json::Value;
 
 use super::wire::Site;
@@ -57,6 +58,11 @@ pub(super) async fn train(site: &Site, stub: &mut Stub, sweep: &str, cookie: &st
         stub.client.complete(request).await.expect("the holder completes");
     }
     assert!(request > 0, "there was work");
+    // The read API may be a moment behind.
+    until("the read API shows the results", || {
+        let cells = site.get(&format!("/api/v1/sweeps/{sweep}/cells"), cookie).json()["cells"].clone();
+        cells.as_array().expect("a list").iter().all(|cell| cell["state"] == "succeeded").then_some(())
+    });
 }
 
 /// Sends falling losses, higher by `worse`, and rising accuracies, for training and validation.

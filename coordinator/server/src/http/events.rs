@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{Path, State};
@@ -20,12 +20,11 @@ use super::page::{self, CellPath};
 use super::pages::{PACE, PageError, Topic};
 use super::reply::notice;
 use super::secret::Secret;
+use super::stream_session::StreamSession;
 use super::visitor::Visitor;
 
 /// Time after which a silent stream sends a sign of life.
 const ALIVE: Duration = Duration::from_secs(15);
-/// Time between two checks whether the session is still valid.
-const CHECK: Duration = Duration::from_secs(10);
 /// Time after which a browser reconnects by itself; the page's script waits longer each time.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -117,18 +116,13 @@ async fn stream(
         let wait = html!("<p>This page is not updated. Close other pages, or reload this one.</p>");
         return notice(StatusCode::SERVICE_UNAVAILABLE, "Too many pages are open", wait);
     };
+    let mut session = StreamSession::begin(&site.sessions, secret);
     let (events, stream) = tokio::sync::mpsc::channel::<Result<Event, Infallible>>(2);
     tokio::spawn(async move {
         let _place = place;
-        let mut checked = SystemTime::now();
         loop {
-            if checked.elapsed().unwrap_or(CHECK) >= CHECK {
-                let (sessions, mine) = (site.sessions.clone(), secret.clone());
-                let found = tokio::task::spawn_blocking(move || sessions.find(&mine, SystemTime::now())).await;
-                if !matches!(found, Ok(Some(_))) {
-                    return;
-                }
-                checked = SystemTime::now();
+            if !session.is_valid().await {
+                return;
             }
             // An error may be temporary: the page keeps what it shows.
             if let Ok(page) = site.pages.get(&topic).await {

@@ -28,6 +28,7 @@ mod secret;
 mod service;
 mod session;
 mod standing;
+mod stream_session;
 mod visitor;
 
 use std::io;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
@@ -24,13 +24,12 @@ use super::{InPath, sweep_id};
 use crate::http::Site;
 use crate::http::roster::{Roster, RosterError};
 use crate::http::secret::Secret;
+use crate::http::stream_session::StreamSession;
 
 /// Time between two looks for changes.
 const PACE: Duration = Duration::from_secs(1);
 /// Time after which a silent stream sends a sign of life.
 const ALIVE: Duration = Duration::from_secs(15);
-/// Time between two checks whether the session is still valid.
-const CHECK: Duration = Duration::from_secs(10);
 
 /// All cells. Methods, fractions and policies are written once, and each cell has their positions.
 #[derive(Serialize)]
@@ -111,18 +110,13 @@ pub(super) async fn changes(
         false => site.rosters.recent(&sweep, &have).await,
     };
     let place = site.streams.clone().try_acquire_owned().map_err(|_| ApiError::Busy)?;
+    let mut session = StreamSession::begin(&site.sessions, secret);
     let (events, stream) = tokio::sync::mpsc::channel::<Result<Event, Infallible>>(2);
     tokio::spawn(async move {
         let _place = place;
-        let mut checked = SystemTime::now();
         loop {
-            if checked.elapsed().unwrap_or(CHECK) >= CHECK {
-                let (sessions, mine) = (site.sessions.clone(), secret.clone());
-                let found = tokio::task::spawn_blocking(move || sessions.find(&mine, SystemTime::now())).await;
-                if !matches!(found, Ok(Some(_))) {
-                    return;
-                }
-                checked = SystemTime::now();
+            if !session.is_valid().await {
+                return;
             }
             match site.rosters.get(&sweep).await {
                 Ok(roster) => {
