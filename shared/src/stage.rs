@@ -232,6 +232,16 @@ pub enum DownstreamMode {
     Frozen,
 }
 
+impl DownstreamMode {
+    /// Returns the mode as written in a sweep file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DownstreamMode::FineTune => "fine-tune",
+            DownstreamMode::Frozen => "frozen",
+        }
+    }
+}
+
 /// The shape of the head that learns the classes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -339,6 +349,15 @@ impl StageSpec {
             StageSpec::Pretext(spec) => &spec.data,
             StageSpec::Downstream(spec) => &spec.data,
             StageSpec::Test(spec) => &spec.data,
+        }
+    }
+
+    /// Returns the hyper-parameters of a training stage.
+    pub fn train(&self) -> Option<&TrainSpec> {
+        match self {
+            StageSpec::Pretext(spec) => Some(&spec.train),
+            StageSpec::Downstream(spec) => Some(&spec.train),
+            StageSpec::Test(_) => None,
         }
     }
 

@@ -298,7 +298,7 @@ mod tests {
     use crate::fixture;
 
     fn results() -> Value {
-        let folder = crate::render(&fixture::view(), &fixture::artifact).folder;
+        let folder = crate::render(&fixture::view(), &fixture::artifact, &[]).folder;
         serde_json::from_slice(folder.get("results.json").expect("every report has it")).expect("JSON")
     }
 

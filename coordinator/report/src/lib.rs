@@ -36,7 +36,16 @@ pub use files::results::Results;
 pub use files::write::{WriteError, write};
 pub use numbers::{Artifacts, Evaluations, Tables};
 
-use files::{attachments, curves, evaluation, points};
+use files::{attachments, curves, evaluation, events, parquet, points};
+
+/// A part of a report that not every reader needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extra {
+    /// `cells.parquet` and `points.parquet`.
+    Parquet,
+    /// `tensorboard/`.
+    TensorBoard,
+}
 
 /// A report, in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +56,8 @@ pub struct Rendered {
     pub terminal: String,
 }
 
-/// Makes the whole report of `view`.
-pub fn render(view: &SweepView, artifacts: &Artifacts<'_>) -> Rendered {
+/// Makes the report of `view`, with the parts `extras`.
+pub fn render(view: &SweepView, artifacts: &Artifacts<'_>, extras: &[Extra]) -> Rendered {
     let evaluations = Evaluations::read(view, artifacts);
     let tables = Tables::of(view, &evaluations);
     let document = Document::of(view, &tables, &evaluations);
@@ -63,5 +72,14 @@ pub fn render(view: &SweepView, artifacts: &Artifacts<'_>) -> Rendered {
     folder.add("points.csv", points::csv(view));
     folder.add("confusion.csv", evaluation::confusion(view, &evaluations));
     folder.add("classes.csv", evaluation::classes(view, &evaluations));
+    for extra in extras {
+        match extra {
+            Extra::Parquet => {
+                folder.add("cells.parquet", parquet::cells(view, &results));
+                folder.add("points.parquet", parquet::points(view));
+            }
+            Extra::TensorBoard => events::add(view, &mut folder),
+        }
+    }
     Rendered { folder, terminal: render::terminal::render(&document) }
 }

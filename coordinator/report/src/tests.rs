@@ -78,7 +78,7 @@ fn every_method_is_compared_with_the_floor_where_there_is_one() {
     close(supervised.map(|pairs| pairs.difference.mean), 0.13);
     assert_eq!(entry(&tables, "scheduler", Method::RandomInit, 0.05).above_floor, None);
     assert_eq!(entry(&tables, "scheduler", Method::Simclr, 0.25).above_floor, None);
-    let Rendered { folder, terminal } = render(&view, &artifact);
+    let Rendered { folder, terminal } = render(&view, &artifact, &[]);
     let report = text(&folder, "report.md");
     let line = "**Points above the floor**: Supervised +13.00 ± 0.00 at 5 %";
     assert!(report.contains(line), "{report}");
@@ -94,7 +94,7 @@ fn every_method_is_compared_with_the_floor_where_there_is_one() {
     assert_eq!(of("simclr")["gain_over_random_init"]["n"], 3);
     assert_eq!(of("random-init")["gain_over_random_init"], Value::Null);
     // Without random-init cells nothing is said of a floor.
-    let without = render(&super::fixture::view(), &artifact);
+    let without = render(&super::fixture::view(), &artifact, &[]);
     assert!(!text(&without.folder, "report.md").contains("loor") && !without.terminal.contains("loor"));
 }
 
@@ -127,7 +127,7 @@ fn differences_are_called_significant_or_not_in_words() {
     let right = |accuracy: f64| (accuracy * 3782.0).round() as i64;
     assert_eq!(test.only_a as i64 - test.only_b as i64, right(0.48) - right(0.41));
 
-    let Rendered { folder, terminal } = render(&view, &artifact);
+    let Rendered { folder, terminal } = render(&view, &artifact, &[]);
     let (report, html) = (text(&folder, "report.md"), text(&folder, "report.html"));
     let terminal = terminal.replace("\n  ", " ");
     for (output, expected) in [
@@ -195,7 +195,7 @@ fn test_predictions_become_measures_and_are_missing_where_they_are() {
         text(&folder, "report.md").contains("| Always ADH \\<\\&\\> | — | — | 49.60 | — | — | — | — | 33.33 | 22.10 |")
     );
 
-    let without = render(&view, &|_| None).folder;
+    let without = render(&view, &|_| None, &[]).folder;
     let results: Value = serde_json::from_str(&text(&without, "results.json")).expect("JSON");
     assert!(results["cells"][0]["evaluation"].is_null() && results["summary"][0]["measures"].is_null());
     assert_eq!(results["comparisons"][0]["mcnemar"], serde_json::json!([]));
@@ -212,7 +212,7 @@ fn a_pretext_task_that_is_too_easy_is_warned_of_everywhere() {
     for point in &mut stage.points {
         point.value = if point.metric == pretext_shared::point::Metric::Accuracy { 1.0 } else { point.value };
     }
-    let Rendered { folder, terminal } = render(&view, &artifact);
+    let Rendered { folder, terminal } = render(&view, &artifact, &[]);
     let says =
         "Suspiciously easy pretext task: Rotation (5 % of the labels, seed 1) has a validation accuracy of 100.00 %";
     for output in [&text(&folder, "report.html"), &terminal] {
@@ -268,7 +268,7 @@ fn markdown_shows_scores_and_everything_that_is_missing() {
 fn a_rehearsal_says_so_everywhere() {
     let mut view = view();
     view.provenance.extent = Extent::Smoke;
-    let Rendered { folder, terminal } = render(&view, &artifact);
+    let Rendered { folder, terminal } = render(&view, &artifact, &[]);
     for text in [text(&folder, "report.md"), text(&folder, "report.html"), terminal] {
         assert!(text.contains("REHEARSAL"), "{text}");
     }
@@ -277,7 +277,7 @@ fn a_rehearsal_says_so_everywhere() {
 
 #[test]
 fn hostile_text_is_only_text() {
-    let Rendered { folder, terminal } = render(&view(), &artifact);
+    let Rendered { folder, terminal } = render(&view(), &artifact, &[]);
     let html = text(&folder, "report.html");
     assert!(html.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; | &quot;x&quot; &amp; `y` *z*"));
     assert!(html.contains("ADH &lt;&amp;&gt;") && html.contains("# &lt;b&gt;"));
@@ -347,7 +347,7 @@ fn the_folder_holds_curves_splits_and_predictions_under_safe_names() {
     assert_eq!(below("predictions/"), view.cells.len() - 4);
     assert_eq!(below("splits/"), 3 + 1, "three seeds have three lists, whatever number of stages used them");
 
-    let nothing_stored = render(&view, &|_| None).folder;
+    let nothing_stored = render(&view, &|_| None, &[]).folder;
     let index = text(&nothing_stored, "splits/index.csv");
     assert!(index.lines().skip(1).all(|line| line.ends_with(',')), "lists that are gone keep their hash: {index}");
     let results = text(&nothing_stored, "results.json");
@@ -356,7 +356,7 @@ fn the_folder_holds_curves_splits_and_predictions_under_safe_names() {
 
 #[test]
 fn terminal_tables_align() {
-    let output = render(&view(), &artifact).terminal;
+    let output = render(&view(), &artifact, &[]).terminal;
     let expected = "\
   Labels   Supervised         Rotation           Rotation + jitter   SimCLR
   ──────   ────────────────   ────────────────   ─────────────────   ─────────────────

@@ -126,6 +126,17 @@ pub enum CycleShape {
 }
 
 impl LrSpec {
+    /// Returns the peak rate.
+    pub fn base(&self) -> f64 {
+        match self {
+            LrSpec::Constant { base }
+            | LrSpec::Cosine { base, .. }
+            | LrSpec::Step { base, .. }
+            | LrSpec::OneCycle { base, .. }
+            | LrSpec::Cyclical { base, .. } => *base,
+        }
+    }
+
     /// Returns the same shape with another peak.
     pub fn with_base(mut self, peak: f64) -> Self {
         match &mut self {

@@ -3,7 +3,9 @@
 pub mod attachments;
 pub mod curves;
 pub mod evaluation;
+pub mod events;
 pub mod folder;
+pub mod parquet;
 pub mod points;
 pub mod results;
 pub mod write;

@@ -71,7 +71,7 @@ async fn make(site: &Site, sweep: &str) -> Result<Folder, PageError> {
                 None
             }
         };
-        let folder = pretext_report::render(&view, &read).folder;
+        let folder = pretext_report::render(&view, &read, &[]).folder;
         failed.take().map_or(Ok(folder), Err)
     })
     .await
