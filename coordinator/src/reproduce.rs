@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use pretext_report::agreement::{Agreement, Difference, Record, Standard};
+use pretext_report::agreement::{Agreement, Difference, Standard};
 use pretext_report::notation::percent;
+use pretext_report::record::Record;
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::ContentHash;
 use pretext_shared::text::counted;

@@ -64,6 +64,33 @@ pub fn markdown(text: &str) -> String {
     escaped
 }
 
+/// `text` as LaTeX text that pdfLaTeX, XeLaTeX and LuaLaTeX set without further packages: every character with a meaning
+/// is escaped, signs that reports use become commands, and characters outside of Latin-1 become `?`.
+pub fn latex(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in line(text).chars() {
+        match c {
+            '{' | '}' | '$' | '&' | '#' | '_' | '%' => escaped.extend(['\\', c]),
+            '\\' => escaped.push_str("\\textbackslash{}"),
+            '^' => escaped.push_str("\\textasciicircum{}"),
+            '~' => escaped.push_str("\\textasciitilde{}"),
+            '<' => escaped.push_str("\\textless{}"),
+            '>' => escaped.push_str("\\textgreater{}"),
+            '|' => escaped.push_str("\\textbar{}"),
+            '±' => escaped.push_str("$\\pm$"),
+            '·' => escaped.push_str("$\\cdot$"),
+            '−' => escaped.push_str("$-$"),
+            '–' => escaped.push_str("--"),
+            '—' => escaped.push_str("---"),
+            // The fonts that LaTeX loads by itself have no glyphs for these four letters of Latin-1.
+            'Ð' | 'ð' | 'Þ' | 'þ' => escaped.push('?'),
+            ' '..='~' | 'À'..='ÿ' => escaped.push(c),
+            _ => escaped.push('?'),
+        }
+    }
+    escaped
+}
+
 /// `text` as a CSV field (RFC 4180): quoted where it holds a separator, a quote or a line break.
 pub fn csv(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
@@ -144,6 +171,14 @@ mod tests {
         assert_eq!(line("\u{1b}]0;title\u{7}text"), "text");
         assert_eq!(html("<script>'x' & \"y\"\u{0}"), "&lt;script&gt;&#39;x&#39; &amp; &quot;y&quot;");
         assert_eq!(markdown("a|b *c* <d> [e](f)"), "a\\|b \\*c\\* \\<d\\> \\[e\\](f)");
+    }
+
+    #[test]
+    fn latex_sees_no_command_of_a_foreign_text() {
+        let hostile = "a_b \\input{x} 50 % & $x^2$ # ~ <é> 漢\n+1.00 ± 0.50";
+        let expected = "a\\_b \\textbackslash{}input\\{x\\} 50 \\% \\& \\$x\\textasciicircum{}2\\$ \\# \\textasciitilde{} \
+                        \\textless{}é\\textgreater{} ? +1.00 $\\pm$ 0.50";
+        assert_eq!(latex(hostile), expected);
     }
 
     #[test]

@@ -6,103 +6,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pretext_shared::dataset::DatasetFacts;
 use pretext_shared::device::NumericClass;
-use pretext_shared::ids::{ArtifactId, StageId, SweepId};
+use pretext_shared::ids::StageId;
 use pretext_shared::outcome::Score;
-use pretext_shared::split::Fraction;
-use pretext_shared::stage::{Extent, Method};
-use pretext_shared::sweep::{Build, CellKey, CellState};
-use serde::{Deserialize, Serialize};
+use pretext_shared::sweep::CellKey;
+use serde::Serialize;
 
-use super::files::results::SCHEMA;
 use super::numbers::stats::proportion::half_width;
+use super::record::{Record, RecordedCell, RecordedProvenance, RecordedStage};
 
 /// The 0.9995 quantile of the normal distribution: one cell in a thousand is outside by chance.
 const Z_9995: f64 = 3.290_526_731_491_696;
-
-/// The part of a `results.json` that is compared.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Record {
-    schema: u32,
-    /// Which sweep.
-    pub sweep: RecordedSweep,
-    /// The origin of its numbers.
-    pub provenance: RecordedProvenance,
-    cells: Vec<RecordedCell>,
-}
-
-/// Which sweep.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct RecordedSweep {
-    /// Id.
-    pub id: SweepId,
-}
-
-/// The origin of the numbers of a record.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct RecordedProvenance {
-    /// The sweep file.
-    pub spec: String,
-    /// The data.
-    pub dataset: DatasetFacts,
-    /// The separate data set for pretext training, if any.
-    #[serde(default)]
-    pub pretext_dataset: Option<DatasetFacts>,
-    version: String,
-    /// Numeric class of all stages.
-    pub class: NumericClass,
-    /// Whether it is a rehearsal.
-    pub extent: Extent,
-    #[serde(default)]
-    build: Option<Build>,
-    #[serde(default)]
-    devices: BTreeSet<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-struct RecordedCell {
-    method: Method,
-    fraction: Fraction,
-    lr: String,
-    seed: u64,
-    state: CellState,
-    test: Option<Score>,
-    pretext: Option<RecordedStage>,
-    downstream: RecordedStage,
-    predictions: Option<RecordedPredictions>,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-struct RecordedStage {
-    stage: StageId,
-    steps: Option<u64>,
-    images: Option<u64>,
-    selected_epoch: Option<u32>,
-    validation: Option<Score>,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-struct RecordedPredictions {
-    artifact: ArtifactId,
-}
-
-/// A file that is no record.
-#[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
-    /// Not JSON, or not of that form.
-    #[error("it is not a results.json of a report: {0}")]
-    Form(#[from] serde_json::Error),
-    /// Of another version.
-    #[error("its schema is {found}, and this program reads {SCHEMA}")]
-    Schema {
-        /// What it says.
-        found: u32,
-    },
-    /// Nothing to compare.
-    #[error("no cell of it has a result: there is nothing to reproduce")]
-    Empty,
-}
 
 /// How close the numbers have to be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -153,18 +67,6 @@ pub struct Difference {
 }
 
 impl Record {
-    /// Reads the content of a `results.json`.
-    pub fn parse(content: &[u8]) -> Result<Self, Unreadable> {
-        let record: Self = serde_json::from_slice(content)?;
-        if record.schema != SCHEMA {
-            return Err(Unreadable::Schema { found: record.schema });
-        }
-        if record.cells.iter().all(|cell| cell.test.is_none()) {
-            return Err(Unreadable::Empty);
-        }
-        Ok(record)
-    }
-
     /// How close the numbers of `again` have to be to these.
     pub fn standard(&self, again: &Record) -> Standard {
         let (old, new) = (&self.provenance, &again.provenance);
@@ -267,10 +169,6 @@ fn level(device: &str) -> Option<&str> {
 }
 
 impl RecordedCell {
-    fn key(&self) -> CellKey {
-        CellKey { method: self.method, fraction: self.fraction, lr: self.lr.clone(), seed: self.seed }
-    }
-
     /// Returns the fields that are not equal in every bit.
     fn differences(&self, other: Option<&RecordedCell>) -> Vec<&'static str> {
         let Some(other) = other else { return vec!["cell"] };

@@ -8,16 +8,20 @@
 //! 3. [`document`] puts statements, tables and [`charts`] into sections.
 //! 4. [`mod@render`] has one renderer per format; each walks the document once and computes nothing.
 //!
+//! [`agreement`] and [`against`] compare the results of two sweeps, from what a [`record`] keeps of them.
+//!
 //! [`files`] has the files for scripts, which are made from the numbers alone. [`render`](fn@render) makes the whole
 //! folder in memory; [`write`](fn@write) is the only code that touches a disk. Nothing in `results.json`, `report.md` and
 //! `points.csv` depends on the time or the machine, so two runs of one sweep can be compared byte for byte.
 
+pub mod against;
 pub mod agreement;
 pub mod charts;
 pub mod document;
 pub mod files;
 pub mod notation;
 pub mod numbers;
+pub mod record;
 pub mod render;
 pub mod statements;
 
@@ -68,6 +72,7 @@ pub fn render(view: &SweepView, artifacts: &Artifacts<'_>, extras: &[Extra]) -> 
     let results = Results::of(view, &tables, &evaluations, &predictions);
     folder.add("results.json", results.to_json());
     folder.add("report.md", render::markdown::render(&document));
+    folder.add("report.tex", render::latex::render(&document));
     folder.add("report.html", render::html::render(&document));
     folder.add("points.csv", points::csv(view));
     folder.add("confusion.csv", evaluation::confusion(view, &evaluations));

@@ -60,6 +60,17 @@ pub fn p_value(p: f64) -> String {
     if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
 }
 
+/// Formats a paired difference in percentage points with its 95 % t-interval: `+2.10 ± 0.75`.
+pub fn difference(pairs: &Paired) -> String {
+    let mean = points(pairs.difference.mean);
+    pairs.difference.ci95.map_or_else(|| mean.clone(), |half| format!("{mean} ± {}", percent(half)))
+}
+
+/// Formats a p-value and the same after Holm's adjustment: `0.012, 0.048`.
+pub fn p_values(p: Option<f64>, p_holm: Option<f64>) -> String {
+    p.zip(p_holm).map_or_else(|| ABSENT.to_owned(), |(p, holm)| format!("{}, {}", p_value(p), p_value(holm)))
+}
+
 /// Formats a duration: `8.3 s`, `12 min`, `3.5 h`.
 pub fn duration(seconds: f64) -> String {
     match seconds {

@@ -17,7 +17,7 @@ fn text(folder: &Folder, path: &str) -> String {
 }
 
 fn folder(view: &SweepView) -> Folder {
-    render(view, &artifact).folder
+    render(view, &artifact, &[]).folder
 }
 
 fn tables(view: &SweepView) -> Tables {

@@ -9,7 +9,7 @@ mod table;
 use pretext_shared::sweep::{CellState, SweepView};
 
 pub use model::{Block, CellDetails, Document, Evidence, Fact, Folded, Overview, Section, Topic};
-pub use table::{Emphasis, Field, Role, Table, TableRow};
+pub use table::{Emphasis, Field, Role, Standing, Table, TableRow};
 
 use super::numbers::{Evaluations, Tables};
 use super::statements;

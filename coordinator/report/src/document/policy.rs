@@ -1,11 +1,13 @@
 //! The section of one learning-rate policy: verdict, scores, conditions, and the tables behind them.
 
+use pretext_shared::split::Fraction;
+use pretext_shared::stage::Method;
 use pretext_shared::text;
 
 use super::model::{Block, Section, Topic};
-use super::table::{Emphasis, Field, Role, Table, TableRow};
+use super::table::{Emphasis, Field, Role, Standing, Table, TableRow};
 use crate::charts;
-use crate::notation::{ABSENT, count, loss, lr, p_value, percent, points, spread};
+use crate::notation::{self, ABSENT, count, loss, lr, p_value, percent, points, spread};
 use crate::numbers::stats::bootstrap::Interval;
 use crate::numbers::stats::{McNemar, Summary};
 use crate::numbers::{Basis, Comparison, Effort, Entry, Majority, Overall, PolicyTable, Tables, Verdict};
@@ -29,10 +31,25 @@ fn scores<'a>(table: &'a PolicyTable, tables: &Tables) -> Table<'a> {
     let methods = table.methods.iter().map(|method| method.title());
     let mut scores = Table::new(Role::Scores, std::iter::once("Labels").chain(methods));
     for row in &table.rows {
-        let entries = row.entries.iter().map(|entry| Field::Entry { entry, majority });
+        let entries = row.entries.iter().map(|entry| {
+            let standing = standing(table, row.fraction, entry.method);
+            Field::Entry { entry, majority, standing }
+        });
         scores.row(std::iter::once(Field::Text(row.fraction.percent())).chain(entries));
     }
     scores
+}
+
+/// Returns the verdict on the difference between `method` and supervised, which comes first among the methods and is
+/// therefore what a comparison subtracts.
+fn standing(table: &PolicyTable, fraction: Fraction, method: Method) -> Standing {
+    let here = |one: &&Comparison| (one.fraction, one.a, one.b) == (fraction, method, Method::Supervised);
+    let significant = table.comparisons.iter().find(here).filter(|one| one.verdict == Verdict::Significant);
+    match significant.and_then(|one| one.accuracy) {
+        Some(pairs) if pairs.difference.mean > 0.0 => Standing::Above,
+        Some(_) => Standing::Below,
+        None => Standing::Untold,
+    }
 }
 
 /// Returns the entries that have cells by method, with the names of method and fraction.
@@ -117,32 +134,15 @@ fn comparisons<'a>(table: &PolicyTable) -> Table<'a> {
 }
 
 fn comparison_columns(one: &Comparison) -> [String; 7] {
-    let difference = one.accuracy.map_or_else(
-        || ABSENT.to_owned(),
-        |pairs| {
-            let mean = points(pairs.difference.mean);
-            pairs.difference.ci95.map_or_else(|| mean.clone(), |half| format!("{mean} ± {}", percent(half)))
-        },
-    );
-    let p = match (one.accuracy.and_then(|pairs| pairs.p), one.p_holm) {
-        (Some(p), Some(holm)) => format!("{}, {}", p_value(p), p_value(holm)),
-        _ => ABSENT.to_owned(),
-    };
-    let verdict = match one.verdict {
-        Verdict::NoSharedSeed => "no seed in common: no test",
-        Verdict::OneSeed => "one seed: no test",
-        Verdict::NoSpread => "the same in all seeds: no test",
-        Verdict::NotSignificant => "not significant",
-        Verdict::NotAmongSoMany => "not significant among so many comparisons",
-        Verdict::Significant => "significant",
-    };
+    let difference = one.accuracy.map_or_else(|| ABSENT.to_owned(), |pairs| notation::difference(&pairs));
+    let p = notation::p_values(one.accuracy.and_then(|pairs| pairs.p), one.p_holm);
     [
         one.fraction.percent(),
         format!("{} − {}", one.a.title(), one.b.title()),
         one.accuracy.map_or(0, |pairs| pairs.n).to_string(),
         difference,
         p,
-        verdict.to_owned(),
+        one.verdict.words().to_owned(),
         mcnemar(one),
     ]
 }

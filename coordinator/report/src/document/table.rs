@@ -56,6 +56,17 @@ pub enum Emphasis {
     Strong,
 }
 
+/// The verdict on the difference between an entry and the supervised entry of its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Its accuracy is significantly higher.
+    Above,
+    /// Its accuracy is significantly lower.
+    Below,
+    /// The difference is not significant, or could not be tested.
+    Untold,
+}
+
 /// A field of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Field<'a> {
@@ -67,6 +78,8 @@ pub enum Field<'a> {
         entry: &'a Entry,
         /// Accuracy of a classifier that always answers the largest class, in 0–1.
         majority: Option<f64>,
+        /// Its difference to the supervised entry of its row.
+        standing: Standing,
     },
     /// A cell, by position in the plan and id.
     Cell {

@@ -58,6 +58,32 @@ pub enum Verdict {
     Significant,
 }
 
+impl Verdict {
+    /// Returns the verdict on paired differences and the p-value of their test after Holm's adjustment.
+    pub fn of(pairs: Option<Paired>, p_holm: Option<f64>) -> Self {
+        match (pairs, pairs.and_then(|pairs| pairs.p), p_holm) {
+            (None, ..) => Verdict::NoSharedSeed,
+            (Some(pairs), ..) if pairs.n == 1 => Verdict::OneSeed,
+            (_, Some(_), Some(adjusted)) if adjusted < ALPHA => Verdict::Significant,
+            (_, Some(p), _) if p < ALPHA => Verdict::NotAmongSoMany,
+            (_, Some(_), _) => Verdict::NotSignificant,
+            (_, None, _) => Verdict::NoSpread,
+        }
+    }
+
+    /// Returns the verdict as reports write it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Verdict::NoSharedSeed => "no seed in common: no test",
+            Verdict::OneSeed => "one seed: no test",
+            Verdict::NoSpread => "the same in all seeds: no test",
+            Verdict::NotSignificant => "not significant",
+            Verdict::NotAmongSoMany => "not significant among so many comparisons",
+            Verdict::Significant => "significant",
+        }
+    }
+}
+
 /// The significant comparisons of a policy's table.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Significance {
@@ -172,23 +198,12 @@ pub fn comparisons(view: &SweepView, evaluations: &Evaluations, rows: &[Row]) ->
     let tested: Vec<usize> = (0..all.len()).filter(|one| p(&all[*one]).is_some()).collect();
     let adjusted = holm(&tested.iter().filter_map(|one| p(&all[*one])).collect::<Vec<_>>());
     tested.into_iter().zip(adjusted).for_each(|(one, p)| all[one].p_holm = Some(p));
-    all.iter_mut().for_each(|one| one.verdict = verdict(one));
+    all.iter_mut().for_each(|one| one.verdict = Verdict::of(one.accuracy, one.p_holm));
     all
 }
 
 fn p(comparison: &Comparison) -> Option<f64> {
     comparison.accuracy?.p
-}
-
-fn verdict(comparison: &Comparison) -> Verdict {
-    match (comparison.accuracy, p(comparison), comparison.p_holm) {
-        (None, ..) => Verdict::NoSharedSeed,
-        (Some(pairs), ..) if pairs.n == 1 => Verdict::OneSeed,
-        (_, Some(_), Some(adjusted)) if adjusted < ALPHA => Verdict::Significant,
-        (_, Some(p), _) if p < ALPHA => Verdict::NotAmongSoMany,
-        (_, Some(_), _) => Verdict::NotSignificant,
-        (_, None, _) => Verdict::NoSpread,
-    }
 }
 
 fn mcnemar(view: &SweepView, evaluations: &Evaluations, a: &Entry, b: &Entry) -> Vec<Seeded> {
@@ -232,16 +247,7 @@ mod tests {
     use super::*;
 
     fn compared(differences: &[f64], p_holm: Option<f64>) -> Verdict {
-        let accuracy = Paired::of(differences);
-        verdict(&Comparison {
-            fraction: Fraction::ALL,
-            a: Method::Simclr,
-            b: Method::Supervised,
-            accuracy,
-            p_holm,
-            verdict: Verdict::NoSharedSeed,
-            mcnemar: Vec::new(),
-        })
+        Verdict::of(Paired::of(differences), p_holm)
     }
 
     #[test]

@@ -79,6 +79,7 @@ fn field(field: &Field<'_>) -> String {
     }
 }
 
-fn line(fields: impl Iterator<Item = String>) -> String {
+/// Returns a row of a table, whose fields are escaped.
+pub(crate) fn line(fields: impl Iterator<Item = String>) -> String {
     format!("| {} |\n", fields.collect::<Vec<_>>().join(" | "))
 }

@@ -31,9 +31,9 @@ fn section(section: &Section<'_>) -> String {
 /// report have the others.
 fn block(block: &Block<'_>) -> String {
     match block {
-        Block::Lead(lead) => format!("\n{}", paragraph("  ", lead)),
+        Block::Lead(lead) => format!("\n{}", statement("  ", lead)),
         Block::Statements(statements) | Block::Illustrated { statements, .. } => {
-            let items: String = statements.iter().map(|one| paragraph("  - ", one)).collect();
+            let items: String = statements.iter().map(|one| statement("  - ", one)).collect();
             format!("\n{items}")
         }
         Block::Table(table) => match table.role {
@@ -92,7 +92,7 @@ fn entry_lines(entry: &Entry) -> Vec<String> {
 }
 
 /// Aligns rows of fields, each field a list of lines. The first row is the heading.
-fn grid(rows: &[Vec<Vec<String>>]) -> String {
+pub(crate) fn grid(rows: &[Vec<Vec<String>>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let lines = rows.iter().filter_map(|row| row.get(column)).flatten();
@@ -118,12 +118,17 @@ fn grid(rows: &[Vec<Vec<String>>]) -> String {
     out
 }
 
-/// Returns a statement broken between words, with `bullet` before its first line.
-fn paragraph(bullet: &str, statement: &Statement<'_>) -> String {
+/// Returns a statement with `bullet` before its first line.
+fn statement(bullet: &str, statement: &Statement<'_>) -> String {
+    paragraph(bullet, &statement.wording().to_string())
+}
+
+/// Returns a text broken between words, with `bullet` before its first line.
+pub(crate) fn paragraph(bullet: &str, text: &str) -> String {
     let indent = " ".repeat(bullet.chars().count());
     let mut out = String::from(bullet);
     let mut column = indent.len();
-    for word in text::line(&statement.wording().to_string()).split(' ') {
+    for word in text::line(text).split(' ') {
         let length = word.chars().count() + 1;
         if column > indent.len() && column + length > WIDTH {
             out.push_str(&format!("\n{indent}"));

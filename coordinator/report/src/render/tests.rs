@@ -4,10 +4,10 @@ use pretext_shared::point::Metric;
 use pretext_shared::stage::Method;
 use pretext_shared::sweep::SweepView;
 
-use super::{html, markdown, terminal};
+use super::{html, latex, markdown, terminal};
 use crate::document::{Block, Document, Field, Section, Table, Topic};
 use crate::fixture::{artifact, shift_accuracy, with_floor};
-use crate::numbers::{Entry, Evaluations, Tables};
+use crate::numbers::{Entry, Evaluations, Tables, Verdict};
 use crate::statements::Statement;
 
 /// A sweep with significant differences, a floor, and a pretext task that is too easy.
@@ -130,4 +130,35 @@ fn every_table_has_the_same_numbers_in_every_format() {
             assert_eq!(terminal, markdown, "{:?}", table.role);
         }
     }
+}
+
+#[test]
+fn latex_has_every_mean_with_its_interval_and_marks_what_is_significant() {
+    let mut view = sweep();
+    for (seed, by) in [(1, -0.199), (2, -0.201), (3, -0.200)] {
+        shift_accuracy(&mut view, Method::RotationJitter, 0.05, seed, by);
+    }
+    view.provenance.dataset.key = "image-folder:50%_\\input{x}".to_owned();
+    let evaluations = Evaluations::read(&view, &artifact);
+    let tables = Tables::of(&view, &evaluations);
+    let latex = latex::render(&Document::of(&view, &tables, &evaluations));
+    for (_, _, entry) in tables.entries() {
+        let Some(accuracy) = entry.accuracy else { continue };
+        let interval = accuracy.ci95.map_or_else(String::new, |half| format!(" \\pm {:.2}", 100.0 * half));
+        let expected = format!("${:.2}{interval}", 100.0 * accuracy.mean);
+        assert!(latex.contains(&expected), "{expected} is not in {latex}");
+    }
+    let significant = tables.policies.iter().flat_map(|table| &table.comparisons);
+    let to_supervised = significant.filter(|one| one.b == Method::Supervised && one.verdict == Verdict::Significant);
+    let (above, below): (Vec<_>, Vec<_>) =
+        to_supervised.partition(|one| one.accuracy.is_some_and(|pairs| pairs.difference.mean > 0.0));
+    let marked = |mark: &str| {
+        let pieces: Vec<&str> = latex.split(mark).collect();
+        pieces.iter().rev().skip(1).filter(|piece| piece.ends_with(|c: char| c.is_ascii_digit())).count()
+    };
+    assert_eq!((marked("^{*}$"), marked("^{\\dagger}$")), (above.len(), below.len()));
+    assert!(!above.is_empty() && !below.is_empty(), "the sweep has both");
+    assert!(latex.contains("image-folder:50\\%\\_\\textbackslash{}input"), "{latex}");
+    // The task that is too easy is warned of in the caption of each table.
+    assert_eq!(latex.matches("\\caption{\\textbf{Suspiciously easy").count(), latex.matches("\\begin{table}").count());
 }

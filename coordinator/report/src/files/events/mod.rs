@@ -16,8 +16,8 @@ use prost_types::Value;
 use prost_types::value::Kind;
 
 use self::messages::{
-    Content, DataType, End, Event, Experiment, FILE_VERSION, MetricInfo, MetricName, ParameterInfo, Part, Start, Status,
-    Tagged,
+    Content, DataType, End, Event, Experiment, FILE_VERSION, MetricInfo, MetricName, ParameterInfo, Part, Start,
+    Status, Tagged,
 };
 use super::folder::{Folder, cell_stem};
 
@@ -126,8 +126,7 @@ fn experiment(view: &SweepView, runs: &[BTreeMap<String, Value>]) -> Experiment 
         Some(Kind::NumberValue(_)) => DataType::Number,
         _ => DataType::Text,
     };
-    let all: BTreeMap<&String, DataType> =
-        runs.iter().flatten().map(|(name, value)| (name, kind(value))).collect();
+    let all: BTreeMap<&String, DataType> = runs.iter().flatten().map(|(name, value)| (name, kind(value))).collect();
     let metric = |(tag, title): (&str, &str)| MetricInfo {
         name: Some(MetricName { tag: tag.to_owned() }),
         title: title.to_owned(),
@@ -135,7 +134,10 @@ fn experiment(view: &SweepView, runs: &[BTreeMap<String, Value>]) -> Experiment 
     let metrics = [("test/accuracy", "test accuracy"), ("test/loss", "test loss")];
     Experiment {
         name: view.id.to_string(),
-        parameters: all.into_iter().map(|(name, kind)| ParameterInfo { name: name.clone(), kind: kind.into() }).collect(),
+        parameters: all
+            .into_iter()
+            .map(|(name, kind)| ParameterInfo { name: name.clone(), kind: kind.into() })
+            .collect(),
         metrics: metrics.map(metric).into(),
     }
 }
@@ -146,4 +148,38 @@ fn text(text: &str) -> Value {
 
 fn number(value: f64) -> Value {
     Value { kind: Some(Kind::NumberValue(value)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    /// The events of a file; panics if their frames do not fit.
+    fn events(mut file: &[u8]) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some((length, rest)) = file.split_first_chunk::<8>() {
+            let length = u64::from_le_bytes(*length) as usize;
+            events.push(Event::decode(&rest[4..4 + length]).expect("an event"));
+            file = &rest[4 + length + 4..];
+        }
+        events
+    }
+
+    #[test]
+    fn a_run_has_every_point_of_its_cell_and_its_time_never_goes_back() {
+        let view = fixture::view();
+        let mut folder = Folder::default();
+        add(&view, &mut folder);
+        assert_eq!(folder.iter().count(), view.cells.len() + 1);
+        for cell in &view.cells {
+            let path = format!("tensorboard/{}/{FILE}", cell_stem(&cell.key));
+            let events = events(folder.get(&path).expect("a run"));
+            let points = cell.stages().map(|id| view.stages[&id].points.len()).sum::<usize>();
+            let ends = usize::from(view.state(cell).is_final());
+            assert_eq!(events.len(), points + 2 + ends, "{path}");
+            assert_eq!(events[0].content, Some(Content::FileVersion(FILE_VERSION.to_owned())));
+            assert!(events.is_sorted_by(|a, b| a.wall_time <= b.wall_time), "{path}");
+        }
+    }
 }

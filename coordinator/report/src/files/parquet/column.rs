@@ -152,3 +152,35 @@ fn fill<T: DataType>(
     }
     chunk.typed::<T>().write_batch(&values, Some(&levels), None).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use ::parquet::file::reader::{FileReader, SerializedFileReader};
+    use ::parquet::record::Field;
+    use pretext_shared::ids::ContentHash;
+
+    use super::*;
+
+    #[test]
+    fn rows_of_several_groups_keep_their_order_and_their_gaps() {
+        let sweep = SweepId::new("tissue", ContentHash::of(b"spec"));
+        let columns = [
+            Column::seed("seed", |row: &u64| Some(u64::MAX - *row)),
+            Column::text("name", |row: &u64| row.is_multiple_of(3).then(|| shared(&format!("ü{row}")))),
+        ];
+        let rows = GROUP as u64 + 7;
+        let reader = SerializedFileReader::new(Bytes::from(table("t", &sweep, &columns, 0..rows))).expect("a file");
+        assert_eq!(reader.num_row_groups(), 2);
+        let facts = reader.metadata().file_metadata().key_value_metadata().expect("facts");
+        assert!(facts.iter().any(|fact| fact.key == "pretext.sweep" && fact.value.as_deref() == Some(sweep.as_str())));
+        let read = reader.get_row_iter(None).expect("rows").map(|row| row.expect("a row"));
+        let mut count = 0;
+        for (row, n) in read.zip(0..) {
+            let fields: Vec<&Field> = row.get_column_iter().map(|(_, field)| field).collect();
+            let name = if n % 3 == 0 { Field::Str(format!("ü{n}")) } else { Field::Null };
+            assert_eq!(fields, [&Field::ULong(u64::MAX - n), &name]);
+            count = n + 1;
+        }
+        assert_eq!(count, rows);
+    }
+}

@@ -40,7 +40,7 @@ fn row(role: Role, row: &TableRow<'_>) -> Html {
 fn field(field: &Field<'_>) -> Html {
     match field {
         Field::Text(text) => html!("<td>{}</td>", text),
-        Field::Entry { entry, majority } => scores::entry(entry, *majority),
+        Field::Entry { entry, majority, .. } => scores::entry(entry, *majority),
         Field::Cell { index, id } => html!("<td><a href=\"#{}\">{}</a></td>", anchor(*index), id),
         Field::Stage { kind, id } => html!(
             "<td>{} <code title=\"{}\">{}</code></td>",
