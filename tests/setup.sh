@@ -24,6 +24,9 @@ test)
     need libvulkan1
     need redis-server
     need redis-sentinel
+    # For the tables of a report.
+    command -v pdflatex >/dev/null || need texlive-latex-base
+    kpsewhich booktabs.sty >/dev/null 2>&1 || need texlive-latex-recommended
     # A browser for the web page; any Chromium or Chrome is enough.
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
         need chromium
@@ -83,6 +86,7 @@ if [ "$1" = test ]; then
         install -D "$unpacked/files/usr/bin/promtool" "$promtool"
         rm -rf "$unpacked"
     fi
+    environment exports "$(dirname "$0")/exports/requirements.txt" "the programs that read exports"
     environment s3-server "$(dirname "$0")/s3/requirements.txt" "the S3 server that artifacts are tested on"
 fi
 

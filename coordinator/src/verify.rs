@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use pretext_artifacts::{ArtifactLimits, Artifacts, Location};
 use pretext_engine::{Engine, Limits};
 use pretext_shared::text::{self, counted};
 use pretext_shared::verification::{Harm, Verification};
@@ -15,8 +14,8 @@ use serde::Serialize;
 use super::backup::open_store;
 use super::console::{Console, Show};
 use super::error::CliError;
-use super::serve;
 use crate::remote::{Remote, connect};
+use crate::report::open_artifacts;
 use crate::verdict::Verdict;
 
 #[derive(Debug, Args)]
@@ -86,17 +85,7 @@ async fn offline(folder: &Path, artifacts: Option<&str>, sweep: &str) -> Result<
     let evidence = verify::collect(&store, &id).map_err(failed)?;
     let evidence = evidence.ok_or_else(|| CliError::input(format!("no sweep `{id}` in {}", folder.display())))?;
     let view = view::of_plans(standing, evidence.plans()).map_err(failed)?;
-    let options = serve::artifacts(artifacts, folder, ArtifactLimits::default())?;
-    // Opening a missing folder would create it, and every artifact would count as lost.
-    if let Location::Directory(folder) = &options.place
-        && !folder.is_dir()
-    {
-        return Err(CliError::input(format!(
-            "there are no artifacts in {}: name their folder or URL with --artifacts",
-            folder.display()
-        )));
-    }
-    let artifacts = Artifacts::open(&options).await.map_err(|error| CliError::environment(error.to_string()))?;
+    let artifacts = open_artifacts(artifacts, folder).await?;
     let checked = tokio::task::spawn_blocking(move || {
         let artifact = |id| artifacts.blocking_read(id).map(drop).map_err(|error| error.to_string());
         verify::verify(&evidence, &view, &artifact, &|_| None)

@@ -64,8 +64,8 @@ pub fn markdown(text: &str) -> String {
     escaped
 }
 
-/// `text` as LaTeX text that pdfLaTeX, XeLaTeX and LuaLaTeX set without further packages: every character with a meaning
-/// is escaped, signs that reports use become commands, and characters outside of Latin-1 become `?`.
+/// `text` as LaTeX text that every engine sets without further packages. Every character with a meaning is escaped. Signs
+/// that reports use become commands, and characters outside of Latin-1 become `?`.
 pub fn latex(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in line(text).chars() {

@@ -9,5 +9,5 @@ mod compare;
 mod incidents;
 mod limits;
 mod size;
-mod trained;
-mod wire;
+pub(crate) mod trained;
+pub(crate) mod wire;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::wire::Site;
 
 /// A sweep of eight cells: two methods, two fractions, two seeds.
-pub(super) const STUDY: &str = "
+pub(crate) const STUDY: &str = "
 name: trained
 dataset: {kind: procedural, train_per_class: 40, test_per_class: 10, seed: 0, image_size: 16}
 encoder: {kind: small-cnn, width: 4, blocks: 2}
@@ -27,13 +27,13 @@ downstream: {epochs: 6, batch: 8}
 const EPOCHS: u32 = 6;
 
 /// Returns the accuracy of a cell: rotation is ten points ahead of supervised, and the second seed half a point.
-pub(super) fn accuracy(cell: &Value) -> f64 {
+pub(crate) fn accuracy(cell: &Value) -> f64 {
     let method = if cell["method"] == "rotation" { 0.1 } else { 0.0 };
     0.5 + method + 0.005 * cell["seed"].as_f64().expect("a number")
 }
 
 /// Trains all stages of `sweep`, whose cells the read API lists for the session `cookie`.
-pub(super) async fn train(site: &Site, stub: &mut Stub, sweep: &str, cookie: &str) {
+pub(crate) async fn train(site: &Site, stub: &mut Stub, sweep: &str, cookie: &str) {
     let cells = site.get(&format!("/api/v1/sweeps/{sweep}/cells"), cookie).json()["cells"].clone();
     let cells = cells.as_array().expect("a list");
     let by = |stage: &str| -> BTreeMap<String, &Value> {

@@ -87,6 +87,7 @@ impl Against {
                     .to_owned(),
             );
         }
+        statements.push("± beside an accuracy is the sample standard deviation over n seeds.".to_owned());
         for (name, only) in [("A", &self.only_a), ("B", &self.only_b)] {
             if !only.is_empty() {
                 statements.push(format!("Only in {name}: {}.", only.join(", ")));

@@ -8,4 +8,5 @@ pub mod folder;
 pub mod parquet;
 pub mod points;
 pub mod results;
+pub mod ro_crate;
 pub mod write;

@@ -50,7 +50,7 @@ fn tabular(document: &Document<'_>, lr: &str, table: &Table<'_>) -> Option<Strin
     };
     let headings = cells(table.headings.iter().take(columns).map(|heading| escaped(heading)));
     let warnings: String = document.warnings.iter().map(warning).collect();
-    let place = format!("{}, learning-rate policy {}", escaped(&document.overview.dataset.key), escaped(lr));
+    let place = format!("Data: {}; learning-rate policy: {}", escaped(&document.overview.dataset.key), escaped(lr));
     Some(format!(
         "\n\\begin{{table}}\n\\centering\n\\caption{{{warnings}{caption} {place}.}}\n\\label{{tab:{id}-{lr}-{name}}}\n\
          \\begin{{tabular}}{{{layout}}}\n\\toprule\n{headings}\\midrule\n{rows}\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n",

@@ -80,6 +80,7 @@ pub const TABLE: &[Rpc] = &[
     rpc("grpc.health.v1.Health/Check", Access::Public),
     rpc("grpc.health.v1.Health/Watch", Access::Public),
     rpc("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", LOOK),
+    rpc("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", LOOK),
 ];
 
 /// Returns the procedure of a request's path.
@@ -149,6 +150,7 @@ mod tests {
             pretext_proto::DESCRIPTORS,
             tonic_health::pb::FILE_DESCRIPTOR_SET,
             tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
         ]
         .into_iter()
         .flat_map(|bytes| FileDescriptorSet::decode(bytes).expect("descriptors of this build").file)

@@ -49,17 +49,22 @@ pub struct DescriptorError(String);
 /// # Errors
 /// Never in a build that passed its tests.
 pub fn services(parts: Parts, authorizer: Authorizer, identity: IdentityService) -> Result<Router, DescriptorError> {
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(pretext_proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .map_err(|error| DescriptorError(error.to_string()))?;
+    let describing = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(pretext_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let damaged = |error: tonic_reflection::server::Error| DescriptorError(error.to_string());
+    let reflection = describing().build_v1().map_err(damaged)?;
+    // Many stock clients still ask for the version before.
+    let reflection_v1alpha = describing().build_v1alpha().map_err(damaged)?;
     let Parts { core, artifacts, limits, build, web } = parts;
     let sweeps = SweepsService::new(core.clone(), artifacts.clone(), build);
     let data = DataService::new(core.clone(), artifacts.clone());
     let work = WorkService::new(core.clone(), artifacts, limits, authorizer);
     let scaler = ScalerService::new(core);
     let routes = Routes::new(reflection)
+        .add_service(reflection_v1alpha)
         .add_service(SweepsServer::new(sweeps).max_decoding_message_size(MAX_MESSAGE))
         .add_service(DataServer::new(data).max_decoding_message_size(MAX_MESSAGE))
         .add_service(WorkServer::new(work).max_decoding_message_size(MAX_WORK_MESSAGE))

@@ -11,10 +11,6 @@ use prost_types::Value;
 pub(super) const FILE_VERSION: &str = "brain.Event:2";
 /// `DT_FLOAT` of `types.proto`.
 const FLOAT: i32 = 1;
-/// `DT_DOUBLE` of `types.proto`.
-const DOUBLE: i32 = 2;
-/// `DATA_CLASS_SCALAR` of `summary.proto`.
-const SCALAR: i32 = 1;
 /// `DATA_CLASS_TENSOR` of `summary.proto`.
 const TENSOR: i32 = 2;
 
@@ -48,6 +44,8 @@ pub(super) struct Summary {
 pub(super) struct Tagged {
     #[prost(string, tag = "1")]
     tag: String,
+    #[prost(float, optional, tag = "2")]
+    simple_value: Option<f32>,
     #[prost(message, optional, tag = "8")]
     tensor: Option<Tensor>,
     #[prost(message, optional, tag = "9")]
@@ -76,8 +74,6 @@ pub(super) struct Tensor {
     kind: i32,
     #[prost(message, optional, tag = "2")]
     shape: Option<Shape>,
-    #[prost(double, repeated, tag = "6")]
-    doubles: Vec<f64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -175,11 +171,9 @@ pub(super) enum Status {
 }
 
 impl Tagged {
-    /// Returns a value in double precision. Only the first value of a tag says which plugin shows it.
-    pub(super) fn scalar(tag: String, value: f64, is_first: bool) -> Self {
-        let tensor = Tensor { kind: DOUBLE, shape: Some(Shape { sides: Vec::new() }), doubles: vec![value] };
-        let metadata = is_first.then(|| Metadata::of("scalars", Vec::new(), SCALAR));
-        Self { tag, tensor: Some(tensor), metadata }
+    /// Returns a value of a curve.
+    pub(super) fn scalar(tag: String, value: f64) -> Self {
+        Self { tag, simple_value: Some(value as f32), tensor: None, metadata: None }
     }
 
     /// Returns content of the plugin `hparams`. Readers expect a tensor beside it: an empty one.
@@ -193,19 +187,17 @@ impl Tagged {
         let none = Shape { sides: vec![Side { length: 0 }] };
         Self {
             tag: tag.to_owned(),
-            tensor: Some(Tensor { kind: FLOAT, shape: Some(none), doubles: Vec::new() }),
-            metadata: Some(Metadata::of("hparams", content, TENSOR)),
+            simple_value: None,
+            tensor: Some(Tensor { kind: FLOAT, shape: Some(none) }),
+            metadata: Some(Metadata {
+                plugin: Some(Plugin { name: "hparams".to_owned(), content }),
+                data_class: TENSOR,
+            }),
         }
     }
 
     /// Returns the event with this value.
     pub(super) fn at(self, step: i64, wall_time: f64) -> Event {
         Event { wall_time, step, content: Some(Content::Summary(Summary { values: vec![self] })) }
-    }
-}
-
-impl Metadata {
-    fn of(plugin: &str, content: Vec<u8>, data_class: i32) -> Self {
-        Self { plugin: Some(Plugin { name: plugin.to_owned(), content }), data_class }
     }
 }

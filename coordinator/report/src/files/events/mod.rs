@@ -1,12 +1,13 @@
 //! `tensorboard/`: event files for TensorBoard, a run for each cell.
 //!
-//! Every value is a tensor in double precision, so that a reader gets the very number of `points.csv`. Points have no
-//! time of their own: the time of an event is the training time of its cell, counted from the Unix epoch.
+//! Values have single precision. The format has tensors in double precision too, but the data server that TensorBoard
+//! starts by default drops them without a word. Points have no time of their own: the time of an event is the training time
+//! of its cell, counted from the Unix epoch.
 
 mod messages;
 mod record;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use pretext_shared::point::Point;
 use pretext_shared::stage::{Budget, StageKind, StageSpec};
@@ -57,16 +58,13 @@ fn run(view: &SweepView, cell: &Cell, parameters: BTreeMap<String, Value>) -> Ve
     let mut file = File::new();
     file.add(&Tagged::parameters(Part::Start(Start { parameters })).at(0, 0.0));
     let mut begin = 0.0;
-    let mut seen = BTreeSet::new();
     for (id, stage) in cell.stages().filter_map(|id| Some((id, view.stages.get(&id)?))) {
         // Of a stage without a result the training time is not known: its points stand at its begin.
         let (steps, seconds) = view.result(id).map_or((0, 0.0), |result| (result.steps, result.seconds));
         for point in &stage.points {
             let share = if steps == 0 { 0.0 } else { point.step as f64 / steps as f64 };
-            let tag = tag(stage, point);
-            let is_first = seen.insert(tag.clone());
             let step = i64::try_from(point.step).unwrap_or(i64::MAX);
-            file.add(&Tagged::scalar(tag, point.value, is_first).at(step, begin + share * seconds));
+            file.add(&Tagged::scalar(tag(stage, point), point.value).at(step, begin + share * seconds));
         }
         begin += seconds;
     }
