@@ -168,9 +168,10 @@ pub(super) fn keeps_place(engine: &Engine, attempt: AttemptId, code: FailureCode
 pub(super) fn begins_detours_anew(engine: &Engine) -> Result<(), Violation> {
     let until = engine.limits().avoid_ms;
     match engine.all_stages().find(|stage| !stage.progress.failed_at.is_empty() && stage.avoid_until != until) {
-        Some(StageFacts { id, avoid_until, .. }) => {
-            violation("health", format!("a restart lets {id} avoid places until {avoid_until} and not until {until}"))
-        }
+        Some(StageFacts { id, avoid_until, .. }) => violation(
+            "health",
+            format!("after a restart {id} avoids places until {avoid_until}; it should do so until {until}"),
+        ),
         None => Ok(()),
     }
 }
