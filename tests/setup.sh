@@ -24,9 +24,6 @@ test)
     need libvulkan1
     need redis-server
     need redis-sentinel
-    # For the tables of a report.
-    command -v pdflatex >/dev/null || need texlive-latex-base
-    kpsewhich booktabs.sty >/dev/null 2>&1 || need texlive-latex-recommended
     # A browser for the web page; any Chromium or Chrome is enough.
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
         need chromium
@@ -69,9 +66,14 @@ environment() {
         echo "installing: $what" >&2
         rm -rf "$tools"
         python3 -m venv "$tools"
-        "$tools/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$wanted"
+        # Compiling every module takes as long as everything else, and few of them are ever imported.
+        "$tools/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-compile -r "$wanted"
         cp "$wanted" "$tools/requirements.txt"
     fi
+}
+# Downloads Debian packages into this folder. The package cache may be empty, and the package lists may be old.
+fetch_packages() {
+    apt-get download -q "$@" >/dev/null 2>&1 || { $sudo apt-get update -q >/dev/null && apt-get download -q "$@" >/dev/null; }
 }
 if [ "$1" = test ]; then
     environment manifest-tools "$(dirname "$0")/manifests/requirements.txt" "the programs that check manifests"
@@ -79,9 +81,7 @@ if [ "$1" = test ]; then
     if [ ! -x "$promtool" ]; then
         echo "installing: promtool, which tests alert rules" >&2
         unpacked=$(mktemp -d)
-        # The package cache may be empty, and the package lists may be old.
-        (cd "$unpacked" && { apt-get download -q prometheus >/dev/null 2>&1 ||
-            { $sudo apt-get update -q >/dev/null && apt-get download -q prometheus >/dev/null; }; })
+        (cd "$unpacked" && fetch_packages prometheus)
         dpkg-deb -x "$unpacked"/prometheus_*.deb "$unpacked/files"
         install -D "$unpacked/files/usr/bin/promtool" "$promtool"
         rm -rf "$unpacked"
@@ -103,8 +103,38 @@ axe_core() {
     echo "$version" > "$tools/version"
     rm -rf "$unpacked"
 }
+# Sets the tables of a report. The packages are only unpacked: installing them makes the formats of every other engine.
+latex() {
+    local tools="${XDG_CACHE_HOME:-$HOME/.cache}/pretext/latex"
+    [ -x "$tools/bin/pdflatex" ] && return
+    echo "installing: pdfLaTeX" >&2
+    rm -rf "$tools"
+    mkdir -p "$tools/packages" "$tools/bin"
+    (cd "$tools/packages" && fetch_packages texlive-binaries texlive-base texlive-latex-base texlive-latex-recommended \
+        libkpathsea6)
+    for package in "$tools/packages"/*.deb; do dpkg-deb -x "$package" "$tools"; done
+    rm -r "$tools/packages"
+    cat > "$tools/environment" <<EOF
+export LD_LIBRARY_PATH="$(echo "$tools"/usr/lib/*-linux-gnu*)"
+export TEXMFDIST="$tools/usr/share/texlive/texmf-dist" TEXFORMATS="$tools"
+export TEXMF="\$TEXMFDIST" TEXMFCNF="\$TEXMFDIST/web2c"
+EOF
+    echo "english hyphen.tex" > "$tools/language.dat"
+    (cd "$tools" && . ./environment &&
+        TEXINPUTS=".:$TEXMFDIST/tex//" usr/bin/pdftex -ini -etex -interaction=batchmode -progname=pdflatex \
+            -jobname=pdflatex "*pdflatex.ini" >/dev/null)
+    # Last: an interrupted installation starts again.
+    cat > "$tools/pdflatex" <<EOF
+#!/bin/sh
+. "$tools/environment"
+exec "$tools/usr/bin/pdftex" -fmt=pdflatex -progname=pdflatex "\$@"
+EOF
+    chmod +x "$tools/pdflatex"
+    mv "$tools/pdflatex" "$tools/bin/pdflatex"
+}
 if [ "$1" = test ]; then
     axe_core
+    latex
 fi
 
 if [ "$1" = sbom ] && ! cargo cyclonedx --version >/dev/null 2>&1; then

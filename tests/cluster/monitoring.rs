@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pretext_tests::python::programs;
+use pretext_tests::installed::programs;
 use pretext_tests::stub::Stub;
 use pretext_tests::{Output, Scratch, Server, coordinator, processes, until};
 use serde::Deserialize;

@@ -2,10 +2,10 @@
 //! pictures. Tests wait for conditions, never for a fixed time.
 
 pub mod browser;
+pub mod installed;
 pub mod members;
 pub mod pictures;
 pub mod processes;
-pub mod python;
 pub mod redis;
 pub mod relay;
 pub mod s3;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::processes::{Guarded, read};
-use crate::{Scratch, python, until};
+use crate::{Scratch, installed, until};
 
 /// A server with one bucket that ends with the test, on a port that the system chose.
 pub struct S3 {
@@ -24,7 +24,7 @@ impl S3 {
     pub fn start(folder: &Scratch) -> Self {
         let log = folder.file("s3.log", "");
         let file = || Stdio::from(std::fs::OpenOptions::new().append(true).open(&log).expect("a writable folder"));
-        let child = Command::new(python::programs("s3-server").join("moto_server"))
+        let child = Command::new(installed::programs("s3-server").join("moto_server"))
             .args(["-H", "127.0.0.1", "-p", "0"])
             .stdin(Stdio::null())
             .stdout(file())

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Service, Serv
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use pretext_tests::processes::{Guarded, coordinator_command, program, read};
-use pretext_tests::python::programs;
+use pretext_tests::installed::programs;
 use pretext_tests::redis::Redis;
 use pretext_tests::s3::{BUCKET, S3};
 use pretext_tests::{Output, Scratch, coordinator, until};

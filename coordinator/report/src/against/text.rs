@@ -120,7 +120,7 @@ fn columns(pair: &Pair) -> [String; 8] {
             .map_or_else(|| ABSENT.to_owned(), |summary| format!("{} (n = {n})", notation::spread(&summary, percent)))
     };
     let verdict = match pair.verdict {
-        Some(_) if pair.same > 0 && pair.difference.is_some_and(|difference| difference.n == pair.same) => {
+        Some(Verdict::NoSpread) if pair.difference.is_some_and(|difference| difference.n == pair.same) => {
             "the same stages: no test"
         }
         Some(verdict) => verdict.words(),

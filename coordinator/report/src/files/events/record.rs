@@ -50,13 +50,12 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_framed_as_tensorflow_frames_it() {
+    fn a_record_is_framed_as_tensorboard_frames_it() {
         let mut file = Vec::new();
         append(&mut file, b"abc");
-        // `tensorflow.io.TFRecordWriter` writes these bytes.
-        let length = [3, 0, 0, 0, 0, 0, 0, 0];
-        assert_eq!(file[..8], length);
-        assert_eq!((file[8..12].to_vec(), file[15..].to_vec()), (masked(&length).to_vec(), masked(b"abc").to_vec()));
-        assert_eq!((&file[12..15], file.len()), (&b"abc"[..], 19));
+        // The bytes that `tensorboard.summary.writer.record_writer.RecordWriter` writes.
+        let expected =
+            [3, 0, 0, 0, 0, 0, 0, 0, 176, 153, 73, 14, b'a', b'b', b'c', 110, 87, 241, 33];
+        assert_eq!(file, expected);
     }
 }
