@@ -26,8 +26,15 @@ def run(source, names):
 
 
 figures = []
-# Jupyter shows the figures that are open, and closes them.
-pyplot.show = lambda: (figures.extend(pyplot.get_fignums()), pyplot.close("all"))
+
+
+def show():
+    """Takes the figures that are open and closes them, as Jupyter does."""
+    figures.extend(pyplot.get_fignums())
+    pyplot.close("all")
+
+
+pyplot.show = show
 with open(sys.argv[1]) as file:
     notebook = json.load(file)
 names, lines = {"__name__": "__main__"}, 0

@@ -56,6 +56,8 @@ fn other_programs_read_every_number_as_it_was_measured() {
     // The coordinator of `run` is gone: its folder has everything.
     let from = ["report", &sweep, "--state-dir", ".pretext", "--out", "report"];
     coordinator(&folder, &[&from[..], &["--bundle", "bundle.zip", "--models"]].concat()).expect(0);
+    let nowhere = coordinator(&folder, &[&from[..], &["--bundle", "nowhere/bundle.zip"]].concat()).expect(2);
+    assert!(nowhere.stderr.contains("there is no folder nowhere"), "{nowhere:?}");
     let report = folder.path("report");
     for file in ["cells.parquet", "points.parquet", "results.json", "report.tex", "points.csv"] {
         let same = std::fs::read(ran.join(file)).expect(file) == std::fs::read(report.join(file)).expect(file);

@@ -27,6 +27,19 @@ pub(super) fn models(view: &SweepView) -> BTreeSet<ArtifactId> {
     results.filter_map(|result| result.artifacts.get(&ArtifactKind::Model)).copied().collect()
 }
 
+/// Returns the folder that a bundle belongs to.
+pub(super) fn folder(file: &Path) -> Result<&Path, CliError> {
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if folder.is_dir() {
+        Ok(folder)
+    } else {
+        Err(CliError::input(format!("cannot write {}: there is no folder {}", file.display(), folder.display())))
+    }
+}
+
 /// Writes the bundle of a report, with `models`, to `file`. The file appears complete or not at all.
 pub(super) async fn write(
     made: &Made,
@@ -35,10 +48,7 @@ pub(super) async fn write(
     file: &Path,
 ) -> Result<(), CliError> {
     let failed = |error: std::io::Error| CliError::environment(format!("cannot write {}: {error}", file.display()));
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder(file)?;
     // A bundle is for others: it has the rights of any new file, and not the few of a temporary one.
     let rights = Permissions::from_mode(0o666);
     let temporary = tempfile::Builder::new().permissions(rights).tempfile_in(folder).map_err(failed)?;

@@ -166,6 +166,8 @@ pub(super) async fn report(args: ReportArgs, console: &Console) -> Result<Verdic
         return compare::compare([a, b], out.as_deref(), &origin, console).await;
     }
     let Some(sweep) = sweep else { return Err(CliError::input("name a sweep: `coordinator status` lists all")) };
+    // Before the work.
+    bundle.as_deref().map(bundle::folder).transpose()?;
     let source = Source::open(&origin).await?;
     let extras: &[Extra] =
         if tensorboard || bundle.is_some() { &[Extra::Parquet, Extra::TensorBoard] } else { &[Extra::Parquet] };
