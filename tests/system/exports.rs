@@ -1,5 +1,5 @@
-//! The exports of a report, read back by the programs that people use: data frames, SQL, TensorBoard, LaTeX, a gRPC client
-//! that knows only what the server describes, and the notebook of `examples/`.
+//! The exports of a report, read back by the programs that people use: data frames, SQL, TensorBoard and LaTeX. A gRPC
+//! client knows only what the server describes, and the notebook of `examples/` is run.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

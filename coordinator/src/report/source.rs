@@ -1,4 +1,4 @@
-//! Where a report comes from: a coordinator, or the state directory of one that does not run.
+//! The source of a report: a coordinator, or the state directory of one that does not run.
 
 use std::path::{Path, PathBuf};
 

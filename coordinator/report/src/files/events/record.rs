@@ -54,8 +54,7 @@ mod tests {
         let mut file = Vec::new();
         append(&mut file, b"abc");
         // The bytes that `tensorboard.summary.writer.record_writer.RecordWriter` writes.
-        let expected =
-            [3, 0, 0, 0, 0, 0, 0, 0, 176, 153, 73, 14, b'a', b'b', b'c', 110, 87, 241, 33];
+        let expected = [3, 0, 0, 0, 0, 0, 0, 0, 176, 153, 73, 14, b'a', b'b', b'c', 110, 87, 241, 33];
         assert_eq!(file, expected);
     }
 }
