@@ -24,6 +24,7 @@ lr: {fixed: {kind: constant, base: 0.01}, other_50: {kind: cosine, base: 0.02}}
 seeds: [0, 1]
 pretext: {data: all, epochs: 2, batch: 8}
 downstream: {epochs: 2, batch: 8}
+numeric: cpu
 ";
 
 fn root() -> &'static Path {

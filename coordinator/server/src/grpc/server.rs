@@ -53,6 +53,10 @@ pub fn services(parts: Parts, authorizer: Authorizer, identity: IdentityService)
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pretext_proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // Each version describes both, and not only itself.
+            .include_reflection_service(false)
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
     };
     let damaged = |error: tonic_reflection::server::Error| DescriptorError(error.to_string());
     let reflection = describing().build_v1().map_err(damaged)?;
