@@ -161,7 +161,7 @@ fn the_notebook_draws_a_sweep_that_runs_behind_tls() {
         .arg(root().join("examples/notebook/study.ipynb"))
         .env("PRETEXT_WEB", server.web.as_deref().expect("asked for"))
         .env("PRETEXT_TOKEN", token.trim())
-        .env("PRETEXT_CA", folder.path("state/identity/ca.crt"))
+        .env("PRETEXT_CA", folder.path("state/identity/ca.pem"))
         .output()
         .expect("Python")
         .into();
