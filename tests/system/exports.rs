@@ -157,14 +157,24 @@ fn the_notebook_draws_a_sweep_that_runs_behind_tls() {
         cells.as_array()?.iter().any(|cell| cell["state"] == "succeeded").then_some(())
     });
     let token = ask(&["login", "--token"]).expect(0).stdout;
-    let drawn: Output = script("notebook.py")
-        .arg(root().join("examples/notebook/study.ipynb"))
-        .env("PRETEXT_WEB", server.web.as_deref().expect("asked for"))
-        .env("PRETEXT_TOKEN", token.trim())
-        .env("PRETEXT_CA", folder.path("state/identity/ca.pem"))
-        .output()
-        .expect("Python")
-        .into();
+    // The authority of another coordinator. The variable makes it what requests trusts by default.
+    let elsewhere = Scratch::new();
+    members::authority(&elsewhere);
+    let (own, foreign) = (folder.path("state/identity/ca.pem"), elsewhere.path("state/identity/ca.pem"));
+    let draw = |authority: &Path| -> Output {
+        script("notebook.py")
+            .arg(root().join("examples/notebook/study.ipynb"))
+            .env("PRETEXT_WEB", server.web.as_deref().expect("asked for"))
+            .env("PRETEXT_TOKEN", token.trim())
+            .env("PRETEXT_CA", authority)
+            .env("REQUESTS_CA_BUNDLE", &foreign)
+            .output()
+            .expect("Python")
+            .into()
+    };
+    let refused = draw(&foreign).expect(1);
+    assert!(refused.stderr.contains("CERTIFICATE_VERIFY_FAILED"), "{refused:?}");
+    let drawn = draw(&own);
     let drawn = drawn.expect(0).json();
     assert_eq!(drawn["figures"], 1);
     assert!(drawn["lines"].as_u64().is_some_and(|lines| lines <= 30), "{drawn}");
