@@ -76,7 +76,14 @@ fetch_packages() {
     apt-get download -q "$@" >/dev/null 2>&1 || { $sudo apt-get update -q >/dev/null && apt-get download -q "$@" >/dev/null; }
 }
 if [ "$1" = test ]; then
-    environment manifest-tools "$(dirname "$0")/manifests/requirements.txt" "the programs that check manifests"
+    # At the same time as everything below, because an installation mostly waits for the network.
+    environments=()
+    environment manifest-tools "$(dirname "$0")/manifests/requirements.txt" "the programs that check manifests" &
+    environments+=($!)
+    environment exports "$(dirname "$0")/exports/requirements.txt" "the programs that read exports" &
+    environments+=($!)
+    environment s3-server "$(dirname "$0")/s3/requirements.txt" "the S3 server that artifacts are tested on" &
+    environments+=($!)
     promtool="${XDG_CACHE_HOME:-$HOME/.cache}/pretext/prometheus/bin/promtool"
     if [ ! -x "$promtool" ]; then
         echo "installing: promtool, which tests alert rules" >&2
@@ -86,8 +93,6 @@ if [ "$1" = test ]; then
         install -D "$unpacked/files/usr/bin/promtool" "$promtool"
         rm -rf "$unpacked"
     fi
-    environment exports "$(dirname "$0")/exports/requirements.txt" "the programs that read exports"
-    environment s3-server "$(dirname "$0")/s3/requirements.txt" "the S3 server that artifacts are tested on"
 fi
 
 # Looks for problems of accessibility. Tests alone use it; its licence is the MPL-2.0.
@@ -135,6 +140,8 @@ EOF
 if [ "$1" = test ]; then
     axe_core
     latex
+    # Fails if one of them failed.
+    for environment in "${environments[@]}"; do wait "$environment"; done
 fi
 
 if [ "$1" = sbom ] && ! cargo cyclonedx --version >/dev/null 2>&1; then

@@ -1,4 +1,4 @@
-//! The source of a report: a coordinator, or the state directory of one that does not run.
+//! The source of a report: a running coordinator, or the state directory of a coordinator that does not run.
 
 use std::path::{Path, PathBuf};
 

@@ -48,16 +48,26 @@ fn tabular(document: &Document<'_>, lr: &str, table: &Table<'_>) -> Option<Strin
         }
         cells(fields.into_iter())
     };
-    let headings = cells(table.headings.iter().take(columns).map(|heading| escaped(heading)));
+    let headings = cells(table.headings.iter().take(columns).map(|text| heading(text)));
+    // The widest table fits the narrow column of text of the class `article` like this.
+    let size = if table.role == Role::Comparisons { "\\footnotesize\n" } else { "" };
     let warnings: String = document.warnings.iter().map(warning).collect();
     let place = format!("Data: {}; learning-rate policy: {}", escaped(&document.overview.dataset.key), escaped(lr));
     Some(format!(
         "\n\\begin{{table}}\n\\centering\n\\caption{{{warnings}{caption} {place}.}}\n\\label{{tab:{id}-{lr}-{name}}}\n\
-         \\begin{{tabular}}{{{layout}}}\n\\toprule\n{headings}\\midrule\n{rows}\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n",
+         {size}\\begin{{tabular}}{{@{{}}{layout}@{{}}}}\n\\toprule\n{headings}\\midrule\n{rows}\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n",
         id = document.overview.id,
         layout = "l".repeat(columns),
         rows = table.rows.iter().map(row).collect::<String>(),
     ))
+}
+
+/// Returns a heading, with a new line after a comma: headings are longer than what they stand over.
+fn heading(text: &str) -> String {
+    match text.split_once(", ") {
+        Some((first, second)) => format!("\\shortstack[l]{{{},\\\\{}}}", escaped(first), escaped(second)),
+        None => escaped(text),
+    }
 }
 
 fn scores(table: &Table<'_>) -> String {
