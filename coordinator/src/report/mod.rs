@@ -85,7 +85,7 @@ pub(super) struct Made {
 
 /// Makes the report of `sweep` from what the coordinator has.
 pub(super) async fn make(client: &Client, sweep: &str, out: Option<&Path>) -> Result<Made, CliError> {
-    make_from(&Source::Server(client.clone()), sweep, out, &[Extra::Parquet]).await
+    make_from(&Source::Server(Box::new(client.clone())), sweep, out, &[Extra::Parquet]).await
 }
 
 async fn make_from(source: &Source, sweep: &str, out: Option<&Path>, extras: &[Extra]) -> Result<Made, CliError> {

@@ -31,7 +31,7 @@ pub(super) struct Origin {
 /// See the module.
 pub(super) enum Source {
     /// A coordinator that runs.
-    Server(Client),
+    Server(Box<Client>),
     /// A store that nobody uses.
     Folder(Box<Stored>),
 }
@@ -46,7 +46,9 @@ pub(super) struct Stored {
 impl Source {
     /// Opens the named source.
     pub(super) async fn open(origin: &Origin) -> Result<Self, CliError> {
-        let Some(folder) = &origin.state_dir else { return Ok(Source::Server(connect(&origin.remote).await?)) };
+        let Some(folder) = &origin.state_dir else {
+            return Ok(Source::Server(Box::new(connect(&origin.remote).await?)));
+        };
         let store = open_store(folder)?;
         let engine = Engine::restore(Limits::default(), store.load().map_err(failed)?, 0);
         let artifacts = open_artifacts(origin.artifacts.as_deref(), folder).await?;
