@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::{Exclusion, PretextData, SeedPair, Sweep, parse};
 use crate::dataset::{Normalize, Source};
 use crate::device::NumericClass;
+use crate::methods::{rotation, simclr};
 use crate::stage::{
     Budget, Chances, CropFlip, CycleShape, DecayOn, DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, LabelledView,
     LrSpec, Method, OptimizerSpec, PretextImages, PretextTask, ResizedFlip, Stem,
@@ -88,14 +89,14 @@ numeric: cpu
     let simclr = sweep.recipes[3].pretext.as_ref().expect("simclr has pretext");
     assert_eq!(
         simclr.task,
-        PretextTask::Simclr {
+        PretextTask::Simclr(simclr::Task {
             temperature: 0.5,
             projection: 64,
             strength: 0.5,
             min_crop: 0.2,
             flip: true,
             chances: Chances { jitter: 0.9, grayscale: 0.1, blur: 0.5 },
-        }
+        })
     );
     assert_eq!(simclr.train.optimizer, OptimizerSpec::Sgd { momentum: 0.9, weight_decay: 5e-4 });
     assert_eq!(simclr.train.lr, LrSpec::Cosine { base: 1e-3, warmup_epochs: 1.0 });
@@ -116,7 +117,7 @@ fn defaults_are_filled_in() {
     assert_eq!((supervised.method, &supervised.pretext), (Method::Supervised, &None));
     let pretext = rotation.pretext.as_ref().expect("rotation has a pretext stage");
     assert_eq!(pretext.data, PretextData::Fraction);
-    assert_eq!(pretext.task, PretextTask::Rotation { augment: CropFlip { padding: 4, flip: true } });
+    assert_eq!(pretext.task, PretextTask::Rotation(rotation::Task { augment: CropFlip { padding: 4, flip: true } }));
     assert_eq!((pretext.train.budget, pretext.train.batch), (Budget::Epochs(10), 64));
     assert_eq!(pretext.train.optimizer, OptimizerSpec::Adam { weight_decay: 0.0 });
     assert_eq!(rotation.downstream.mode, DownstreamMode::FineTune);
@@ -133,7 +134,7 @@ fn defaults_follow_the_images() {
             .replace("small-cnn", "resnet18");
         let sweep = parse(&text).expect("a good sweep");
         match &sweep.recipes[0].pretext.as_ref().expect("simclr has pretext").task {
-            PretextTask::Simclr { strength, min_crop, flip, chances, .. } => {
+            PretextTask::Simclr(simclr::Task { strength, min_crop, flip, chances, .. }) => {
                 (*strength, *min_crop, *flip, chances.blur, sweep.encoder)
             }
             other => panic!("{other:?}"),

@@ -8,11 +8,8 @@ use pretext_html::{Html, html};
 use pretext_shared::split::Fraction;
 
 use super::scale::{Unit, extent, round_step, tick_label, ticks, widened};
+use super::style::STYLE;
 use crate::notation::{loss, percent};
-
-/// The style sheet of all charts: part of each SVG file, and once in the HTML report, whose custom
-/// properties replace the colours for dark screens.
-pub const STYLE: &str = include_str!("chart.css");
 
 /// A line chart.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,7 +115,7 @@ impl Chart {
             w = self.width,
             h = self.height,
             label = self.label(),
-            style = Html::fixed(STYLE),
+            style = Html::fixed(&STYLE),
             body = self.body()
         );
         file.into_string()
