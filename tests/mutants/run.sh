@@ -27,9 +27,13 @@ cd "$copy"
 build_engine() {
     cargo build --quiet --release --locked -p pretext-fast --bin simulate
 }
-# Prints the problem on standard output and returns 1; returns 0 if there is none.
+# Prints the problem on standard output and returns 1; returns 0 if there is none. A panic of the engine is a problem too.
 check_engine() {
-    timeout 300 "$CARGO_TARGET_DIR/release/simulate" --seeds "$seeds" 2>/dev/null
+    local status=0
+    timeout 300 "$CARGO_TARGET_DIR/release/simulate" --seeds "$seeds" 2>"$log" || status=$?
+    [ "$status" = 101 ] || return "$status"
+    sed -n "/panicked at/ { s/^thread '[^']*' .*panicked at /panic at /; N; s/\n/ /; p; q }" "$log"
+    return 1
 }
 
 build_spool() {

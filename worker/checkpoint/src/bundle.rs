@@ -190,7 +190,7 @@ pub fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<
     write_whole_to(&Os, path, fill)
 }
 
-fn write_whole_to(
+pub(super) fn write_whole_to(
     disk: &impl Disk,
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,

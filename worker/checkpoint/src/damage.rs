@@ -2,14 +2,14 @@
 //! A load must return a whole checkpoint, never older than the last that was reported as saved.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use pretext_shared::draw::{Draw, Place, Purpose};
 
-use super::bundle::TEMPORARY;
+use super::bundle::{TEMPORARY, write_whole_to};
 use super::tests::{snapshot, stage};
 use super::{Checkpoints, Disk, file_name};
 
@@ -96,6 +96,12 @@ impl State {
 /// The simulated disk.
 #[derive(Debug, Clone, Default)]
 struct Simulated(Rc<RefCell<State>>);
+
+impl Simulated {
+    fn with(content: Content) -> Self {
+        Self(Rc::new(RefCell::new(State { content, ..Default::default() })))
+    }
+}
 
 struct SimulatedFile {
     disk: Simulated,
@@ -220,19 +226,11 @@ fn survivors(forced: &Content, pending: &[Operation], draw: &mut Draw) -> Vec<Co
     all
 }
 
-#[test]
-fn power_may_be_lost_at_any_moment_of_a_save() {
-    let disk = Simulated::default();
-    let saved = checkpoints(&disk);
-    // For each step, the operation after which it was reported as saved.
-    let mut acknowledged = vec![(0, None)];
-    for step in 1..=5 {
-        saved.save(snapshot(step)).expect("a good disk");
-        acknowledged.push((disk.0.borrow().record.len(), Some(step)));
-    }
-    let record = disk.0.borrow().record.clone();
+/// Calls `check` with every content that a disk may have if power is lost after each of the operations: with the number
+/// of operations, and that of the variant.
+fn lose_power(record: &[Operation], mut check: impl FnMut(usize, usize, Content)) {
     let mut draw = Draw::new(Place { seed: 0, purpose: Purpose::Order, epoch: 0, sample: 0, view: 0 }, 0);
-    let (mut forced, mut pending, mut disks) = (Content::default(), Vec::<Operation>::new(), 0);
+    let (mut forced, mut pending) = (Content::default(), Vec::<Operation>::new());
     for (index, operation) in record.iter().enumerate() {
         let is_forced = |pending: &Operation| match (operation, pending) {
             (Operation::Sync(synced), Operation::Write { file, .. }) => synced == file,
@@ -249,25 +247,62 @@ fn power_may_be_lost_at_any_moment_of_a_save() {
                 !now
             }),
         }
-        let done = index + 1;
-        let at = acknowledged.iter().rposition(|(by, _)| *by <= done).expect("the beginning");
-        let (known, next) = (acknowledged[at].1, acknowledged.get(at + 1).and_then(|(_, step)| *step));
         for (variant, mut content) in survivors(&forced, &pending, &mut draw).into_iter().enumerate() {
-            let what = format!("power lost after operation {done}, variant {variant}");
             let last = content.names.values().max().map_or(0, |file| file + 1);
             content.files.resize_with(content.files.len().max(last), Vec::new);
-            let disk = Simulated(Rc::new(RefCell::new(State { content, ..Default::default() })));
-            let survived = checkpoints(&disk);
-            let found = newest(&survived, &what);
-            assert!(found == known || found == next && next.is_some(), "{what}: found {found:?}, saved {known:?}");
-            // Files that were left behind do no harm.
-            survived.save(snapshot(9)).unwrap_or_else(|error| panic!("{what}: {error}"));
-            assert_eq!(newest(&survived, &what), Some(9));
-            disks += 1;
+            check(index + 1, variant, content);
         }
     }
+}
+
+#[test]
+fn power_may_be_lost_at_any_moment_of_a_save() {
+    let disk = Simulated::default();
+    let saved = checkpoints(&disk);
+    // For each step, the operation after which it was reported as saved.
+    let mut acknowledged = vec![(0, None)];
+    for step in 1..=5 {
+        saved.save(snapshot(step)).expect("a good disk");
+        acknowledged.push((disk.0.borrow().record.len(), Some(step)));
+    }
+    let record = disk.0.borrow().record.clone();
+    let mut disks = 0;
+    lose_power(&record, |done, variant, content| {
+        let at = acknowledged.iter().rposition(|(by, _)| *by <= done).expect("the beginning");
+        let (known, next) = (acknowledged[at].1, acknowledged.get(at + 1).and_then(|(_, step)| *step));
+        let what = format!("power lost after operation {done}, variant {variant}");
+        let survived = checkpoints(&Simulated::with(content));
+        let found = newest(&survived, &what);
+        assert!(found == known || found == next && next.is_some(), "{what}: found {found:?}, saved {known:?}");
+        // Files that were left behind do no harm.
+        survived.save(snapshot(9)).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(newest(&survived, &what), Some(9));
+        disks += 1;
+    });
     println!("{} operations, {disks} disks after power loss", record.len());
     assert!(disks > 1000, "{disks}");
+}
+
+/// Predictions, splits and weights are written again under the same name if a stage is resumed.
+#[test]
+fn a_file_that_is_replaced_is_the_old_or_the_new_one() {
+    let (disk, path) = (Simulated::default(), Path::new(FOLDER).join("predictions.csv"));
+    let write = |text: &'static [u8]| write_whole_to(&disk, &path, |file| file.write_all(text)).expect("a good disk");
+    write(b"old");
+    let replaced = disk.0.borrow().record.len();
+    write(b"the new one");
+    let record = disk.0.borrow().record.clone();
+    let mut seen = BTreeSet::new();
+    lose_power(&record, |done, variant, content| {
+        let found = content.names.get(&path).map(|file| content.files[*file].as_slice());
+        let is_whole = match found {
+            None => done < replaced,
+            Some(text) => text == b"old" && done < record.len() || text == b"the new one",
+        };
+        assert!(is_whole, "power lost after operation {done}, variant {variant}: found {found:?}");
+        seen.insert(found.map(<[u8]>::to_vec));
+    });
+    assert_eq!(seen.len(), 3, "without the file, with the old one, with the new one: {seen:?}");
 }
 
 #[test]

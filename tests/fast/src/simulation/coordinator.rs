@@ -8,7 +8,7 @@ use pretext_shared::outcome::Budget;
 
 use super::compare::{self, Idle};
 use super::event::{Answer, Envelope, Event, Life, Op, Origin, worker};
-use super::health::History;
+use super::health::{History, begins_detours_anew};
 use super::oracle::Known;
 use super::store::{Seen, Store, Violation, violation};
 use super::world::World;
@@ -73,10 +73,10 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn start(&mut self) {
+    pub(super) fn start(&mut self) -> Result<(), Violation> {
         self.process.start_is_planned = false;
         if self.process.engine.is_some() {
-            return;
+            return Ok(());
         }
         self.note(|| "coordinator starts".to_owned());
         self.process.started_at = self.now;
@@ -88,7 +88,9 @@ impl World<'_> {
         self.process.drained.clear();
         self.known.used.clear();
         self.known.registered.clear();
-        self.process.engine = Some(Engine::restore(self.limits, self.store.snapshot.clone(), 0));
+        let engine = Engine::restore(self.limits, self.store.snapshot.clone(), 0);
+        begins_detours_anew(&engine)?;
+        self.process.engine = Some(engine);
         for (id, (_, progress)) in &self.store.snapshot.stages {
             match progress.state {
                 // Its holder has a whole lease to return.
@@ -102,6 +104,7 @@ impl World<'_> {
             }
         }
         self.tick_again();
+        Ok(())
     }
 
     fn tick_again(&mut self) {

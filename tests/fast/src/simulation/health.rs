@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use pretext_engine::inspect::StageFacts;
 use pretext_engine::{DeviceState, Engine, Limits, Refusal};
 use pretext_shared::ids::{AttemptId, StageId};
 use pretext_shared::outcome::{Blame, FailureCode};
@@ -160,4 +161,17 @@ pub(super) fn keeps_place(engine: &Engine, attempt: AttemptId, code: FailureCode
         return violation("health", format!("{attempt} failed on m{}, and its stage keeps {sites:?}", at.machine));
     }
     Ok(())
+}
+
+/// Checks that each stage that failed at places avoids them for the whole time again, when the coordinator has started at
+/// time 0.
+pub(super) fn begins_detours_anew(engine: &Engine) -> Result<(), Violation> {
+    let until = engine.limits().avoid_ms;
+    match engine.all_stages().find(|stage| !stage.progress.failed_at.is_empty() && stage.avoid_until != until) {
+        Some(StageFacts { id, avoid_until, .. }) => violation(
+            "health",
+            format!("after a restart {id} avoids places until {avoid_until}; it should do so until {until}"),
+        ),
+        None => Ok(()),
+    }
 }

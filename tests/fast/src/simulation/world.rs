@@ -121,7 +121,7 @@ impl<'a> World<'a> {
                 Event::Arrive(envelope) => self.arrive(envelope),
                 Event::Turn => self.turn()?,
                 Event::Tick => self.tick()?,
-                Event::Start => self.start(),
+                Event::Start => self.start()?,
                 Event::Act => self.act(),
                 Event::Insist(call) => self.insist(call),
                 Event::Mischief => self.mischief(),
