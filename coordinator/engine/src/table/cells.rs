@@ -129,17 +129,22 @@ impl CellCounts {
 
 /// Returns the state of a cell from its stages, even if they run for another sweep.
 pub(crate) fn state(cell: &Cell, stages: &BTreeMap<StageId, StageEntry>) -> CellState {
-    let states = || cell.stages().filter_map(|id| stages.get(&id)).map(|entry| &entry.progress.state);
-    if states().any(|state| matches!(state, State::Failed(_))) {
-        CellState::Failed
-    } else if stages.get(&cell.test).is_some_and(|test| matches!(test.progress.state, State::Succeeded(_))) {
-        CellState::Succeeded
-    } else if states().any(|state| *state == State::Cancelled) {
-        CellState::Cancelled
-    } else if states().any(|state| matches!(state, State::Leased(_))) {
-        CellState::Running
-    } else {
-        CellState::Pending
+    let (mut is_tested, mut is_cancelled, mut is_running) = (false, false, false);
+    // Each stage is looked up once: a start does this for all cells.
+    for id in cell.stages() {
+        match stages.get(&id).map(|entry| &entry.progress.state) {
+            Some(State::Failed(_)) => return CellState::Failed,
+            Some(State::Succeeded(_)) => is_tested |= id == cell.test,
+            Some(State::Cancelled) => is_cancelled = true,
+            Some(State::Leased(_)) => is_running = true,
+            Some(State::Waiting(_)) | None => {}
+        }
+    }
+    match (is_tested, is_cancelled, is_running) {
+        (true, ..) => CellState::Succeeded,
+        (_, true, _) => CellState::Cancelled,
+        (_, _, true) => CellState::Running,
+        _ => CellState::Pending,
     }
 }
 
