@@ -27,6 +27,16 @@ impl From<&Outline> for Demand {
     }
 }
 
+impl Demand {
+    /// Returns whether this is the demand of a stage that avoids no place.
+    pub(super) fn is_of(&self, outline: &Outline) -> bool {
+        let data = self.data.as_ref().map(|(data, place)| (*data, place.as_ref()));
+        self.class == outline.class
+            && data == outline.place.as_deref().map(|place| (outline.data, place))
+            && self.avoids.is_empty()
+    }
+}
+
 /// The place of the model that a stage starts from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ModelPlace {

@@ -177,7 +177,8 @@ impl Table {
     pub(super) fn mark(&mut self, id: &SweepId, mark: SweepMark) {
         let Some(sweep) = self.sweeps.get_mut(id) else { return };
         let is_active = !mark.is_cancelled();
-        sweep.cells = Cells::new(&sweep.record, &mark, &self.stages, sweep.cells.revision() + 1);
+        let states = sweep.record.cells.iter().map(|cell| state(cell, &self.stages)).collect();
+        sweep.cells = Cells::new(states, &mark, sweep.cells.revision() + 1);
         sweep.mark = mark;
         self.index.queues.activate(id, is_active);
         for stage in sweep.stages.clone() {
@@ -200,14 +201,5 @@ impl Table {
             self.index.give_up(&old.artifacts().collect::<Vec<_>>());
         }
         old
-    }
-}
-
-impl SweepEntry {
-    /// Sums the costs of its stages. They never change.
-    fn sum_costs(&mut self, stages: &BTreeMap<StageId, StageEntry>) {
-        let costs = self.stages.iter().filter_map(|id| stages.get(id)).map(|entry| entry.outline.cost);
-        (self.steps, self.images) =
-            costs.fold((0, 0), |(steps, images), cost| (steps + cost.steps, images + cost.images_seen));
     }
 }

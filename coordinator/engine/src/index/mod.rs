@@ -80,6 +80,35 @@ impl Index {
         entered.map(|()| self.loose.insert(id));
     }
 
+    /// Enters all stages, sorted by id, into empty indexes. It leaves the same indexes as [`replace`](Self::replace) for
+    /// each stage, and takes less time.
+    pub(super) fn fill(&mut self, stages: impl Iterator<Item = (StageId, Keys)>) {
+        let (mut leases, mut back_offs, mut detours) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut children, mut artifacts, mut loose) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, keys) in stages {
+            leases.extend(keys.lease.map(|end| (end, id)));
+            back_offs.extend(keys.back_off.map(|end| (end, id)));
+            detours.extend(keys.detour.map(|end| (end, id)));
+            children.extend(keys.parent.map(|parent| (parent, id)));
+            artifacts.extend(keys.artifacts.into_iter().flatten());
+            loose.extend(keys.loose.map(|()| id));
+            keys.hold.inspect(|hold| self.holdings.enter(id, hold));
+            keys.place.inspect(|place| self.queues.fill(id, place));
+            keys.effort.inspect(|effort| self.paces.enter(effort));
+            keys.tally.inspect(|tally| self.tallies.enter(tally));
+        }
+        self.queues.give_turns();
+        (self.leases, self.back_offs) = (leases.into_iter().collect(), back_offs.into_iter().collect());
+        (self.detours, self.children) = (detours.into_iter().collect(), children.into_iter().collect());
+        self.loose = loose.into_iter().collect();
+        // Pushed data may need artifacts already.
+        let of_data = std::mem::take(&mut self.artifacts);
+        artifacts.extend(of_data.into_iter().flat_map(|(artifact, count)| std::iter::repeat_n(artifact, count)));
+        artifacts.sort_unstable();
+        let counts = artifacts.chunk_by(|a, b| a == b).filter_map(|same| Some((*same.first()?, same.len())));
+        self.artifacts = counts.collect();
+    }
+
     /// Returns the stages that no sweep needs.
     pub(super) fn loose(&self) -> impl Iterator<Item = StageId> {
         self.loose.iter().copied()

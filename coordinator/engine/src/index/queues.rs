@@ -101,6 +101,24 @@ impl Queue {
         })
     }
 
+    fn enter(&mut self, id: StageId, rank: Rank, kind: &PlaceKind) {
+        match kind {
+            PlaceKind::Ready { demand, model } => {
+                let ready = self.ready.entry(demand.clone()).or_default();
+                ready.ranked.insert((rank, id));
+                if *model != ModelPlace::Unknown {
+                    ready.placed.insert((model.clone(), rank, id));
+                }
+            }
+            PlaceKind::Running => drop(self.running.insert(id)),
+            PlaceKind::Finished { steps, images } => {
+                self.finished += 1;
+                self.steps += steps;
+                self.images += images;
+            }
+        }
+    }
+
     /// Returns the demands of its ready stages.
     pub(crate) fn demands(&self) -> impl Iterator<Item = &Demand> {
         self.ready.keys().map(Arc::as_ref)
@@ -139,21 +157,27 @@ impl Queues {
             if let PlaceKind::Ready { demand, .. } = &place.kind {
                 self.woken.insert(demand.clone());
             }
-            self.change(sweep, |queue| match &place.kind {
-                PlaceKind::Ready { demand, model } => {
-                    let ready = queue.ready.entry(demand.clone()).or_default();
-                    ready.ranked.insert((*rank, id));
-                    if *model != ModelPlace::Unknown {
-                        ready.placed.insert((model.clone(), *rank, id));
-                    }
-                }
-                PlaceKind::Running => drop(queue.running.insert(id)),
-                PlaceKind::Finished { steps, images } => {
-                    queue.finished += 1;
-                    queue.steps += steps;
-                    queue.images += images;
-                }
-            });
+            self.change(sweep, |queue| queue.enter(id, *rank, &place.kind));
+        }
+    }
+
+    /// Enters a stage without the turns; see [`give_turns`](Self::give_turns).
+    pub(super) fn fill(&mut self, id: StageId, place: &Place) {
+        for (sweep, rank) in &place.sweeps {
+            if let PlaceKind::Ready { demand, .. } = &place.kind {
+                self.woken.insert(demand.clone());
+            }
+            if let Some(queue) = self.sweeps.get_mut(sweep) {
+                queue.enter(id, *rank, &place.kind);
+            }
+        }
+    }
+
+    /// Gives every sweep its turns.
+    pub(super) fn give_turns(&mut self) {
+        let sweeps: Vec<SweepId> = self.sweeps.keys().cloned().collect();
+        for sweep in sweeps {
+            self.change(&sweep, |_| ());
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use pretext_shared::ids::StageId;
+use pretext_shared::stage::StageKind;
 use pretext_shared::sweep::{Cell, CellState};
 
 use crate::facts::{CellCounts, StageEntry};
@@ -23,17 +24,12 @@ pub(super) struct Cells {
 }
 
 impl Cells {
-    /// Counts all cells. Each has changed with the change number `revision`.
-    pub(super) fn new(
-        record: &SweepRecord,
-        mark: &SweepMark,
-        stages: &BTreeMap<StageId, StageEntry>,
-        revision: u64,
-    ) -> Self {
+    /// Counts all cells from what their stages say. Each has changed with the change number `revision`.
+    pub(super) fn new(mut states: Vec<CellState>, mark: &SweepMark, revision: u64) -> Self {
         let is_stopped = match mark {
             SweepMark::Active => Vec::new(),
             SweepMark::Cancelled(ended) => {
-                let mut is_stopped = vec![true; record.cells.len()];
+                let mut is_stopped = vec![true; states.len()];
                 for place in ended {
                     if let Some(is_stopped) = is_stopped.get_mut(*place as usize) {
                         *is_stopped = false;
@@ -42,20 +38,16 @@ impl Cells {
                 is_stopped
             }
         };
-        let count = record.cells.len();
-        let mut cells = Self {
-            states: Vec::with_capacity(count),
-            is_stopped,
-            counts: CellCounts::default(),
-            revision,
-            changed: vec![revision; count],
-        };
-        for (place, cell) in record.cells.iter().enumerate() {
-            let state = cells.state(place, cell, stages);
-            cells.states.push(state);
-            *cells.counts.of(state) += 1;
+        let mut counts = CellCounts::default();
+        let stopped = is_stopped.iter().copied().chain(std::iter::repeat(false));
+        for (state, is_stopped) in states.iter_mut().zip(stopped) {
+            if is_stopped {
+                *state = CellState::Cancelled;
+            }
+            *counts.of(*state) += 1;
         }
-        cells
+        let changed = vec![revision; states.len()];
+        Self { states, is_stopped, counts, revision, changed }
     }
 
     /// Counts so many cells as pending.
@@ -129,23 +121,30 @@ impl CellCounts {
 
 /// Returns the state of a cell from its stages, even if they run for another sweep.
 pub(crate) fn state(cell: &Cell, stages: &BTreeMap<StageId, StageEntry>) -> CellState {
-    let (mut is_tested, mut is_cancelled, mut is_running) = (false, false, false);
-    // Each stage is looked up once: a start does this for all cells.
-    for id in cell.stages() {
-        match stages.get(&id).map(|entry| &entry.progress.state) {
-            Some(State::Failed(_)) => return CellState::Failed,
-            Some(State::Succeeded(_)) => is_tested |= id == cell.test,
-            Some(State::Cancelled) => is_cancelled = true,
-            Some(State::Leased(_)) => is_running = true,
-            Some(State::Waiting(_)) | None => {}
-        }
+    cell.stages().filter_map(|id| stages.get(&id)).map(through).fold(CellState::Pending, stronger)
+}
+
+/// Returns what a stage alone says of the state of its cells.
+pub(super) fn through(entry: &StageEntry) -> CellState {
+    match &entry.progress.state {
+        State::Failed(_) => CellState::Failed,
+        State::Succeeded(_) if entry.outline.kind == StageKind::Test => CellState::Succeeded,
+        State::Cancelled => CellState::Cancelled,
+        State::Leased(_) => CellState::Running,
+        State::Succeeded(_) | State::Waiting(_) => CellState::Pending,
     }
-    match (is_tested, is_cancelled, is_running) {
-        (true, ..) => CellState::Succeeded,
-        (_, true, _) => CellState::Cancelled,
-        (_, _, true) => CellState::Running,
-        _ => CellState::Pending,
-    }
+}
+
+/// Returns the one of two states that a cell with stages in both has.
+pub(super) fn stronger(a: CellState, b: CellState) -> CellState {
+    let strength = |state| match state {
+        CellState::Pending => 0,
+        CellState::Running => 1,
+        CellState::Cancelled => 2,
+        CellState::Succeeded => 3,
+        CellState::Failed => 4,
+    };
+    if strength(b) > strength(a) { b } else { a }
 }
 
 /// Returns the distinct stages of a sweep, sorted, each with its lowest replicate and the positions of its cells.
@@ -159,8 +158,10 @@ pub(crate) fn by_stage(record: &SweepRecord) -> Vec<(StageId, u32, Box<[u32]>)> 
         let seed = record.cells.get(place as usize).map(|cell| cell.key.seed);
         seed.and_then(|seed| replicates.get(&seed).copied()).unwrap_or_default()
     };
-    let of = |(place, cell): (u32, &Cell)| cell.stages().map(move |stage| (stage, place)).collect::<Vec<_>>();
-    let mut pairs: Vec<(StageId, u32)> = (0..).zip(&record.cells).flat_map(of).collect();
+    let mut pairs: Vec<(StageId, u32)> = Vec::with_capacity(3 * record.cells.len());
+    for (place, cell) in (0..).zip(&record.cells) {
+        pairs.extend(cell.stages().map(|stage| (stage, place)));
+    }
     pairs.sort_unstable();
     pairs.dedup();
     let stages = pairs.chunk_by(|a, b| a.0 == b.0);

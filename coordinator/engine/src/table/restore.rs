@@ -1,14 +1,16 @@
-//! Builds the table from what a store has. A restart waits for it, so each stage is visited a fixed number of times.
+//! Builds the table from what a store has. A restart waits for it, so each stage is
+//! visited a fixed number of times, in the order of the store, and the indexes are built from sorted lists.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use pretext_shared::ids::StageId;
+use pretext_shared::ids::{StageId, SweepId};
 use pretext_shared::stage::StageKind;
+use pretext_shared::sweep::CellState;
 
-use super::{Cells, Index, Keys, SweepEntry, Table, cells};
-use crate::facts::{Before, Group, Need, StageEntry, images};
-use crate::{Limits, Millis, Snapshot, State, Waiting};
+use super::{Cells, Index, SweepEntry, Table, cells};
+use crate::facts::{Demand, Group, Need, StageEntry, images};
+use crate::{Limits, Millis, Snapshot, State, SweepMark, SweepRecord, Waiting};
 
 impl Table {
     /// Returns the table with the state of `snapshot`. Held leases get a full lease time from `now`.
@@ -41,8 +43,12 @@ impl Table {
         // Stages and needs are sorted, so one pass over both is enough.
         let mut needs = needs.into_iter().peekable();
         let mut stages = Vec::with_capacity(snapshot.stages.len());
+        let mut last_demand: Option<Arc<Demand>> = None;
         for (id, (outline, progress)) in snapshot.stages {
-            let demand = table.demand(&outline);
+            // Most stages of a store have the same demand.
+            let demand = last_demand.take().filter(|demand| demand.is_of(&outline));
+            let demand = demand.unwrap_or_else(|| table.demand(&outline));
+            last_demand = Some(demand.clone());
             let mut entry = StageEntry::new(outline, progress, demand);
             entry.until = match &entry.progress.state {
                 State::Leased(_) => now + limits.lease_ms,
@@ -62,44 +68,93 @@ impl Table {
             }
             stages.push((id, entry));
         }
+        relate(&mut stages);
+        table.index.fill(stages.iter().map(|(id, entry)| (*id, entry.keys())));
+        table.sweeps = sum_up(sweeps, &stages);
         table.stages = stages.into_iter().collect();
-        table.relate();
-        for (id, entry) in &table.stages {
-            table.index.replace(*id, &Keys::default(), &entry.keys());
-        }
-        for (id, (record, mark, stages)) in sweeps {
-            let cells = Cells::new(&record, &mark, &table.stages, 1);
-            let mut entry = SweepEntry { record, mark, stages, steps: 0, images: 0, cells };
-            entry.sum_costs(&table.stages);
-            table.sweeps.insert(id, entry);
-        }
         table
     }
+}
 
-    /// Computes for every stage what is before it, and the images of the longest chain that starts with it.
-    fn relate(&mut self) {
-        let all = self.stages.iter().map(|(id, entry)| (*id, entry.outline.kind, entry.outline.parent));
-        let mut all: Vec<(StageId, StageKind, Option<StageId>)> = all.collect();
-        // Test stages have no children, downstream stages have test children, pretext stages have downstream children.
-        // In this order every stage comes after all stages that wait for it.
-        all.sort_unstable_by_key(|(_, kind, _)| Reverse(*kind));
-        let mut longest: HashMap<StageId, u64> = HashMap::with_capacity(all.len());
-        for (id, _, parent) in &all {
-            let Some(entry) = self.stages.get_mut(id) else { continue };
-            entry.weight = images(&entry.outline) + longest.get(id).copied().unwrap_or(0);
-            if let Some(parent) = parent {
-                let most = longest.entry(*parent).or_default();
-                *most = entry.weight.max(*most);
+/// A sweep whose stages are being counted.
+struct Sum {
+    record: SweepRecord,
+    mark: SweepMark,
+    stages: Vec<StageId>,
+    steps: u64,
+    images: u64,
+    cells: Vec<CellState>,
+}
+
+/// Returns the sweeps with their costs and the states of their cells, from one pass over all stages.
+fn sum_up(
+    sweeps: BTreeMap<SweepId, (SweepRecord, SweepMark, Vec<StageId>)>,
+    stages: &[(StageId, StageEntry)],
+) -> BTreeMap<SweepId, SweepEntry> {
+    let sum = |(id, (record, mark, stages)): (SweepId, (SweepRecord, SweepMark, Vec<StageId>))| {
+        let cells = vec![CellState::Pending; record.cells.len()];
+        (id, Sum { record, mark, stages, steps: 0, images: 0, cells })
+    };
+    let mut sums: BTreeMap<SweepId, Sum> = sweeps.into_iter().map(sum).collect();
+    for (_, entry) in stages {
+        let state = cells::through(entry);
+        for need in &entry.needs {
+            let Some(sum) = sums.get_mut(&need.sweep) else { continue };
+            sum.steps += entry.outline.cost.steps;
+            sum.images += entry.outline.cost.images_seen;
+            for place in &need.cells {
+                if let Some(cell) = sum.cells.get_mut(*place as usize) {
+                    *cell = cells::stronger(*cell, state);
+                }
             }
-        }
-        // The other way round, every stage comes after the stage that it waits for.
-        let mut next: HashMap<StageId, Before> = HashMap::with_capacity(all.len());
-        for (id, _, parent) in all.iter().rev() {
-            let Some(entry) = self.stages.get_mut(id) else { continue };
-            if let Some(parent) = parent {
-                entry.before = next.get(parent).copied().unwrap_or(Before::Open);
-            }
-            next.insert(*id, entry.before_next());
         }
     }
+    let entry = |(id, Sum { record, mark, stages, steps, images, cells }): (SweepId, Sum)| {
+        let cells = Cells::new(cells, &mark, 1);
+        (id, SweepEntry { record, mark, stages, steps, images, cells })
+    };
+    sums.into_iter().map(entry).collect()
+}
+
+/// Computes for every stage what is before it, and the images of the longest chain that starts with it.
+fn relate(stages: &mut [(StageId, StageEntry)]) {
+    let parents = parents(stages);
+    // Test stages have no children, downstream stages have test children, pretext stages have downstream children.
+    // In the order of kinds, every stage comes after the stage that it waits for.
+    let mut order: Vec<(StageKind, usize)> =
+        stages.iter().enumerate().map(|(place, (_, entry))| (entry.outline.kind, place)).collect();
+    order.sort_unstable();
+    let parent_of = |place: usize| parents.get(place).copied().flatten();
+    let mut longest = vec![0; stages.len()];
+    for (_, place) in order.iter().rev() {
+        let Some((_, entry)) = stages.get_mut(*place) else { continue };
+        entry.weight = images(&entry.outline) + longest.get(*place).copied().unwrap_or(0);
+        if let Some(most) = parent_of(*place).and_then(|parent| longest.get_mut(parent)) {
+            *most = entry.weight.max(*most);
+        }
+    }
+    for (_, place) in &order {
+        let before = parent_of(*place).and_then(|parent| stages.get(parent)).map(|(_, parent)| parent.before_next());
+        if let (Some(before), Some((_, entry))) = (before, stages.get_mut(*place)) {
+            entry.before = before;
+        }
+    }
+}
+
+/// Returns the position of each stage's parent. The stages are sorted by id.
+fn parents(stages: &[(StageId, StageEntry)]) -> Vec<Option<usize>> {
+    let of = |(child, (_, entry)): (usize, &(StageId, StageEntry))| Some((entry.outline.parent?, child));
+    let mut links: Vec<(StageId, usize)> = stages.iter().enumerate().filter_map(of).collect();
+    links.sort_unstable();
+    let mut parents = vec![None; stages.len()];
+    // Stages and links are sorted, so one pass over both is enough.
+    let mut at = stages.iter().enumerate().peekable();
+    for (parent, child) in links {
+        while at.next_if(|(_, (id, _))| *id < parent).is_some() {}
+        let found = at.peek().filter(|(_, (id, _))| *id == parent).map(|(place, _)| *place);
+        if let Some(slot) = parents.get_mut(child) {
+            *slot = found;
+        }
+    }
+    parents
 }
