@@ -1,6 +1,6 @@
 //! Stages: units of work named by a content hash of everything that determines their output.
 
-mod batching;
+mod extent;
 mod shape;
 mod task;
 mod train;

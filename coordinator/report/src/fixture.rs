@@ -160,8 +160,8 @@ fn add_cell(view: &mut SweepView, key: CellKey, accuracy: f64) {
         decay: DecayOn::Weights,
         lr,
     };
-    let defaults = || Listing::new(Defaults::unknown());
-    let task = key.method.about().pretext.and_then(|pretext| (pretext.read)(&mut defaults()));
+    let mut defaults = Listing::new(Defaults::unknown());
+    let task = key.method.about().pretext.and_then(|pretext| (pretext.read)(&mut defaults));
     let offset = key.seed as f64 - 2.0;
     let images = (key.fraction.value() * 9237.0) as u64;
     let cost =

@@ -1,4 +1,4 @@
-//! What a method says of itself.
+//! The description of a method: everything except its training.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::PretextTask;
 use super::keys::Keys;
 use super::line::Line;
 
-/// Everything about a method that does not train.
+/// The description of a method.
 #[derive(Debug)]
 pub struct About {
     /// Its name in a sweep file.
@@ -15,9 +15,9 @@ pub struct About {
     pub title: &'static str,
     /// Its pretext training; `None` for a method without.
     pub pretext: Option<&'static Pretext>,
-    /// The images that its pretext training is shown unless the sweep says otherwise.
+    /// The images that its pretext training is shown.
     pub images: PretextImages,
-    /// Where its encoder starts.
+    /// The weights that its encoder starts from.
     pub start: Start,
     /// The parts that downstream training changes.
     pub parts: Parts,
@@ -43,18 +43,18 @@ pub struct Row {
 pub struct Pretext {
     /// Reads its keys.
     pub read: fn(&mut dyn Keys) -> Option<PretextTask>,
-    /// What its batches are like.
+    /// The rules of its batches.
     pub rules: Rules,
     /// The easier cue that a network probably used if it solved the task early.
     pub cue: Cue,
 }
 
-/// What the batches of a task are like.
+/// The rules of a task's batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
     /// Network inputs made of each training image.
     pub views: u64,
-    /// What becomes of a last batch that is not full.
+    /// The treatment of a last batch that is not full.
     pub last: LastBatch,
     /// The fewest images that its loss is defined for.
     pub least: u32,
@@ -91,12 +91,12 @@ pub enum Cue {
     Identity,
 }
 
-/// Where the encoder of a method starts.
+/// The weights that the encoder of a method starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// From the sweep's weights file, if there is one; else from initial weights of the seed.
+    /// The sweep's weights file, if there is one; otherwise initial weights of the seed.
     Weights,
-    /// Always from initial weights of the seed.
+    /// Always initial weights of the seed.
     Drawn,
 }
 
@@ -114,14 +114,14 @@ pub enum Parts {
 /// The answer to an override that asks for other parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
-    /// Why it is refused.
+    /// The reason.
     pub message: &'static str,
-    /// What to do.
+    /// The remedy.
     pub help: &'static str,
 }
 
-/// The images that pretext training is shown. All but the first are controls: what a method is to learn from the
-/// content of its images is not there.
+/// The images that pretext training is shown. All but the first are controls: their rotation cannot be learned, so
+/// validation accuracy above chance shows a leak.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PretextImages {
@@ -135,7 +135,7 @@ pub enum PretextImages {
 }
 
 impl PretextImages {
-    /// Returns whether they are the data set's images, which stages do not write.
+    /// Returns whether they are the data set's images. A stage does not write this default, which keeps earlier ids.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }

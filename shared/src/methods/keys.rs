@@ -1,6 +1,6 @@
 //! Keys of `pretext` that methods read: each has its default, the values that it accepts, and its text for the
 //! documents. A method's reader asks for its keys one by one. The same reader therefore serves the sweep file, the list
-//! of known keys and the tables of the documents.
+//! of known keys and the test of the documents.
 
 use std::ops::RangeInclusive;
 
@@ -37,7 +37,7 @@ pub struct Text {
     pub name: &'static str,
     /// Its default.
     pub default: &'static str,
-    /// What it sets, with the source of its default.
+    /// Its purpose, with the source of its default.
     pub meaning: &'static str,
 }
 

@@ -5,8 +5,8 @@
 pub struct Line {
     /// Its colour.
     pub colour: Colour,
-    /// Lengths of dashes and gaps in pixels, as SVG has them; empty for a line without gaps. Dashes tell methods apart
-    /// without colours.
+    /// Lengths of dashes and gaps in pixels, as SVG has them; empty for a line without gaps. Dashes help to tell
+    /// methods apart without colours.
     pub dashes: &'static str,
 }
 
@@ -19,7 +19,7 @@ pub struct Colour {
     pub bright: &'static str,
 }
 
-// The first three and the grey are Okabe and Ito's, which colour-blind readers tell apart.
+// The first three are from Okabe and Ito's palette, which colour-blind readers tell apart.
 /// Blue.
 pub const BLUE: Colour = Colour { name: "blue", bright: "#0072b2" };
 /// Orange.

@@ -1,6 +1,6 @@
-//! Methods: each is one file, which says everything about the method that does not train. That is its names, its keys
-//! with defaults and sources, its views and batches, and its line in charts. The sweep file, the plan, the report, the
-//! web page and the tables of `docs/recipes.md` read it from here.
+//! Methods: each is one file, which describes everything except the training. It has the method's names, its keys with
+//! defaults and sources, its views and batches, and its line in charts. The sweep file, the plan, the report and the web
+//! page read it from here, and a test compares the tables of `docs/recipes.md` with it.
 //!
 //! The trainer has a file of the same name for each task: the objective.
 
@@ -37,7 +37,7 @@ macro_rules! registry {
             /// All methods, in the order of the report's columns.
             pub const ALL: [Method; [$(Method::$method),*].len()] = [$(Method::$method),*];
 
-            /// Returns what the method says of itself.
+            /// Returns the description of the method.
             pub fn about(self) -> &'static About {
                 match self {
                     $(Method::$method => const { &$file::ABOUT },)*
@@ -53,7 +53,7 @@ macro_rules! registry {
         }
 
         impl PretextTask {
-            /// Returns what the task says of itself.
+            /// Returns the pretext training that has this task.
             pub fn pretext(&self) -> &'static Pretext {
                 match self {
                     $($(PretextTask::$method(_) => const { &$file::$task::PRETEXT },)?)*
@@ -96,12 +96,12 @@ impl Method {
         self.about().start == Start::Weights
     }
 
-    /// Returns the images that its pretext training is shown unless the sweep says otherwise.
+    /// Returns the images that its pretext training is shown.
     pub fn images(self) -> PretextImages {
         self.about().images
     }
 
-    /// Returns the keys of `pretext` that only some methods read and this one reads.
+    /// Returns the keys of `pretext` that this method reads besides those that all methods have.
     pub fn keys(self) -> Vec<Text> {
         let mut listing = Listing::new(Defaults::unknown());
         if let Some(pretext) = self.about().pretext {
@@ -119,7 +119,7 @@ impl std::fmt::Display for Method {
 }
 
 impl PretextTask {
-    /// Returns what the task's batches are like.
+    /// Returns the rules of the task's batches.
     pub fn rules(&self) -> Rules {
         self.pretext().rules
     }

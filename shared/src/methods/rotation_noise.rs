@@ -1,5 +1,4 @@
-//! Control: rotation prediction on noise (`rotation` with `control: noise`). Its pretext validation accuracy must stay
-//! at chance.
+//! Control: rotation prediction on noise. Its pretext validation accuracy must stay at chance.
 
 use super::about::{About, Parts, PretextImages, Row, Start};
 use super::line::{Line, PURPLE};

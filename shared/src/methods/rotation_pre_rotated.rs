@@ -1,5 +1,5 @@
-//! Control: rotation prediction on images that were randomly rotated before (`rotation` with `control: pre-rotated`).
-//! Its pretext validation accuracy must stay at chance too.
+//! Control: rotation prediction on images that were randomly rotated before. Its pretext validation accuracy must stay at
+//! chance too.
 
 use super::about::{About, Parts, PretextImages, Row, Start};
 use super::line::{Line, OCHRE};

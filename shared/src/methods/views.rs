@@ -1,4 +1,4 @@
-//! How methods augment images: the values, and the keys that set them.
+//! The augmentation of images by methods: the values, and the keys that set them.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,14 +32,15 @@ impl Default for Chances {
 }
 
 impl Chances {
-    /// Returns whether they are the paper's for small images, which stages of earlier versions do not write.
+    /// Returns whether they are the paper's for small images. A stage does not write this default, which keeps earlier
+    /// ids.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// The drawing of SimCLR's views, which methods of two views share.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// The augmentation of SimCLR's views.
+#[derive(Debug, Clone, Copy)]
 pub struct Views {
     /// Strength of the colour jitter (SimCLR's s).
     pub strength: f32,

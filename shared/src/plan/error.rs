@@ -159,7 +159,7 @@ pub enum PlanError {
         images: u64,
         /// The kind of loss.
         loss: &'static str,
-        /// The fewest images that it is defined for.
+        /// The fewest images that such a loss is defined for.
         least: u32,
     },
 }

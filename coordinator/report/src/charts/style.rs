@@ -1,5 +1,5 @@
-//! The style sheet of all charts: `chart.css`, and the lines of the methods, which say their colours and dashes
-//! themselves.
+//! The style sheet of all charts: `chart.css`, and the lines of the methods with the colours and dashes that the methods
+//! name.
 
 use std::fmt::Write;
 use std::sync::LazyLock;

@@ -1,8 +1,7 @@
 //! A small writer of line charts as SVG: axes with round ticks, a grid, a legend and a marked point.
 //!
-//! Colours come from `chart.css` (Okabe and Ito's palette, which colour-blind readers tell apart; line
-//! patterns differ too). A chart draws what it can: values that are not finite are left out, and a
-//! chart without values says "no data".
+//! Colours come from `style.rs` (Okabe and Ito's palette, which colour-blind readers tell apart; line patterns differ
+//! too). A chart draws what it can: values that are not finite are left out, and a chart without values says "no data".
 
 use pretext_html::{Html, html};
 use pretext_shared::split::Fraction;

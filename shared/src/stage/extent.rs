@@ -1,4 +1,4 @@
-//! The steps that are taken of a budget. The plan and the trainer count with the same rule.
+//! The share of a budget that a stage runs. The plan and the trainer count with the same rule.
 
 use super::Extent;
 
