@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pretext_shared::dataset::{Procedural, Source};
 use pretext_shared::device::{DeviceFacts, NumericClass};
 use pretext_shared::ids::{ArtifactId, ContentHash, WorkerId};
-use pretext_shared::outcome::{Score, StageResult};
+use pretext_shared::outcome::{Failure, FailureCode, Score, StageResult};
 use pretext_shared::plan;
 use pretext_shared::spec;
 use pretext_shared::stage::Extent;
@@ -115,4 +115,9 @@ pub fn persist(snapshot: &mut Snapshot, changes: Vec<Change>) {
             Change::LogGrant(..) | Change::AppendPoints(..) => {}
         }
     }
+}
+
+/// A failure with this code.
+pub fn failure(code: FailureCode) -> Failure {
+    Failure { code, message: "for a reason".to_owned(), log: vec![] }
 }

@@ -3,7 +3,7 @@
 use pretext_shared::dataset::Procedural;
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{AttemptId, ContentHash, Fence, WorkerId};
-use pretext_shared::outcome::{Failure, FailureCode};
+use pretext_shared::outcome::FailureCode;
 use pretext_shared::point::{Metric, Part, Point};
 use pretext_shared::stage::StageKind;
 
@@ -20,10 +20,6 @@ fn pass(engine: &mut Engine, until: Millis) {
 
 fn point(step: u64) -> Point {
     Point { part: Part::Train, metric: Metric::Loss, epoch: 1, step, value: 1.0 }
-}
-
-fn failure(code: FailureCode) -> Failure {
-    Failure { code, message: "for a reason".to_owned(), log: vec![] }
 }
 
 #[test]

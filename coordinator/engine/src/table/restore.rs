@@ -158,3 +158,61 @@ fn parents(stages: &[(StageId, StageEntry)]) -> Vec<Option<usize>> {
     }
     parents
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{SWEEP, engine_with, failure, lease, persist, pushed, result, submission};
+    use crate::index::Keys;
+    use pretext_shared::ids::{ArtifactId, ContentHash, Fingerprint};
+    use pretext_shared::outcome::{ArtifactKind, FailureCode, StageResult};
+
+    /// The bulk path has its own code for every index. It must not drift from the path of single changes.
+    #[test]
+    fn a_start_fills_the_indexes_as_single_stages_do() {
+        let mut engine = engine_with(&[("a", 2), ("bb", 2)]);
+        let mut snapshot = Snapshot::default();
+        let cancelled = submission(&SWEEP.replace("seeds: [0]", "seeds: [0, 1]"), 2);
+        let id = cancelled.sweep.id.clone();
+        engine.submit(submission(SWEEP, 1));
+        engine.submit(cancelled);
+        engine.submit(submission(&SWEEP.replace("seeds: [0]", "seeds: [0, 2, 3]"), 3));
+        let forgotten = submission(&SWEEP.replace("seeds: [0]", "seeds: [4]"), 4);
+        let forgotten_id = forgotten.sweep.id.clone();
+        engine.submit(forgotten);
+        let model = ArtifactId(ContentHash::of(b"model"));
+        for request in ["one", "two", "three", "four"] {
+            let done = lease(&mut engine, "a", request, 0).expect("work");
+            let artifacts = BTreeMap::from([(ArtifactKind::Model, model)]);
+            let result = StageResult { artifacts, ..result() };
+            engine.complete(done.attempt, result, 0).expect("the holder completes");
+        }
+        for (request, code) in [("five", FailureCode::Device), ("six", FailureCode::Data), ("seven", FailureCode::Data)]
+        {
+            let failed = lease(&mut engine, "a", request, 0).expect("work");
+            engine.fail(failed.attempt, failure(code), 0).expect("the holder fails");
+        }
+        lease(&mut engine, "bb", "held", 0).expect("work");
+        engine.cancel(&id).expect("known");
+        persist(&mut snapshot, engine.take_changes());
+        snapshot.data.insert(Fingerprint(ContentHash::of(b"data")), pushed());
+        snapshot.sweeps.retain(|(record, _)| record.id != forgotten_id);
+
+        let table = Table::restore(Limits::default(), snapshot, 5);
+        let mut index = Index::default();
+        for data in table.data.values() {
+            index.need(&data.artifacts().collect::<Vec<_>>());
+        }
+        for sweep in table.sweeps.values() {
+            index.queues.open(&sweep.record, !sweep.mark.is_cancelled());
+        }
+        for (id, entry) in &table.stages {
+            index.replace(*id, &Keys::default(), &entry.keys());
+        }
+        assert_eq!(format!("{:#?}", table.index), format!("{index:#?}"));
+        for sweep in table.sweeps.values() {
+            let states = sweep.record.cells.iter().map(|cell| cells::state(cell, &table.stages)).collect();
+            assert_eq!(format!("{:?}", sweep.cells), format!("{:?}", Cells::new(states, &sweep.mark, 1)));
+        }
+    }
+}
