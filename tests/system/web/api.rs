@@ -132,7 +132,10 @@ async fn a_stream_sends_each_change_once_and_goes_on_after_a_restart() {
             site.address
         );
         stream.write_all(head.as_bytes()).expect("an open connection");
-        BufReader::new(stream).lines()
+        let mut lines = BufReader::new(stream).lines();
+        // The head of the answer tells that the state to compare with was read: what changes from here on is news.
+        assert!(lines.by_ref().map_while(Result::ok).any(|line| line.is_empty()), "a head");
+        lines
     };
     let mut lines = open(&site, "");
     let first = event(&mut lines);
