@@ -13,6 +13,7 @@ pub mod draw;
 pub mod findings;
 pub mod ids;
 pub mod inventory;
+pub mod methods;
 pub mod outcome;
 pub mod packing;
 pub mod plan;

@@ -1,6 +1,6 @@
 //! Stages: units of work named by a content hash of everything that determines their output.
 
-mod batching;
+mod extent;
 mod shape;
 mod task;
 mod train;
@@ -12,104 +12,17 @@ use crate::device::NumericClass;
 use crate::ids::{ContentHash, StageId, WeightsHash};
 use crate::split::SplitSpec;
 
-pub use batching::LastBatch;
+pub use crate::methods::about::{LastBatch, PretextImages};
+pub use crate::methods::views::{Chances, CropFlip};
+pub use crate::methods::{Method, PretextTask};
 pub use shape::Shape;
-pub use task::{Chances, CropFlip, KnnSpec, LabelledView, PretextImages, PretextTask, ResizedFlip};
+pub use task::{KnnSpec, LabelledView, ResizedFlip};
 pub use train::{Budget, CycleShape, DecayOn, LrSpec, OptimizerSpec, TrainSpec};
 
 /// Raised by hand when a change of code changes the results of pretext or downstream training.
 pub const TRAINING_VERSION: u32 = 2;
 /// Raised by hand when a change of code changes the results of evaluation.
 pub const EVALUATION_VERSION: u32 = 1;
-
-/// The way in which a representation is learned before (or instead of) labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Method {
-    /// No pretext: training from scratch on the labels.
-    Supervised,
-    /// Predict which of four rotations an image was given (Gidaris et al. 2018).
-    Rotation,
-    /// Rotation prediction on colour-jittered images.
-    RotationJitter,
-    /// Contrast two augmented views of an image with all others (Chen et al. 2020).
-    Simclr,
-    /// Control: a head on the frozen, untrained encoder. It is the floor: the frozen features of every method must be
-    /// better.
-    RandomInit,
-    /// Control: rotation prediction on noise. Its pretext validation accuracy must stay at chance.
-    RotationNoise,
-    /// Control: rotation prediction on images that were randomly rotated before. Its pretext validation accuracy must
-    /// stay at chance too.
-    RotationPreRotated,
-}
-
-impl Method {
-    /// All methods, in the order of the report's columns.
-    pub const ALL: [Method; 7] = [
-        Method::Supervised,
-        Method::Rotation,
-        Method::RotationJitter,
-        Method::Simclr,
-        Method::RandomInit,
-        Method::RotationNoise,
-        Method::RotationPreRotated,
-    ];
-
-    /// Returns the name in a sweep file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Method::Supervised => "supervised",
-            Method::Rotation => "rotation",
-            Method::RotationJitter => "rotation-jitter",
-            Method::Simclr => "simclr",
-            Method::RandomInit => "random-init",
-            Method::RotationNoise => "rotation-noise",
-            Method::RotationPreRotated => "rotation-pre-rotated",
-        }
-    }
-
-    /// Returns the name as a column heading.
-    pub fn title(self) -> &'static str {
-        match self {
-            Method::Supervised => "Supervised",
-            Method::Rotation => "Rotation",
-            Method::RotationJitter => "Rotation + jitter",
-            Method::Simclr => "SimCLR",
-            Method::RandomInit => "Random init",
-            Method::RotationNoise => "Rotation of noise",
-            Method::RotationPreRotated => "Rotation, pre-rotated",
-        }
-    }
-
-    /// Returns whether its cells have a pretext stage.
-    pub fn has_pretext(self) -> bool {
-        !matches!(self, Method::Supervised | Method::RandomInit)
-    }
-
-    /// Returns whether its encoder starts from the sweep's weights file, if there is one. The control `random-init`
-    /// does not, because it measures random weights.
-    pub fn starts_from_weights(self) -> bool {
-        self != Method::RandomInit
-    }
-
-    /// Returns the images that its pretext training is shown.
-    pub fn images(self) -> PretextImages {
-        match self {
-            Method::RotationNoise => PretextImages::Noise,
-            Method::RotationPreRotated => PretextImages::PreRotated,
-            Method::Supervised | Method::Rotation | Method::RotationJitter | Method::Simclr | Method::RandomInit => {
-                PretextImages::Given
-            }
-        }
-    }
-}
-
-impl std::fmt::Display for Method {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// The network that turns an image into features.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

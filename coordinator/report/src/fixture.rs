@@ -7,12 +7,13 @@ use std::sync::{LazyLock, Mutex};
 use pretext_shared::dataset::{DataSpec, DatasetFacts, Fit, Normalize};
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{ArtifactId, ContentHash, Fingerprint, StageId, SweepId};
+use pretext_shared::methods::keys::{Defaults, Listing};
 use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, Score, StageResult};
 use pretext_shared::point::{Metric, Part, Point};
 use pretext_shared::split::{Fraction, SplitSpec};
 use pretext_shared::stage::{
-    Budget, Chances, CropFlip, DecayOn, DownstreamHead, DownstreamMode, DownstreamSpec, EncoderSpec, Extent,
-    LabelledView, LrSpec, Method, OptimizerSpec, PretextSpec, PretextTask, Stage, StageSpec, TestSpec, TrainSpec,
+    Budget, CropFlip, DecayOn, DownstreamHead, DownstreamMode, DownstreamSpec, EncoderSpec, Extent, LabelledView,
+    LrSpec, Method, OptimizerSpec, PretextSpec, Stage, StageSpec, TestSpec, TrainSpec,
 };
 use pretext_shared::sweep::{Build, Cell, CellKey, Cost, Provenance, StageStatus, StageView, SweepView};
 
@@ -159,27 +160,14 @@ fn add_cell(view: &mut SweepView, key: CellKey, accuracy: f64) {
         decay: DecayOn::Weights,
         lr,
     };
-    let task = match key.method {
-        Method::Supervised | Method::RandomInit => None,
-        Method::Rotation | Method::RotationNoise | Method::RotationPreRotated => {
-            Some(PretextTask::Rotation { augment })
-        }
-        Method::RotationJitter => Some(PretextTask::RotationJitter { augment, strength: 0.5 }),
-        Method::Simclr => Some(PretextTask::Simclr {
-            temperature: 0.5,
-            projection: 64,
-            strength: 0.5,
-            min_crop: 0.2,
-            flip: true,
-            chances: Chances::default(),
-        }),
-    };
+    let mut defaults = Listing::new(Defaults::unknown());
+    let task = key.method.about().pretext.and_then(|pretext| (pretext.read)(&mut defaults));
     let offset = key.seed as f64 - 2.0;
     let images = (key.fraction.value() * 9237.0) as u64;
     let cost =
         Cost { train_images: images * 4 / 5, validation_images: images / 5, epochs: 12, steps: 72, images_seen: 0 };
     let pretext = task.map(|task| {
-        let views = task.views();
+        let views = task.rules().views;
         let spec = PretextSpec {
             data: data.clone(),
             split,

@@ -35,7 +35,8 @@ impl Epoch {
 }
 
 pub(super) fn pretext(parts: Parts, recipe: &PretextRecipe, extent: Extent) -> Cost {
-    training(parts, &recipe.train, recipe.task.last_batch(), recipe.task.views(), extent)
+    let rules = recipe.task.rules();
+    training(parts, &recipe.train, rules.last, rules.views, extent)
 }
 
 pub(super) fn downstream(parts: Parts, recipe: &DownstreamRecipe, extent: Extent) -> Cost {

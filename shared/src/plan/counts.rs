@@ -8,7 +8,7 @@ use crate::split::{
     Fraction, Role, SplitSpec, class_counts, grouped_class_counts, parted_counts, set_test_groups_apart, test_count,
     training_groups, validation_count,
 };
-use crate::stage::PretextTask;
+use crate::stage::LastBatch;
 
 use super::cost::Epoch;
 use super::error::{PlanError, PlanErrors};
@@ -74,31 +74,30 @@ impl Counts {
         };
         let parts = partition(splits(sweep), &available, facts, &mut errors);
         let counts = Self { parts, other, test: available.test.iter().map(|n| *n as u64).sum() };
-        counts.check_contrast(sweep, &mut errors);
+        counts.check_company(sweep, &mut errors);
         if errors.is_empty() { Ok(counts) } else { Err(PlanErrors(errors)) }
     }
 
-    /// Checks the images of SimCLR: it needs whole batches to train, and another image to contrast with.
-    fn check_contrast(&self, sweep: &Sweep, errors: &mut Vec<PlanError>) {
+    /// Checks the images of tasks that compare images with each other: they need whole batches to train, and another
+    /// image to compare with.
+    fn check_company(&self, sweep: &Sweep, errors: &mut Vec<PlanError>) {
         for (key, recipe, seeds) in sweep.cells() {
             let Some(pretext) = &recipe.pretext else { continue };
             let fraction = pretext_fraction(pretext.data, key.fraction);
             let known = self.other.as_ref().unwrap_or(&self.parts);
             let Some(parts) = known.get(&(fraction, seeds.split)) else { continue };
-            if !matches!(pretext.task, PretextTask::Simclr { .. }) {
-                continue;
-            }
-            let (method, batch) = (recipe.method, pretext.train.batch);
+            let (rules, method, batch) = (pretext.task.rules(), recipe.method, pretext.train.batch);
             let mut report = |error: PlanError| {
                 if !errors.contains(&error) {
                     errors.push(error);
                 }
             };
-            if Epoch::new(parts.train, batch, pretext.task.last_batch()).steps == 0 {
+            if rules.last == LastBatch::Dropped && Epoch::new(parts.train, batch, rules.last).steps == 0 {
                 report(PlanError::NoStep { method, fraction, images: parts.train, batch });
             }
-            if parts.validation < 2 {
-                report(PlanError::NoContrast { method, fraction, images: parts.validation });
+            if parts.validation < u64::from(rules.least) {
+                let (loss, least) = (rules.loss, rules.least);
+                report(PlanError::NoContrast { method, fraction, images: parts.validation, loss, least });
             }
         }
     }

@@ -145,9 +145,9 @@ pub enum PlanError {
         /// Batch.
         batch: u32,
     },
-    /// A contrastive stage has too few validation images to contrast.
+    /// A stage that compares images with each other has too few validation images.
     #[error(
-        "{method} at fraction {fraction} has {}, but a contrastive loss needs at least 2",
+        "{method} at fraction {fraction} has {}, but {loss} needs at least {least}",
         counted(*images, "validation image")
     )]
     NoContrast {
@@ -157,6 +157,10 @@ pub enum PlanError {
         fraction: Fraction,
         /// Its validation images.
         images: u64,
+        /// The kind of loss.
+        loss: &'static str,
+        /// The fewest images that such a loss is defined for.
+        least: u32,
     },
 }
 

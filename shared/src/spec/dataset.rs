@@ -7,6 +7,7 @@ use super::sweep::PretextDataset;
 use crate::dataset::{
     DuplicatePolicy, Fit, GroupPattern, Normalize, PartFolders, Policies, Procedural, Source, Unreadable,
 };
+use crate::methods::keys::Defaults;
 use crate::split::Fraction;
 
 /// Largest size of images that count as small, in pixels: CIFAR recipes apply to them, and the papers' recipes for
@@ -19,31 +20,6 @@ pub(super) struct Dataset {
     pub(super) image_size: u32,
     pub(super) normalize: Normalize,
     pub(super) fit: Fit,
-}
-
-/// Augmentation by default, which depends on the kind of images.
-pub(super) struct Defaults {
-    /// Height and width of the images, if they are known.
-    pub(super) image_size: Option<u32>,
-    /// Pixels of padding before the random crop.
-    pub(super) padding: u32,
-    /// Largest padding that is accepted.
-    pub(super) max_padding: u32,
-    /// Whether images are mirrored.
-    pub(super) flip: bool,
-    /// Strength of the colour jitter.
-    pub(super) strength: f64,
-    /// Smallest share of the image that SimCLR crops.
-    pub(super) min_crop: f64,
-    /// Probability that SimCLR blurs a view.
-    pub(super) blur: f64,
-}
-
-impl Defaults {
-    /// Returns defaults for a data set that could not be read; they accept every value that may be right.
-    pub(super) fn unknown() -> Self {
-        Self { image_size: None, padding: 4, max_padding: 224, flip: true, strength: 0.5, min_crop: 0.08, blur: 0.0 }
-    }
 }
 
 impl Dataset {

@@ -1,7 +1,7 @@
 //! Reads the whole sweep file: its keys, and the reader of each key.
 
 use super::axes::{self, Axes};
-use super::dataset::{self, Defaults};
+use super::dataset;
 use super::encoder;
 use super::error::SpecErrors;
 use super::field::{Field, Issues, Section};
@@ -12,6 +12,7 @@ use super::sweep::{Recipe, Sweep};
 use super::weights;
 use crate::device::NumericClass;
 use crate::ids::{MAX_NAME, is_valid_name};
+use crate::methods::keys::Defaults;
 use crate::quantity;
 use crate::stage::EncoderSpec;
 use crate::trainer::CheckpointPolicy;

@@ -1,31 +1,25 @@
 //! Reads `pretext`, `downstream` and `overrides`: the training of each method under each policy.
 
 use super::axes::Axes;
-use super::dataset::Defaults;
 use super::field::{Field, Section};
 use super::schedule::{self, Base, Policy};
 use super::sweep::{DownstreamRecipe, PretextData, PretextRecipe, Recipe};
 use super::training::{self, Training};
+use crate::methods::about::Parts;
+use crate::methods::keys::{Defaults, Keys, Number, Switch, Whole};
+use crate::methods::views::{MIN_CROP, crop_flip};
 use crate::stage::{
-    Budget, Chances, CropFlip, DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, LabelledView, LrSpec, Method,
-    PretextTask, ResizedFlip, StageKind,
+    Budget, DownstreamHead, DownstreamMode, EncoderSpec, KnnSpec, LabelledView, LrSpec, Method, PretextTask,
+    ResizedFlip, StageKind,
 };
 use crate::text::counted;
 
 /// Returns the keys of `pretext` that a method reads besides the common ones; `None` if it has no pretext stage.
-fn task_keys(method: Method) -> Option<&'static [&'static str]> {
-    match method {
-        Method::Supervised | Method::RandomInit => None,
-        Method::Rotation | Method::RotationNoise | Method::RotationPreRotated => {
-            Some(&["data", "padding", "flip", "knn"])
-        }
-        Method::RotationJitter => Some(&["data", "padding", "flip", "strength", "knn"]),
-        Method::Simclr => Some(&SIMCLR_KEYS),
-    }
+fn task_keys(method: Method) -> Option<Vec<&'static str>> {
+    let own = method.has_pretext().then(|| method.keys())?;
+    Some(["data"].into_iter().chain(own.iter().map(|key| key.name)).chain(["knn"]).collect())
 }
 
-const SIMCLR_KEYS: [&str; 10] =
-    ["data", "flip", "strength", "temperature", "projection", "min_crop", "jitter", "grayscale", "blur", "knn"];
 const DOWNSTREAM_KEYS: [&str; 6] = ["mode", "head", "block", "padding", "min_crop", "flip"];
 
 /// The training of a method, before a policy sets its rates.
@@ -64,9 +58,12 @@ pub(super) fn read(
 ) -> Vec<Recipe> {
     let base = |key: &str| file.get(key).map_or_else(|| Some(file.empty(key)), |field| field.section());
     let (pretext, downstream) = (base("pretext"), base("downstream"));
-    let mut known = training::KEYS.to_vec();
-    known.extend(["padding", "dataset"]);
-    known.extend(SIMCLR_KEYS);
+    let mut known = [&training::KEYS[..], &["dataset"]].concat();
+    for key in Method::ALL.into_iter().filter_map(task_keys).flatten() {
+        if !known.contains(&key) {
+            known.push(key);
+        }
+    }
     pretext.iter().for_each(|section| section.only(&known));
     downstream.iter().for_each(|section| section.only(&[&training::KEYS[..], &DOWNSTREAM_KEYS].concat()));
 
@@ -117,13 +114,13 @@ impl<'a> Reader<'a, '_> {
 
     /// Reads the pretext training of a method; `Some(None)` if it has none.
     fn pretext(&self, method: Method, own: Option<Field<'a>>) -> Option<Option<PretextDraft<'a>>> {
-        let Some(task_keys) = task_keys(method) else {
+        let (Some(about), Some(task_keys)) = (method.about().pretext, task_keys(method)) else {
             return match own {
                 Some(field) => field.refuse(format!("{method} cells have no pretext stage")),
                 None => Some(None),
             };
         };
-        let section = layered(own, &self.pretext, &[&training::KEYS[..], task_keys].concat())?;
+        let section = layered(own, &self.pretext, &[&training::KEYS[..], &task_keys].concat())?;
         let default = if self.pretext.get("dataset").is_some() { PretextData::All } else { PretextData::Fraction };
         let data = section.or("data", default, |field| {
             field.choice("a choice of images", &[("fraction", PretextData::Fraction), ("all", PretextData::All)])
@@ -138,54 +135,10 @@ impl<'a> Reader<'a, '_> {
                 "write `data: all`, or remove `pretext.dataset`",
             );
         }
-        let task = self.task(method, &section);
+        let task = (about.read)(&mut Read { section: &section, defaults: self.defaults });
         let knn = section.optional("knn", |field| knn(&field));
-        // A contrastive loss needs at least two images.
-        let training = training::read(&section, if method == Method::Simclr { 2 } else { 1 });
+        let training = training::read(&section, about.rules.least);
         Some(Some(PretextDraft { data: data?, task: task?, knn: knn?, training: training?, section }))
-    }
-
-    fn task(&self, method: Method, section: &Section<'a>) -> Option<PretextTask> {
-        let strength = || {
-            section.or("strength", self.defaults.strength, |field| {
-                // The hue changes by 0.2 · strength, and by at most half a turn.
-                field.number("a number above 0 and at most 2.5", |strength| strength > 0.0 && strength <= 2.5)
-            })
-        };
-        match method {
-            // This function is never called for these methods: they have no task keys.
-            Method::Supervised | Method::RandomInit => None,
-            Method::Rotation | Method::RotationNoise | Method::RotationPreRotated => {
-                crop_flip(section, self.defaults).map(|augment| PretextTask::Rotation { augment })
-            }
-            Method::RotationJitter => crop_flip(section, self.defaults)
-                .zip(strength())
-                .map(|(augment, strength)| PretextTask::RotationJitter { augment, strength: strength as f32 }),
-            Method::Simclr => self.simclr(section, strength()),
-        }
-    }
-
-    fn simclr(&self, section: &Section<'a>, strength: Option<f64>) -> Option<PretextTask> {
-        let temperature = section.or("temperature", 0.5, |field| {
-            field.number("a temperature from 0.001 to 100", |t| (0.001..=100.0).contains(&t))
-        });
-        let projection = section.or("projection", 128, |field| field.small(2..=4096));
-        let min_crop = section.or("min_crop", self.defaults.min_crop, |field| min_crop(&field));
-        let flip = section.or("flip", self.defaults.flip, |field| field.switch());
-        let chance = |key, default| {
-            let number = |field: Field<'_>| field.number("a probability from 0 to 1", |p| (0.0..=1.0).contains(&p));
-            section.or(key, default, number).map(|p| p as f32)
-        };
-        let (jitter, grayscale) = (chance("jitter", 0.8), chance("grayscale", 0.2));
-        let blur = chance("blur", self.defaults.blur);
-        Some(PretextTask::Simclr {
-            temperature: temperature? as f32,
-            projection: projection?,
-            strength: strength? as f32,
-            min_crop: min_crop? as f32,
-            flip: flip?,
-            chances: Chances { jitter: jitter?, grayscale: grayscale?, blur: blur? },
-        })
     }
 
     fn downstream(&self, method: Method, own: Option<Field<'a>>) -> Option<DownstreamDraft<'a>> {
@@ -202,26 +155,18 @@ impl<'a> Reader<'a, '_> {
         });
         let augment = labelled_view(&section, self.defaults);
         let training = training::read(&section, 1);
-        let mode = match (method, mode?, own_mode) {
-            // Training from scratch has nothing to freeze: the supervised method of a frozen sweep trains the whole
-            // network.
-            (Method::Supervised, DownstreamMode::Frozen, Some(field)) => {
-                return field.refuse_with(
-                    "supervised trains from scratch: there is no learned encoder to freeze",
-                    "remove the override, or name `random-init`, which freezes initial weights",
-                );
-            }
-            (Method::Supervised, ..) => DownstreamMode::FineTune,
-            // Conversely, initial weights that are trained are the supervised baseline.
-            (Method::RandomInit, DownstreamMode::FineTune, Some(field)) => {
-                return field.refuse_with(
-                    "random-init freezes the encoder's initial weights",
-                    "remove the override, or name `supervised`, which trains them",
-                );
-            }
-            (Method::RandomInit, ..) => DownstreamMode::Frozen,
-            (_, mode, _) => mode,
+        let (always, refusal) = match method.about().parts {
+            Parts::Asked => (None, None),
+            Parts::All(refusal) => (Some(DownstreamMode::FineTune), Some(refusal)),
+            Parts::Head(refusal) => (Some(DownstreamMode::Frozen), Some(refusal)),
         };
+        let asked = mode?;
+        let mode = always.unwrap_or(asked);
+        if let (Some(field), Some(refusal)) = (own_mode, refusal)
+            && asked != mode
+        {
+            return field.refuse_with(refusal.message, refusal.help);
+        }
         if mode == DownstreamMode::FineTune {
             self.check_normalisation(&section, encoder.as_ref(), training.as_ref())?;
         }
@@ -315,19 +260,34 @@ fn labelled_view(section: &Section<'_>, defaults: &Defaults) -> Option<LabelledV
             let (share, flip) = (min_crop(&field), section.or("flip", defaults.flip, |field| field.switch()));
             Some(LabelledView::Resized(ResizedFlip { min_crop: share? as f32, flip: flip? }))
         }
-        _ => crop_flip(section, defaults).map(LabelledView::Padded),
+        _ => crop_flip(&mut Read { section, defaults }).map(LabelledView::Padded),
     }
 }
 
 /// Reads the smallest area of a random resized crop.
 fn min_crop(field: &Field<'_>) -> Option<f64> {
-    field.number("a share of the image from 0.001 to 1", |share| (0.001..=1.0).contains(&share))
+    field.number(MIN_CROP.expected, MIN_CROP.accepts)
 }
 
-fn crop_flip(section: &Section<'_>, defaults: &Defaults) -> Option<CropFlip> {
-    let padding = section.or("padding", defaults.padding, |field| field.small(0..=defaults.max_padding));
-    let flip = section.or("flip", defaults.flip, |field| field.switch());
-    Some(CropFlip { padding: padding?, flip: flip? })
+/// A method's keys in a section of the file.
+struct Read<'s, 'a> {
+    section: &'s Section<'a>,
+    defaults: &'s Defaults,
+}
+
+impl Keys for Read<'_, '_> {
+    fn switch(&mut self, key: &'static Switch) -> Option<bool> {
+        self.section.or(key.text.name, (key.default)(self.defaults), |field| field.switch())
+    }
+
+    fn whole(&mut self, key: &'static Whole) -> Option<u32> {
+        self.section.or(key.text.name, (key.default)(self.defaults), |field| field.small((key.range)(self.defaults)))
+    }
+
+    fn number(&mut self, key: &'static Number) -> Option<f64> {
+        let read = |field: Field<'_>| field.number(key.expected, key.accepts);
+        self.section.or(key.text.name, (key.default)(self.defaults), read)
+    }
 }
 
 impl PartialRecipe<'_> {

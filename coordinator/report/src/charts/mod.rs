@@ -1,13 +1,14 @@
 //! The charts of a report: each cell's curves, and accuracy against label fraction for each policy.
 
 mod scale;
+pub mod style;
 pub mod svg;
 
 use std::collections::BTreeMap;
 
 use pretext_shared::ids::StageId;
 use pretext_shared::point::{Metric, Part};
-use pretext_shared::stage::{Method, StageKind};
+use pretext_shared::stage::StageKind;
 use pretext_shared::sweep::{Cell, SweepView};
 use pretext_shared::text;
 
@@ -92,7 +93,7 @@ fn series(view: &SweepView, stage: StageId, metric: Metric, part: Part, name: &s
 pub fn label_efficiency(table: &PolicyTable, tables: &Tables) -> Chart {
     let series = table.methods.iter().enumerate().map(|(column, method)| Series {
         name: method.title().to_owned(),
-        class: method_class(*method),
+        class: method.as_str(),
         dots: table
             .rows
             .iter()
@@ -116,18 +117,5 @@ pub fn label_efficiency(table: &PolicyTable, tables: &Tables) -> Chart {
             .majority
             .as_ref()
             .map(|majority| Reference { y: majority.accuracy, label: "majority class".to_owned() }),
-    }
-}
-
-/// Returns the style class of a method's line; `chart.css` gives it its colour.
-fn method_class(method: Method) -> &'static str {
-    match method {
-        Method::Supervised => "supervised",
-        Method::Rotation => "rotation",
-        Method::RotationJitter => "rotation-jitter",
-        Method::Simclr => "simclr",
-        Method::RandomInit => "random-init",
-        Method::RotationNoise => "rotation-noise",
-        Method::RotationPreRotated => "rotation-pre-rotated",
     }
 }

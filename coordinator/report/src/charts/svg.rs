@@ -1,18 +1,14 @@
 //! A small writer of line charts as SVG: axes with round ticks, a grid, a legend and a marked point.
 //!
-//! Colours come from `chart.css` (Okabe and Ito's palette, which colour-blind readers tell apart; line
-//! patterns differ too). A chart draws what it can: values that are not finite are left out, and a
-//! chart without values says "no data".
+//! Colours come from `style.rs` (Okabe and Ito's palette, which colour-blind readers tell apart; line patterns differ
+//! too). A chart draws what it can: values that are not finite are left out, and a chart without values says "no data".
 
 use pretext_html::{Html, html};
 use pretext_shared::split::Fraction;
 
 use super::scale::{Unit, extent, round_step, tick_label, ticks, widened};
+use super::style::STYLE;
 use crate::notation::{loss, percent};
-
-/// The style sheet of all charts: part of each SVG file, and once in the HTML report, whose custom
-/// properties replace the colours for dark screens.
-pub const STYLE: &str = include_str!("chart.css");
 
 /// A line chart.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,7 +114,7 @@ impl Chart {
             w = self.width,
             h = self.height,
             label = self.label(),
-            style = Html::fixed(STYLE),
+            style = Html::fixed(&STYLE),
             body = self.body()
         );
         file.into_string()

@@ -7,9 +7,10 @@
 //! rises over many epochs.
 
 use pretext_shared::ids::StageId;
+use pretext_shared::methods::about::Cue;
 use pretext_shared::point::{Metric, Part};
 use pretext_shared::split::Fraction;
-use pretext_shared::stage::{Extent, Method, PretextTask, StageSpec};
+use pretext_shared::stage::{Extent, Method, StageSpec};
 use pretext_shared::sweep::{Cell, StageView, SweepView};
 use serde::Serialize;
 
@@ -46,15 +47,6 @@ pub struct Shortcut {
     pub seen: Option<u64>,
 }
 
-/// An easier cue that solves a pretext task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cue {
-    /// A sign of the orientation other than the content of the picture.
-    Orientation,
-    /// A trait that two views of a picture share besides its content.
-    Identity,
-}
-
 /// Returns the stages of `view` that were solved early, in the order of the cells. A rehearsal proves nothing.
 pub fn shortcuts(view: &SweepView) -> Vec<Shortcut> {
     let mut found: Vec<Shortcut> = Vec::new();
@@ -76,10 +68,7 @@ pub fn shortcuts(view: &SweepView) -> Vec<Shortcut> {
 
 fn solved_early(view: &SweepView, cell: &Cell, id: StageId, stage: &StageView) -> Option<Shortcut> {
     let StageSpec::Pretext(spec) = &stage.stage.spec else { return None };
-    let cue = match spec.task {
-        PretextTask::Rotation { .. } | PretextTask::RotationJitter { .. } => Cue::Orientation,
-        PretextTask::Simclr { .. } => Cue::Identity,
-    };
+    let cue = spec.task.pretext().cue;
     let epochs = stage.cost.epochs;
     let early = EARLY_EPOCHS.max(epochs / 10);
     let first = stage

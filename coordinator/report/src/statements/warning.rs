@@ -1,5 +1,6 @@
 //! Warnings: facts that a reader must know before the first number.
 
+use pretext_shared::methods::about::Cue;
 use pretext_shared::stage::Extent;
 use pretext_shared::sweep::SweepView;
 use pretext_shared::text;
@@ -7,7 +8,6 @@ use pretext_shared::text;
 use super::wording::Wording;
 use crate::notation::percent;
 use crate::numbers::Shortcut;
-use crate::numbers::shortcuts::Cue;
 
 /// A warning.
 #[derive(Debug, Clone, Copy, PartialEq)]

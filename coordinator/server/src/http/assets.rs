@@ -3,7 +3,7 @@
 use axum::extract::Path;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use pretext_report::charts::svg;
+use pretext_report::charts::style;
 
 use super::page;
 
@@ -18,7 +18,6 @@ const ASSETS: &[(&str, &str, &str)] = &[
     ("cells/main.js", JS, include_str!("assets/cells/main.js")),
     ("cells/stream.js", JS, include_str!("assets/cells/stream.js")),
     ("cells/table.js", JS, include_str!("assets/cells/table.js")),
-    ("compare/compare.css", CSS, include_str!("assets/compare/compare.css")),
     ("compare/chart.js", JS, include_str!("assets/compare/chart.js")),
     ("compare/chooser.js", JS, include_str!("assets/compare/chooser.js")),
     ("compare/data.js", JS, include_str!("assets/compare/data.js")),
@@ -37,9 +36,15 @@ const ASSETS: &[(&str, &str, &str)] = &[
 /// Returns the asset of this name.
 pub(super) async fn asset(Path(name): Path<String>) -> Response {
     let fixed = ASSETS.iter().find(|(known, ..)| *known == name).map(|(_, kind, text)| (*kind, (*text).to_owned()));
-    // The page's style has that of charts in it.
-    let style = || (CSS, format!("{}{}", include_str!("assets/page.css"), svg::STYLE));
-    let Some((kind, text)) = fixed.or_else(|| (name == "page.css").then(style)) else { return page::missing() };
+    // These styles have those of charts and the colours of methods in them.
+    let made = || match name.as_str() {
+        "page.css" => Some((CSS, format!("{}{}", include_str!("assets/page.css"), *style::STYLE))),
+        "compare/compare.css" => {
+            Some((CSS, format!("{}{}", style::colours(), include_str!("assets/compare/compare.css"))))
+        }
+        _ => None,
+    };
+    let Some((kind, text)) = fixed.or_else(made) else { return page::missing() };
     // Browsers ask again each time, so that a newer coordinator's page never runs with an older script.
     let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")];
     (headers.map(|(name, value)| (name, HeaderValue::from_static(value))), text).into_response()

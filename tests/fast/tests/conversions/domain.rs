@@ -13,6 +13,7 @@ use pretext_shared::device::{DeviceFacts, NumericClass};
 use pretext_shared::ids::{
     ArtifactId, AttemptId, ContentHash, Fence, Fingerprint, StageId, SweepId, WeightsHash, WorkerId,
 };
+use pretext_shared::methods::{rotation, rotation_jitter, simclr};
 use pretext_shared::outcome::{ArtifactKind, Failure, FailureCode, Score, StageResult};
 use pretext_shared::point::{Metric, Part, Point};
 use pretext_shared::split::{Fraction, SplitSpec};
@@ -251,17 +252,18 @@ fn task() -> impl Strategy<Value = PretextTask> {
         (finite32(), finite32(), finite32()).prop_map(|(jitter, grayscale, blur)| Chances { jitter, grayscale, blur });
     let chances = prop_oneof![Just(Chances::default()), chances];
     prop_oneof![
-        crop().prop_map(|augment| PretextTask::Rotation { augment }),
-        (crop(), finite32()).prop_map(|(augment, strength)| PretextTask::RotationJitter { augment, strength }),
+        crop().prop_map(|augment| PretextTask::Rotation(rotation::Task { augment })),
+        (crop(), finite32())
+            .prop_map(|(augment, strength)| PretextTask::RotationJitter(rotation_jitter::Task { augment, strength })),
         (finite32(), short(), finite32(), finite32(), any::<bool>(), chances).prop_map(
-            |(temperature, projection, strength, min_crop, flip, chances)| PretextTask::Simclr {
+            |(temperature, projection, strength, min_crop, flip, chances)| PretextTask::Simclr(simclr::Task {
                 temperature,
                 projection,
                 strength,
                 min_crop,
                 flip,
                 chances,
-            }
+            })
         ),
     ]
 }

@@ -4,6 +4,7 @@ use burn::module::Module;
 use pretext_data::ImageSet;
 use pretext_data::augment::{Crop, Mirror, Resizer, grayscale};
 use pretext_shared::draw::{Draw, Place, Purpose};
+use pretext_shared::methods::rotation;
 use pretext_shared::outcome::ArtifactKind;
 use pretext_shared::split::split;
 use pretext_shared::stage::{
@@ -132,7 +133,7 @@ fn accuracy_on(images: &ImageSet, data: &Dataset, finished: &Finished) -> f64 {
 #[test]
 fn what_is_learned_from_pictures_survives_degrading_them_and_a_shortcut_does_not() {
     let augment = CropFlip { padding: 0, flip: true };
-    let stage = Small::larger(PretextTask::Rotation { augment }, 300, adam(5));
+    let stage = Small::larger(PretextTask::Rotation(rotation::Task { augment }), 300, adam(5));
     let mut data = stage.data();
     let learned = stage.finish_on(&data).0;
     let (whole, kept) = (learned.score.accuracy, accuracy_on(&degraded(&data.train), &data, &learned));

@@ -1,6 +1,7 @@
 //! Pretext training: learns an encoder without labels.
 
 use pretext_data::augment::{ColorJitter, SimclrView};
+use pretext_shared::methods::{rotation, rotation_jitter, simclr};
 use pretext_shared::stage::{PretextSpec, PretextTask};
 
 use super::fit::{Fit, Fitted};
@@ -14,15 +15,15 @@ pub(super) fn run(context: &Context<'_>, spec: &PretextSpec, reporter: &mut Repo
     let images = control.as_ref().unwrap_or(&context.data.train);
     let samples = Samples { images, ..context.samples(spec.seed) };
     match spec.task {
-        PretextTask::Rotation { augment } => {
+        PretextTask::Rotation(rotation::Task { augment }) => {
             let head = HeadSpec::Linear { outputs: 4 };
             train(context, spec, head, &Rotation { samples, augment }, samples, reporter)
         }
-        PretextTask::RotationJitter { augment, strength } => {
+        PretextTask::RotationJitter(rotation_jitter::Task { augment, strength }) => {
             let objective = RotationJitter { samples, augment, jitter: ColorJitter { strength } };
             train(context, spec, HeadSpec::Linear { outputs: 4 }, &objective, samples, reporter)
         }
-        PretextTask::Simclr { temperature, projection, strength, min_crop, flip, chances } => {
+        PretextTask::Simclr(simclr::Task { temperature, projection, strength, min_crop, flip, chances }) => {
             let view = SimclrView::new(images.size(), strength, min_crop, flip, chances);
             let head = HeadSpec::Projection { outputs: projection as usize };
             train(context, spec, head, &Simclr { samples, view, temperature }, samples, reporter)
@@ -45,7 +46,7 @@ fn train<O: Objective>(
     let fit = Fit {
         stage: context.id,
         objective,
-        last: spec.task.last_batch(),
+        last: spec.task.rules().last,
         split: &split,
         train: &spec.train,
         seed: spec.seed,

@@ -7,6 +7,7 @@ use pretext_data::{Dataset, ImageSet};
 use pretext_shared::dataset::{DataSpec, Fit, Normalize, Procedural, Source};
 use pretext_shared::device::NumericClass;
 use pretext_shared::ids::{ContentHash, StageId};
+use pretext_shared::methods::{rotation, rotation_jitter, simclr};
 use pretext_shared::outcome::ArtifactKind;
 use pretext_shared::point::Point;
 use pretext_shared::split::{Fraction, SplitSpec};
@@ -70,16 +71,17 @@ pub(crate) fn parent_id() -> StageId {
     StageId(ContentHash::of(b"parent"))
 }
 
-pub(crate) const ROTATION: PretextTask = PretextTask::Rotation { augment: AUGMENT };
-pub(crate) const ROTATION_JITTER: PretextTask = PretextTask::RotationJitter { augment: AUGMENT, strength: 0.5 };
-pub(crate) const SIMCLR: PretextTask = PretextTask::Simclr {
+pub(crate) const ROTATION: PretextTask = PretextTask::Rotation(rotation::Task { augment: AUGMENT });
+pub(crate) const ROTATION_JITTER: PretextTask =
+    PretextTask::RotationJitter(rotation_jitter::Task { augment: AUGMENT, strength: 0.5 });
+pub(crate) const SIMCLR: PretextTask = PretextTask::Simclr(simclr::Task {
     temperature: 0.5,
     projection: 8,
     strength: 0.5,
     min_crop: 0.3,
     flip: true,
     chances: Chances { jitter: 0.8, grayscale: 0.2, blur: 0.0 },
-};
+});
 
 /// Three epochs of batches of 8.
 pub(crate) fn train(optimizer: OptimizerSpec) -> TrainSpec {

@@ -13,7 +13,7 @@ use pretext_shared::sweep::CellState;
 use pretext_shared::text::counted;
 
 use self::piece::{pre, statement};
-use crate::charts::svg;
+use crate::charts::style;
 use crate::document::{Block, Document, Fact, Folded, Overview, Role, Section, Table, Topic};
 use crate::statements::Statement;
 
@@ -29,7 +29,7 @@ pub fn render(document: &Document<'_>) -> String {
          {sections}</main>\n</body>\n</html>\n",
         name = document.overview.name,
         style = Html::fixed(STYLE),
-        chart = Html::fixed(svg::STYLE),
+        chart = Html::fixed(&style::STYLE),
         header = header(document),
         sections = document.sections.iter().map(section).collect::<Html>(),
     );
