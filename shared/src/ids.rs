@@ -51,11 +51,9 @@ impl ContentHash {
 
     /// Returns the first twelve hexadecimal digits: enough for a person to tell hashes apart.
     pub fn short(&self) -> String {
-        self.to_string()[..12].to_owned()
+        self.to_hex()[..12].to_owned()
     }
-}
 
-impl ContentHash {
     /// Returns its 64 hexadecimal digits. A submission writes several hashes for each stage, so this allocates nothing.
     fn to_hex(self) -> impl Deref<Target = str> {
         blake3::Hash::from_bytes(self.0).to_hex()
